@@ -1,0 +1,80 @@
+#pragma once
+// Transport: asynchronous exchange with peers, and a few collectives.
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "annulus/base/index.hpp"
+#include "annulus/plan/topology.hpp"
+
+namespace annulus::comm {
+
+/// Bytes for another rank. Borrowed; must stay unchanged until the exchange is done.
+struct Send {
+  int to;
+  std::span<const std::byte> data;
+};
+
+/// Where bytes from another rank go. Borrowed. The sender sends exactly as many bytes.
+struct Receive {
+  int from;
+  std::span<std::byte> data;
+};
+
+/// An exchange under way. Its destructor waits, so that buffers are never in use after it.
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+  /// Lets the transfer make progress; true once it is done. Throws Error where it failed.
+  virtual bool poll() = 0;
+  /// Returns when the transfer is done. Throws Error where it failed.
+  virtual void wait() = 0;
+};
+
+enum class Reduction { sum, maximum, minimum };
+
+/// A group of ranks. Every member function but the first few is collective or paired: all ranks
+/// (or both peers) call it in the same order. Calls come from one thread per rank. Failures throw
+/// Error; a rank that throws away its communicator ends the others' waits with an Error.
+class Communicator {
+ public:
+  Communicator() = default;
+  Communicator(const Communicator&) = delete;
+  Communicator& operator=(const Communicator&) = delete;
+  virtual ~Communicator() = default;
+
+  [[nodiscard]] virtual int rank() const = 0;
+  [[nodiscard]] virtual const Topology& topology() const = 0;
+  /// The name of the transport: self, threads, mpi.
+  [[nodiscard]] virtual std::string_view name() const = 0;
+  /// The library behind it and its version; empty where there is none.
+  [[nodiscard]] virtual std::string library() const { return {}; }
+
+  [[nodiscard]] int size() const { return topology().ranks; }
+
+  /// Starts to send, to receive, or both. A rank may send to itself if it also receives from
+  /// itself in the same call. At most one exchange is under way per communicator and rank.
+  [[nodiscard]] virtual std::unique_ptr<Exchange> exchange(std::optional<Send> send,
+                                                           std::optional<Receive> receive) = 0;
+
+  virtual void barrier() = 0;
+  /// `data` of `root` goes to all; the same length everywhere.
+  virtual void broadcast(std::span<std::byte> data, int root) = 0;
+  /// Element-wise over ranks, in place; the same length and the same result on every rank.
+  virtual void all_reduce(std::span<double> data, Reduction reduction) = 0;
+  virtual void all_reduce(std::span<Index> data, Reduction reduction) = 0;
+  /// Everybody's bytes, by rank; lengths may differ.
+  [[nodiscard]] virtual std::vector<std::vector<std::byte>> all_gather(
+      std::span<const std::byte> data) = 0;
+
+  /// A communicator of ranks 0 .. ranks - 1, or null on the others. Collective. The new one does
+  /// not outlive this one.
+  [[nodiscard]] virtual std::unique_ptr<Communicator> first(int ranks) = 0;
+};
+
+}  // namespace annulus::comm

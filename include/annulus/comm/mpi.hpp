@@ -1,0 +1,48 @@
+#pragma once
+// Ranks as MPI processes. Only in builds with MPI.
+
+#include <mpi.h>
+
+#include <memory>
+
+#include "annulus/comm/communicator.hpp"
+
+namespace annulus::comm {
+
+/// Owns a duplicate of the MPI communicator it is made from, so that its messages meet no others,
+/// with errors returned rather than fatal. MPI must be initialised with at least
+/// MPI_THREAD_FUNNELED and outlive this object. Collective to make and to destroy.
+class MpiCommunicator final : public Communicator {
+ public:
+  /// `largest_message` bytes is what one MPI call carries; longer payloads travel in pieces.
+  explicit MpiCommunicator(MPI_Comm borrowed, Index largest_message = Index{1} << 30);
+  ~MpiCommunicator() override;
+
+  [[nodiscard]] int rank() const override { return rank_; }
+  [[nodiscard]] const Topology& topology() const override { return topology_; }
+  [[nodiscard]] std::string_view name() const override { return "mpi"; }
+  [[nodiscard]] std::string library() const override;
+  [[nodiscard]] std::unique_ptr<Exchange> exchange(std::optional<Send> send,
+                                                   std::optional<Receive> receive) override;
+  void barrier() override;
+  void broadcast(std::span<std::byte> data, int root) override;
+  void all_reduce(std::span<double> data, Reduction reduction) override;
+  void all_reduce(std::span<Index> data, Reduction reduction) override;
+  [[nodiscard]] std::vector<std::vector<std::byte>> all_gather(
+      std::span<const std::byte> data) override;
+  [[nodiscard]] std::unique_ptr<Communicator> first(int ranks) override;
+
+  /// The communicator that this object owns, for libraries that take one (parallel HDF5).
+  [[nodiscard]] MPI_Comm handle() const { return handle_; }
+
+ private:
+  MPI_Comm handle_ = MPI_COMM_NULL;
+  Index largest_message_;
+  int rank_ = 0;
+  Topology topology_;
+};
+
+/// A communicator over the ranks of `borrowed`.
+[[nodiscard]] inline MpiCommunicator mpi(MPI_Comm borrowed) { return MpiCommunicator(borrowed); }
+
+}  // namespace annulus::comm

@@ -1,0 +1,38 @@
+#pragma once
+// Where a rank computes.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace annulus {
+
+enum class DeviceKind { cpu, cuda };
+
+/// A place to compute: the CPU cores of the rank, or one of its GPUs.
+struct Device {
+  DeviceKind kind = DeviceKind::cpu;
+  int index = 0;  ///< of the GPU, as CUDA counts them
+
+  [[nodiscard]] static constexpr Device cpu() { return {}; }
+  [[nodiscard]] static constexpr Device cuda(int index = 0) { return {DeviceKind::cuda, index}; }
+};
+
+[[nodiscard]] std::string_view name_of(DeviceKind kind);
+
+/// What the driver says of one GPU.
+struct GpuProperties {
+  std::string name;
+  std::size_t memory_bytes = 0;
+  int compute_major = 0;
+  int compute_minor = 0;
+};
+
+/// The GPUs that this process can use; none in a build without CUDA or without a driver.
+[[nodiscard]] std::vector<GpuProperties> visible_gpus();
+
+/// The CUDA runtime and NCCL that the build links: "13.0", "2.28.9"; empty where it has none.
+[[nodiscard]] std::string cuda_runtime_version();
+[[nodiscard]] std::string nccl_version();
+
+}  // namespace annulus

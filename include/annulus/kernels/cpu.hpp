@@ -1,0 +1,21 @@
+#pragma once
+// The fast backend for CPUs.
+
+#include <string>
+
+#include "annulus/kernels/kernel.hpp"
+
+namespace annulus::kernels {
+
+/// The cpu backend: fp32 and fp64, vector instructions chosen at run time, OpenMP over heads and
+/// query tiles.
+[[nodiscard]] const Kernel& cpu();
+
+/// The vector instruction set in use, such as AVX3_ZEN4 or AVX2.
+[[nodiscard]] std::string simd_target();
+
+/// FLOP/s of a loop of independent fused multiply-adds on `threads` threads, measured for about
+/// `seconds`: the ceiling that kernels are compared with.
+[[nodiscard]] double measure_peak_flops(DataType type, int threads, double seconds = 0.2);
+
+}  // namespace annulus::kernels

@@ -1,0 +1,67 @@
+#pragma once
+// What a backend offers: accumulate blocks of keys into the state of local queries, then finish.
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "annulus/attention/statistics.hpp"
+#include "annulus/base/data_type.hpp"
+#include "annulus/base/tensor_view.hpp"
+#include "annulus/plan/block.hpp"
+
+namespace annulus::kernels {
+
+/// Called between tiles, by the calling thread alone, so that transfers make progress while a
+/// kernel computes. It may be empty.
+using Poll = std::function<void()>;
+
+/// The queries of one rank. All of it is borrowed and must outlive the pass.
+struct Queries {
+  ConstTensorView q;              ///< (rows, H, d)
+  std::span<const double> scale;  ///< (rows, H) row-major: z = scale * <q, k>, base e
+  std::span<const double> sink;   ///< (H): one more key with this logit and value 0; or empty
+};
+
+/// Shapes and options that a kernel may prepare for.
+struct PassOptions {
+  Index key_heads = 1;
+  Index value_dim = 1;
+  bool statistics = false;
+  int threads = 1;  ///< threads to compute with, at least 1
+};
+
+/// The softmax state of one rank's queries, kept in the accumulator type from the first block to
+/// the last. Head h of the queries reads head h / (H / G) of the keys.
+class ForwardPass {
+ public:
+  virtual ~ForwardPass() = default;
+
+  /// Accumulates every visible pair of `blocks`, whose rows index `k` (keys, G, d) and
+  /// `v` (keys, G, d_v). Throws whatever `poll` throws.
+  virtual void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                          const Poll& poll) = 0;
+
+  /// Writes out (rows, H, d_v), and lse (rows, H, 1) and statistics where present, in the
+  /// accumulator type. A row that saw nothing has out = 0 and lse = -inf.
+  virtual void finish(TensorView out, TensorView lse, const StatisticsView& statistics) = 0;
+};
+
+/// A backend.
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+
+  [[nodiscard]] virtual std::string_view name() const = 0;
+
+  /// Whether the backend computes with inputs of this type.
+  [[nodiscard]] virtual bool supports(DataType type) const = 0;
+
+  /// Starts a pass with the identity state, or with the sinks where there are any. Throws
+  /// InputError where the backend cannot honour the type.
+  [[nodiscard]] virtual std::unique_ptr<ForwardPass> forward(const Queries& queries,
+                                                             const PassOptions& options) const = 0;
+};
+
+}  // namespace annulus::kernels

@@ -1,0 +1,33 @@
+#pragma once
+// What a plan costs: exact areas, FLOPs and bytes, and an estimate of time.
+
+#include <vector>
+
+#include "annulus/plan/machine_model.hpp"
+#include "annulus/plan/plan.hpp"
+
+namespace annulus {
+
+/// Floating point operations of a forward pass over `area` visible (query, key) pairs per head.
+[[nodiscard]] double forward_flops(const Problem& problem, Index area);
+
+struct RankCost {
+  Index area = 0;    ///< visible pairs, per head
+  double flops = 0;  ///< forward, all heads
+  Index bytes_sent = 0;
+  Index messages_sent = 0;
+  Index memory_bytes = 0;  ///< inputs, outputs, state and exchange buffers of the rank
+};
+
+struct PlanCost {
+  std::vector<RankCost> ranks;
+  Index area = 0;  ///< visible pairs of the whole problem, per head
+  double flops = 0;
+  Index bytes_sent = 0;
+  double seconds = 0;  ///< sum over steps of the slowest rank's max(compute, transfer)
+  double balance = 1;  ///< mean over ranks of area / largest area
+};
+
+[[nodiscard]] PlanCost cost_of(const Plan& plan, const MachineModel& machine = {});
+
+}  // namespace annulus

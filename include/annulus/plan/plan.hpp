@@ -1,0 +1,73 @@
+#pragma once
+// Who holds what, what moves when, and what is computed where: a pure value that can be printed,
+// checked and executed.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "annulus/attention/problem.hpp"
+#include "annulus/base/data_type.hpp"
+#include "annulus/plan/block.hpp"
+#include "annulus/plan/machine_model.hpp"
+#include "annulus/plan/run.hpp"
+#include "annulus/plan/sharding.hpp"
+#include "annulus/plan/topology.hpp"
+
+namespace annulus {
+
+/// One hop of a shard of keys and values. `rank` sends the shard of `owner` on to `to`, or
+/// receives it from `from`; -1 where there is nothing to send or receive.
+struct Hop {
+  int send_owner = -1;
+  int to = -1;
+  int receive_owner = -1;
+  int from = -1;
+};
+
+/// What one rank does in one step: first start the hop, then compute, then finish the hop.
+struct RankStep {
+  int compute_owner = -1;  ///< whose keys meet the local queries; -1: nothing to compute
+  Hop hop;
+};
+
+/// A step of all ranks. What is received in a step is what its receiver holds in the next one.
+struct Step {
+  std::vector<RankStep> ranks;
+};
+
+/// The plan of one attention call.
+struct Plan {
+  Problem problem;
+  int ranks = 1;
+  Sharding sharding = Sharding::contiguous;
+  DataType data_type = DataType::float32;  ///< in which keys and values travel
+  std::vector<Shard> query_shards;         ///< one per rank
+  std::vector<Shard> key_shards;           ///< one per rank
+  std::vector<Step> steps;
+
+  [[nodiscard]] Index query_rows(int rank) const;
+  [[nodiscard]] Index key_rows(int rank) const;
+  /// The largest number of key rows of any rank: what a receive buffer must hold.
+  [[nodiscard]] Index largest_key_shard() const;
+  /// Bytes of the packed keys and values of one owner.
+  [[nodiscard]] Index payload_bytes(int owner) const;
+  /// What `rank` computes when it holds the keys of `owner`.
+  [[nodiscard]] std::vector<Block> blocks(int rank, int owner) const;
+};
+
+struct PlanOptions {
+  std::optional<Sharding> sharding;  ///< none: the cheapest under `machine`
+  DataType data_type = DataType::float32;
+  MachineModel machine;
+};
+
+/// Plans a ring over keys and values: step s of rank r computes with the shard of the rank at ring
+/// distance `offset(s)` behind it. Shards go forward as far as anyone needs them and, where only
+/// near neighbours on both sides do (two-sided windows), backward as well; hops after which nobody
+/// computes, and steps in which nothing is left to do, are not there at all.
+/// Throws InputError for a problem that makes no sense or fewer ranks than one.
+[[nodiscard]] Plan make_plan(const Problem& problem, const Topology& topology,
+                             const PlanOptions& options = {});
+
+}  // namespace annulus

@@ -1,0 +1,28 @@
+#pragma once
+// A run: rows of one document whose positions are an arithmetic progression.
+
+#include <vector>
+
+#include "annulus/base/index.hpp"
+
+namespace annulus {
+
+/// Rows first, first + stride, ... (count of them) of `document`, counted from its start. Strides
+/// are at least 1.
+struct Run {
+  Index document = 0;
+  Index first = 0;
+  Index stride = 1;
+  Index count = 0;
+
+  friend bool operator==(const Run&, const Run&) = default;
+};
+
+/// What one rank holds, in the order in which it holds it: its local rows are its runs end to end,
+/// ordered by document. No run is empty.
+using Shard = std::vector<Run>;
+
+/// Rows of a shard.
+[[nodiscard]] Index row_count(const Shard& shard);
+
+}  // namespace annulus

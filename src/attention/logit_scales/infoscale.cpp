@@ -1,0 +1,19 @@
+// InfoScale: sqrt(1 - n^(-2/d)) / sqrt(1 - train_length^(-2/d)).
+#include <cmath>
+
+#include "attention/logit_scales/policy.hpp"
+
+namespace annulus::logit_scales {
+
+extern const LogitScalePolicy infoscale{
+    .name = "infoscale",
+    .keys = {{"train_length", 2048.0, 1.0}},
+    .base = std::nullopt,
+    .length = ScaleLength::visible,
+    .beta = [](std::span<const double> keys, const ScaleArguments& at) -> double {
+      const double power = -2.0 / static_cast<double>(at.head_dim);
+      return std::sqrt(1.0 - std::pow(at.n, power)) / std::sqrt(1.0 - std::pow(keys[0], power));
+    },
+};
+
+}  // namespace annulus::logit_scales

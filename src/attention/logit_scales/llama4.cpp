@@ -1,0 +1,18 @@
+// Llama 4's temperature tuning: 1 + coefficient ln(1 + floor((i + 1) / floor)).
+#include <cmath>
+
+#include "attention/logit_scales/policy.hpp"
+
+namespace annulus::logit_scales {
+
+extern const LogitScalePolicy llama4{
+    .name = "llama4",
+    .keys = {{"floor", 8192.0, 0.0}, {"coefficient", 0.1, any_value}},
+    .base = std::nullopt,
+    .length = ScaleLength::global,
+    .beta = [](std::span<const double> keys, const ScaleArguments& at) -> double {
+      return 1.0 + keys[1] * std::log1p(std::floor((at.i + 1.0) / keys[0]));
+    },
+};
+
+}  // namespace annulus::logit_scales

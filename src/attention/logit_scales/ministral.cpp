@@ -1,0 +1,18 @@
+// Ministral 3's scale: 1 + beta ln(1 + floor(i / original)).
+#include <cmath>
+
+#include "attention/logit_scales/policy.hpp"
+
+namespace annulus::logit_scales {
+
+extern const LogitScalePolicy ministral{
+    .name = "ministral",
+    .keys = {{"beta", 0.1, any_value}, {"original", 16384.0, 0.0}},
+    .base = std::nullopt,
+    .length = ScaleLength::global,
+    .beta = [](std::span<const double> keys, const ScaleArguments& at) -> double {
+      return 1.0 + keys[0] * std::log1p(std::floor(at.i / keys[1]));
+    },
+};
+
+}  // namespace annulus::logit_scales

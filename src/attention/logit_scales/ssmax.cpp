@@ -1,0 +1,18 @@
+// Scalable softmax, arXiv 2501.19399: beta = s ln n.
+#include <cmath>
+
+#include "attention/logit_scales/policy.hpp"
+
+namespace annulus::logit_scales {
+
+extern const LogitScalePolicy ssmax{
+    .name = "ssmax",
+    .keys = {{"s", 1.0, any_value}},
+    .base = std::nullopt,
+    .length = ScaleLength::visible,
+    .beta = [](std::span<const double> keys, const ScaleArguments& at) -> double {
+      return keys[0] * std::log(at.n);
+    },
+};
+
+}  // namespace annulus::logit_scales

@@ -1,0 +1,10 @@
+# One line at the end of configuring: what this build has.
+set(summary "")
+foreach(feature MPI HDF5 PARALLEL_HDF5 CUDA NCCL OPENMP)
+  if(ANNULUS_HAVE_${feature})
+    string(APPEND summary " ${feature}")
+  else()
+    string(APPEND summary " no-${feature}")
+  endif()
+endforeach()
+message(STATUS "annulus ${PROJECT_VERSION} (${CMAKE_BUILD_TYPE}):${summary}")

@@ -1,0 +1,13 @@
+#pragma once
+// Schedules: who computes with whose keys at which step, and how the keys get there.
+
+#include <vector>
+
+#include "annulus/plan/plan.hpp"
+
+namespace annulus {
+
+/// The steps of a ring over keys and values, for a plan whose shards are made.
+[[nodiscard]] std::vector<Step> ring_steps(const Plan& plan);
+
+}  // namespace annulus
