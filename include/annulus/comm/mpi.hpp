@@ -43,6 +43,8 @@ class MpiCommunicator final : public Communicator {
 };
 
 /// A communicator over the ranks of `borrowed`.
-[[nodiscard]] inline MpiCommunicator mpi(MPI_Comm borrowed) { return MpiCommunicator(borrowed); }
+[[nodiscard]] inline MpiCommunicator mpi(MPI_Comm borrowed) {
+  return MpiCommunicator(borrowed);
+}
 
 }  // namespace annulus::comm

@@ -25,6 +25,8 @@ class SelfCommunicator final : public Communicator {
 };
 
 /// One rank alone.
-[[nodiscard]] inline SelfCommunicator self() { return {}; }
+[[nodiscard]] inline SelfCommunicator self() {
+  return {};
+}
 
 }  // namespace annulus::comm

@@ -39,10 +39,10 @@ class RingAttention {
   /// The fastest kernel of `device`, with as many threads as OpenMP offers.
   RingAttention(Plan plan, comm::Communicator& communicator, Device device);
 
-  /// Collective. q (rows, H, d), k (keys, G, d), v (keys, G, d_v) hold the rank's rows in the plan's
-  /// type, out (rows, H, d_v) its accumulator type. A query that sees no key gets out = 0 and
-  /// lse = -inf (or its sink). Throws Error where shapes or types do not fit the plan, and whatever
-  /// the communicator throws.
+  /// Collective. q (rows, H, d), k (keys, G, d), v (keys, G, d_v) hold the rank's rows in the
+  /// plan's type, out (rows, H, d_v) its accumulator type. A query that sees no key gets out = 0
+  /// and lse = -inf (or its sink). Throws Error where shapes or types do not fit the plan, and
+  /// whatever the communicator throws.
   PassReport forward(ConstTensorView q, ConstTensorView k, ConstTensorView v, TensorView out,
                      const ForwardOptions& options = {});
 

@@ -1,0 +1,74 @@
+#pragma once
+// The results file of a study: a grid of points, each of which is on disk before the next begins.
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "annulus/base/index.hpp"
+#include "annulus/results/provenance.hpp"
+
+namespace annulus::results {
+
+/// A dimension scale of the file.
+struct Axis {
+  std::string name;
+  std::vector<double> values;
+  bool counts = false;    ///< whole numbers, stored as int64
+  std::string long_name;  ///< what it is, for labels
+  std::string units = "1";
+};
+
+/// An array over the axes of the grid, and after them over `inner_axis` where there is one.
+struct Variable {
+  std::string name;  ///< below the study's group; `theory/NAME` for closed forms
+  std::string long_name;
+  std::string units = "1";
+  std::string inner_axis{};      ///< name of one of StudyLayout::inner_axes, or empty
+  std::vector<double> values{};  ///< closed forms, known from the start: the whole array, row-major
+};
+
+/// What a study's file holds.
+struct StudyLayout {
+  std::string group;             ///< phase, needle, sphere, depth
+  std::vector<Axis> axes;        ///< the grid, slowest first
+  std::vector<Axis> inner_axes;  ///< axes within a point, such as the layers of a depth study
+  std::vector<Variable>
+      measured;                  ///< without values; NaN in the file until their point is finished
+  std::vector<Variable> theory;  ///< with values
+
+  [[nodiscard]] Index points() const;
+};
+
+/// What to do where the file is there already.
+enum class Existing { refuse, overwrite, resume };
+
+/// A results file in the making. Used by one rank. The file on disk is replaced as a whole after
+/// every point (written beside it, synced, renamed), so that a run killed at any moment leaves a
+/// file that opens and holds every finished point.
+class StudyFile {
+ public:
+  /// Creates the file with no point finished, or with Existing::resume takes up the one that is
+  /// there, if any. Throws InputError where the file exists (Existing::refuse), where it was made
+  /// by another config (names the keys that differ), or where its folder cannot be written.
+  StudyFile(const std::string& path, StudyLayout layout, Provenance provenance, Existing existing);
+  StudyFile(StudyFile&&) noexcept;
+  ~StudyFile();
+
+  /// Whether point `index` (row-major over the axes) is in the file.
+  [[nodiscard]] bool finished(Index index) const;
+
+  /// Stores a point. `values` holds the measured variables in the order of the layout, each with
+  /// its inner axis spread out. When this returns, the point is on disk.
+  void write_point(Index index, std::span<const double> values);
+
+  /// Marks the file complete; every point must be finished.
+  void complete();
+
+ private:
+  struct Content;
+  std::unique_ptr<Content> content_;
+};
+
+}  // namespace annulus::results
