@@ -29,7 +29,7 @@ struct PassOptions {
   Index key_heads = 1;
   Index value_dim = 1;
   bool statistics = false;
-  int threads = 1;  ///< threads to compute with, at least 1
+  int threads = 1;  ///< the most threads to compute with, at least 1
 };
 
 /// The softmax state of one rank's queries, kept in the accumulator type from the first block to
