@@ -8,4 +8,14 @@ Index row_count(const Shard& shard) {
   return rows;
 }
 
+std::vector<Index> packed_rows(const Shard& shard, std::span<const Index> offsets) {
+  std::vector<Index> rows;
+  rows.reserve(static_cast<std::size_t>(row_count(shard)));
+  for (const auto& run : shard) {
+    const Index start = offsets[static_cast<std::size_t>(run.document)] + run.first;
+    for (Index i = 0; i < run.count; ++i) rows.push_back(start + i * run.stride);
+  }
+  return rows;
+}
+
 }  // namespace annulus

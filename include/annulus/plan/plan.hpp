@@ -57,9 +57,9 @@ struct Plan {
 };
 
 struct PlanOptions {
-  std::optional<Sharding> sharding;  ///< none: the cheapest under `machine`
+  std::optional<Sharding> sharding{};  ///< none: the cheapest under `machine`
   DataType data_type = DataType::float32;
-  MachineModel machine;
+  MachineModel machine{};
 };
 
 /// Plans a ring over keys and values: step s of rank r computes with the shard of the rank at ring

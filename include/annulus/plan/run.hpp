@@ -1,6 +1,7 @@
 #pragma once
 // A run: rows of one document whose positions are an arithmetic progression.
 
+#include <span>
 #include <vector>
 
 #include "annulus/base/index.hpp"
@@ -24,5 +25,9 @@ using Shard = std::vector<Run>;
 
 /// Rows of a shard.
 [[nodiscard]] Index row_count(const Shard& shard);
+
+/// The rows of a shard in the packed sequence, in the order in which the shard holds them.
+/// `offsets` are the D + 1 cumulated lengths of the documents.
+[[nodiscard]] std::vector<Index> packed_rows(const Shard& shard, std::span<const Index> offsets);
 
 }  // namespace annulus

@@ -36,8 +36,8 @@ class RingAttention {
   /// ranks or the kernel does not compute with the plan's type. `threads` per rank, at least 1.
   RingAttention(Plan plan, comm::Communicator& communicator, const kernels::Kernel& kernel,
                 int threads = 1);
-  /// The fastest kernel of `device`, with as many threads as OpenMP offers.
-  RingAttention(Plan plan, comm::Communicator& communicator, Device device);
+  /// The fastest kernel of `device`, with an even share of the node's cores as threads.
+  RingAttention(const Plan& plan, comm::Communicator& communicator, Device device);
 
   /// Collective. q (rows, H, d), k (keys, G, d), v (keys, G, d_v) hold the rank's rows in the
   /// plan's type, out (rows, H, d_v) its accumulator type. A query that sees no key gets out = 0

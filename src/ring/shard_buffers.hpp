@@ -1,0 +1,48 @@
+#pragma once
+// The keys and values that a rank holds: its own, and two buffers that take turns.
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "annulus/base/tensor_view.hpp"
+#include "annulus/plan/plan.hpp"
+
+namespace annulus::ring {
+
+/// Keys and values of one shard.
+struct KeysAndValues {
+  ConstTensorView keys;    ///< (rows, G, d)
+  ConstTensorView values;  ///< (rows, G, d_v)
+};
+
+/// What travels is packed, all keys and then all values of a shard, so that a hop is one message.
+/// Memory is one packed copy of the own shard, if it travels, and two receive buffers, if anything
+/// is received: O(n / P), whatever the number of steps.
+class ShardBuffers {
+ public:
+  /// Borrows `own`, the rank's keys and values.
+  ShardBuffers(const Plan& plan, int rank, const KeysAndValues& own);
+
+  /// The shard of `owner`, which is the rank itself or whose shard arrived last.
+  [[nodiscard]] KeysAndValues held(int owner) const;
+  /// The same as bytes to send.
+  [[nodiscard]] std::span<const std::byte> packed(int owner) const;
+  /// Where the shard of `owner` is to arrive, while the one held stays in use.
+  [[nodiscard]] std::span<std::byte> arrival(int owner);
+  /// What has arrived is now held.
+  void arrived(int owner);
+
+ private:
+  [[nodiscard]] std::size_t bytes(int owner) const;
+
+  const Plan& plan_;
+  int rank_;
+  KeysAndValues own_;
+  std::vector<std::byte> own_packed_;
+  std::vector<std::byte> current_;
+  std::vector<std::byte> next_;
+  int current_owner_ = -1;
+};
+
+}  // namespace annulus::ring

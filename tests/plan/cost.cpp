@@ -1,0 +1,83 @@
+#include "annulus/plan/cost.hpp"
+
+#include <gtest/gtest.h>
+
+namespace annulus {
+namespace {
+
+Problem causal_problem(Index n) {
+  return {.query_heads = 8,
+          .key_heads = 2,
+          .head_dim = 64,
+          .documents = Documents::single(n),
+          .mask = Mask::causal()};
+}
+
+TEST(Cost, FlopsComeFromTheVisibleArea) {
+  const Index n = 1001;
+  const auto cost = cost_of(make_plan(causal_problem(n), {.ranks = 3}));
+  EXPECT_EQ(cost.area, n * (n + 1) / 2);
+  EXPECT_EQ(cost.flops, 4. * static_cast<double>(cost.area) * 64 * 8);
+}
+
+TEST(Cost, RingVolumeIsTheClosedForm) {
+  // (P - 1) 2 s G d e bytes per rank for full attention.
+  auto problem = causal_problem(64);
+  problem.mask = Mask::full();
+  for (const int ranks : {1, 2, 4, 8}) {
+    const auto cost =
+        cost_of(make_plan(problem, {.ranks = ranks},
+                          {.sharding = Sharding::contiguous, .data_type = DataType::bfloat16}));
+    for (const auto& rank : cost.ranks) {
+      EXPECT_EQ(rank.bytes_sent, (ranks - 1) * 2 * (64 / ranks) * 2 * 64 * 2);
+      EXPECT_EQ(rank.messages_sent, ranks - 1);
+    }
+  }
+}
+
+TEST(Cost, ZigzagBalancesCausalWorkAndContiguousDoesNot) {
+  const int ranks = 8;
+  const Index n = 1600;
+  const auto plan = make_plan(causal_problem(n), {.ranks = ranks}, {.sharding = Sharding::zigzag});
+  EXPECT_NEAR(cost_of(plan).balance, 1, 1e-3);
+  // Every (rank, step) has the same area to within one chunk length per chunk of queries.
+  const double even = static_cast<double>(n) * static_cast<double>(n) / 2 / ranks / ranks;
+  const double chunk = static_cast<double>(n) / (2 * ranks);
+  for (const auto& step : plan.steps) {
+    for (int rank = 0; rank < ranks; ++rank) {
+      const int owner = step.ranks[static_cast<std::size_t>(rank)].compute_owner;
+      Index area = 0;
+      for (const auto& block : plan.blocks(rank, owner)) area += visible_area(block);
+      EXPECT_NEAR(static_cast<double>(area), even, chunk);
+    }
+  }
+  const auto contiguous =
+      cost_of(make_plan(causal_problem(n), {.ranks = ranks}, {.sharding = Sharding::contiguous}));
+  EXPECT_NEAR(contiguous.balance, 0.5, 0.1);
+}
+
+TEST(Cost, AutoPrefersBalanceWhereTheMaskIsCausal) {
+  EXPECT_EQ(make_plan(causal_problem(4096), {.ranks = 4}).sharding, Sharding::zigzag);
+  auto full = causal_problem(4096);
+  full.mask = Mask::full();
+  EXPECT_EQ(make_plan(full, {.ranks = 4}).sharding, Sharding::contiguous);
+  auto window = causal_problem(4096);
+  window.mask = Mask::window(64);
+  EXPECT_EQ(make_plan(window, {.ranks = 4}).sharding, Sharding::contiguous);
+}
+
+TEST(Cost, MemoryPerRankFallsWithRanks) {
+  const auto bytes = [](int ranks) {
+    Index largest = 0;
+    for (const auto& rank : cost_of(make_plan(causal_problem(4096), {.ranks = ranks})).ranks) {
+      largest = std::max(largest, rank.memory_bytes);
+    }
+    return static_cast<double>(largest);
+  };
+  // Two exchange buffers come with the second rank, and after that all of it is O(n / P).
+  EXPECT_NEAR(bytes(8) / bytes(4), 0.5, 0.01);
+  EXPECT_NEAR(bytes(16) / bytes(4), 0.25, 0.01);
+}
+
+}  // namespace
+}  // namespace annulus

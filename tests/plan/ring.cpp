@@ -1,0 +1,136 @@
+// The plan is simulated: what a rank sends it must hold, what it computes with it must hold, every
+// rank computes with every shard that it needs exactly once, and nothing moves in vain.
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "annulus/base/error.hpp"
+#include "annulus/plan/plan.hpp"
+
+namespace annulus {
+namespace {
+
+struct Traffic {
+  int hops = 0;
+  std::set<std::pair<int, int>> computed;  // rank, owner
+};
+
+/// Executes the steps on sets of names. A rank holds its own shard always, and in a step what it
+/// received in the step before.
+Traffic simulate(const Plan& plan) {
+  Traffic traffic;
+  std::vector<int> held(static_cast<std::size_t>(plan.ranks), -1);
+  for (const auto& step : plan.steps) {
+    EXPECT_EQ(step.ranks.size(), static_cast<std::size_t>(plan.ranks));
+    std::vector<int> next(held.size(), -1);
+    for (int rank = 0; rank < plan.ranks; ++rank) {
+      const auto at = static_cast<std::size_t>(rank);
+      const auto& mine = step.ranks[at];
+      const auto holds = [&](int owner) { return owner == rank || owner == held[at]; };
+      if (mine.compute_owner >= 0) {
+        EXPECT_TRUE(holds(mine.compute_owner));
+        EXPECT_TRUE(traffic.computed.insert({rank, mine.compute_owner}).second);
+      }
+      if (mine.hop.to >= 0) {
+        EXPECT_TRUE(holds(mine.hop.send_owner));
+        EXPECT_NE(mine.hop.to, rank);
+        const auto& peer = step.ranks[static_cast<std::size_t>(mine.hop.to)].hop;
+        EXPECT_EQ(peer.from, rank);
+        EXPECT_EQ(peer.receive_owner, mine.hop.send_owner);
+        ++traffic.hops;
+      }
+      if (mine.hop.from >= 0) {
+        EXPECT_EQ(step.ranks[static_cast<std::size_t>(mine.hop.from)].hop.to, rank);
+        next[at] = mine.hop.receive_owner;
+      }
+    }
+    held = next;
+  }
+  return traffic;
+}
+
+Plan plan_of(const Documents& documents, const Mask& mask, Sharding sharding, int ranks) {
+  return make_plan({.documents = documents, .mask = mask}, {.ranks = ranks},
+                   {.sharding = sharding});
+}
+
+TEST(Ring, EveryNeededPairOfRanksIsComputedOnce) {
+  for (const auto& documents : {Documents::single(53), Documents::single(3), Documents::single(0),
+                                Documents::single(7, 40), Documents::single(40, 7),
+                                Documents::packed({0, 7, 7, 29, 53}), Documents::batch(5, 6, 6)}) {
+    for (const auto& mask : {Mask::full(), Mask::causal(), Mask::window(5), Mask::window(3, 9),
+                             Mask::window(0, 20), Mask::window(0)}) {
+      for (const auto sharding : all_shardings()) {
+        for (const int ranks : {1, 2, 3, 4, 5, 8, 13}) {
+          const auto plan = plan_of(documents, mask, sharding, ranks);
+          const auto traffic = simulate(plan);
+          for (int rank = 0; rank < ranks; ++rank) {
+            for (int owner = 0; owner < ranks; ++owner) {
+              EXPECT_EQ(traffic.computed.contains({rank, owner}), !plan.blocks(rank, owner).empty())
+                  << mask.name() << ' ' << name_of(sharding) << " P=" << ranks;
+            }
+          }
+          const auto& last = plan.steps.back().ranks;
+          bool computes = plan.steps.size() == 1;
+          for (const auto& mine : last) computes = computes || mine.compute_owner >= 0;
+          EXPECT_TRUE(computes) << "a step in which nobody computes";
+        }
+      }
+    }
+  }
+}
+
+TEST(Ring, FullAttentionSendsEachShardToAllOthers) {
+  for (const int ranks : {1, 2, 3, 4, 5, 8}) {
+    const auto plan = plan_of(Documents::single(64), Mask::full(), Sharding::contiguous, ranks);
+    EXPECT_EQ(plan.steps.size(), static_cast<std::size_t>(ranks));
+    EXPECT_EQ(simulate(plan).hops, ranks * (ranks - 1));
+  }
+}
+
+TEST(Ring, ContiguousCausalSendsOnlyToLaterRanks) {
+  // Shard r is needed by the P - 1 - r ranks behind it, and goes no further.
+  const auto plan = plan_of(Documents::single(64), Mask::causal(), Sharding::contiguous, 8);
+  EXPECT_EQ(simulate(plan).hops, 7 * 8 / 2);
+}
+
+TEST(Ring, WindowStopsAfterTheHopsThatReachIt) {
+  // ceil(window / s) hops, s = 16 rows a rank.
+  for (const Index window : {1, 15, 16, 17, 33}) {
+    const auto plan =
+        plan_of(Documents::single(128), Mask::window(window), Sharding::contiguous, 8);
+    EXPECT_EQ(plan.steps.size(), 1 + static_cast<std::size_t>(ceil_div(window, 16))) << window;
+  }
+}
+
+TEST(Ring, TwoSidedWindowGoesBothWays) {
+  const auto plan = plan_of(Documents::single(128), Mask::window(10, 10), Sharding::contiguous, 8);
+  EXPECT_EQ(plan.steps.size(), 3U);  // own, the one behind, the one ahead
+  EXPECT_EQ(simulate(plan).hops, 7 + 7);
+}
+
+TEST(Ring, DocumentsOfOneRankNeedNoHops) {
+  const auto plan = plan_of(Documents::batch(8, 16, 16), Mask::full(), Sharding::contiguous, 8);
+  EXPECT_EQ(plan.steps.size(), 1U);
+  EXPECT_EQ(simulate(plan).hops, 0);
+}
+
+TEST(Ring, EmptyShardsDoNotTravel) {
+  // 3 rows on 8 ranks: shards of 5 ranks are empty.
+  const auto plan = plan_of(Documents::single(3), Mask::full(), Sharding::contiguous, 8);
+  for (const auto& step : plan.steps) {
+    for (const auto& mine : step.ranks) {
+      if (mine.hop.send_owner >= 0) {
+        EXPECT_GT(plan.key_rows(mine.hop.send_owner), 0);
+      }
+    }
+  }
+}
+
+TEST(Ring, FewerThanOneRankIsRefused) {
+  EXPECT_THROW((void)make_plan({.documents = Documents::single(3)}, {.ranks = 0}), InputError);
+  EXPECT_THROW((void)make_plan({.query_heads = 3, .key_heads = 2}, {.ranks = 1}), InputError);
+}
+
+}  // namespace
+}  // namespace annulus
