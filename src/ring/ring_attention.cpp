@@ -1,14 +1,13 @@
 #include "annulus/ring/ring_attention.hpp"
 
-#include <algorithm>
 #include <chrono>
-#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "annulus/base/error.hpp"
 #include "annulus/kernels/backend.hpp"
+#include "annulus/ring/thread_share.hpp"
 #include "ring/query_scale.hpp"
 #include "ring/shard_buffers.hpp"
 
@@ -27,17 +26,6 @@ const kernels::Kernel& fastest_kernel(Device device, DataType type) {
                                  name_of(device.kind)));
   }
   return kernels::find_backend("auto", type);
-}
-
-/// The cores of the node, shared evenly among its ranks.
-int threads_of(const comm::Communicator& communicator) {
-  const auto& nodes = communicator.topology().node_of;
-  auto ranks = static_cast<unsigned>(communicator.size());
-  if (!nodes.empty()) {
-    const int node = nodes[static_cast<std::size_t>(communicator.rank())];
-    ranks = static_cast<unsigned>(std::count(nodes.begin(), nodes.end(), node));
-  }
-  return static_cast<int>(std::max(1U, std::thread::hardware_concurrency() / ranks));
 }
 
 void check(ConstTensorView view, const char* name, DataType type, Index rows, Index heads,
@@ -72,7 +60,7 @@ RingAttention::RingAttention(Plan plan, comm::Communicator& communicator,
 
 RingAttention::RingAttention(const Plan& plan, comm::Communicator& communicator, Device device)
     : RingAttention(plan, communicator, fastest_kernel(device, plan.data_type),
-                    threads_of(communicator)) {}
+                    thread_share(communicator.topology(), communicator.rank())) {}
 
 PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTensorView v,
                                   TensorView out, const ForwardOptions& options) {

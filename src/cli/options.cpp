@@ -1,0 +1,139 @@
+#include "cli/options.hpp"
+
+#include <fmt/format.h>
+
+#include "annulus/base/error.hpp"
+#include "annulus/kernels/backend.hpp"
+#include "annulus/ring/thread_share.hpp"
+
+namespace annulus::cli {
+
+void AttentionOptions::add_to(CLI::App& command) {
+  command.add_option("--mask", mask, "full, causal, window:LEFT or window:LEFT,RIGHT")
+      ->capture_default_str();
+  command
+      .add_option("--logit-scale", logit_scale,
+                  "NAME[:key=value,...]; names: none, critical, ssmax, su, qwen, yarn, llama4, "
+                  "ministral, grok, infoscale, table")
+      ->capture_default_str();
+}
+
+void AttentionOptions::apply(Problem& problem) const {
+  problem.mask = read_option("--mask", [&] { return Mask::parse(mask); });
+  problem.logit_scale =
+      read_option("--logit-scale", [&] { return LogitScale::parse(logit_scale); });
+}
+
+void ShapeOptions::add_to(CLI::App& command) {
+  command.add_option("-n,--length", length, "keys in each sequence")->capture_default_str();
+  command.add_option("--queries", queries, "queries in each sequence (default: as many as keys)");
+  command.add_option("--batch", batch, "sequences")->capture_default_str();
+  command
+      .add_option("--documents", documents,
+                  "lengths of packed documents, in place of --length, --queries and --batch")
+      ->delimiter(',');
+  command.add_option("--heads", heads, "query heads")->capture_default_str();
+  command.add_option("--key-heads", key_heads, "key heads (default: as many as query heads)");
+  command.add_option("--head-dim", head_dim, "dimension of queries and keys")
+      ->capture_default_str();
+  command.add_option("--value-dim", value_dim, "dimension of values (default: --head-dim)");
+  attention.add_to(command);
+}
+
+Problem ShapeOptions::problem() const {
+  const auto at_least = [](const char* name, Index value, Index least) {
+    if (value < least) {
+      throw InputError(
+          fmt::format("{}: {} is too small; expected at least {}", name, value, least));
+    }
+  };
+  at_least("--length", length, 0);
+  at_least("--queries", queries, 0);
+  at_least("--batch", batch, 1);
+  at_least("--heads", heads, 1);
+  at_least("--key-heads", key_heads, 0);
+  at_least("--head-dim", head_dim, 1);
+  at_least("--value-dim", value_dim, 0);
+  Problem problem{.query_heads = heads,
+                  .key_heads = key_heads == 0 ? heads : key_heads,
+                  .head_dim = head_dim,
+                  .value_dim = value_dim == 0 ? head_dim : value_dim};
+  if (problem.query_heads % problem.key_heads != 0) {
+    throw InputError(
+        fmt::format("--heads: {} is not a multiple of --key-heads {}", heads, problem.key_heads));
+  }
+  if (documents.empty()) {
+    problem.documents = Documents::batch(batch, queries == 0 ? length : queries, length);
+  } else {
+    std::vector<Index> offsets{0};
+    for (const Index document : documents) {
+      at_least("--documents", document, 0);
+      offsets.push_back(offsets.back() + document);
+    }
+    problem.documents = Documents::packed(std::move(offsets));
+  }
+  attention.apply(problem);
+  if (problem.logit_scale.is_table()) {
+    throw InputError(
+        "--logit-scale: table reads /logit_scale of an input file; only attend has one");
+  }
+  return problem;
+}
+
+void ExecutionOptions::add_to(CLI::App& command) {
+  command.add_option("--sharding", sharding, "auto, contiguous, zigzag or striped")
+      ->capture_default_str();
+  command.add_option("--schedule", schedule, "auto or ring")->capture_default_str();
+  add_compute_to(command);
+  command.add_option("--precision", precision, "fp32 or fp64")->capture_default_str();
+}
+
+void ExecutionOptions::add_compute_to(CLI::App& command) {
+  command.add_option("--device", device, "auto or cpu")->capture_default_str();
+  command.add_option("--backend", backend, "auto, reference or cpu")->capture_default_str();
+  command.add_option("--threads", threads,
+                     "threads of each rank (default: the cores of its node shared by its ranks)");
+}
+
+DataType ExecutionOptions::data_type() const {
+  const auto type = read_option("--precision", [&] { return parse_data_type(precision); });
+  if (type != DataType::float32 && type != DataType::float64) {
+    throw InputError(fmt::format(
+        "--precision: no backend of this build computes in {}; expected fp32 or fp64", precision));
+  }
+  return type;
+}
+
+PlanOptions ExecutionOptions::plan_options() const {
+  if (schedule != "auto" && schedule != "ring") {
+    throw InputError(
+        fmt::format("--schedule: unknown schedule '{}'; expected auto or ring", schedule));
+  }
+  PlanOptions options{.data_type = data_type()};
+  if (sharding != "auto") {
+    options.sharding = read_option("--sharding", [&] { return parse_sharding(sharding); });
+  }
+  return options;
+}
+
+const kernels::Kernel& ExecutionOptions::kernel(DataType type) const {
+  if (device == "cuda") {
+    throw InputError("--device: cuda has no backend in this build; expected auto or cpu");
+  }
+  if (device != "auto" && device != "cpu") {
+    throw InputError(fmt::format("--device: unknown device '{}'; expected auto or cpu", device));
+  }
+  return read_option("--backend", [&]() -> const kernels::Kernel& {
+    return kernels::find_backend(backend, type);
+  });
+}
+
+int ExecutionOptions::threads_per_rank(const Topology& topology, int rank) const {
+  if (threads < 0 || threads > 4096) {
+    throw InputError(fmt::format("--threads: {} is out of range; expected 1 to 4096", threads));
+  }
+  if (threads > 0) return threads;
+  return thread_share(topology, rank);
+}
+
+}  // namespace annulus::cli

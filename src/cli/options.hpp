@@ -1,0 +1,74 @@
+#pragma once
+// Options that several subcommands share: what is computed, and how.
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "annulus/attention/problem.hpp"
+#include "annulus/base/error.hpp"
+#include "annulus/kernels/kernel.hpp"
+#include "annulus/plan/plan.hpp"
+
+namespace annulus::cli {
+
+/// Runs `read`; an InputError gets the name of the option in front.
+template <class Read>
+decltype(auto) read_option(const char* name, Read read) {
+  try {
+    return read();
+  } catch (const InputError& error) {
+    throw InputError(std::string(name) + ": " + error.what());
+  }
+}
+
+/// --mask and --logit-scale.
+struct AttentionOptions {
+  std::string mask = "full";
+  std::string logit_scale = "none";
+
+  void add_to(CLI::App& command);
+  /// Sets the mask and the logit scale of `problem`.
+  void apply(Problem& problem) const;
+};
+
+/// Shapes, for subcommands that make their own inputs.
+struct ShapeOptions {
+  Index length = 1024;
+  Index queries = 0;  // 0: as many as keys
+  Index batch = 1;
+  std::vector<Index> documents;  // lengths; empty: one of `length`
+  Index heads = 4;
+  Index key_heads = 0;  // 0: as many as query heads
+  Index head_dim = 64;
+  Index value_dim = 0;  // 0: head_dim
+  AttentionOptions attention;
+
+  void add_to(CLI::App& command);
+  [[nodiscard]] Problem problem() const;
+};
+
+/// How it is computed: what is chosen is refused where it cannot be honoured.
+struct ExecutionOptions {
+  std::string sharding = "auto";
+  std::string schedule = "auto";
+  std::string precision = "fp32";
+  std::string device = "auto";
+  std::string backend = "auto";
+  int threads = 0;  // 0: the node's cores shared among its ranks
+
+  void add_to(CLI::App& command);
+  /// --device, --backend, --precision and --threads alone, where the rest is chosen otherwise.
+  void add_compute_to(CLI::App& command);
+
+  /// The precision; throws where no backend computes in it.
+  [[nodiscard]] DataType data_type() const;
+  [[nodiscard]] PlanOptions plan_options() const;
+  [[nodiscard]] const kernels::Kernel& kernel(DataType type) const;
+  /// Threads of one rank.
+  [[nodiscard]] int threads_per_rank(const Topology& topology, int rank) const;
+};
+
+}  // namespace annulus::cli

@@ -1,0 +1,118 @@
+// annulus plan: who holds, sends and computes what.
+#include <fmt/format.h>
+
+#include "annulus/comm/agreement.hpp"
+#include "annulus/plan/cost.hpp"
+#include "annulus/plan/format.hpp"
+#include "cli/command.hpp"
+#include "cli/options.hpp"
+#include "cli/table.hpp"
+
+namespace annulus::cli {
+namespace {
+
+Json json_of(const Shard& shard) {
+  Json runs = Json::array();
+  for (const auto& run : shard) {
+    runs.push_back({{"document", run.document},
+                    {"first", run.first},
+                    {"stride", run.stride},
+                    {"count", run.count}});
+  }
+  return runs;
+}
+
+Json json_of(const Plan& plan) {
+  Json steps = Json::array();
+  for (const auto& step : plan.steps) {
+    Json ranks = Json::array();
+    for (const auto& [owner, hop] : step.ranks) {
+      const auto or_null = [](int rank) { return rank < 0 ? Json() : Json(rank); };
+      ranks.push_back({{"compute", or_null(owner)},
+                       {"send", or_null(hop.send_owner)},
+                       {"to", or_null(hop.to)},
+                       {"receive", or_null(hop.receive_owner)},
+                       {"from", or_null(hop.from)}});
+    }
+    steps.push_back(std::move(ranks));
+  }
+  Json shards = Json::array();
+  for (int rank = 0; rank < plan.ranks; ++rank) {
+    const auto at = static_cast<std::size_t>(rank);
+    shards.push_back(
+        {{"queries", json_of(plan.query_shards[at])}, {"keys", json_of(plan.key_shards[at])}});
+  }
+  return {{"schedule", "ring"},
+          {"sharding", name_of(plan.sharding)},
+          {"precision", name_of(plan.data_type)},
+          {"shards", std::move(shards)},
+          {"steps", std::move(steps)}};
+}
+
+Table cost_table(const PlanCost& cost) {
+  Table table({"rank", "area", "flops", "bytes_sent", "messages_sent", "memory_bytes"});
+  for (std::size_t rank = 0; rank < cost.ranks.size(); ++rank) {
+    const auto& own = cost.ranks[rank];
+    table.add({cell(static_cast<Index>(rank)), cell(own.area), cell(own.flops),
+               cell(own.bytes_sent), cell(own.messages_sent), cell(own.memory_bytes)});
+  }
+  return table;
+}
+
+class PlanCommand final : public Command {
+ public:
+  void add_options(CLI::App& app) override {
+    shape_.add_to(app);
+    app.add_option("--ranks", ranks_, "ranks to plan for")->capture_default_str();
+    app.add_option("--sharding", execution_.sharding, "auto, contiguous, zigzag or striped")
+        ->capture_default_str();
+    app.add_option("--schedule", execution_.schedule, "auto or ring")->capture_default_str();
+    app.add_option("--precision", execution_.precision, "fp32 or fp64")->capture_default_str();
+  }
+
+  [[nodiscard]] bool has_ranks() const override { return false; }
+
+  void check() const override {
+    if (ranks_ < 1) {
+      throw InputError(fmt::format("--ranks: {} is too small; expected at least 1", ranks_));
+    }
+    (void)shape_.problem();
+    (void)execution_.plan_options();
+  }
+
+  int run(const Context& context) const override {
+    if (!context.speaks()) return 0;
+    const auto plan =
+        make_plan(shape_.problem(), Topology{.ranks = ranks_}, execution_.plan_options());
+    const auto cost = cost_of(plan);
+    const auto table = cost_table(cost);
+    if (context.json) {
+      auto json = json_of(plan);
+      json["ranks"] = table.json();
+      json["area"] = cost.area;
+      json["flops"] = cost.flops;
+      json["bytes_sent"] = cost.bytes_sent;
+      json["balance"] = cost.balance;
+      fmt::print("{}\n", json.dump(2));
+      return 0;
+    }
+    fmt::print("{}\n{}\n", to_string(plan), table.text());
+    fmt::print("area {} visible pairs per head, {:.4g} FLOP forward, {} sent, balance {:.4f}\n",
+               cost.area, cost.flops, bytes_text(static_cast<double>(cost.bytes_sent)),
+               cost.balance);
+    return 0;
+  }
+
+ private:
+  ShapeOptions shape_;
+  ExecutionOptions execution_;
+  int ranks_ = 4;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_plan_command() {
+  return std::make_unique<PlanCommand>();
+}
+
+}  // namespace annulus::cli

@@ -1,0 +1,45 @@
+#pragma once
+// Tables, for people and for programs.
+
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+namespace annulus::cli {
+
+using Json = nlohmann::ordered_json;
+
+/// A cell is a string, a number (with the text that people see) or null.
+struct Cell {
+  Json value;
+  std::string text;
+};
+
+[[nodiscard]] Cell cell(std::string text);
+[[nodiscard]] Cell cell(std::int64_t value);
+/// `digits` significant digits in the text; all of them in JSON. NaN is null and `-`.
+[[nodiscard]] Cell cell(double value, int digits = 4);
+
+/// Rows of named columns.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> columns) : columns_(std::move(columns)) {}
+
+  void add(std::vector<Cell> row);
+
+  /// Aligned text: a heading, and a line a row; text to the left, numbers to the right.
+  [[nodiscard]] std::string text() const;
+  /// A list of objects, one a row.
+  [[nodiscard]] Json json() const;
+
+ private:
+  std::vector<std::string> columns_;
+  std::vector<std::vector<Cell>> rows_;
+};
+
+/// A number of bytes or operations with a prefix: 1.5 GiB is bytes_text(1.5 * 2^30).
+[[nodiscard]] std::string bytes_text(double bytes);
+[[nodiscard]] std::string seconds_text(double seconds);
+
+}  // namespace annulus::cli
