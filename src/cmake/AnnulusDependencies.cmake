@@ -9,10 +9,10 @@ find_package(BLAS REQUIRED)
 
 # annulus_optional(<X> <found>): decides whether the build has X, given what was asked and found.
 macro(annulus_optional name found hint)
-  if(ANNULUS_${name} STREQUAL "ON" AND NOT ${found})
+  if(ANNULUS_${name} STREQUAL "ON" AND NOT "${found}")
     message(FATAL_ERROR "ANNULUS_${name}=ON, but it was not found; ${hint}")
   endif()
-  if(${found} AND NOT ANNULUS_${name} STREQUAL "OFF")
+  if("${found}" AND NOT ANNULUS_${name} STREQUAL "OFF")
     set(ANNULUS_HAVE_${name} 1)
   else()
     set(ANNULUS_HAVE_${name} 0)
