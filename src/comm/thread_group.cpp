@@ -1,0 +1,82 @@
+#include "comm/thread_group.hpp"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "annulus/base/error.hpp"
+
+namespace annulus::comm {
+
+void ThreadWorld::give_up(int rank) {
+  {
+    const std::lock_guard lock(mutex);
+    if (gave_up < 0) gave_up = rank;
+  }
+  changed.notify_all();
+}
+
+void ThreadWorld::leave(int rank) {
+  {
+    const std::lock_guard lock(mutex);
+    left[static_cast<std::size_t>(rank)] = true;
+  }
+  changed.notify_all();
+}
+
+void ThreadWorld::check() const {
+  if (gave_up >= 0) throw Error(fmt::format("rank {} gave up", gave_up));
+}
+
+void ThreadWorld::check_present(int rank, int peer) {
+  if (!left[static_cast<std::size_t>(peer)]) return;
+  if (gave_up < 0) gave_up = rank;
+  changed.notify_all();
+  throw Error(fmt::format("rank {} waits for rank {}, which has already returned", rank, peer));
+}
+
+ThreadGroup::ThreadGroup(std::shared_ptr<ThreadWorld> world, int ranks)
+    : world_(std::move(world)),
+      ranks_(ranks),
+      slots_(static_cast<std::size_t>(ranks) * static_cast<std::size_t>(ranks)),
+      pending_(static_cast<std::size_t>(ranks)) {}
+
+ThreadGroup::Slot& ThreadGroup::slot(int from, int to) {
+  return slots_[static_cast<std::size_t>(from) * static_cast<std::size_t>(ranks_) +
+                static_cast<std::size_t>(to)];
+}
+
+std::shared_ptr<const ThreadGroup::Contributions> ThreadGroup::gather(int rank,
+                                                                      std::vector<std::byte> mine) {
+  std::unique_lock lock(world_->mutex);
+  world_->check();
+  pending_[static_cast<std::size_t>(rank)] = std::move(mine);
+  const Index round = round_;
+  if (++arrived_ == ranks_) {
+    published_ = std::make_shared<const Contributions>(
+        std::exchange(pending_, Contributions(static_cast<std::size_t>(ranks_))));
+    arrived_ = 0;
+    ++round_;
+    world_->changed.notify_all();
+  }
+  while (round_ == round) {
+    world_->check();
+    for (int peer = 0; peer < ranks_; ++peer) world_->check_present(rank, peer);
+    world_->changed.wait(lock);
+  }
+  // The next round cannot end before this rank joins it, so this is still the round's result.
+  return published_;
+}
+
+std::shared_ptr<ThreadGroup> ThreadGroup::first(Index call, int ranks) {
+  const std::lock_guard lock(world_->mutex);
+  auto& child = children_[call];
+  if (!child) child = std::make_shared<ThreadGroup>(world_, ranks);
+  if (child->ranks() != ranks) {
+    throw Error(fmt::format("ranks ask for their first {} and their first {} in the same call",
+                            child->ranks(), ranks));
+  }
+  return child;
+}
+
+}  // namespace annulus::comm

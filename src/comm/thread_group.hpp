@@ -1,0 +1,74 @@
+#pragma once
+// What ranks that are threads share.
+
+#include <condition_variable>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "annulus/base/index.hpp"
+
+namespace annulus::comm {
+
+/// All ranks of one run_threads, whatever groups they form: one lock, and who is no longer there.
+struct ThreadWorld {
+  explicit ThreadWorld(int ranks) : left(static_cast<std::size_t>(ranks)) {}
+
+  /// The rank throws: every wait ends.
+  void give_up(int rank);
+  /// The rank has returned: whoever still waits for it waits in vain.
+  void leave(int rank);
+
+  /// Throws Error where a rank has given up. With the lock held.
+  void check() const;
+  /// Throws Error, in the name of `rank`, where `peer`, for which it waits, has left. With the lock
+  /// held.
+  void check_present(int rank, int peer);
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  int gave_up = -1;  ///< the first rank that did; -1 for none
+  std::vector<bool> left;
+};
+
+/// Ranks 0 .. ranks - 1 of a world, with their collectives and the messages between them.
+class ThreadGroup {
+ public:
+  using Contributions = std::vector<std::vector<std::byte>>;
+
+  /// A message on its way. The sender fills an empty slot; the receiver empties it.
+  struct Slot {
+    enum class State { empty, posted, copying };
+    State state = State::empty;
+    std::span<const std::byte> data;  ///< the sender's
+  };
+
+  ThreadGroup(std::shared_ptr<ThreadWorld> world, int ranks);
+
+  [[nodiscard]] int ranks() const { return ranks_; }
+  [[nodiscard]] ThreadWorld& world() { return *world_; }
+  /// With the world's lock held.
+  [[nodiscard]] Slot& slot(int from, int to);
+
+  /// Collective. What every rank brings, by rank. Shared and immutable, so that a rank that gives
+  /// up takes nothing away that others still read.
+  [[nodiscard]] std::shared_ptr<const Contributions> gather(int rank, std::vector<std::byte> mine);
+
+  /// The group of the first `ranks` ranks that the `call`-th call of each rank asks for.
+  [[nodiscard]] std::shared_ptr<ThreadGroup> first(Index call, int ranks);
+
+ private:
+  std::shared_ptr<ThreadWorld> world_;
+  int ranks_;
+  std::vector<Slot> slots_;
+  Contributions pending_;
+  int arrived_ = 0;
+  Index round_ = 0;
+  std::shared_ptr<const Contributions> published_;
+  std::map<Index, std::shared_ptr<ThreadGroup>> children_;
+};
+
+}  // namespace annulus::comm

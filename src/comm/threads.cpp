@@ -1,0 +1,227 @@
+#include "annulus/comm/threads.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <system_error>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "annulus/base/error.hpp"
+#include "comm/arguments.hpp"
+#include "comm/reduce.hpp"
+#include "comm/thread_group.hpp"
+
+namespace annulus::comm {
+namespace {
+
+using State = ThreadGroup::Slot::State;
+
+/// The receiver copies straight from the sender's buffer, outside the lock, as soon as it polls or
+/// waits and finds the message posted.
+class ThreadExchange final : public Exchange {
+ public:
+  ThreadExchange(std::shared_ptr<ThreadGroup> group, int rank, std::optional<Send> send,
+                 std::optional<Receive> receive)
+      : group_(std::move(group)), rank_(rank), send_(send), receive_(receive) {
+    const std::lock_guard lock(world().mutex);
+    world().check();
+    if (!send_) return;
+    auto& slot = group_->slot(rank_, send_->to);
+    ensure(slot.state == State::empty, "two exchanges of one rank are under way");
+    slot = {State::posted, send_->data};
+    world().changed.notify_all();
+  }
+
+  ThreadExchange(const ThreadExchange&) = delete;
+  ThreadExchange& operator=(const ThreadExchange&) = delete;
+
+  ~ThreadExchange() override {
+    // A rank that is throwing must not wait for peers that may be waiting for it.
+    if (std::uncaught_exceptions() > exceptions_ && (send_ || receive_)) {
+      world().give_up(rank_);
+    }
+    try {
+      wait();
+    } catch (const Error&) {
+      withdraw();  // the failure is known to the world, whose every later call throws
+    }
+  }
+
+  bool poll() override {
+    if (!send_ && !receive_) return true;
+    std::unique_lock lock(world().mutex);
+    if (advance(lock)) return true;
+    check_peers();
+    return false;
+  }
+
+  void wait() override {
+    std::unique_lock lock(world().mutex);
+    while (!advance(lock)) {
+      check_peers();
+      world().changed.wait(lock);
+    }
+  }
+
+ private:
+  [[nodiscard]] ThreadWorld& world() const { return group_->world(); }
+
+  /// Moves what can be moved; true once both directions are done.
+  bool advance(std::unique_lock<std::mutex>& lock) {
+    if (receive_) {
+      auto& slot = group_->slot(receive_->from, rank_);
+      if (slot.state == State::posted) {
+        copy(slot, lock);
+        receive_.reset();
+      }
+    }
+    if (send_ && group_->slot(rank_, send_->to).state == State::empty) send_.reset();
+    return !send_ && !receive_;
+  }
+
+  void copy(ThreadGroup::Slot& slot, std::unique_lock<std::mutex>& lock) {
+    if (slot.data.size() != receive_->data.size()) {
+      // Said at once: the sender may be this rank's own receiver and find the same.
+      if (world().gave_up < 0) world().gave_up = rank_;
+      world().changed.notify_all();
+    }
+    check_length(rank_, receive_->from, slot.data.size(), receive_->data.size());
+    slot.state = State::copying;
+    lock.unlock();
+    std::ranges::copy(slot.data, receive_->data.begin());
+    lock.lock();
+    slot.state = State::empty;
+    world().changed.notify_all();
+  }
+
+  void check_peers() const {
+    world().check();
+    if (receive_) world().check_present(rank_, receive_->from);
+    if (send_) world().check_present(rank_, send_->to);
+  }
+
+  /// Takes back a message that nobody will take, once nobody reads it.
+  void withdraw() {
+    if (!send_) return;
+    std::unique_lock lock(world().mutex);
+    auto& slot = group_->slot(rank_, send_->to);
+    world().changed.wait(lock, [&] { return slot.state != State::copying; });
+    slot.state = State::empty;
+  }
+
+  std::shared_ptr<ThreadGroup> group_;
+  int rank_;
+  std::optional<Send> send_;        // until it is done
+  std::optional<Receive> receive_;  // until it is done
+  int exceptions_ = std::uncaught_exceptions();
+};
+
+class ThreadCommunicator final : public Communicator {
+ public:
+  ThreadCommunicator(std::shared_ptr<ThreadGroup> group, int rank)
+      : group_(std::move(group)), rank_(rank), topology_{.ranks = group_->ranks(), .node_of = {}} {}
+
+  [[nodiscard]] int rank() const override { return rank_; }
+  [[nodiscard]] const Topology& topology() const override { return topology_; }
+  [[nodiscard]] std::string_view name() const override { return "threads"; }
+
+  [[nodiscard]] std::unique_ptr<Exchange> exchange(std::optional<Send> send,
+                                                   std::optional<Receive> receive) override {
+    check_exchange(*this, send, receive);
+    return std::make_unique<ThreadExchange>(group_, rank_, send, receive);
+  }
+
+  void barrier() override { static_cast<void>(group_->gather(rank_, {})); }
+
+  void broadcast(std::span<std::byte> data, int root) override {
+    check_root(*this, root);
+    const auto all = group_->gather(rank_, rank_ == root ? copy_of(data) : Bytes{});
+    const Bytes& roots = (*all)[static_cast<std::size_t>(root)];
+    check_length(rank_, root, roots.size(), data.size());
+    if (rank_ != root) std::ranges::copy(roots, data.begin());
+  }
+
+  void all_reduce(std::span<double> data, Reduction reduction) override { reduce(data, reduction); }
+  void all_reduce(std::span<Index> data, Reduction reduction) override { reduce(data, reduction); }
+
+  [[nodiscard]] std::vector<std::vector<std::byte>> all_gather(
+      std::span<const std::byte> data) override {
+    return *group_->gather(rank_, copy_of(data));
+  }
+
+  [[nodiscard]] std::unique_ptr<Communicator> first(int ranks) override {
+    check_first(*this, ranks);
+    auto group = group_->first(calls_of_first_++, ranks);
+    if (rank_ >= ranks) return nullptr;
+    return std::make_unique<ThreadCommunicator>(std::move(group), rank_);
+  }
+
+ private:
+  using Bytes = std::vector<std::byte>;
+
+  static Bytes copy_of(std::span<const std::byte> data) { return {data.begin(), data.end()}; }
+
+  template <class T>
+  void reduce(std::span<T> data, Reduction reduction) {
+    const auto all = group_->gather(rank_, copy_of(std::as_bytes(data)));
+    for (int from = 0; from < size(); ++from) {
+      const Bytes& bytes = (*all)[static_cast<std::size_t>(from)];
+      check_length(rank_, from, bytes.size(), data.size_bytes());
+      if (from == 0) {
+        std::ranges::copy(bytes, std::as_writable_bytes(data).begin());
+      } else {
+        accumulate(data, bytes.data(), reduction);
+      }
+    }
+  }
+
+  std::shared_ptr<ThreadGroup> group_;
+  int rank_;
+  Topology topology_;
+  Index calls_of_first_ = 0;
+};
+
+}  // namespace
+
+void run_threads(int ranks, const std::function<void(Communicator&)>& body) {
+  if (ranks < 1) throw InputError(fmt::format("threads: {} ranks; expected 1 or more", ranks));
+  const auto world = std::make_shared<ThreadWorld>(ranks);
+  const auto group = std::make_shared<ThreadGroup>(world, ranks);
+  std::vector<std::exception_ptr> failures(static_cast<std::size_t>(ranks));
+
+  const auto run = [&](int rank) {
+    try {
+      ThreadCommunicator communicator(group, rank);
+      body(communicator);
+      world->leave(rank);
+    } catch (...) {
+      failures[static_cast<std::size_t>(rank)] = std::current_exception();
+      world->give_up(rank);
+    }
+  };
+  {
+    std::vector<std::jthread> threads;
+    threads.reserve(static_cast<std::size_t>(ranks));
+    for (int rank = 0; rank < ranks; ++rank) {
+      try {
+        threads.emplace_back(run, rank);
+      } catch (const std::system_error& error) {
+        failures[static_cast<std::size_t>(rank)] = std::make_exception_ptr(
+            Error(fmt::format("rank {} of {} has no thread: {}", rank, ranks, error.what())));
+        world->give_up(rank);
+        break;
+      }
+    }
+  }
+  // Whatever follows the first rank that gave up is a consequence.
+  if (world->gave_up >= 0) {
+    const auto& cause = failures[static_cast<std::size_t>(world->gave_up)];
+    if (cause) std::rethrow_exception(cause);
+  }
+  for (const auto& failure : failures) {
+    if (failure) std::rethrow_exception(failure);
+  }
+}
+
+}  // namespace annulus::comm
