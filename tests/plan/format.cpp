@@ -6,10 +6,10 @@ namespace annulus {
 namespace {
 
 TEST(Format, RunsAndShards) {
-  EXPECT_EQ(to_string(Run{0, 3, 1, 4}), "0:3..6");
-  EXPECT_EQ(to_string(Run{2, 1, 5, 3}), "2:1..11/5");
+  EXPECT_EQ(to_string(annulus::Run{0, 3, 1, 4}), "0:3..6");
+  EXPECT_EQ(to_string(annulus::Run{2, 1, 5, 3}), "2:1..11/5");
   EXPECT_EQ(to_string(Shard{}), "nothing");
-  EXPECT_EQ(to_string(Shard(8, Run{0, 0, 1, 1})),
+  EXPECT_EQ(to_string(Shard(8, annulus::Run{0, 0, 1, 1})),
             "0:0..0 0:0..0 0:0..0 0:0..0 0:0..0 0:0..0 and 2 more runs");
 }
 

@@ -1,0 +1,186 @@
+#pragma once
+// A whole problem with random inputs, computed two ways: straight from the definition, and by
+// ranks.
+
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "annulus/attention/problem.hpp"
+#include "annulus/comm/threads.hpp"
+#include "annulus/kernels/reference.hpp"
+#include "annulus/ring/ring_attention.hpp"
+#include "support/tensor.hpp"
+
+namespace annulus::test {
+
+/// The inputs of a problem, the same on every rank.
+template <class T>
+struct WholeProblem {
+  Problem problem;
+  Tensor<T> q;
+  Tensor<T> k;
+  Tensor<T> v;
+  std::vector<double> gain;
+  std::vector<double> sink;
+  std::vector<double> table;
+};
+
+/// Standard normal inputs; queries are `size` times as large.
+template <class T>
+[[nodiscard]] WholeProblem<T> random_problem(const Problem& problem, unsigned seed,
+                                             double size = 1.0) {
+  std::mt19937_64 random(seed);
+  const Index n_q = problem.documents.queries();
+  const Index n_k = problem.documents.keys();
+  WholeProblem<T> whole{
+      .problem = problem,
+      .q = random_tensor<T>(random, n_q, problem.query_heads, problem.head_dim, size),
+      .k = random_tensor<T>(random, n_k, problem.key_heads, problem.head_dim),
+      .v = random_tensor<T>(random, n_k, problem.key_heads, problem.output_dim()),
+      .gain = {},
+      .sink = {},
+      .table = {}};
+  if (problem.logit_scale.is_table()) {
+    std::uniform_real_distribution<double> uniform(-1.0, 3.0);
+    whole.table.resize(static_cast<std::size_t>(n_q * problem.query_heads));
+    for (auto& value : whole.table) value = uniform(random);
+  }
+  return whole;
+}
+
+/// From the definition, in fp64.
+template <class T>
+[[nodiscard]] Outputs<double> direct(WholeProblem<T>& whole) {
+  const auto& problem = whole.problem;
+  Outputs<double> expected(problem.documents.queries(), problem.query_heads, problem.output_dim());
+  kernels::direct_attention(problem,
+                            {.q = whole.q.view(),
+                             .k = whole.k.view(),
+                             .v = whole.v.view(),
+                             .gain = whole.gain,
+                             .sink = whole.sink,
+                             .table = whole.table},
+                            expected.out.view(), expected.lse.view(), expected.statistics_view());
+  return expected;
+}
+
+/// The rows `rows` of `whole`.
+template <class T>
+[[nodiscard]] Tensor<T> take_rows(const Tensor<T>& whole, const std::vector<Index>& rows) {
+  Tensor<T> part(static_cast<Index>(rows.size()), whole.heads, whole.dim);
+  const auto width = static_cast<std::size_t>(whole.heads * whole.dim);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto from = whole.values.begin() +
+                      static_cast<std::ptrdiff_t>(rows[i]) * static_cast<std::ptrdiff_t>(width);
+    std::copy_n(from, width, part.values.begin() + static_cast<std::ptrdiff_t>(i * width));
+  }
+  return part;
+}
+
+/// Puts `part` where take_rows took it.
+template <class T>
+void put_rows(Tensor<T>& whole, const std::vector<Index>& rows, const Tensor<T>& part) {
+  const auto width = static_cast<std::size_t>(whole.heads * whole.dim);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    std::copy_n(part.values.begin() + static_cast<std::ptrdiff_t>(i * width), width,
+                whole.values.begin() +
+                    static_cast<std::ptrdiff_t>(rows[i]) * static_cast<std::ptrdiff_t>(width));
+  }
+}
+
+/// The same by the ranks of `communicator`: writes this rank's rows into `result`, whose rows are
+/// those of the whole problem. Ranks that are threads may share it, for their rows are disjoint.
+template <class T>
+void attend(const WholeProblem<T>& whole, comm::Communicator& communicator, Sharding sharding,
+            const kernels::Kernel& kernel, Outputs<T>& result, int threads = 1) {
+  const auto& problem = whole.problem;
+  const auto plan = make_plan(problem, communicator.topology(),
+                              {.sharding = sharding, .data_type = data_type_of<T>});
+  const auto rank = static_cast<std::size_t>(communicator.rank());
+  const auto rows = packed_rows(plan.query_shards[rank], problem.documents.query_offsets());
+  const auto key_rows = packed_rows(plan.key_shards[rank], problem.documents.key_offsets());
+  const auto q = take_rows(whole.q, rows);
+  const auto k = take_rows(whole.k, key_rows);
+  const auto v = take_rows(whole.v, key_rows);
+  std::vector<double> table;
+  for (const Index row : rows) {
+    for (Index h = 0; h < problem.query_heads && !whole.table.empty(); ++h) {
+      table.push_back(whole.table[static_cast<std::size_t>(row * problem.query_heads + h)]);
+    }
+  }
+  Outputs<T> local(static_cast<Index>(rows.size()), problem.query_heads, problem.output_dim());
+  RingAttention attention(plan, communicator, kernel, threads);
+  attention.forward(q.view(), k.view(), v.view(), local.out.view(),
+                    {.lse = local.lse.view(),
+                     .statistics = local.statistics_view(),
+                     .gain = whole.gain,
+                     .sink = whole.sink,
+                     .logit_scale = table});
+  put_rows(result.out, rows, local.out);
+  put_rows(result.lse, rows, local.lse);
+  for (std::size_t s = 0; s < result.statistics.size(); ++s) {
+    put_rows(result.statistics[s], rows, local.statistics[s]);
+  }
+}
+
+/// The largest |scale| |q| |k| over visible pairs is at most this: the size of the logits.
+template <class T>
+[[nodiscard]] double largest_logit(const WholeProblem<T>& whole) {
+  const auto norm = [](const Tensor<T>& tensor) {
+    double largest = 0;
+    for (Index i = 0; i < tensor.rows; ++i) {
+      for (Index h = 0; h < tensor.heads; ++h) {
+        double square = 0;
+        for (Index c = 0; c < tensor.dim; ++c) {
+          square +=
+              static_cast<double>(tensor.at(i, h, c)) * static_cast<double>(tensor.at(i, h, c));
+        }
+        largest = std::max(largest, square);
+      }
+    }
+    return std::sqrt(largest);
+  };
+  const auto& problem = whole.problem;
+  double factor = 0;
+  for (Index document = 0; document < problem.documents.count(); ++document) {
+    for (Index i = 0; i < problem.documents.query_length(document); ++i) {
+      factor = std::max(factor, std::abs(problem.logit_scale.beta(place_of(problem, document, i),
+                                                                  problem.head_dim)));
+    }
+  }
+  for (const double value : whole.table) factor = std::max(factor, std::abs(value));
+  double gain = whole.gain.empty() ? 1 : 0;
+  for (const double value : whole.gain) gain = std::max(gain, std::abs(value));
+  return gain * problem.logit_scale.base(problem.head_dim) * factor * norm(whole.q) * norm(whole.k);
+}
+
+/// How far computed attention may be from exact, by first-order rounding analysis: a logit of size
+/// Z made from d products is off by at most (d + 4) u Z, which is a relative error of as much in
+/// every weight, once above and once below the line; the exponential adds a few u, and n terms are
+/// summed above and below. `u` is the unit roundoff.
+struct ErrorBound {
+  double u = 0;
+  double logit = 0;   ///< of a logit
+  double weight = 0;  ///< relative, of a probability
+
+  template <class T>
+  [[nodiscard]] static ErrorBound of(const WholeProblem<T>& whole) {
+    ErrorBound bound{.u = unit_roundoff(data_type_of<T>)};
+    const auto d = static_cast<double>(whole.problem.head_dim);
+    double largest_sink = 0;
+    for (const double sink : whole.sink) {
+      if (std::isfinite(sink)) largest_sink = std::max(largest_sink, std::abs(sink));
+    }
+    Index longest = 1;
+    for (Index document = 0; document < whole.problem.documents.count(); ++document) {
+      longest = std::max(longest, whole.problem.documents.key_length(document));
+    }
+    const auto n = static_cast<double>(longest);
+    bound.logit = (d + 4) * bound.u * (largest_logit(whole) + largest_sink);
+    bound.weight = 2 * bound.logit + (2 * n + 32) * bound.u;
+    return bound;
+  }
+};
+
+}  // namespace annulus::test
