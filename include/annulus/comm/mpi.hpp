@@ -3,6 +3,7 @@
 
 #include <mpi.h>
 
+#include <exception>
 #include <memory>
 
 #include "annulus/comm/communicator.hpp"
@@ -11,10 +12,13 @@ namespace annulus::comm {
 
 /// Owns a duplicate of the MPI communicator it is made from, so that its messages meet no others,
 /// with errors returned rather than fatal. MPI must be initialised with at least
-/// MPI_THREAD_FUNNELED and outlive this object. Collective to make and to destroy.
+/// MPI_THREAD_FUNNELED and outlive this object. Collective to make and to destroy; a rank that
+/// destroys it because of an exception does not wait for the others. all_reduce combines in the
+/// order of the ranks, on each of them, so its traffic grows with their number.
 class MpiCommunicator final : public Communicator {
  public:
   /// `largest_message` bytes is what one MPI call carries; longer payloads travel in pieces.
+  /// Throws Error unless it is 1 .. 2^31 - 1.
   explicit MpiCommunicator(MPI_Comm borrowed, Index largest_message = Index{1} << 30);
   ~MpiCommunicator() override;
 
@@ -36,10 +40,14 @@ class MpiCommunicator final : public Communicator {
   [[nodiscard]] MPI_Comm handle() const { return handle_; }
 
  private:
+  template <class T>
+  void reduce(std::span<T> data, Reduction reduction);
+
   MPI_Comm handle_ = MPI_COMM_NULL;
   Index largest_message_;
   int rank_ = 0;
   Topology topology_;
+  int exceptions_ = std::uncaught_exceptions();
 };
 
 /// A communicator over the ranks of `borrowed`.

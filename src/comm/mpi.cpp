@@ -1,0 +1,186 @@
+#include "annulus/comm/mpi.hpp"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <map>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "annulus/base/error.hpp"
+#include "comm/arguments.hpp"
+#include "comm/mpi_call.hpp"
+#include "comm/mpi_exchange.hpp"
+#include "comm/mpi_scoped.hpp"
+#include "comm/reduce.hpp"
+
+namespace annulus::comm {
+namespace {
+
+/// all_reduce holds this many elements of every rank at a time.
+constexpr std::size_t block_elements = 1 << 16;
+
+/// A duplicate that returns errors. The original's handler is left as it was.
+MPI_Comm duplicate(MPI_Comm borrowed) {
+  ensure(borrowed != MPI_COMM_NULL, "a communicator is made from MPI_COMM_NULL");
+  MPI_Errhandler handler = MPI_ERRHANDLER_NULL;
+  check_mpi(MPI_Comm_get_errhandler(borrowed, &handler), "MPI_Comm_get_errhandler", 0);
+  check_mpi(MPI_Comm_set_errhandler(borrowed, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler", 0);
+  int rank = 0;
+  const int rank_code = MPI_Comm_rank(borrowed, &rank);
+  MPI_Comm copy = MPI_COMM_NULL;  // it inherits the handler
+  const int copy_code = MPI_Comm_dup(borrowed, &copy);
+  check_mpi(MPI_Comm_set_errhandler(borrowed, handler), "MPI_Comm_set_errhandler", rank);
+  check_mpi(MPI_Errhandler_free(&handler), "MPI_Errhandler_free", rank);
+  check_mpi(rank_code, "MPI_Comm_rank", rank);
+  check_mpi(copy_code, "MPI_Comm_dup", rank);
+  return copy;
+}
+
+/// Ranks that share memory are on one node; nodes are numbered in the order of their lowest rank.
+Topology find_topology(MPI_Comm communicator, int rank) {
+  Topology topology;
+  check_mpi(MPI_Comm_size(communicator, &topology.ranks), "MPI_Comm_size", rank);
+  ScopedMpiComm node;
+  check_mpi(
+      MPI_Comm_split_type(communicator, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, node.out()),
+      "MPI_Comm_split_type", rank);
+  int lowest = rank;
+  check_mpi(MPI_Bcast(&lowest, 1, MPI_INT, 0, node.get()), "MPI_Bcast", rank);
+  topology.node_of.resize(static_cast<std::size_t>(topology.ranks));
+  check_mpi(MPI_Allgather(&lowest, 1, MPI_INT, topology.node_of.data(), 1, MPI_INT, communicator),
+            "MPI_Allgather", rank);
+  std::map<int, int> number_of;
+  for (int& of : topology.node_of) {
+    of = number_of.try_emplace(of, static_cast<int>(number_of.size())).first->second;
+  }
+  return topology;
+}
+
+}  // namespace
+
+MpiCommunicator::MpiCommunicator(MPI_Comm borrowed, Index largest_message)
+    : largest_message_(largest_message) {
+  if (largest_message < 1 || largest_message > std::numeric_limits<int>::max()) {
+    throw Error(
+        fmt::format("mpi: a largest message of {} bytes; expected 1 to 2^31 - 1", largest_message));
+  }
+  handle_ = duplicate(borrowed);
+  check_mpi(MPI_Comm_rank(handle_, &rank_), "MPI_Comm_rank", rank_);
+  topology_ = find_topology(handle_, rank_);
+}
+
+MpiCommunicator::~MpiCommunicator() {
+  // Freeing is collective: a rank that is throwing would wait for those that wait for it.
+  if (std::uncaught_exceptions() > exceptions_) return;
+  int finalized = 0;
+  if (MPI_Finalized(&finalized) != MPI_SUCCESS || finalized != 0) return;
+  static_cast<void>(MPI_Comm_free(&handle_));
+}
+
+std::string MpiCommunicator::library() const {
+  std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> text{};
+  int length = 0;
+  check_mpi(MPI_Get_library_version(text.data(), &length), "MPI_Get_library_version", rank_);
+  std::string_view line(text.data(), static_cast<std::size_t>(length));
+  constexpr std::string_view blank = " \t\r\n";
+  line.remove_prefix(std::min(line.find_first_not_of(blank), line.size()));
+  line = line.substr(0, line.find_first_of(std::string_view("\n\0", 2)));
+  return std::string(line.substr(0, line.find_last_not_of(blank) + 1));
+}
+
+std::unique_ptr<Exchange> MpiCommunicator::exchange(std::optional<Send> send,
+                                                    std::optional<Receive> receive) {
+  check_exchange(*this, send, receive);
+  return std::make_unique<MpiExchange>(handle_, rank_, largest_message_, send, receive);
+}
+
+void MpiCommunicator::barrier() {
+  check_mpi(MPI_Barrier(handle_), "MPI_Barrier", rank_);
+}
+
+void MpiCommunicator::broadcast(std::span<std::byte> data, int root) {
+  check_root(*this, root);
+  while (!data.empty()) {
+    const auto piece =
+        data.first(std::min(data.size(), static_cast<std::size_t>(largest_message_)));
+    check_mpi(MPI_Bcast(piece.data(), static_cast<int>(piece.size()), MPI_BYTE, root, handle_),
+              "MPI_Bcast", rank_);
+    data = data.subspan(piece.size());
+  }
+}
+
+template <class T>
+void MpiCommunicator::reduce(std::span<T> data, Reduction reduction) {
+  // All ranks' values come to each rank block by block, so that neither counts nor memory overflow.
+  const auto ranks = static_cast<std::size_t>(size());
+  const std::size_t largest =
+      std::clamp(static_cast<std::size_t>(largest_message_) / ranks / sizeof(T), std::size_t{1},
+                 block_elements);
+  std::vector<std::byte> all;
+  while (!data.empty()) {
+    const auto block = data.first(std::min(data.size(), largest));
+    const int bytes = static_cast<int>(block.size_bytes());
+    all.resize(block.size_bytes() * ranks);
+    check_mpi(MPI_Allgather(block.data(), bytes, MPI_BYTE, all.data(), bytes, MPI_BYTE, handle_),
+              "MPI_Allgather", rank_);
+    std::copy_n(all.begin(), block.size_bytes(), std::as_writable_bytes(block).begin());
+    for (std::size_t from = 1; from < ranks; ++from) {
+      accumulate(block, all.data() + from * block.size_bytes(), reduction);
+    }
+    data = data.subspan(block.size());
+  }
+}
+
+void MpiCommunicator::all_reduce(std::span<double> data, Reduction reduction) {
+  reduce(data, reduction);
+}
+
+void MpiCommunicator::all_reduce(std::span<Index> data, Reduction reduction) {
+  reduce(data, reduction);
+}
+
+std::vector<std::vector<std::byte>> MpiCommunicator::all_gather(std::span<const std::byte> data) {
+  const auto ranks = static_cast<std::size_t>(size());
+  std::vector<Index> lengths(ranks);
+  const auto mine = static_cast<Index>(data.size());
+  check_mpi(MPI_Allgather(&mine, 1, MPI_INT64_T, lengths.data(), 1, MPI_INT64_T, handle_),
+            "MPI_Allgather", rank_);
+
+  // Rounds in which each rank brings at most `share` bytes: counts and offsets fit an int.
+  const Index share = std::max(largest_message_ / size(), Index{1});
+  std::vector<std::vector<std::byte>> result(ranks);
+  std::vector<std::byte> all;
+  std::vector<int> counts(ranks);
+  std::vector<int> offsets(ranks);
+  const Index longest = std::ranges::max(lengths);
+  for (Index begin = 0; begin < longest; begin += share) {
+    std::ranges::transform(lengths, counts.begin(), [&](Index length) {
+      return static_cast<int>(std::clamp(length - begin, Index{0}, share));
+    });
+    std::exclusive_scan(counts.begin(), counts.end(), offsets.begin(), 0);
+    all.resize(static_cast<std::size_t>(offsets.back() + counts.back()));
+    const auto piece = data.subspan(std::min(static_cast<std::size_t>(begin), data.size()));
+    check_mpi(MPI_Allgatherv(piece.data(), counts[static_cast<std::size_t>(rank_)], MPI_BYTE,
+                             all.data(), counts.data(), offsets.data(), MPI_BYTE, handle_),
+              "MPI_Allgatherv", rank_);
+    for (std::size_t from = 0; from < ranks; ++from) {
+      const auto first = all.begin() + offsets[from];
+      result[from].insert(result[from].end(), first, first + counts[from]);
+    }
+  }
+  return result;
+}
+
+std::unique_ptr<Communicator> MpiCommunicator::first(int ranks) {
+  check_first(*this, ranks);
+  const bool member = rank_ < ranks;
+  ScopedMpiComm part;
+  check_mpi(MPI_Comm_split(handle_, member ? 0 : MPI_UNDEFINED, rank_, part.out()),
+            "MPI_Comm_split", rank_);
+  if (!member) return nullptr;
+  return std::make_unique<MpiCommunicator>(part.get(), largest_message_);
+}
+
+}  // namespace annulus::comm
