@@ -1,6 +1,9 @@
 #pragma once
 // MPI from its start to its end. Only in builds with MPI.
 
+#include <mpi.h>
+
+#include <chrono>
 #include <exception>
 #include <string_view>
 
@@ -22,12 +25,22 @@ class MpiSession {
   /// The level the library provides: FUNNELED, SERIALIZED or MULTIPLE.
   [[nodiscard]] std::string_view thread_level() const;
 
+  [[nodiscard]] int rank() const { return rank_; }
+  [[nodiscard]] int size() const { return size_; }
+
+  /// Whether every rank of the job calls this within `patience` of the first: tells a failure that
+  /// all ranks share from one that the others still have to learn of. To be called at most once.
+  [[nodiscard]] bool joined_by_all(std::chrono::milliseconds patience);
+
   /// Ends all ranks of the job, with `code` as exit code. Without a session under way, it ends the
   /// process.
   [[noreturn]] static void abort(int code);
 
  private:
   int provided_ = 0;
+  int rank_ = 0;
+  int size_ = 1;
+  MPI_Comm verdict_ = MPI_COMM_NULL;  // owned; carries nothing but joined_by_all
   int exceptions_ = std::uncaught_exceptions();
 };
 

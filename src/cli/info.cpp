@@ -1,0 +1,112 @@
+// annulus info: what this build and this machine have.
+#include <thread>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "annulus/base/build.hpp"
+#include "annulus/device/device.hpp"
+#include "annulus/kernels/backend.hpp"
+#include "annulus/kernels/cpu.hpp"
+#include "annulus/results/hdf5_version.hpp"
+#include "cli/command.hpp"
+#include "cli/process.hpp"
+#include "cli/table.hpp"
+
+#if ANNULUS_HAVE_MPI
+#include "annulus/comm/mpi.hpp"
+#endif
+
+namespace annulus::cli {
+namespace {
+
+std::string mpi_library() {
+#if ANNULUS_HAVE_MPI
+  return comm::mpi(MPI_COMM_SELF).library();
+#else
+  return {};
+#endif
+}
+
+class Info final : public Command {
+ public:
+  void add_options(CLI::App&) override {}
+  [[nodiscard]] bool has_ranks() const override { return false; }
+
+  int run(const Context& context) const override {
+    const auto features = build_features();
+    const auto thread_level = context.process.start_mpi();
+    const auto library = mpi_library();
+    if (!context.speaks()) return 0;
+    Json json{{"version", version()}, {"git_commit", git_commit()}};
+    json["mpi"] =
+        features.mpi ? Json{{"library", library}, {"thread_level", thread_level}} : Json();
+    json["hdf5"] = features.hdf5 ? Json{{"version", results::hdf5_version()},
+                                        {"parallel", features.parallel_hdf5}}
+                                 : Json();
+    json["cuda"] = features.cuda ? Json{{"runtime", cuda_runtime_version()}} : Json();
+    json["nccl"] = features.nccl ? Json{{"version", nccl_version()}} : Json();
+    json["openmp"] = features.openmp;
+    json["simd_target"] = kernels::simd_target();
+    json["cores"] = std::thread::hardware_concurrency();
+    json["gpus"] = Json::array();
+    for (const auto& gpu : visible_gpus()) {
+      json["gpus"].push_back(
+          {{"name", gpu.name},
+           {"memory_bytes", gpu.memory_bytes},
+           {"compute_capability", fmt::format("{}.{}", gpu.compute_major, gpu.compute_minor)}});
+    }
+    json["backends"] = kernels::backend_names();
+    json["transports"] = features.mpi ? Json{"self", "threads", "mpi"} : Json{"self", "threads"};
+    if (context.json) {
+      fmt::print("{}\n", json.dump(2));
+    } else {
+      print(json);
+    }
+    return 0;
+  }
+
+ private:
+  static void print(const Json& json) {
+    const auto line = [](const char* name, const std::string& value) {
+      fmt::print("{:<12} {}\n", name, value);
+    };
+    const auto list = [](const Json& values) {
+      return fmt::format("{}", fmt::join(values.get<std::vector<std::string>>(), ", "));
+    };
+    const auto text = [](const Json& value) { return value.get<std::string>(); };
+    const std::string absent = "not in this build";
+    line("annulus", fmt::format("{} ({})", text(json["version"]), text(json["git_commit"])));
+    line("mpi", json["mpi"].is_null()
+                    ? absent
+                    : fmt::format("{}, thread level {}", text(json["mpi"]["library"]),
+                                  text(json["mpi"]["thread_level"])));
+    line("hdf5",
+         json["hdf5"].is_null()
+             ? absent
+             : fmt::format("{}, {}", text(json["hdf5"]["version"]),
+                           json["hdf5"]["parallel"].get<bool>() ? "parallel" : "not parallel"));
+    line("cuda", json["cuda"].is_null() ? absent
+                                        : fmt::format("runtime {}", text(json["cuda"]["runtime"])));
+    line("nccl", json["nccl"].is_null() ? absent : text(json["nccl"]["version"]));
+    line("openmp", json["openmp"].get<bool>() ? "yes" : absent);
+    line("simd", text(json["simd_target"]));
+    line("cores", fmt::format("{}", json["cores"].get<int>()));
+    if (json["gpus"].empty()) line("gpus", "none");
+    for (const auto& gpu : json["gpus"]) {
+      line("gpu", fmt::format("{}, compute capability {}, {}", text(gpu["name"]),
+                              text(gpu["compute_capability"]),
+                              bytes_text(gpu["memory_bytes"].get<double>())));
+    }
+    line("backends", list(json["backends"]));
+    line("transports", list(json["transports"]));
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_info() {
+  return std::make_unique<Info>();
+}
+
+}  // namespace annulus::cli
