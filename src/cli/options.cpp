@@ -26,6 +26,12 @@ void AttentionOptions::apply(Problem& problem) const {
 
 void ShapeOptions::add_to(CLI::App& command) {
   command.add_option("-n,--length", length, "keys in each sequence")->capture_default_str();
+  command.add_option("--head-dim", head_dim, "dimension of queries and keys")
+      ->capture_default_str();
+  add_without_sizes_to(command);
+}
+
+void ShapeOptions::add_without_sizes_to(CLI::App& command) {
   command.add_option("--queries", queries, "queries in each sequence (default: as many as keys)");
   command.add_option("--batch", batch, "sequences")->capture_default_str();
   command
@@ -34,8 +40,6 @@ void ShapeOptions::add_to(CLI::App& command) {
       ->delimiter(',');
   command.add_option("--heads", heads, "query heads")->capture_default_str();
   command.add_option("--key-heads", key_heads, "key heads (default: as many as query heads)");
-  command.add_option("--head-dim", head_dim, "dimension of queries and keys")
-      ->capture_default_str();
   command.add_option("--value-dim", value_dim, "dimension of values (default: --head-dim)");
   attention.add_to(command);
 }

@@ -47,6 +47,8 @@ struct ShapeOptions {
   AttentionOptions attention;
 
   void add_to(CLI::App& command);
+  /// All but --length and --head-dim, for sweeps over these.
+  void add_without_sizes_to(CLI::App& command);
   [[nodiscard]] Problem problem() const;
 };
 

@@ -4,7 +4,6 @@
 #include <array>
 #include <chrono>
 #include <cstdlib>
-#include <mutex>
 #include <optional>
 
 #include <fmt/format.h>
@@ -61,15 +60,8 @@ struct Process::Session {
 };
 
 Process::Process(int argc, char** argv) {
-  const auto launched = launched_processes();
-  if (!launched) return;
+  if (!launched_processes()) return;
   session_ = std::make_unique<Session>(&argc, &argv);
-  if (*launched != session_->mpi.size()) {
-    throw InputError(fmt::format(
-        "the launcher started {} processes and MPI joins {} of them; start this program with the "
-        "launcher of the MPI that it was built with (srun: --mpi=pmix)",
-        *launched, session_->mpi.size()));
-  }
 }
 
 bool Process::speaks() const {
@@ -78,6 +70,12 @@ bool Process::speaks() const {
 
 int Process::run(const std::string& transport, const RankBody& body) {
   const int processes = session_ ? session_->mpi.size() : 1;
+  if (const int launched = launched_processes().value_or(1); launched != processes) {
+    throw InputError(fmt::format(
+        "the launcher started {} processes and MPI joins {} of them; start this program with the "
+        "launcher of the MPI that it was built with (srun: --mpi=pmix)",
+        launched, processes));
+  }
   const auto alone = [&] {
     if (processes == 1) return;
     throw InputError(fmt::format("--transport: {} runs in one process, and {} were started",

@@ -15,8 +15,7 @@ using RankBody = std::function<int(comm::Communicator&)>;
 
 class Process {
  public:
-  /// Starts MPI where a launcher started this process. Throws Error where MPI does not start, and
-  /// InputError where a launcher started several processes that MPI does not join.
+  /// Starts MPI where a launcher started this process. Throws Error where MPI does not start.
   Process(int argc, char** argv);
   ~Process();
 
@@ -24,7 +23,8 @@ class Process {
   [[nodiscard]] bool speaks() const;
 
   /// Runs `body` on every rank of `transport`: auto, self, threads:P, mpi. Throws InputError where
-  /// the transport is unknown or does not fit the way in which the process was started.
+  /// the transport is unknown or does not fit the way in which the process was started, and where a
+  /// launcher started several processes that MPI does not join.
   int run(const std::string& transport, const RankBody& body);
 
   /// Reports a failure and returns `code` for main. Where all processes fail alike, the first alone

@@ -25,7 +25,7 @@ Outputs<T> by_ranks(const WholeProblem<T>& whole, int ranks, Sharding sharding,
 template <class T>
 void expect_exact(WholeProblem<T> whole, const char* what) {
   const auto expected = direct(whole);
-  const auto bound = ErrorBound::of(whole);
+  const auto bound = bound_of(whole);
   const double largest = largest_element(whole.v);
   for (const auto name : kernels::backend_names()) {
     const auto& kernel = kernels::find_backend(name, data_type_of<T>);
@@ -305,7 +305,7 @@ TEST(RingForward, TheDeviceConstructorComputesToo) {
     const auto report =
         attention.forward(whole.q.view(), whole.k.view(), whole.v.view(), got.out.view());
     EXPECT_EQ(report.bytes_sent, 0);
-    const double bound = ErrorBound::of(whole).weight * largest_element(whole.v);
+    const double bound = bound_of(whole).weight * largest_element(whole.v);
     EXPECT_TRUE(all_close("out", got.out, expected.out, [&](double) { return bound; }));
     EXPECT_THROW(RingAttention(attention.plan(), communicator, Device::cuda()), InputError);
   });

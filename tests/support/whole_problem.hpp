@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "annulus/attention/error_bound.hpp"
 #include "annulus/attention/problem.hpp"
 #include "annulus/comm/threads.hpp"
 #include "annulus/kernels/reference.hpp"
@@ -155,32 +156,14 @@ template <class T>
   return gain * problem.logit_scale.base(problem.head_dim) * factor * norm(whole.q) * norm(whole.k);
 }
 
-/// How far computed attention may be from exact, by first-order rounding analysis: a logit of size
-/// Z made from d products is off by at most (d + 4) u Z, which is a relative error of as much in
-/// every weight, once above and once below the line; the exponential adds a few u, and n terms are
-/// summed above and below. `u` is the unit roundoff.
-struct ErrorBound {
-  double u = 0;
-  double logit = 0;   ///< of a logit
-  double weight = 0;  ///< relative, of a probability
-
-  template <class T>
-  [[nodiscard]] static ErrorBound of(const WholeProblem<T>& whole) {
-    ErrorBound bound{.u = unit_roundoff(data_type_of<T>)};
-    const auto d = static_cast<double>(whole.problem.head_dim);
-    double largest_sink = 0;
-    for (const double sink : whole.sink) {
-      if (std::isfinite(sink)) largest_sink = std::max(largest_sink, std::abs(sink));
-    }
-    Index longest = 1;
-    for (Index document = 0; document < whole.problem.documents.count(); ++document) {
-      longest = std::max(longest, whole.problem.documents.key_length(document));
-    }
-    const auto n = static_cast<double>(longest);
-    bound.logit = (d + 4) * bound.u * (largest_logit(whole) + largest_sink);
-    bound.weight = 2 * bound.logit + (2 * n + 32) * bound.u;
-    return bound;
+/// The bound for a whole problem in its own type.
+template <class T>
+[[nodiscard]] ErrorBound bound_of(const WholeProblem<T>& whole) {
+  double largest = largest_logit(whole);
+  for (const double sink : whole.sink) {
+    if (std::isfinite(sink)) largest = std::max(largest, std::abs(sink));
   }
-};
+  return ErrorBound::of(whole.problem, data_type_of<T>, largest);
+}
 
 }  // namespace annulus::test

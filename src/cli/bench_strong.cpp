@@ -1,0 +1,95 @@
+// annulus bench strong: one problem on more and more of the ranks.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "cli/command.hpp"
+#include "cli/measurement.hpp"
+#include "cli/options.hpp"
+
+namespace annulus::cli {
+namespace {
+
+class BenchStrong final : public Command {
+ public:
+  void add_options(CLI::App& app) override {
+    shape_.length = 4096;
+    shape_.add_to(app);
+    execution_.add_to(app);
+    app.add_option("--ranks", ranks_,
+                   "numbers of ranks, a list (default: powers of two and all there are)")
+        ->delimiter(',');
+    app.add_option("--repetitions", repetitions_, "timed passes")->capture_default_str();
+    app.add_option("--seed", seed_, "of the random inputs")->capture_default_str();
+  }
+
+  void check() const override {
+    (void)shape_.problem();
+    (void)execution_.kernel(execution_.plan_options().data_type);
+    if (repetitions_ < 1) {
+      throw InputError(
+          fmt::format("--repetitions: {} is too small; expected at least 1", repetitions_));
+    }
+  }
+
+  int run(const Context& context) const override {
+    auto& world = context.communicator;
+    const auto problem = shape_.problem();
+    const auto options = execution_.plan_options();
+    const auto& kernel = execution_.kernel(options.data_type);
+    bool valid = true;
+    auto table = measurement_table();
+    for (const int ranks : rank_counts(world.size())) {
+      const auto part = world.first(ranks);
+      if (part) {
+        // As many threads as each rank has when all ranks run, so that P alone changes.
+        const int threads = execution_.threads_per_rank(world.topology(), world.rank());
+        const bool right = validate_before_timing(problem, *part, options, kernel, threads, seed_);
+        const auto plan = make_plan(problem, part->topology(), options);
+        const auto measurement = measure(plan, *part, kernel, threads, repetitions_, seed_);
+        add_measurement(table, plan, threads, right, measurement);
+        valid = valid && right;
+      }
+      world.barrier();
+    }
+    if (context.speaks()) {
+      if (context.json) {
+        fmt::print("{}\n", Json{{"backend", kernel.name()}, {"rows", table.json()}}.dump(2));
+      } else {
+        fmt::print("backend {}\n{}", kernel.name(), table.text());
+      }
+    }
+    Index verdict = valid ? 1 : 0;
+    world.all_reduce(std::span(&verdict, 1), comm::Reduction::minimum);
+    return verdict == 1 ? 0 : 1;
+  }
+
+ private:
+  [[nodiscard]] std::vector<int> rank_counts(int all) const {
+    for (const int ranks : ranks_) {
+      if (ranks < 1 || ranks > all) {
+        throw InputError(
+            fmt::format("--ranks: {} is not between 1 and the {} ranks there are", ranks, all));
+      }
+    }
+    if (!ranks_.empty()) return ranks_;
+    std::vector<int> counts;
+    for (int ranks = 1; ranks < all; ranks *= 2) counts.push_back(ranks);
+    counts.push_back(all);
+    return counts;
+  }
+
+  ShapeOptions shape_;
+  ExecutionOptions execution_;
+  std::vector<int> ranks_;
+  int repetitions_ = 5;
+  std::uint64_t seed_ = 1;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_bench_strong() {
+  return std::make_unique<BenchStrong>();
+}
+
+}  // namespace annulus::cli

@@ -1,0 +1,208 @@
+#include "cli/validation.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+#include "annulus/attention/error_bound.hpp"
+#include "annulus/comm/agreement.hpp"
+#include "annulus/kernels/reference.hpp"
+#include "annulus/ring/ring_attention.hpp"
+#include "cli/random_inputs.hpp"
+
+namespace annulus::cli {
+namespace {
+
+std::vector<Index> all_rows(Index count) {
+  std::vector<Index> rows(static_cast<std::size_t>(count));
+  std::iota(rows.begin(), rows.end(), Index{0});
+  return rows;
+}
+
+/// out, lse and entropy of some rows, one after the other, in fp64.
+struct Results {
+  std::vector<double> out;
+  std::vector<double> lse;
+  std::vector<double> entropy;
+};
+
+/// Statistics of which only the entropy is looked at.
+template <class T>
+StatisticsView statistics_into(std::vector<T>& entropy, std::vector<T>& rest, Index rows,
+                               Index heads) {
+  const auto size = static_cast<std::size_t>(rows * heads);
+  entropy.resize(size);
+  rest.resize(5 * size);
+  const auto part = [&](std::size_t i) {
+    return dense_view(rest.data() + i * size, rows, heads, 1);
+  };
+  return {.entropy = dense_view(entropy.data(), rows, heads, 1),
+          .effective_keys = part(0),
+          .participation = part(1),
+          .max_probability = part(2),
+          .max_logit = part(3),
+          .self_probability = part(4)};
+}
+
+template <class T>
+Results by_ranks(const Plan& plan, comm::Communicator& communicator, const kernels::Kernel& kernel,
+                 int threads, std::uint64_t seed) {
+  const auto& problem = plan.problem;
+  const auto rank = static_cast<std::size_t>(communicator.rank());
+  const auto rows = packed_rows(plan.query_shards[rank], problem.documents.query_offsets());
+  const auto key_rows = packed_rows(plan.key_shards[rank], problem.documents.key_offsets());
+  const auto inputs = random_inputs<T>(problem, seed, rows, key_rows);
+  const auto n_q = static_cast<Index>(rows.size());
+  const auto n_k = static_cast<Index>(key_rows.size());
+  const Index heads = problem.query_heads;
+  std::vector<T> out(static_cast<std::size_t>(n_q * heads * problem.output_dim()));
+  std::vector<T> lse(static_cast<std::size_t>(n_q * heads));
+  std::vector<T> entropy;
+  std::vector<T> rest;
+  RingAttention(plan, communicator, kernel, threads)
+      .forward(dense_view(inputs.q.data(), n_q, heads, problem.head_dim),
+               dense_view(inputs.k.data(), n_k, problem.key_heads, problem.head_dim),
+               dense_view(inputs.v.data(), n_k, problem.key_heads, problem.output_dim()),
+               dense_view(out.data(), n_q, heads, problem.output_dim()),
+               {.lse = dense_view(lse.data(), n_q, heads, 1),
+                .statistics = statistics_into(entropy, rest, n_q, heads)});
+  return {.out = {out.begin(), out.end()},
+          .lse = {lse.begin(), lse.end()},
+          .entropy = {entropy.begin(), entropy.end()}};
+}
+
+/// Everybody's results on rank 0, in the order of the packed rows.
+Results gather(const Plan& plan, comm::Communicator& communicator, const Results& own) {
+  const auto& problem = plan.problem;
+  const auto heads = static_cast<std::size_t>(problem.query_heads);
+  const auto collect = [&](const std::vector<double>& part, std::size_t width) {
+    const auto parts = communicator.all_gather(std::as_bytes(std::span(part)));
+    std::vector<double> whole(static_cast<std::size_t>(problem.documents.queries()) * width);
+    for (std::size_t rank = 0; rank < parts.size(); ++rank) {
+      const auto rows = packed_rows(plan.query_shards[rank], problem.documents.query_offsets());
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        std::memcpy(whole.data() + static_cast<std::size_t>(rows[i]) * width,
+                    parts[rank].data() + i * width * sizeof(double), width * sizeof(double));
+      }
+    }
+    return whole;
+  };
+  return {.out = collect(own.out, heads * static_cast<std::size_t>(problem.output_dim())),
+          .lse = collect(own.lse, heads),
+          .entropy = collect(own.entropy, heads)};
+}
+
+template <class T>
+double largest_norm(const std::vector<T>& values, Index dim) {
+  double largest = 0;
+  const auto width = static_cast<std::size_t>(dim);
+  for (std::size_t at = 0; at < values.size(); at += width) {
+    double square = 0;
+    for (std::size_t c = 0; c < width; ++c) {
+      square += static_cast<double>(values[at + c]) * static_cast<double>(values[at + c]);
+    }
+    largest = std::max(largest, square);
+  }
+  return std::sqrt(largest);
+}
+
+double largest_scale(const Problem& problem) {
+  double largest = 0;
+  for (Index document = 0; document < problem.documents.count(); ++document) {
+    for (Index i = 0; i < problem.documents.query_length(document); ++i) {
+      const double beta =
+          problem.logit_scale.beta(place_of(problem, document, i), problem.head_dim);
+      largest = std::max(largest, std::abs(beta));
+    }
+  }
+  return largest * std::abs(problem.logit_scale.base(problem.head_dim));
+}
+
+/// The largest |got - exact| / bound(exact), times `unit`. NaN counts as infinitely far.
+template <class Bound>
+double largest_error(const std::vector<double>& got, const std::vector<double>& exact, double unit,
+                     Bound bound) {
+  double largest = 0;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    if (got[i] == exact[i]) continue;  // infinities
+    const double error = std::abs(got[i] - exact[i]) / bound(exact[i]);
+    largest =
+        std::max(largest, std::isnan(error) ? std::numeric_limits<double>::infinity() : error);
+  }
+  return largest * unit;
+}
+
+template <class T>
+std::vector<Deviation> compare(const Plan& plan, const Results& got, std::uint64_t seed) {
+  const auto& problem = plan.problem;
+  const Index n_q = problem.documents.queries();
+  const Index n_k = problem.documents.keys();
+  const Index heads = problem.query_heads;
+  const auto inputs = random_inputs<T>(problem, seed, all_rows(n_q), all_rows(n_k));
+  std::vector<double> out(got.out.size());
+  std::vector<double> lse(got.lse.size());
+  std::vector<double> entropy;
+  std::vector<double> rest;
+  kernels::direct_attention(
+      problem,
+      {.q = dense_view(inputs.q.data(), n_q, heads, problem.head_dim),
+       .k = dense_view(inputs.k.data(), n_k, problem.key_heads, problem.head_dim),
+       .v = dense_view(inputs.v.data(), n_k, problem.key_heads, problem.output_dim()),
+       .gain = {},
+       .sink = {},
+       .table = {}},
+      dense_view(out.data(), n_q, heads, problem.output_dim()),
+      dense_view(lse.data(), n_q, heads, 1), statistics_into(entropy, rest, n_q, heads));
+  const auto bound =
+      ErrorBound::of(problem, plan.data_type,
+                     largest_scale(problem) * largest_norm(inputs.q, problem.head_dim) *
+                         largest_norm(inputs.k, problem.head_dim));
+  double largest_value = 0;
+  for (const T value : inputs.v) {
+    largest_value = std::max(largest_value, std::abs(static_cast<double>(value)));
+  }
+  const double out_bound = bound.out(largest_value);
+  // lse and entropy have a bound for every row; what is reported is the worst row, scaled to the
+  // bound of a row of zeros.
+  return {
+      {"out", largest_error(got.out, out, out_bound, [&](double) { return out_bound; }), out_bound},
+      {"lse", largest_error(got.lse, lse, bound.lse(0), [&](double z) { return bound.lse(z); }),
+       bound.lse(0)},
+      {"entropy",
+       largest_error(got.entropy, entropy, bound.entropy(0),
+                     [&](double h) { return bound.entropy(h); }),
+       bound.entropy(0)}};
+}
+
+template <class T>
+std::vector<Deviation> validate_as(const Plan& plan, comm::Communicator& communicator,
+                                   const kernels::Kernel& kernel, int threads, std::uint64_t seed) {
+  const auto got =
+      gather(plan, communicator, by_ranks<T>(plan, communicator, kernel, threads, seed));
+  std::vector<Deviation> deviations{{"out"}, {"lse"}, {"entropy"}};
+  comm::on_root(communicator, [&] { deviations = compare<T>(plan, got, seed); });
+  for (auto& deviation : deviations) {
+    std::array<double, 2> numbers{deviation.error, deviation.bound};
+    communicator.broadcast(std::as_writable_bytes(std::span(numbers)), 0);
+    deviation.error = numbers[0];
+    deviation.bound = numbers[1];
+  }
+  return deviations;
+}
+
+}  // namespace
+
+bool Validation::valid() const {
+  return std::all_of(deviations.begin(), deviations.end(),
+                     [](const Deviation& deviation) { return deviation.valid(); });
+}
+
+Validation validate_plan(const Plan& plan, comm::Communicator& communicator,
+                         const kernels::Kernel& kernel, int threads, std::uint64_t seed) {
+  return {plan.data_type == DataType::float64
+              ? validate_as<double>(plan, communicator, kernel, threads, seed)
+              : validate_as<float>(plan, communicator, kernel, threads, seed)};
+}
+
+}  // namespace annulus::cli

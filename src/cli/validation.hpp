@@ -1,0 +1,34 @@
+#pragma once
+// Attention by all ranks, compared with the fp64 reference on one.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "annulus/comm/communicator.hpp"
+#include "annulus/kernels/kernel.hpp"
+#include "annulus/plan/plan.hpp"
+
+namespace annulus::cli {
+
+/// How far one output is from the reference, and how far it may be.
+struct Deviation {
+  std::string name;
+  double error = 0;  ///< largest absolute error, in units of the bound where that varies by row
+  double bound = 0;
+
+  [[nodiscard]] bool valid() const { return error <= bound; }
+};
+
+struct Validation {
+  std::vector<Deviation> deviations;
+  [[nodiscard]] bool valid() const;
+};
+
+/// Collective. Runs `plan` on random inputs and compares out, lse and entropy with the reference;
+/// the result is the same on all ranks. Rank 0 holds the whole problem in fp64.
+[[nodiscard]] Validation validate_plan(const Plan& plan, comm::Communicator& communicator,
+                                       const kernels::Kernel& kernel, int threads,
+                                       std::uint64_t seed);
+
+}  // namespace annulus::cli

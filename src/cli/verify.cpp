@@ -1,0 +1,69 @@
+// annulus verify: a shape on all ranks against the fp64 reference on one.
+#include <fmt/format.h>
+
+#include "cli/command.hpp"
+#include "cli/options.hpp"
+#include "cli/table.hpp"
+#include "cli/validation.hpp"
+
+namespace annulus::cli {
+namespace {
+
+class Verify final : public Command {
+ public:
+  void add_options(CLI::App& app) override {
+    shape_.add_to(app);
+    execution_.add_to(app);
+    app.add_option("--seed", seed_, "of the random inputs")->capture_default_str();
+  }
+
+  void check() const override {
+    (void)shape_.problem();
+    (void)execution_.kernel(execution_.plan_options().data_type);
+  }
+
+  int run(const Context& context) const override {
+    auto& communicator = context.communicator;
+    const auto plan =
+        make_plan(shape_.problem(), communicator.topology(), execution_.plan_options());
+    const auto& kernel = execution_.kernel(plan.data_type);
+    const int threads = execution_.threads_per_rank(communicator.topology(), communicator.rank());
+    const auto validation = validate_plan(plan, communicator, kernel, threads, seed_);
+    if (context.speaks()) print(context, plan, kernel.name(), validation);
+    return validation.valid() ? 0 : 1;
+  }
+
+ private:
+  static void print(const Context& context, const Plan& plan, std::string_view backend,
+                    const Validation& validation) {
+    Table table({"output", "error", "bound", "verdict"});
+    for (const auto& deviation : validation.deviations) {
+      table.add({cell(deviation.name), cell(deviation.error), cell(deviation.bound),
+                 cell(std::string(deviation.valid() ? "VALID" : "INVALID"))});
+    }
+    if (context.json) {
+      const Json json{{"ranks", plan.ranks},
+                      {"sharding", name_of(plan.sharding)},
+                      {"precision", name_of(plan.data_type)},
+                      {"backend", backend},
+                      {"valid", validation.valid()},
+                      {"outputs", table.json()}};
+      fmt::print("{}\n", json.dump(2));
+      return;
+    }
+    fmt::print("{} rank{}, {} sharding, {}, backend {}\n{}", plan.ranks, plan.ranks == 1 ? "" : "s",
+               name_of(plan.sharding), name_of(plan.data_type), backend, table.text());
+  }
+
+  ShapeOptions shape_;
+  ExecutionOptions execution_;
+  std::uint64_t seed_ = 1;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_verify() {
+  return std::make_unique<Verify>();
+}
+
+}  // namespace annulus::cli
