@@ -79,7 +79,7 @@ class BenchKernel final : public Command {
     if (context.json) {
       fmt::print("{}\n", Json{{"backend", kernel.name()}, {"rows", table.json()}}.dump(2));
     } else {
-      fmt::print("backend {}\n{}", kernel.name(), table.text());
+      fmt::print("backend {}\n{}", kernel.name(), table.folded_text());
     }
     return valid;
   }

@@ -58,6 +58,29 @@ std::string Table::text() const {
   return text;
 }
 
+std::string Table::folded_text() const {
+  std::string above;
+  std::vector<std::size_t> varying;
+  for (std::size_t c = 0; c < columns_.size(); ++c) {
+    const bool same = std::all_of(rows_.begin(), rows_.end(), [&](const auto& row) {
+      return row[c].text == rows_.front()[c].text;
+    });
+    if (same && !rows_.empty()) {
+      above +=
+          fmt::format("{}{} {}", above.empty() ? "" : ", ", columns_[c], rows_.front()[c].text);
+    } else {
+      varying.push_back(c);
+    }
+  }
+  Table rest({});
+  for (const auto c : varying) rest.columns_.push_back(columns_[c]);
+  for (const auto& row : rows_) {
+    auto& cells = rest.rows_.emplace_back();
+    for (const auto c : varying) cells.push_back(row[c]);
+  }
+  return above + '\n' + (varying.empty() ? "" : rest.text());
+}
+
 Json Table::json() const {
   Json rows = Json::array();
   for (const auto& row : rows_) {

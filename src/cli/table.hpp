@@ -30,6 +30,8 @@ class Table {
 
   /// Aligned text: a heading, and a line a row; text to the left, numbers to the right.
   [[nodiscard]] std::string text() const;
+  /// The same, but columns that say the same in every row are listed above the others, once.
+  [[nodiscard]] std::string folded_text() const;
   /// A list of objects, one a row.
   [[nodiscard]] Json json() const;
 
