@@ -31,8 +31,9 @@ class Report final : public Command {
  public:
   void add_options(CLI::App& app) override {
     app.add_option("results", files_, "results files of annulus study")->required();
-    app.add_option("--output", output_, "folder for the pictures (default: beside the results)");
-    app.add_option("--format", format_, "png, pdf or svg")->capture_default_str();
+    app.add_option("--output", output_,
+                   "file or folder for the pictures (default: beside the results)");
+    app.add_option("--format", format_, "png, pdf or svg (default: as --output, else png)");
     app.add_option("--python", python_, "interpreter with numpy, h5py and matplotlib")
         ->capture_default_str();
   }
@@ -52,7 +53,7 @@ class Report final : public Command {
     std::vector<std::string> arguments{python_, drawing_program().string()};
     arguments.insert(arguments.end(), files_.begin(), files_.end());
     if (!output_.empty()) arguments.insert(arguments.end(), {"--output", output_});
-    arguments.insert(arguments.end(), {"--format", format_});
+    if (!format_.empty()) arguments.insert(arguments.end(), {"--format", format_});
     if (json) arguments.emplace_back("--json");
     std::vector<char*> pointers;
     for (auto& argument : arguments) pointers.push_back(argument.data());
@@ -74,7 +75,7 @@ class Report final : public Command {
 
   std::vector<std::string> files_;
   std::string output_;
-  std::string format_ = "png";
+  std::string format_;
   std::string python_ = ANNULUS_PYTHON;
 };
 
