@@ -1,0 +1,71 @@
+// Errors that all ranks learn of.
+
+#include "annulus/comm/agreement.hpp"
+
+#include "annulus/base/error.hpp"
+#include "comm/transport.hpp"
+
+namespace annulus::comm {
+namespace {
+
+/// "kind: message" of what the call throws.
+std::string outcome_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const InputError& error) {
+    return std::string("InputError: ") + error.what();
+  } catch (const Error& error) {
+    return std::string("Error: ") + error.what();
+  }
+  return "nothing";
+}
+
+TEST_P(Transport, RunsOnTheRootAlone) {
+  on_ranks([](Communicator& world) {
+    Index runs = 0;
+    on_root(world, [&] { ++runs; });
+    EXPECT_EQ(runs, world.rank() == 0 ? 1 : 0);
+  });
+}
+
+TEST_P(Transport, LearnsOfTheRootsError) {
+  on_ranks([](Communicator& world) {
+    EXPECT_EQ(outcome_of([&] { on_root(world, [] { throw InputError("--mask: 'x'"); }); }),
+              "InputError: --mask: 'x'");
+    EXPECT_EQ(outcome_of([&] { on_root(world, [] { throw Error("disk full"); }); }),
+              "Error: disk full");
+    EXPECT_EQ(outcome_of([&] { on_root(world, [] { throw std::runtime_error("other"); }); }),
+              "Error: other");
+    EXPECT_EQ(outcome_of([&] { on_root(world, [] { throw Error(""); }); }), "Error: ");
+    EXPECT_EQ(outcome_of([&] { on_root(world, [] { throw 42; }); }),
+              "Error: an exception of unknown type");
+    EXPECT_EQ(outcome_of([&] { on_root(world, [] {}); }), "nothing");
+  });
+}
+
+TEST_P(Transport, LearnsOfAnyRanksError) {
+  on_ranks([](Communicator& world) {
+    EXPECT_EQ(outcome_of([&] { together(world, [] {}); }), "nothing");
+    for (int lowest = 0; lowest < world.size(); ++lowest) {
+      const auto name = [](int rank) { return "rank " + std::to_string(rank); };
+      EXPECT_EQ(outcome_of([&] {
+                  together(world, [&] {
+                    if (world.rank() == lowest) throw InputError(name(lowest));
+                    if (world.rank() > lowest) throw Error(name(world.rank()));
+                  });
+                }),
+                "InputError: " + name(lowest));
+      EXPECT_EQ(outcome_of([&] {
+                  together(world, [&] {
+                    if (world.rank() == lowest) throw Error(name(lowest));
+                    if (world.rank() > lowest) throw InputError(name(world.rank()));
+                  });
+                }),
+                "Error: " + name(lowest));
+    }
+    world.barrier();
+  });
+}
+
+}  // namespace
+}  // namespace annulus::comm
