@@ -57,3 +57,7 @@ annulus_optional(OPENMP "${OpenMP_CXX_FOUND}" "use a compiler with OpenMP")
 # Header-only libraries without a CMake package.
 find_path(RANDOM123_INCLUDE_DIR Random123/philox.h REQUIRED)
 find_path(CBLAS_INCLUDE_DIR cblas.h PATH_SUFFIXES openblas REQUIRED)
+
+# The distribution's Python before any other: its packages include numpy, h5py and matplotlib.
+find_program(ANNULUS_PYTHON NAMES python3 HINTS /usr/bin DOC "Python with numpy, h5py, matplotlib"
+             REQUIRED)
