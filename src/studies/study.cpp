@@ -1,0 +1,63 @@
+#include "annulus/studies/study.hpp"
+
+#include <cstdint>
+
+#include "annulus/base/error.hpp"
+#include "annulus/comm/agreement.hpp"
+#include "studies/kind.hpp"
+
+namespace annulus::studies {
+namespace {
+
+/// Row-major `index` as an index into each axis.
+PointIndex point_at(const results::StudyLayout& layout, Index index) {
+  PointIndex point(layout.axes.size());
+  for (std::size_t axis = point.size(); axis-- > 0;) {
+    const auto size = static_cast<Index>(layout.axes[axis].values.size());
+    point[axis] = static_cast<std::size_t>(index % size);
+    index /= size;
+  }
+  return point;
+}
+
+/// Which points the file holds, as all ranks learn it from rank 0.
+std::vector<std::uint8_t> finished_points(const results::StudyFile* file, Index points,
+                                          comm::Communicator& communicator) {
+  std::vector<std::uint8_t> finished(static_cast<std::size_t>(points));
+  comm::on_root(communicator, [&] {
+    ensure(file != nullptr, "rank 0 gives the results file of a study");
+    for (std::size_t i = 0; i < finished.size(); ++i) {
+      finished[i] = file->finished(static_cast<Index>(i)) ? 1 : 0;
+    }
+  });
+  communicator.broadcast(std::as_writable_bytes(std::span(finished)), 0);
+  return finished;
+}
+
+}  // namespace
+
+results::StudyLayout layout_of(const StudyConfig& config) {
+  return kind_of(config).layout(config);
+}
+
+void run_study(const StudyConfig& config, const Resources& resources, results::StudyFile* file,
+               const PointFinished& finished) {
+  const auto& kind = kind_of(config);
+  const auto layout = kind.layout(config);
+  const Index total = layout.points();
+  auto& communicator = resources.communicator;
+  const auto known = finished_points(file, total, communicator);
+  Index done = 0;
+  for (const auto flag : known) done += flag;
+  if (finished) finished(done, total);
+  for (Index index = 0; index < total; ++index) {
+    if (known[static_cast<std::size_t>(index)] != 0) continue;
+    const auto values = kind.measure(config, point_at(layout, index), resources);
+    comm::on_root(communicator, [&] { file->write_point(index, values); });
+    ++done;
+    if (finished) finished(done, total);
+  }
+  comm::on_root(communicator, [&] { file->complete(); });
+}
+
+}  // namespace annulus::studies
