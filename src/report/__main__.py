@@ -1,0 +1,68 @@
+"""annulus report: draws the pictures that belong to results files.
+
+    python3 report RESULTS.h5 [MORE.h5 ...] [--output FILE_OR_FOLDER] [--format png|pdf|svg] [--json]
+"""
+
+import argparse
+import json
+import sys
+
+from error import ReportError
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage."""
+
+    def error(self, message):
+        sys.exit(fail(message, 2))
+
+
+def fail(message, code):
+    print(f"annulus report: {message}", file=sys.stderr)
+    return code
+
+
+def parse(arguments):
+    parser = OneLineParser(prog="annulus report", allow_abbrev=False, description=(
+        "Draws the pictures that belong to results files, and prints their names. Files of one "
+        "kind of study are drawn together: panels side by side, curves in one frame."))
+    parser.add_argument("results", nargs="+", metavar="RESULTS.h5")
+    parser.add_argument("--output", metavar="FILE_OR_FOLDER", help=(
+        "a folder, or a file: where there are several pictures, each gets its own name before the "
+        "suffix (default: beside the first results file)"))
+    parser.add_argument("--format", metavar="png|pdf|svg", help=(
+        "of the pictures (default: as the suffix of --output, else png)"))
+    parser.add_argument("--json", action="store_true", help="print the names as a JSON list")
+    return parser.parse_args(arguments)
+
+
+def draw(options):
+    """Draws and writes the pictures; returns their paths."""
+    from output import write_pictures
+    from results import read_results
+    from studies import PICTURES
+
+    all_results = [read_results(path, PICTURES) for path in options.results]
+    kinds = {results.kind for results in all_results}
+    if len(kinds) > 1:
+        raise ReportError("only files of one kind of study can be drawn together; got "
+                          + ", ".join(f"{r.path} ({r.kind})" for r in all_results))
+    pictures = PICTURES[kinds.pop()](all_results)
+    return write_pictures(list(pictures), options.results, options.output, options.format)
+
+
+def main(arguments):
+    options = parse(arguments)
+    try:
+        paths = draw(options)
+    except ReportError as error:
+        return fail(error, 2)
+    except ImportError as error:
+        return fail("needs Python 3.11 or later with numpy, h5py and matplotlib; "
+                    f"{sys.executable} has no {error.name}", 1)
+    print(json.dumps(paths) if options.json else "\n".join(paths))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,124 @@
+"""Curves of a study: a panel for each quantity, a curve for each value of one axis."""
+
+import dataclasses
+import itertools
+
+import numpy
+
+from captions import KIND, axis_label, label_of, model, number, points, provenance
+from curves import MOST_CURVES, Curve, Panel, draw_curves
+from page import Picture
+
+SHORT = {"n": "n", "rho": "ρ", "gamma": "γ", "layer": "layer"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantity:
+    """How a variable is drawn: `transform` is applied to measured values and theory alike."""
+
+    name: str
+    label: str
+    y_scale: str = "linear"
+    transform: callable = staticmethod(lambda values: values)
+
+
+STATISTICS = [
+    Quantity("self_probability", "self probability p"),
+    Quantity("max_probability", "largest probability max p"),
+    Quantity("entropy", "effective keys $e^H$", "log", numpy.exp),
+    Quantity("participation", "participation 1/Σp²", "log"),
+    Quantity("output_cosine", "cosine of outputs"),
+    Quantity("contraction", "contraction"),
+    Quantity("gradient_norm", "gradient size η", "log"),
+]
+
+
+def quantities(all_results, over=()):
+    """What every file measured over all axes in `over`: the known statistics first."""
+    first = all_results[0].measured
+    names = [name for name in first if set(over) <= set(first[name].dims)
+             and all(name in results.measured for results in all_results)]
+    known = [quantity for quantity in STATISTICS if quantity.name in names]
+    others = [name for name in names if name not in {quantity.name for quantity in known}]
+    return known + [Quantity(name, label_of(first[name].long_name, first[name].units))
+                    for name in others]
+
+
+def pick(count, most=MOST_CURVES):
+    """Indices of at most `most` of `count` things, evenly spread, the first and last among them."""
+    return sorted({round(i) for i in numpy.linspace(0, count - 1, min(count, most))})
+
+
+def nearest(results, name, value):
+    """The index on an axis whose value is nearest to `value`."""
+    return int(numpy.abs(results.axes[name].values - value).argmin())
+
+
+def draw_against(first_axis, second_axis, all_results, drawn, chosen={}, critical=None,
+                 critical_label=""):
+    """Yields a picture along each of two axes that has several values, with curves by the other.
+
+    With one value everywhere there is still a picture, along the first axis. `critical` is the
+    γ of a transition, a function of (results, n, rho).
+    """
+    for along, by in ((first_axis, second_axis), (second_axis, first_axis)):
+        several = any(results.axes[along].values.size > 1 for results in all_results)
+        alone = all(results.axes[axis].values.size == 1 for results in all_results
+                    for axis in (first_axis, second_axis))
+        if several or (alone and along == first_axis):
+            yield draw_curves_along(along, by, all_results, drawn, chosen, critical,
+                                    critical_label)
+
+
+def draw_curves_along(along, by, all_results, drawn, chosen={}, critical=None, critical_label=""):
+    """A picture of the quantities in `drawn` along one axis, with a curve for each value of `by`.
+
+    `chosen` maps each other axis to indices of the first file: a panel for each combination.
+    """
+    first = all_results[0]
+    panels = []
+    for quantity, indices in itertools.product(drawn, itertools.product(*chosen.values())):
+        values = {name: first.axes[name].values[i] for name, i in zip(chosen, indices)}
+        several = [name for name in chosen if len(chosen[name]) > 1]
+        panels.append(Panel(
+            title=", ".join(f"{SHORT[name]} = {number(values[name])}" for name in several),
+            x_label=axis_label(first, along), y_label=quantity.label,
+            x_scale="log" if along == "n" else "linear", y_scale=quantity.y_scale,
+            x_marks=_marks(all_results, critical, values) if along == "gamma" else (),
+            curves=[curve for results in all_results
+                    for curve in _curves(results, quantity, along, by,
+                                         _pick_along(results, by, critical, values), values,
+                                         model(results) if len(all_results) > 1 else [])]))
+    single = [f"{SHORT[name]} = {number(first.axes[name].values[i[0]])}"
+              for name, i in chosen.items() if len(i) == 1]
+    same = model(first) if len(all_results) == 1 else []
+    title = ", ".join([KIND[first.kind], *same, *single, *points(all_results)])
+    figure = draw_curves(panels, title, provenance(all_results), critical_label)
+    return Picture(f"against_{along}", figure)
+
+
+def _curves(results, quantity, along, by, indices, values, words):
+    """The curves of one file by `indices` of axis `by`, at the values nearest to `values`."""
+    fixed = {name: nearest(results, name, value) for name, value in values.items()}
+    for index in indices:
+        measured, theory = results.take(quantity.name, **fixed, **{by: index})
+        yield Curve(
+            label=", ".join([*words, f"{SHORT[by]} = {number(results.axes[by].values[index])}"]),
+            x=results.axes[along].values, measured=quantity.transform(measured),
+            theory=None if theory is None else quantity.transform(theory))
+
+
+def _pick_along(results, by, critical, values):
+    """Indices of axis `by` worth a curve; of many γ, those around the transition."""
+    axis = results.axes[by].values
+    if by != "gamma" or critical is None or axis.size <= MOST_CURVES:
+        return pick(axis.size)
+    centre = critical(results, results.axes["n"].values[-1], values["rho"])
+    return sorted({nearest(results, by, centre * part) for part in (0.5, 0.75, 1, 1.25, 1.5)})
+
+
+def _marks(all_results, critical, values):
+    if critical is None:
+        return ()
+    return tuple({round(float(critical(results, n, values["rho"])), 9)
+                  for results in all_results for n in results.axes["n"].values})
