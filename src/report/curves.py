@@ -52,7 +52,7 @@ def draw_curves(panels, title, footer, mark_label=""):
     rows = -(-len(panels) // columns)
     with rc_context(STYLE):
         figure = make_page(max(4.8, 3.1 * columns), rows * (3.3 if theory else 2.5), title, footer,
-                           key, key_columns=3 if columns == 1 else 4)
+                           key)
         parts = [3, 1] if theory else [1]
         cells = figure.add_gridspec(rows * len(parts), columns, height_ratios=parts * rows)
         for index, panel in enumerate(panels):
@@ -84,11 +84,15 @@ def _draw_values(axis, panel, looks):
             axis.plot(curve.x, curve.theory, **look | {"marker": ""})
             axis.plot(curve.x, curve.measured, **look | {"linestyle": ""})
     _finish(axis, panel)
-    axis.set(title=panel.title, ylabel=panel.y_label, yscale=panel.y_scale)
+    axis.set(title=panel.title, ylabel=panel.y_label)
+    if any((values > 0).any() for curve in panel.curves
+           for values in (curve.measured, curve.theory) if values is not None):
+        axis.set_yscale(panel.y_scale)  # which a file without a finished point does not allow
 
 
 def _draw_difference(axis, panel, looks):
     """measured - theory; on a logarithmic axis, measured / theory - 1."""
+    axis.margins(y=0.2)
     relative = panel.y_scale == "log"
     largest = 0.0
     for curve in panel.curves:

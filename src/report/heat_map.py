@@ -64,9 +64,9 @@ def draw_heat_maps(maps, scale, x_label, y_label, line_label, title, footer):
             norm = shared_norm if scale.shared else scale.norm([heat_map])
             mesh = _draw_panel(axis, heat_map, norm, scale.colour_map)
             if not scale.shared:
-                _colour_bar(figure, mesh, axis, norm, [heat_map], scale.label)
+                _colour_bar(figure, mesh, axis, norm, [heat_map]).ax.set_title(scale.label)
         if scale.shared:
-            _colour_bar(figure, mesh, axes, norm, maps, scale.label)
+            _colour_bar(figure, mesh, axes, norm, maps).set_label(scale.label)
         for axis in axes.flat[len(maps):]:
             axis.remove()
         for index in range(len(maps)):
@@ -107,6 +107,6 @@ def _draw_panel(axis, heat_map, norm, colour_map):
     return mesh
 
 
-def _colour_bar(figure, mesh, axes, norm, maps, label):
+def _colour_bar(figure, mesh, axes, norm, maps):
     below = any((heat_map.values < norm.vmin).any() for heat_map in maps)
-    figure.colorbar(mesh, ax=axes, pad=0.02, extend="min" if below else "neither", label=label)
+    return figure.colorbar(mesh, ax=axes, pad=0.02, extend="min" if below else "neither")

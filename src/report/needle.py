@@ -1,11 +1,12 @@
 """Pictures of a needle study: what one key keeps against n − 1 others."""
 
 from phase import critical_gamma, critical_label
-from series import draw_against, pick, quantities
+from series import draw_against_both, nearest, pick, quantities
 
 
 def pictures(all_results):
     first = all_results[0]
-    rho = {"rho": pick(first.axes["rho"].values.size, 4)}
-    yield from draw_against("gamma", "n", all_results, quantities(all_results), rho,
-                            critical_gamma, critical_label(first))
+    chosen = {"gamma": {"rho": pick(first.axes["rho"].values.size, 4)},
+              "n": {"rho": [nearest(first, "rho", 0.5)]}}
+    yield from draw_against_both(all_results, quantities(all_results), chosen, critical_gamma,
+                                 critical_label(first))

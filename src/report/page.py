@@ -37,7 +37,7 @@ class Picture:
             self.figure.savefig(path, format=file_format, dpi=200, metadata=UNDATED[file_format])
 
 
-def make_page(width, height, title, footer, key=(), key_columns=4):
+def make_page(width, height, title, footer, key):
     """A figure with `width` x `height` inches left for panels between title and footer.
 
     `footer` is a list of facts. `key` holds (artist, label) pairs: they stand above the panels, so that they cover no data.
@@ -46,21 +46,21 @@ def make_page(width, height, title, footer, key=(), key_columns=4):
     footer = _fill(footer, int(width * 13.5))
     title_lines = title.count("\n") + 1
     footer_lines = footer.count("\n") + 1
-    key_lines = -(-len(key) // key_columns)
-    top = 0.1 + LINE * 1.1 * title_lines + (0.1 + LINE * 1.05 * key_lines if key else 0.05)
+    longest = max(len(label) for _, label in key)
+    columns = min(len(key), max(1, int(width / (0.75 + 0.07 * longest))))
+    key_lines = -(-len(key) // columns)
+    top = 0.2 + LINE * 1.1 * title_lines + LINE * 1.05 * key_lines
     bottom = 0.12 + LINE * footer_lines
     total = height + top + bottom
     figure = Figure(figsize=(width, total))
     figure.set_layout_engine("constrained", w_pad=0.05, h_pad=0.05,
                              rect=(0, bottom / total, 1, height / total))
     figure.text(0.5, 1 - 0.08 / total, title, ha="center", va="top", fontsize=10)
-    if key:
-        # A legend fills its columns one after the other; the key reads along its lines.
-        by_column = [entry for column in range(key_columns) for entry in key[column::key_columns]]
-        artists, labels = zip(*by_column)
-        figure.legend(artists, labels, ncol=key_columns, loc="upper center", frameon=False,
-                      bbox_to_anchor=(0.5, 1 - (0.1 + LINE * 1.1 * title_lines) / total),
-                      borderaxespad=0, borderpad=0.2, labelspacing=0.35)
+    # A legend fills its columns one after the other; this key reads along its lines.
+    artists, labels = zip(*(entry for column in range(columns) for entry in key[column::columns]))
+    figure.legend(artists, labels, ncol=columns, loc="upper center", frameon=False,
+                  bbox_to_anchor=(0.5, 1 - (0.1 + LINE * 1.1 * title_lines) / total),
+                  borderaxespad=0, borderpad=0.2, labelspacing=0.35)
     figure.text(0.5, 0.07 / total, footer, ha="center", va="bottom", fontsize=8, color="0.25")
     return figure
 

@@ -8,7 +8,7 @@ import numpy
 from captions import axis_label, model, number, points, provenance
 from heat_map import ColourScale, HeatMap, draw_heat_maps
 from page import Picture
-from series import draw_against, nearest, quantities
+from series import draw_against_both, nearest, quantities
 
 MAPS = {
     "output_cosine": ("cosine", "Mean pairwise cosine of the outputs",
@@ -45,9 +45,10 @@ def pictures(all_results):
             if all(name in results.measured for results in all_results):
                 yield _phase_diagram(all_results, name)
     if any(results.theory for results in all_results) or not maps_fit:
-        rho = {"rho": [nearest(first, "rho", 0.5)]}
-        yield from draw_against("gamma", "n", all_results, quantities(all_results), rho,
-                                critical_gamma, critical_label(first))
+        one = {"rho": [nearest(first, "rho", 0.5)]}
+        yield from draw_against_both(all_results, quantities(all_results),
+                                     {"gamma": one, "n": one}, critical_gamma,
+                                     critical_label(first))
 
 
 def _phase_diagram(all_results, name):

@@ -9,6 +9,8 @@ from captions import KIND, axis_label, label_of, model, number, points, provenan
 from curves import MOST_CURVES, Curve, Panel, draw_curves
 from page import Picture
 
+FEWEST_VALUES = 4  # that show a curve
+WIDE = 20  # ratio of the ends of an axis that is drawn logarithmically
 SHORT = {"n": "n", "rho": "ρ", "gamma": "γ", "layer": "layer"}
 
 
@@ -20,6 +22,15 @@ class Quantity:
     label: str
     y_scale: str = "linear"
     transform: callable = staticmethod(lambda values: values)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rescaled:
+    """Another variable in place of an axis: `of` is a function of (results, index of the curve)."""
+
+    name: str
+    label: str
+    of: callable
 
 
 STATISTICS = [
@@ -54,23 +65,24 @@ def nearest(results, name, value):
     return int(numpy.abs(results.axes[name].values - value).argmin())
 
 
-def draw_against(first_axis, second_axis, all_results, drawn, chosen={}, critical=None,
-                 critical_label=""):
-    """Yields a picture along each of two axes that has several values, with curves by the other.
+def draw_against_both(all_results, drawn, chosen, critical=None, critical_label=""):
+    """Yields pictures along γ with curves by n and the reverse, where there are values enough.
 
-    With one value everywhere there is still a picture, along the first axis. `critical` is the
-    γ of a transition, a function of (results, n, rho).
+    `chosen` says for either axis which indices of the others are drawn. `critical` is the γ of a
+    transition, a function of (results, n, rho). There always is a picture along the longer axis.
     """
-    for along, by in ((first_axis, second_axis), (second_axis, first_axis)):
-        several = any(results.axes[along].values.size > 1 for results in all_results)
-        alone = all(results.axes[axis].values.size == 1 for results in all_results
-                    for axis in (first_axis, second_axis))
-        if several or (alone and along == first_axis):
-            yield draw_curves_along(along, by, all_results, drawn, chosen, critical,
+    def size(axis):
+        return max(results.axes[axis].values.size for results in all_results)
+
+    for along, by in (("gamma", "n"), ("n", "gamma")):
+        longer = size(along) > size(by) or (size(along) == size(by) and along == "gamma")
+        if size(along) >= FEWEST_VALUES or longer:
+            yield draw_curves_along(along, by, all_results, drawn, chosen[along], critical,
                                     critical_label)
 
 
-def draw_curves_along(along, by, all_results, drawn, chosen={}, critical=None, critical_label=""):
+def draw_curves_along(along, by, all_results, drawn, chosen, critical=None, critical_label="",
+                      rescaled=None):
     """A picture of the quantities in `drawn` along one axis, with a curve for each value of `by`.
 
     `chosen` maps each other axis to indices of the first file: a panel for each combination.
@@ -82,30 +94,37 @@ def draw_curves_along(along, by, all_results, drawn, chosen={}, critical=None, c
         several = [name for name in chosen if len(chosen[name]) > 1]
         panels.append(Panel(
             title=", ".join(f"{SHORT[name]} = {number(values[name])}" for name in several),
-            x_label=axis_label(first, along), y_label=quantity.label,
-            x_scale="log" if along == "n" else "linear", y_scale=quantity.y_scale,
+            x_label=rescaled.label if rescaled else axis_label(first, along),
+            y_label=quantity.label, y_scale=quantity.y_scale,
+            x_scale=_scale_for(first.axes[along].values),
             x_marks=_marks(all_results, critical, values) if along == "gamma" else (),
             curves=[curve for results in all_results
                     for curve in _curves(results, quantity, along, by,
                                          _pick_along(results, by, critical, values), values,
-                                         model(results) if len(all_results) > 1 else [])]))
+                                         model(results) if len(all_results) > 1 else [],
+                                         rescaled)]))
     single = [f"{SHORT[name]} = {number(first.axes[name].values[i[0]])}"
               for name, i in chosen.items() if len(i) == 1]
     same = model(first) if len(all_results) == 1 else []
     title = ", ".join([KIND[first.kind], *same, *single, *points(all_results)])
     figure = draw_curves(panels, title, provenance(all_results), critical_label)
-    return Picture(f"against_{along}", figure)
+    return Picture(f"against_{rescaled.name if rescaled else along}", figure)
 
 
-def _curves(results, quantity, along, by, indices, values, words):
+def _curves(results, quantity, along, by, indices, values, words, rescaled):
     """The curves of one file by `indices` of axis `by`, at the values nearest to `values`."""
     fixed = {name: nearest(results, name, value) for name, value in values.items()}
     for index in indices:
         measured, theory = results.take(quantity.name, **fixed, **{by: index})
         yield Curve(
             label=", ".join([*words, f"{SHORT[by]} = {number(results.axes[by].values[index])}"]),
-            x=results.axes[along].values, measured=quantity.transform(measured),
+            x=rescaled.of(results, index) if rescaled else results.axes[along].values,
+            measured=quantity.transform(measured),
             theory=None if theory is None else quantity.transform(theory))
+
+
+def _scale_for(values):
+    return "log" if values.min() > 0 and values.max() / values.min() >= WIDE else "linear"
 
 
 def _pick_along(results, by, critical, values):
