@@ -42,7 +42,8 @@ class ColourScale:
         if self.logarithmic:
             values = values[values > 0] if (values > 0).any() else numpy.ones(1)
             top = _round(values.max(), up=True)
-            return colors.LogNorm(max(_round(values.min(), up=False), top / SPAN), top)
+            bottom = max(_round(values.min(), up=False), top / SPAN)
+            return colors.LogNorm(bottom if bottom < top else top / 10, top)
         values = numpy.append(values, self.limits) if values.size or self.limits else [0, 1]
         return colors.Normalize(numpy.min(values), numpy.max(values))
 

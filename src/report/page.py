@@ -40,10 +40,11 @@ class Picture:
 def make_page(width, height, title, footer, key):
     """A figure with `width` x `height` inches left for panels between title and footer.
 
-    `footer` is a list of facts. `key` holds (artist, label) pairs: they stand above the panels, so that they cover no data.
+    `title` and `footer` are lists of phrases, kept whole where lines break. `key` holds
+    (artist, label) pairs: they stand above the panels, so that they cover no data.
     """
-    title = textwrap.fill(title, width=int(width * 12))
-    footer = _fill(footer, int(width * 13.5))
+    title = _fill(title, ", ", int(width * 12))
+    footer = _fill(footer, " · ", int(width * 13.5))
     title_lines = title.count("\n") + 1
     footer_lines = footer.count("\n") + 1
     longest = max(len(label) for _, label in key)
@@ -65,7 +66,8 @@ def make_page(width, height, title, footer, key):
     return figure
 
 
-def _fill(facts, width):
-    """Facts in lines of at most `width` characters, broken between facts where that is enough."""
-    line = " · ".join(fact.replace(" ", "\xa0") for fact in facts)
-    return textwrap.fill(line, width).replace("\xa0", " ")
+def _fill(phrases, separator, width):
+    """Phrases in lines of at most `width` characters, broken only between phrases."""
+    line = separator.join(phrase.replace(" ", "\xa0") for phrase in phrases)
+    return textwrap.fill(line, width, break_long_words=False,
+                         break_on_hyphens=False).replace("\xa0", " ")

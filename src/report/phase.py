@@ -69,7 +69,7 @@ def _phase_diagram(all_results, name):
                 x=rho, y=gamma, values=values.T,
                 line=(line_rho, critical_gamma(results, n, line_rho))))
     first = all_results[0]
-    title = ", ".join([title, *points(all_results)])
     figure = draw_heat_maps(maps, scale, axis_label(first, "rho"), axis_label(first, "gamma"),
-                            critical_label(first), title, provenance(all_results))
+                            critical_label(first), [title, *points(all_results)],
+                            provenance(all_results))
     return Picture(picture, figure)

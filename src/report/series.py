@@ -96,7 +96,7 @@ def draw_curves_along(along, by, all_results, drawn, chosen, critical=None, crit
             title=", ".join(f"{SHORT[name]} = {number(values[name])}" for name in several),
             x_label=rescaled.label if rescaled else axis_label(first, along),
             y_label=quantity.label, y_scale=quantity.y_scale,
-            x_scale=_scale_for(first.axes[along].values),
+            x_scale="log" if along == "n" else _scale_for(first.axes[along].values),
             x_marks=_marks(all_results, critical, values) if along == "gamma" else (),
             curves=[curve for results in all_results
                     for curve in _curves(results, quantity, along, by,
@@ -106,7 +106,7 @@ def draw_curves_along(along, by, all_results, drawn, chosen, critical=None, crit
     single = [f"{SHORT[name]} = {number(first.axes[name].values[i[0]])}"
               for name, i in chosen.items() if len(i) == 1]
     same = model(first) if len(all_results) == 1 else []
-    title = ", ".join([KIND[first.kind], *same, *single, *points(all_results)])
+    title = [KIND[first.kind], *same, *single, *points(all_results)]
     figure = draw_curves(panels, title, provenance(all_results), critical_label)
     return Picture(f"against_{rescaled.name if rescaled else along}", figure)
 
