@@ -1,6 +1,7 @@
 """annulus report: draws the pictures that belong to results files.
 
-    python3 report RESULTS.h5 [MORE.h5 ...] [--output FILE_OR_FOLDER] [--format png|pdf|svg] [--json]
+    python3 report RESULTS.h5 [MORE.h5 ...] [--output FILE_OR_FOLDER] [--format png|pdf|svg]
+                   [--json]
 """
 
 import argparse

@@ -37,7 +37,7 @@ class Panel:
 
 
 def draw_curves(panels, title, footer, mark_label=""):
-    """A figure with a panel for each, and below it the difference from theory where there is one."""
+    """A figure with a panel for each, and below it the difference from theory if there is one."""
     labels = list(dict.fromkeys(curve.label for panel in panels for curve in panel.curves))
     looks = {label: _look(index, len(labels)) for index, label in enumerate(labels)}
     theory = any(curve.theory is not None for panel in panels for curve in panel.curves)
@@ -68,7 +68,7 @@ def draw_curves(panels, title, footer, mark_label=""):
 
 
 def _look(index, count):
-    """Colour by order, from dark to light but still dark enough for paper; marker and dashes too."""
+    """Colour by order, from dark to light but dark enough for paper; with marker and dashes."""
     shade = 0.78 * index / max(count - 1, 1)
     return {"color": colormaps["viridis"](shade), "marker": MARKERS[index % len(MARKERS)],
             "linestyle": DASHES[index % len(DASHES)], "markersize": 4.5, "linewidth": 1.2,

@@ -59,7 +59,9 @@ def draw_heat_maps(maps, scale, x_label, y_label, line_label, title, footer):
         own_bar = 0 if scale.shared else 0.65
         figure = make_page(max(4.6, columns * (2.5 + own_bar) + 1.1), rows * 2.9, title,
                            footer, key)
-        axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+        alike = all(numpy.array_equal(heat_map.x, maps[0].x)
+                    and numpy.array_equal(heat_map.y, maps[0].y) for heat_map in maps)
+        axes = figure.subplots(rows, columns, squeeze=False, sharex=alike, sharey=alike)
         shared_norm = scale.norm(maps)
         for axis, heat_map in zip(axes.flat, maps):
             norm = shared_norm if scale.shared else scale.norm([heat_map])

@@ -9,4 +9,4 @@ def pictures(all_results):
     chosen = {"gamma": {"rho": pick(first.axes["rho"].values.size, 4)},
               "n": {"rho": [nearest(first, "rho", 0.5)]}}
     yield from draw_against_both(all_results, quantities(all_results), chosen, critical_gamma,
-                                 critical_label(first))
+                                 critical_label(all_results))

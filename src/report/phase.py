@@ -28,11 +28,12 @@ def critical_gamma(results, n, rho):
     """
     clustered = results.config.get("tokens") == "clustered"
     competitors = results.config["directions"] if clustered else n
-    return math.log(competitors) / math.log(n) / (1 - numpy.asarray(rho))
+    # A single token has no transition.
+    return math.log(competitors) / (math.log(n) or math.nan) / (1 - numpy.asarray(rho))
 
 
-def critical_label(results):
-    clustered = results.config.get("tokens") == "clustered"
+def critical_label(all_results):
+    clustered = any(results.config.get("tokens") == "clustered" for results in all_results)
     return "critical " + ("γ = ln m / ((1 − ρ) ln n)" if clustered else "γ = 1/(1 − ρ)")
 
 
@@ -48,7 +49,7 @@ def pictures(all_results):
         one = {"rho": [nearest(first, "rho", 0.5)]}
         yield from draw_against_both(all_results, quantities(all_results),
                                      {"gamma": one, "n": one}, critical_gamma,
-                                     critical_label(first))
+                                     critical_label(all_results))
 
 
 def _phase_diagram(all_results, name):
@@ -70,6 +71,6 @@ def _phase_diagram(all_results, name):
                 line=(line_rho, critical_gamma(results, n, line_rho))))
     first = all_results[0]
     figure = draw_heat_maps(maps, scale, axis_label(first, "rho"), axis_label(first, "gamma"),
-                            critical_label(first), [title, *points(all_results)],
+                            critical_label(all_results), [title, *points(all_results)],
                             provenance(all_results))
     return Picture(picture, figure)

@@ -89,7 +89,8 @@ def _read_group(path, file, kind):
             measured[name] = _mask(_read_variable(path, name, dataset), grid, finished)
     if not measured:
         raise ReportError(f"{path}: /{kind} holds no measured variables")
-    theory = {n: _read_variable(path, n, d) for n, d in group.get("theory", {}).items()}
+    theory = {name: _read_variable(path, name, dataset)
+              for name, dataset in group.get("theory", {}).items() if name not in scales}
     for name in theory.keys() & measured.keys():
         if theory[name].dims != measured[name].dims:
             raise ReportError(f"{path}: /{kind}/theory/{name} lies over {theory[name].dims}; "

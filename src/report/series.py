@@ -114,10 +114,14 @@ def draw_curves_along(along, by, all_results, drawn, chosen, critical=None, crit
 def _curves(results, quantity, along, by, indices, values, words, rescaled):
     """The curves of one file by `indices` of axis `by`, at the values nearest to `values`."""
     fixed = {name: nearest(results, name, value) for name, value in values.items()}
+    # A file whose grid lacks the value that the title gives says which one it has.
+    own = [f"{SHORT[name]} = {number(results.axes[name].values[i])}" for name, i in fixed.items()
+           if not numpy.isclose(results.axes[name].values[i], values[name])]
     for index in indices:
         measured, theory = results.take(quantity.name, **fixed, **{by: index})
         yield Curve(
-            label=", ".join([*words, f"{SHORT[by]} = {number(results.axes[by].values[index])}"]),
+            label=", ".join([*words, *own,
+                             f"{SHORT[by]} = {number(results.axes[by].values[index])}"]),
             x=rescaled.of(results, index) if rescaled else results.axes[along].values,
             measured=quantity.transform(measured),
             theory=None if theory is None else quantity.transform(theory))

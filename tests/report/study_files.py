@@ -67,6 +67,10 @@ def write_study(path, kind="phase", finished=None, theory=True, noise=NOISE, **k
             group[name].attrs.update(long_name=f"axis {name}", units="1")
         _create(group, "finished", done.astype("u1"), [group[name] for name in axes])
         scales = [group[name] for name in axes | inner]
+        if theory:  # the scales are linked, so that this group can be opened alone
+            group.create_group("theory")
+            for scale in axes | inner:
+                group["theory"][scale] = group[scale]
         for name, exact in values.items():
             where = done.reshape(done.shape + (1,) * len(inner))
             measured = exact * (1 + noise * random.standard_normal(exact.shape))

@@ -148,6 +148,18 @@ def test_files_of_curves_are_told_apart(draw, tmp_path):
             "64 directions, clustered tokens, n = 1024"} < set(labels)
 
 
+def test_a_file_with_another_correlation_says_so(draw, tmp_path):
+    paths = [write_study(tmp_path / f"{rho}.h5", tokens="simplex", n=[64], rho=[rho], gamma=GAMMA)
+             for rho in (0.5, 0.25)]
+    assert "simplex tokens, ρ = 0.25, n = 64" in legend(draw(*paths)["against_gamma"])
+
+
+def test_maps_over_different_grids_keep_their_own_limits(draw, three, tmp_path):
+    path = write_study(tmp_path / "half.h5", dimension=3, **GAUSSIAN | {"gamma": GAMMA[:9]})
+    tops = [axis.get_ylim()[1] for axis in panels(draw(three[0], path)["cosine"])]
+    assert tops == pytest.approx([8.25, 4.25])
+
+
 def test_provenance(draw, three):
     footer = text(draw(*three)["cosine"])
     assert "annulus 0.1.0 · commit 0123456789 · config sha256" in footer
