@@ -1,0 +1,32 @@
+#include "results/resumption.hpp"
+
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "annulus/base/build.hpp"
+#include "results/h5/attribute.hpp"
+#include "results/provenance_attributes.hpp"
+
+namespace annulus::results {
+
+void add_resumption(hid_t root, const Provenance& provenance, Index finished_points) {
+  constexpr const char* name = "resumptions";
+  std::vector<std::string> records;
+  if (h5::has_attribute(root, name)) records = h5::read_texts(root, name);
+  const nlohmann::ordered_json record = {{"annulus_version", std::string(version())},
+                                         {"git_commit", std::string(git_commit())},
+                                         {"command_line", provenance.command_line},
+                                         {"started_at", time_now()},
+                                         {"mpi_library", provenance.mpi_library},
+                                         {"ranks", provenance.ranks},
+                                         {"threads_per_rank", provenance.threads_per_rank},
+                                         {"hosts", provenance.hosts},
+                                         {"device", provenance.device},
+                                         {"backend", provenance.backend},
+                                         {"finished_points", finished_points}};
+  records.push_back(record.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  h5::write_attribute(root, name, records);
+}
+
+}  // namespace annulus::results
