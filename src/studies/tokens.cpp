@@ -1,0 +1,77 @@
+#include "studies/tokens.hpp"
+
+#include <cmath>
+#include <numbers>
+
+#include <Random123/philox.h>
+
+namespace annulus::studies {
+namespace {
+
+/// Independent sets of numbers.
+enum Stream : std::uint64_t { shared_direction = 0, own_directions = 1, sphere_streams = 16 };
+
+/// Fills `row` with standard normal numbers: Philox4x64-10 at counter (row, block, stream) with the
+/// seed as key, in pairs by Box and Muller.
+void fill_normal(std::span<double> values, std::uint64_t seed, std::uint64_t stream,
+                 std::uint64_t row) {
+  r123::Philox4x64 generator;
+  for (std::size_t at = 0; at < values.size(); at += 4) {
+    const auto bits = generator({{row, at / 4, stream, 0}}, {{seed, 0}});
+    for (std::size_t pair = 0; pair < 4 && at + pair < values.size(); pair += 2) {
+      // (0, 1], so that the logarithm is finite, and [0, 1).
+      const double radius_part = static_cast<double>((bits[pair] >> 11) + 1) * 0x1p-53;
+      const double angle_part = static_cast<double>(bits[pair + 1] >> 11) * 0x1p-53;
+      const double radius = std::sqrt(-2 * std::log(radius_part));
+      const double angle = 2 * std::numbers::pi * angle_part;
+      values[at + pair] = radius * std::cos(angle);
+      if (at + pair + 1 < values.size()) values[at + pair + 1] = radius * std::sin(angle);
+    }
+  }
+}
+
+LocalRows empty_rows(std::size_t count, Index dimension) {
+  return {.dim = dimension,
+          .values = std::vector<double>(count * static_cast<std::size_t>(dimension))};
+}
+
+}  // namespace
+
+Index TokenModel::token_dimension() const {
+  if (kind == TokenKind::gaussian) return dimension;
+  return (kind == TokenKind::simplex ? n : directions) + 1;
+}
+
+LocalRows make_tokens(const TokenModel& model, std::span<const Index> rows) {
+  auto tokens = empty_rows(rows.size(), model.token_dimension());
+  const double shared = std::sqrt(model.rho);
+  const double own = std::sqrt(1 - model.rho);
+  std::vector<double> common(static_cast<std::size_t>(tokens.dim));
+  if (model.kind == TokenKind::gaussian) fill_normal(common, model.seed, shared_direction, 0);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto token = tokens.row(static_cast<Index>(i));
+    if (model.kind == TokenKind::gaussian) {
+      fill_normal(token, model.seed, own_directions, static_cast<std::uint64_t>(rows[i]));
+      for (std::size_t c = 0; c < token.size(); ++c) {
+        token[c] = shared * common[c] + own * token[c];
+      }
+      continue;
+    }
+    const Index repeats = model.kind == TokenKind::clustered ? model.n / model.directions : 1;
+    token[0] = shared;
+    token[static_cast<std::size_t>(1 + rows[i] / repeats)] = own;
+  }
+  return tokens;
+}
+
+LocalRows uniform_on_sphere(std::uint64_t seed, std::uint64_t stream, std::span<const Index> rows,
+                            Index dimension) {
+  auto points = empty_rows(rows.size(), dimension);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    fill_normal(points.row(static_cast<Index>(i)), seed, sphere_streams + stream,
+                static_cast<std::uint64_t>(rows[i]));
+  }
+  return normalised(points);
+}
+
+}  // namespace annulus::studies
