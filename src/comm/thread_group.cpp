@@ -9,11 +9,8 @@
 namespace annulus::comm {
 
 void ThreadWorld::give_up(int rank) {
-  {
-    const std::lock_guard lock(mutex);
-    if (gave_up < 0) gave_up = rank;
-  }
-  changed.notify_all();
+  const std::lock_guard lock(mutex);
+  fail(rank, fmt::format("rank {} gave up", rank));
 }
 
 void ThreadWorld::leave(int rank) {
@@ -24,15 +21,21 @@ void ThreadWorld::leave(int rank) {
   changed.notify_all();
 }
 
+void ThreadWorld::fail(int rank, std::string message) {
+  if (first_to_fail >= 0) return;
+  first_to_fail = rank;
+  reason = std::move(message);
+  changed.notify_all();
+}
+
 void ThreadWorld::check() const {
-  if (gave_up >= 0) throw Error(fmt::format("rank {} gave up", gave_up));
+  if (first_to_fail >= 0) throw Error(reason);
 }
 
 void ThreadWorld::check_present(int rank, int peer) {
   if (!left[static_cast<std::size_t>(peer)]) return;
-  if (gave_up < 0) gave_up = rank;
-  changed.notify_all();
-  throw Error(fmt::format("rank {} waits for rank {}, which has already returned", rank, peer));
+  fail(rank, fmt::format("rank {} waits for rank {}, which has already returned", rank, peer));
+  check();
 }
 
 ThreadGroup::ThreadGroup(std::shared_ptr<ThreadWorld> world, int ranks)

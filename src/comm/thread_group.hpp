@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "annulus/base/index.hpp"
@@ -22,15 +23,19 @@ struct ThreadWorld {
   /// The rank has returned: whoever still waits for it waits in vain.
   void leave(int rank);
 
-  /// Throws Error where a rank has given up. With the lock held.
+  // With the lock held:
+
+  /// Ends every wait with this message, unless they have one already.
+  void fail(int rank, std::string message);
+  /// Throws Error where a rank has given up or failed.
   void check() const;
-  /// Throws Error, in the name of `rank`, where `peer`, for which it waits, has left. With the lock
-  /// held.
+  /// Throws Error, in the name of `rank`, where `peer`, for which it waits, has left.
   void check_present(int rank, int peer);
 
   std::mutex mutex;
   std::condition_variable changed;
-  int gave_up = -1;  ///< the first rank that did; -1 for none
+  int first_to_fail = -1;  ///< none yet
+  std::string reason;      ///< what the waits of the others end with
   std::vector<bool> left;
 };
 

@@ -81,12 +81,13 @@ class ThreadExchange final : public Exchange {
   }
 
   void copy(ThreadGroup::Slot& slot, std::unique_lock<std::mutex>& lock) {
-    if (slot.data.size() != receive_->data.size()) {
-      // Said at once: the sender may be this rank's own receiver and find the same.
-      if (world().gave_up < 0) world().gave_up = rank_;
-      world().changed.notify_all();
+    try {
+      check_length(rank_, receive_->from, slot.data.size(), receive_->data.size());
+    } catch (const Error& error) {
+      // Said at once: the sender may be waiting for this rank to take the message.
+      world().fail(rank_, error.what());
+      throw;
     }
-    check_length(rank_, receive_->from, slot.data.size(), receive_->data.size());
     slot.state = State::copying;
     lock.unlock();
     std::ranges::copy(slot.data, receive_->data.begin());
@@ -214,9 +215,9 @@ void run_threads(int ranks, const std::function<void(Communicator&)>& body) {
       }
     }
   }
-  // Whatever follows the first rank that gave up is a consequence.
-  if (world->gave_up >= 0) {
-    const auto& cause = failures[static_cast<std::size_t>(world->gave_up)];
+  // Whatever follows the first failure is a consequence.
+  if (world->first_to_fail >= 0) {
+    const auto& cause = failures[static_cast<std::size_t>(world->first_to_fail)];
     if (cause) std::rethrow_exception(cause);
   }
   for (const auto& failure : failures) {

@@ -1,0 +1,47 @@
+// failing_rank RANK WAIT: that rank throws in the middle of an exchange while the others wait for
+// it in an exchange or a barrier. What a front end does then has to end the whole job.
+
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "annulus/base/error.hpp"
+#include "annulus/comm/mpi.hpp"
+#include "annulus/comm/mpi_session.hpp"
+
+namespace {
+
+void run(int failing, const std::string& wait) {
+  using namespace annulus::comm;
+  MpiCommunicator world(MPI_COMM_WORLD);
+  std::vector<std::byte> sent(3000017);
+  std::vector<std::byte> received(sent.size());
+  const int next = (world.rank() + 1) % world.size();
+  const int previous = (world.rank() + world.size() - 1) % world.size();
+  const auto exchange = world.exchange(Send{next, sent}, Receive{previous, received});
+  if (world.rank() == failing) throw annulus::InputError("--mask: rank 1 cannot go on");
+  if (wait == "barrier") {
+    world.barrier();
+  } else {
+    exchange->wait();
+    world.exchange(Send{next, sent}, Receive{previous, received})->wait();
+  }
+  world.barrier();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  annulus::comm::MpiSession session(&argc, &argv);
+  try {
+    run(std::atoi(argv[1]), argv[2]);
+  } catch (const annulus::InputError& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    annulus::comm::MpiSession::abort(2);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    annulus::comm::MpiSession::abort(1);
+  }
+}

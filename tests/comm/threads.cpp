@@ -1,0 +1,214 @@
+// What happens to the other threads when one of them fails.
+
+#include "annulus/comm/threads.hpp"
+
+#include <atomic>
+#include <thread>
+#include <tuple>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "annulus/base/error.hpp"
+#include "comm/transport.hpp"
+
+namespace annulus::comm {
+namespace {
+
+using testing::HasSubstr;
+
+/// What a rank waits in while another one fails.
+struct Wait {
+  std::string name;
+  std::function<void(Communicator&, int failing)> call;
+};
+
+void wait_for_message(Communicator& world, int failing) {
+  Bytes data(1009);
+  world.exchange(std::nullopt, Receive{failing, data})->wait();
+}
+
+void poll_for_message(Communicator& world, int failing) {
+  Bytes data(1009);
+  const auto exchange = world.exchange(std::nullopt, Receive{failing, data});
+  while (!exchange->poll()) std::this_thread::yield();
+}
+
+const std::vector<Wait>& waits() {
+  static const std::vector<Wait> all{
+      {"receive", wait_for_message},
+      {"poll", poll_for_message},
+      {"send",
+       [](Communicator& world, int failing) {
+         const Bytes data(1009);
+         world.exchange(Send{failing, data}, std::nullopt)->wait();
+       }},
+      {"destructor",
+       [](Communicator& world, int failing) {
+         Bytes data(1009);
+         { const auto exchange = world.exchange(std::nullopt, Receive{failing, data}); }
+         world.barrier();
+       }},
+      {"barrier", [](Communicator& world, int) { world.barrier(); }},
+      {"broadcast",
+       [](Communicator& world, int failing) {
+         Bytes data(1009);
+         world.broadcast(data, failing);
+       }},
+      {"all_reduce",
+       [](Communicator& world, int) {
+         double value = 1.0;
+         world.all_reduce(std::span(&value, 1), Reduction::sum);
+       }},
+      {"all_gather", [](Communicator& world, int) { static_cast<void>(world.all_gather({})); }},
+      {"first", [](Communicator& world, int) { world.first(world.size())->barrier(); }}};
+  return all;
+}
+
+class FailingThread : public testing::TestWithParam<std::tuple<int, Wait>> {};
+
+TEST_P(FailingThread, WakesTheOthersAndIsHeard) {
+  const auto& [ranks, wait] = GetParam();
+  for (int failing = 0; failing < ranks; ++failing) {
+    std::atomic<int> woken = 0;
+    const auto body = [&, &call = wait.call](Communicator& world) {
+      if (world.rank() == failing) {
+        std::this_thread::sleep_for(std::chrono::microseconds(200));
+        throw InputError("the cause");
+      }
+      try {
+        call(world, failing);
+      } catch (const Error& error) {
+        EXPECT_EQ(std::string(error.what()), "rank " + std::to_string(failing) + " gave up");
+        ++woken;
+        throw;
+      }
+    };
+    try {
+      run_threads(ranks, body);
+      ADD_FAILURE() << "no exception";
+    } catch (const InputError& error) {
+      EXPECT_STREQ(error.what(), "the cause");
+    }
+    EXPECT_EQ(woken, ranks - 1);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Threads, FailingThread,
+                         testing::Combine(testing::Values(1, 2, 3, 4, 5, 8),
+                                          testing::ValuesIn(waits())),
+                         [](const auto& test) {
+                           return std::get<1>(test.param).name + "_" +
+                                  std::to_string(std::get<0>(test.param));
+                         });
+
+std::string error_of(int ranks, const World::Body& body) {
+  try {
+    run_threads(ranks, body);
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return "no exception";
+}
+
+// The exchange of the rank that fails is under way, and no peer will ever complete it.
+TEST(Threads, DoesNotWaitForPeersWhileThrowing) {
+  for (const int ranks : {2, 3, 5}) {
+    EXPECT_EQ(error_of(ranks,
+                       [](Communicator& world) {
+                         const Bytes sent(1009);
+                         Bytes received(1009);
+                         if (world.rank() != 1) world.barrier();
+                         const auto exchange = world.exchange(
+                             Send{next_of(world), sent}, Receive{previous_of(world), received});
+                         throw Error("in the middle");
+                       }),
+              "in the middle");
+  }
+}
+
+TEST(Threads, TellsOfLengthsThatDifferBothWays) {
+  EXPECT_THAT(
+      error_of(
+          2,
+          [](Communicator& world) {
+            const Bytes sent(10);
+            Bytes received(20);
+            world.exchange(Send{next_of(world), sent}, Receive{next_of(world), received})->wait();
+          }),
+      HasSubstr("expects 20 bytes"));
+}
+
+TEST(Threads, TellsOfCollectiveLengthsThatDiffer) {
+  EXPECT_THAT(error_of(3,
+                       [](Communicator& world) {
+                         Bytes data(world.rank() == 2 ? 4 : 3);
+                         world.broadcast(data, 0);
+                       }),
+              HasSubstr("rank 2 expects 4 bytes from rank 0, which sends 3"));
+  EXPECT_THAT(error_of(3,
+                       [](Communicator& world) {
+                         std::vector<double> data(world.rank() == 1 ? 4 : 3);
+                         world.all_reduce(data, Reduction::sum);
+                       }),
+              HasSubstr("bytes from rank"));
+}
+
+TEST(Threads, TellsOfARankThatIsWaitedForInVain) {
+  for (const auto& wait : waits()) {
+    EXPECT_THAT(error_of(4,
+                         [&](Communicator& world) {
+                           if (world.rank() != 2) wait.call(world, 2);
+                         }),
+                HasSubstr("waits for rank 2, which has already returned"))
+        << wait.name;
+  }
+}
+
+TEST(Threads, RefusesTwoExchangesUnderWay) {
+  EXPECT_THAT(error_of(2,
+                       [](Communicator& world) {
+                         if (world.rank() == 1) return world.barrier();
+                         const Bytes sent(10);
+                         const auto one = world.exchange(Send{1, sent}, std::nullopt);
+                         const auto two = world.exchange(Send{1, sent}, std::nullopt);
+                       }),
+              HasSubstr("two exchanges"));
+}
+
+TEST(Threads, PassesOnWhatIsNoStandardException) {
+  EXPECT_THROW(run_threads(3,
+                           [](Communicator& world) {
+                             if (world.rank() == 1) throw 42;
+                             world.barrier();
+                           }),
+               int);
+}
+
+TEST(Threads, NeedsARank) {
+  EXPECT_THROW(run_threads(0, [](Communicator&) {}), InputError);
+  EXPECT_THROW(run_threads(-1, [](Communicator&) {}), InputError);
+}
+
+// A rank that fails must not take away what the others still read.
+TEST(Threads, FailsAtAnyMomentWithoutHarm) {
+  for (int repetition = 0; repetition < 100; ++repetition) {
+    std::atomic<int> steps = 0;
+    EXPECT_EQ(error_of(4,
+                       [&](Communicator& world) {
+                         for (;;) {
+                           const Bytes sent = random_bytes(40009, 1);
+                           Bytes received(sent.size());
+                           const auto exchange = world.exchange(
+                               Send{next_of(world), sent}, Receive{previous_of(world), received});
+                           if (++steps > repetition) throw InputError("enough");
+                           exchange->wait();
+                           static_cast<void>(world.all_gather(sent));
+                         }
+                       }),
+              "enough");
+  }
+}
+
+}  // namespace
+}  // namespace annulus::comm
