@@ -1,5 +1,6 @@
 // failing_rank RANK WAIT: that rank throws in the middle of an exchange while the others wait for
-// it in an exchange or a barrier. What a front end does then has to end the whole job.
+// it in an `exchange` or a `barrier`; with `finalized`, it throws when MPI is over. What a front
+// end does then has to end the whole job.
 
 #include <cstdio>
 #include <cstdlib>
@@ -16,6 +17,11 @@ namespace {
 void run(int failing, const std::string& wait) {
   using namespace annulus::comm;
   MpiCommunicator world(MPI_COMM_WORLD);
+  if (wait == "finalized") {
+    MPI_Finalize();
+    if (world.rank() == failing) throw annulus::InputError("--mask: rank 1 cannot go on");
+    return;  // the communicator outlives MPI
+  }
   std::vector<std::byte> sent(3000017);
   std::vector<std::byte> received(sent.size());
   const int next = (world.rank() + 1) % world.size();
