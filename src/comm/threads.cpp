@@ -10,113 +10,11 @@
 #include "annulus/base/error.hpp"
 #include "comm/arguments.hpp"
 #include "comm/reduce.hpp"
+#include "comm/thread_exchange.hpp"
 #include "comm/thread_group.hpp"
 
 namespace annulus::comm {
 namespace {
-
-using State = ThreadGroup::Slot::State;
-
-/// The receiver copies straight from the sender's buffer, outside the lock, as soon as it polls or
-/// waits and finds the message posted.
-class ThreadExchange final : public Exchange {
- public:
-  ThreadExchange(std::shared_ptr<ThreadGroup> group, int rank, std::optional<Send> send,
-                 std::optional<Receive> receive)
-      : group_(std::move(group)), rank_(rank), send_(send), receive_(receive) {
-    const std::lock_guard lock(world().mutex);
-    world().check();
-    if (!send_) return;
-    auto& slot = group_->slot(rank_, send_->to);
-    ensure(slot.state == State::empty, "two exchanges of one rank are under way");
-    slot = {State::posted, send_->data};
-    world().changed.notify_all();
-  }
-
-  ThreadExchange(const ThreadExchange&) = delete;
-  ThreadExchange& operator=(const ThreadExchange&) = delete;
-
-  ~ThreadExchange() override {
-    // A rank that is throwing must not wait for peers that may be waiting for it.
-    if (std::uncaught_exceptions() > exceptions_ && (send_ || receive_)) {
-      world().give_up(rank_);
-    }
-    try {
-      wait();
-    } catch (const Error&) {
-      withdraw();  // the failure is known to the world, whose every later call throws
-    }
-  }
-
-  bool poll() override {
-    if (!send_ && !receive_) return true;
-    std::unique_lock lock(world().mutex);
-    if (advance(lock)) return true;
-    check_peers();
-    return false;
-  }
-
-  void wait() override {
-    std::unique_lock lock(world().mutex);
-    while (!advance(lock)) {
-      check_peers();
-      world().changed.wait(lock);
-    }
-  }
-
- private:
-  [[nodiscard]] ThreadWorld& world() const { return group_->world(); }
-
-  /// Moves what can be moved; true once both directions are done.
-  bool advance(std::unique_lock<std::mutex>& lock) {
-    if (receive_) {
-      auto& slot = group_->slot(receive_->from, rank_);
-      if (slot.state == State::posted) {
-        copy(slot, lock);
-        receive_.reset();
-      }
-    }
-    if (send_ && group_->slot(rank_, send_->to).state == State::empty) send_.reset();
-    return !send_ && !receive_;
-  }
-
-  void copy(ThreadGroup::Slot& slot, std::unique_lock<std::mutex>& lock) {
-    try {
-      check_length(rank_, receive_->from, slot.data.size(), receive_->data.size());
-    } catch (const Error& error) {
-      // Said at once: the sender may be waiting for this rank to take the message.
-      world().fail(rank_, error.what());
-      throw;
-    }
-    slot.state = State::copying;
-    lock.unlock();
-    std::ranges::copy(slot.data, receive_->data.begin());
-    lock.lock();
-    slot.state = State::empty;
-    world().changed.notify_all();
-  }
-
-  void check_peers() const {
-    world().check();
-    if (receive_) world().check_present(rank_, receive_->from);
-    if (send_) world().check_present(rank_, send_->to);
-  }
-
-  /// Takes back a message that nobody will take, once nobody reads it.
-  void withdraw() {
-    if (!send_) return;
-    std::unique_lock lock(world().mutex);
-    auto& slot = group_->slot(rank_, send_->to);
-    world().changed.wait(lock, [&] { return slot.state != State::copying; });
-    slot.state = State::empty;
-  }
-
-  std::shared_ptr<ThreadGroup> group_;
-  int rank_;
-  std::optional<Send> send_;        // until it is done
-  std::optional<Receive> receive_;  // until it is done
-  int exceptions_ = std::uncaught_exceptions();
-};
 
 class ThreadCommunicator final : public Communicator {
  public:
