@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -151,8 +152,7 @@ StudyConfig parse_config(std::string_view text, const std::string& source) {
 StudyConfig read_config(const std::string& path) {
   std::ifstream file(path);
   std::ostringstream text;
-  if (file) text << file.rdbuf();
-  if (!file || file.bad()) {
+  if (!file || std::filesystem::is_directory(path) || !(text << file.rdbuf())) {
     throw InputError(fmt::format("{}: this config cannot be read; expected a TOML file", path));
   }
   return parse_config(text.str(), path);

@@ -11,25 +11,25 @@ struct Quantity {
   const char* name;
   const char* long_name;
   const char* units;
-  double (*measured)(const Layer& layer);
+  double (*measured)(const Layer& layer, double first_spread);
   double (*theory)(const SimplexLayer& layer);
 };
 
 constexpr Quantity quantities[] = {
     {"output_cosine", "mean pairwise cosine of outputs", "1",
-     [](const Layer& layer) { return layer.output_cosine; },
+     [](const Layer& layer, double) { return layer.output_cosine; },
      [](const SimplexLayer& layer) { return layer.output_cosine; }},
-    {"contraction", "spread of outputs over spread of the layer's tokens", "1",
-     [](const Layer& layer) { return layer.contraction; },
+    {"contraction", "spread of outputs over spread of the first layer's tokens", "1",
+     [](const Layer& layer, double first_spread) { return layer.spread / first_spread; },
      [](const SimplexLayer& layer) { return layer.contraction; }},
     {"self_probability", "probability of a query's own position", "1",
-     [](const Layer& layer) { return layer.means.self_probability; },
+     [](const Layer& layer, double) { return layer.means.self_probability; },
      [](const SimplexLayer& layer) { return layer.self_probability; }},
     {"entropy", "entropy of attention", "nat",
-     [](const Layer& layer) { return layer.means.entropy; },
+     [](const Layer& layer, double) { return layer.means.entropy; },
      [](const SimplexLayer& layer) { return layer.entropy; }},
     {"participation", "participation ratio of attention", "keys",
-     [](const Layer& layer) { return layer.means.participation; },
+     [](const Layer& layer, double) { return layer.means.participation; },
      [](const SimplexLayer& layer) { return layer.participation; }},
 };
 
@@ -72,6 +72,7 @@ std::vector<double> measure(const StudyConfig& config, const PointIndex& point,
                                    .directions = config.directions,
                                    .seed = config.seed},
                                   rows_of_rank(n, resources.communicator)));
+  const double first_spread = centred_norm(resources.communicator, y, n);
   std::vector<Layer> layers;
   for (Index layer = 0; layer < config.layers; ++layer) {
     layers.push_back(
@@ -81,7 +82,7 @@ std::vector<double> measure(const StudyConfig& config, const PointIndex& point,
   }
   std::vector<double> values;
   for (const auto& quantity : quantities) {
-    for (const auto& layer : layers) values.push_back(quantity.measured(layer));
+    for (const auto& layer : layers) values.push_back(quantity.measured(layer, first_spread));
   }
   return values;
 }

@@ -79,7 +79,7 @@ Layer apply_layer(const Resources& resources, DataType type, Index n, double gam
   }
   auto& communicator = resources.communicator;
   layer.output_cosine = mean_pairwise_cosine(communicator, layer.out, n);
-  layer.contraction = centred_norm(communicator, layer.out, n) / centred_norm(communicator, y, n);
+  layer.spread = centred_norm(communicator, layer.out, n);
   return layer;
 }
 

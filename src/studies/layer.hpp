@@ -35,11 +35,11 @@ struct Layer {
   LocalRows out;
   RowMeans means;
   double output_cosine = 0;  ///< mean pairwise cosine of the outputs
-  double contraction = 0;    ///< |O - 1 mean(O)|_F / |Y - 1 mean(Y)|_F
+  double spread = 0;         ///< |O - 1 mean(O)|_F
 };
 
 /// Collective. `y` are the rank's unit tokens, `residual` times `x` is added to what comes out
-/// before cosine and contraction are taken.
+/// before cosine and spread are taken.
 [[nodiscard]] Layer apply_layer(const Resources& resources, DataType type, Index n, double gamma,
                                 const LocalRows& y, double residual, const LocalRows& x);
 

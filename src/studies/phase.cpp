@@ -77,7 +77,8 @@ std::vector<double> measure(const StudyConfig& config, const PointIndex& point,
                              rows_of_rank(n, resources.communicator));
   const auto y = normalised(x);
   const auto layer = apply_layer(resources, config.precision, n, gamma, y, 0, y);
-  std::vector<double> values{layer.means.self_probability, layer.output_cosine, layer.contraction,
+  const double contraction = layer.spread / centred_norm(resources.communicator, y, n);
+  std::vector<double> values{layer.means.self_probability, layer.output_cosine, contraction,
                              layer.means.entropy, layer.means.participation};
   if (config.gradient_norm) {
     std::vector<double> norms;

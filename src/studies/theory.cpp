@@ -15,7 +15,7 @@ struct Masses {
 };
 
 Masses masses_of(const SimplexModel& model) {
-  Masses masses{.decay = model.gamma * (1 - model.rho) * std::log(model.n)};
+  Masses masses{.decay = model.gamma * model.gap * std::log(model.n)};
   masses.t = std::exp(-masses.decay);
   masses.own = 1 / (1 + (model.directions - 1) * masses.t);
   masses.other = masses.t * masses.own;
@@ -32,7 +32,7 @@ SimplexModel SimplexModel::simplex(Index n, double rho, double gamma) {
 SimplexModel SimplexModel::clustered(Index n, Index directions, double rho, double gamma) {
   return {.n = static_cast<double>(n),
           .directions = static_cast<double>(directions),
-          .rho = rho,
+          .gap = 1 - rho,
           .gamma = gamma};
 }
 
@@ -41,10 +41,11 @@ SimplexLayer simplex_layer(const SimplexModel& model, double residual) {
   const double m = model.directions;
   const double repeats = model.n / m;
   const double rest = (m - 1) * masses.t;
-  const double sigma = 1 + (m - 1) * model.rho;
+  const double sigma = m - (m - 1) * model.gap;  // 1 + (m - 1) rho
   const double along = (1 + residual) * (1 + residual) * sigma;
-  const double across = (masses.gap + residual) * (masses.gap + residual) * (1 - model.rho);
-  const double cosine = (along - across) / (along + (m - 1) * across);
+  const double across = (masses.gap + residual) * (masses.gap + residual) * model.gap;
+  // 1 - (along - across) / (along + (m - 1) across)
+  const double gap = m * across / (along + (m - 1) * across);
   return {
       .own_mass = masses.own,
       .self_probability = masses.own / repeats,
@@ -52,8 +53,8 @@ SimplexLayer simplex_layer(const SimplexModel& model, double residual) {
       // -Sum P ln P with ln P = -ln(1 + rest) and ln W = ln P - decay, and ln r for the repeats.
       .entropy = std::log1p(rest) + (m - 1) * masses.other * masses.decay + std::log(repeats),
       .participation = repeats * (1 + rest) * (1 + rest) / (1 + rest * masses.t),
-      .direction_cosine = cosine,
-      .output_cosine = ((repeats - 1) + (model.n - repeats) * cosine) / (model.n - 1),
+      .direction_gap = gap,
+      .output_cosine = 1 - (model.n - repeats) / (model.n - 1) * gap,
       .contraction = masses.gap + residual};
 }
 
@@ -62,16 +63,17 @@ double simplex_gradient_norm(const SimplexModel& model, double q, double d) {
   const double m = model.directions;
   const double repeats = model.n / m;
   const double beta = model.gamma * std::log(model.n);
-  const double kappa = 1 - model.rho;
+  const double kappa = model.gap;
+  const double rho = 1 - kappa;
   const double own = masses.own;
   const double other = masses.other;
   const double rest = (m - 1) * other;  // 1 - P
-  const double sigma = 1 + (m - 1) * model.rho;
+  const double sigma = 1 + (m - 1) * rho;
   const double s2 = own * own + (m - 1) * other * other;
   const double s3 = own * own * own + (m - 1) * other * other * other;
   // <y_i, o>, <y_k, o> of another direction, and |o|^2.
   const double o_own = masses.gap + other * sigma;
-  const double o_other = masses.gap * model.rho + other * sigma;
+  const double o_other = masses.gap * rho + other * sigma;
   const double o_square =
       masses.gap * masses.gap + 2 * masses.gap * other * sigma + other * other * m * sigma;
   const double p = own / repeats;
@@ -82,15 +84,14 @@ double simplex_gradient_norm(const SimplexModel& model, double q, double d) {
       (s2 - 2 * s3 + s2 * s2 - kappa * own * own * (rest * rest + (m - 1) * other * other));
   const double diagonal = p * p * (d - 1) + 2 * p * beta * trace + beta * beta * square;
   const double same = p * p * (d - 1);
-  const double different =
-      w * w *
-      ((d - 1) - 2 * beta * (o_own - model.rho * o_other) +
-       beta * beta * (1 - 2 * o_other + o_square) * (1 - model.rho * model.rho));
+  const double different = w * w *
+                           ((d - 1) - 2 * beta * (o_own - rho * o_other) +
+                            beta * beta * (1 - 2 * o_other + o_square) * (1 - rho * rho));
   return (diagonal + (repeats - 1) * same + (model.n - repeats) * different) / (d * q);
 }
 
 double critical_gamma(const SimplexModel& model) {
-  return std::log(model.directions) / std::log(model.n) / (1 - model.rho);
+  return std::log(model.directions) / std::log(model.n) / model.gap;
 }
 
 std::vector<SimplexLayer> simplex_network(const SimplexModel& model, Index layers,
@@ -99,7 +100,8 @@ std::vector<SimplexLayer> simplex_network(const SimplexModel& model, Index layer
   auto at = model;
   for (Index layer = 0; layer < layers; ++layer) {
     network.push_back(simplex_layer(at, residual));
-    at.rho = network.back().direction_cosine;
+    network.back().contraction *= std::sqrt(at.gap / model.gap);
+    at.gap = network.back().direction_gap;
   }
   return network;
 }

@@ -13,7 +13,7 @@ namespace annulus::studies {
 struct SimplexModel {
   double n = 2;
   double directions = 2;  ///< m, a divisor of n; n for the simplex
-  double rho = 0;
+  double gap = 1;         ///< 1 - rho, kept so that it does not cancel where tokens nearly coincide
   double gamma = 0;
 
   [[nodiscard]] static SimplexModel simplex(Index n, double rho, double gamma);
@@ -26,10 +26,10 @@ struct SimplexLayer {
   double self_probability;  ///< p_ii
   double lse;               ///< ln of the sum of e^z
   double entropy;
-  double participation;     ///< 1 / sum p^2
-  double direction_cosine;  ///< of outputs of different directions
-  double output_cosine;     ///< mean over all pairs of outputs
-  double contraction;       ///< |O - 1 mean(O)|_F / |Y - 1 mean(Y)|_F
+  double participation;  ///< 1 / sum p^2
+  double direction_gap;  ///< 1 - cosine of outputs of different directions
+  double output_cosine;  ///< mean over all pairs of outputs
+  double contraction;    ///< |O - 1 mean(O)|_F / |Y - 1 mean(Y)|_F
 };
 
 /// A layer that adds `residual` times the token to the attention output. For a simplex:
@@ -46,7 +46,8 @@ struct SimplexLayer {
 [[nodiscard]] double critical_gamma(const SimplexModel& model);
 
 /// The layers of a network whose outputs are normalised after each: the outputs of a simplex layer
-/// are again a simplex, with a new cosine.
+/// are again a simplex, with a new cosine. Contractions are relative to the tokens of the first
+/// layer.
 [[nodiscard]] std::vector<SimplexLayer> simplex_network(const SimplexModel& model, Index layers,
                                                         double residual);
 

@@ -1,0 +1,151 @@
+#include "annulus/studies/config.hpp"
+
+#include <fstream>
+
+#include <gmock/gmock.h>
+
+#include "annulus/base/error.hpp"
+
+namespace annulus::studies {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr const char* simplex = "kind='phase'\ntokens='simplex'\nn=[8,16]\nrho=0.5\ngamma=[1,2]\n";
+
+std::string message_of(const std::string& text) {
+  try {
+    (void)parse_config(text, "a.toml");
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Config, ReadsEveryKey) {
+  const auto phase = parse_config(R"(
+kind = "phase"
+tokens = "gaussian"
+n = [1024, 4096]
+rho = [0.25, 0.5]
+gamma = {from = 0.0, to = 8.0, count = 33}
+dimension = 512
+seed = 7
+precision = "fp32"
+measure = ["gradient_norm"]
+)",
+                                  "a.toml");
+  EXPECT_THAT(phase.n, ElementsAre(1024, 4096));
+  EXPECT_EQ(phase.gamma.size(), 33U);
+  EXPECT_EQ(phase.gamma[1], 0.25);
+  EXPECT_EQ(phase.gamma.back(), 8.0);
+  EXPECT_EQ(phase.dimension, 512);
+  EXPECT_EQ(phase.seed, 7U);
+  EXPECT_EQ(phase.precision, DataType::float32);
+  EXPECT_TRUE(phase.gradient_norm);
+  const auto depth = parse_config(
+      std::string("kind='depth'\ntokens='clustered'\ndirections=4\nlayers=3\nresidual=0.5\n") +
+          "n={from=4,to=64,count=3,spacing='log'}\nrho=0\ngamma=1",
+      "a.toml");
+  EXPECT_THAT(depth.n, ElementsAre(4, 16, 64));
+  EXPECT_EQ(depth.layers, 3);
+  EXPECT_EQ(depth.residual, 0.5);
+}
+
+TEST(Config, CanonicalTextReadsBack) {
+  for (const auto& text :
+       {std::string(simplex), std::string(simplex) + "measure=['gradient_norm']\nseed=3",
+        std::string("kind='needle'\nn=7\nrho=0.1\ngamma={from=0.1,to=3,count=7,spacing='log'}"),
+        std::string("kind='sphere'\nn=7\ngamma=1\ndimension=3\nqueries=5"),
+        std::string(
+            "kind='depth'\ntokens='gaussian'\ndimension=3\nn=9\nrho=0.3\ngamma=1\nlayers=2"),
+        std::string("kind='phase'\ntokens='clustered'\ndirections=3\nn=9\nrho=0.3\ngamma=1")}) {
+    const auto config = parse_config(text, "a.toml");
+    const auto again = parse_config(canonical(config), "canonical");
+    EXPECT_EQ(canonical(again), canonical(config));
+    EXPECT_EQ(again.gamma, config.gamma);
+  }
+}
+
+TEST(Config, BadKeysAreNamed) {
+  const std::string good = simplex;
+  EXPECT_THAT(message_of(good + "layers=2"),
+              AllOf(HasSubstr("a.toml: layers: no such key"), HasSubstr("simplex tokens"),
+                    HasSubstr("gamma, kind, measure, n, precision, rho, seed, tokens")));
+  EXPECT_THAT(message_of(good + "dimension=2"), HasSubstr("dimension: no such key"));
+  EXPECT_THAT(message_of(good + "gama=2"), HasSubstr("gama: no such key"));
+  EXPECT_THAT(message_of("kind='phase'\ntokens='simplex'\nn=4\nrho=0"),
+              HasSubstr("gamma: this key is missing"));
+  EXPECT_THAT(message_of("n=4"), HasSubstr("kind: this key is missing"));
+  EXPECT_THAT(message_of("kind='faze'"), HasSubstr("expected phase, needle, sphere or depth"));
+  EXPECT_THAT(message_of("kind=3"), HasSubstr("kind: expected a string"));
+  EXPECT_THAT(message_of("kind='phase"), HasSubstr("a.toml:1: not TOML"));
+  EXPECT_THAT(message_of("kind='phase'\nn=[1,"), HasSubstr("not TOML"));
+  EXPECT_THAT(message_of("kind='needle'\nn=4\nrho=0\ngamma=1\ntokens='simplex'"),
+              HasSubstr("tokens: no such key for a needle study"));
+  EXPECT_THAT(message_of("kind='sphere'\nn=4\nrho=0\ngamma=1\ndimension=3"),
+              HasSubstr("rho: no such key for a sphere study"));
+  EXPECT_THAT(message_of("kind='needle'\nn=4\nrho=0\ngamma=1\nmeasure=['gradient_norm']"),
+              HasSubstr("measure: no such key"));
+}
+
+TEST(Config, BadValuesAreNamed) {
+  const auto with = [](const std::string& change) {
+    const auto key = change.substr(0, change.find('='));
+    std::string text = "kind='phase'\ntokens='simplex'\n" + change + "\n";
+    for (const std::string line : {"n=8", "rho=0.5", "gamma=1"}) {
+      if (line.substr(0, line.find('=')) != key) text += line + "\n";
+    }
+    return message_of(text);
+  };
+  EXPECT_THAT(with("n=1"), HasSubstr("n: 1; expected at least 2"));
+  EXPECT_THAT(with("n=8.5"), HasSubstr("n: 8.5 is not a whole number"));
+  EXPECT_THAT(with("n='8'"), HasSubstr("n: expected a number, a list"));
+  EXPECT_THAT(with("n=[]"), HasSubstr("n: the list is empty"));
+  EXPECT_THAT(with("n=[8,8]"), HasSubstr("n: 8 is there twice"));
+  EXPECT_THAT(with("n={from=2,to=4,count=9,spacing='log'}"), HasSubstr("is there twice"));
+  EXPECT_THAT(with("rho=1.0"), HasSubstr("rho: 1; expected 0 or more and below 1"));
+  EXPECT_THAT(with("rho=-0.1"), HasSubstr("rho: -0.1"));
+  EXPECT_THAT(with("rho=nan"), HasSubstr("rho: expected"));
+  EXPECT_THAT(with("gamma=-1"), HasSubstr("gamma: -1; expected 0 or more"));
+  EXPECT_THAT(with("gamma=inf"), HasSubstr("gamma: expected"));
+  EXPECT_THAT(with("gamma=[1,'2']"), HasSubstr("gamma: expected"));
+  EXPECT_THAT(with("gamma={from=0,to=1}"), HasSubstr("gamma: a range needs from, to and count"));
+  EXPECT_THAT(with("gamma={from=0,to=1,count=0}"), HasSubstr("gamma: count"));
+  EXPECT_THAT(with("gamma={from=0,to=1,count=2.5}"), HasSubstr("gamma: count"));
+  EXPECT_THAT(with("gamma={from=0,to=1,count=3,spacing='log'}"), HasSubstr("above 0"));
+  EXPECT_THAT(with("gamma={from=0,to=1,count=3,spacing='cubic'}"), HasSubstr("'cubic'"));
+  EXPECT_THAT(with("gamma={from=0,to=1,count=3,step=1}"), HasSubstr("step: no such key"));
+  EXPECT_THAT(with("measure=['hessian']"), HasSubstr("measure: 'hessian'"));
+  EXPECT_THAT(with("measure='gradient_norm'"), HasSubstr("measure: expected a list"));
+  EXPECT_THAT(with("precision='bf16'"), HasSubstr("precision: 'bf16'; expected fp64 or fp32"));
+  EXPECT_THAT(with("seed=-1"), HasSubstr("seed: -1"));
+  EXPECT_THAT(with("seed=1.5"), HasSubstr("seed: expected a whole number"));
+  EXPECT_THAT(
+      message_of("kind='phase'\ntokens='clustered'\ndirections=3\nn=[9,10]\nrho=0\ngamma=1"),
+      HasSubstr("n: 10; expected a multiple of directions, which is 3"));
+  EXPECT_THAT(message_of("kind='phase'\ntokens='cubic'\nn=9\nrho=0\ngamma=1"),
+              HasSubstr("tokens: 'cubic'; expected simplex, gaussian or clustered"));
+  EXPECT_THAT(message_of("kind='phase'\ntokens='gaussian'\nn=9\nrho=0\ngamma=1"),
+              HasSubstr("dimension: this key is missing"));
+  EXPECT_THAT(message_of("kind='sphere'\nn=9\ngamma=1\ndimension=1"),
+              HasSubstr("dimension: 1; expected a whole number of at least 2"));
+  EXPECT_THAT(message_of("kind='depth'\ntokens='simplex'\nn=9\nrho=0\ngamma=1\nlayers=0"),
+              HasSubstr("layers: 0"));
+}
+
+TEST(Config, FilesThatCannotBeRead) {
+  for (const auto* path : {"/no/such/file.toml", "/"}) {
+    try {
+      (void)read_config(path);
+      FAIL() << "nothing was thrown";
+    } catch (const InputError& error) {
+      EXPECT_THAT(error.what(), AllOf(HasSubstr(path), HasSubstr("cannot be read")));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace annulus::studies
