@@ -1,6 +1,8 @@
 // Stands in for the whole floor in builds without HDF5.
 
 #include "annulus/base/error.hpp"
+#include "annulus/results/attention_input.hpp"
+#include "annulus/results/attention_output.hpp"
 #include "annulus/results/study_file.hpp"
 
 namespace annulus::results {
@@ -19,7 +21,6 @@ Index StudyLayout::points() const {
 }
 
 struct StudyFile::Content {};
-
 StudyFile::StudyFile(const std::string& /*path*/, StudyLayout /*layout*/, Provenance /*provenance*/,
                      Existing /*existing*/) {
   refuse();
@@ -33,6 +34,47 @@ void StudyFile::write_point(Index /*index*/, std::span<const double> /*values*/)
   refuse();
 }
 void StudyFile::complete() {
+  refuse();
+}
+
+struct AttentionInput::Content {};
+AttentionInput::AttentionInput(const std::string& /*path*/, comm::Communicator& /*communicator*/,
+                               Index /*largest_transfer*/) {
+  refuse();
+}
+AttentionInput::AttentionInput(AttentionInput&&) noexcept = default;
+AttentionInput::~AttentionInput() = default;
+const InputShape& AttentionInput::shape() const {
+  refuse();
+}
+Tensor AttentionInput::read_rows(InputRows /*array*/, const Shard& /*shard*/,
+                                 DataType /*type*/) const {
+  refuse();
+}
+std::vector<double> AttentionInput::read_logit_scale(const Shard& /*shard*/) const {
+  refuse();
+}
+
+struct AttentionOutput::Content {};
+AttentionOutput::AttentionOutput(const std::string& /*path*/, comm::Communicator& /*communicator*/,
+                                 Options /*options*/) {
+  refuse();
+}
+AttentionOutput::AttentionOutput(AttentionOutput&&) noexcept = default;
+AttentionOutput::~AttentionOutput() = default;
+void AttentionOutput::write_vectors(const std::string& /*name*/, RowsOf /*axis*/,
+                                    const Shard& /*shard*/, ConstTensorView /*rows*/) {
+  refuse();
+}
+void AttentionOutput::write_scalars(const std::string& /*name*/, RowsOf /*axis*/,
+                                    const Shard& /*shard*/, ConstTensorView /*rows*/) {
+  refuse();
+}
+void AttentionOutput::write_heads(const std::string& /*name*/, std::span<const double> /*values*/,
+                                  DataType /*type*/) {
+  refuse();
+}
+void AttentionOutput::commit() {
   refuse();
 }
 

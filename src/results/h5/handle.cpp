@@ -19,6 +19,10 @@ herr_t take_first(unsigned /*position*/, const H5E_error2_t* entry, void* messag
 }  // namespace
 
 Lock::Lock() : lock_(library_mutex()) {
+  // At exit HDF5 would close what a failure left open, which for shared files waits for other
+  // ranks.
+  static const herr_t no_exit_handler = H5dont_atexit();
+  static_cast<void>(no_exit_handler);
   check(H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr), "H5Eset_auto2", "HDF5");
 }
 

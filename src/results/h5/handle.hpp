@@ -54,6 +54,8 @@ class Handle {
   [[nodiscard]] hid_t get() const { return id_; }
   /// Closes now; throws Error where that fails, which for files means that data may be lost.
   void close(std::string_view subject);
+  /// Gives the identifier up without closing it.
+  void release() { id_ = H5I_INVALID_HID; }
 
  private:
   hid_t id_ = H5I_INVALID_HID;

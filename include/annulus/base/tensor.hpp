@@ -1,0 +1,31 @@
+#pragma once
+// Tensors that own their elements.
+
+#include <cstddef>
+#include <memory>
+#include <new>
+
+#include "annulus/base/tensor_view.hpp"
+
+namespace annulus {
+
+/// An owned dense tensor (rows, heads, dim) in any data type, row-major, aligned to cache lines.
+/// Zeros at first.
+class Tensor {
+ public:
+  Tensor() = default;
+  Tensor(DataType type, Index rows, Index heads, Index dim);
+
+  [[nodiscard]] TensorView view() { return view_; }
+  [[nodiscard]] ConstTensorView view() const { return view_; }
+  [[nodiscard]] std::size_t bytes() const;
+
+ private:
+  struct Free {
+    void operator()(std::byte* data) const { ::operator delete (data, std::align_val_t{64}); }
+  };
+  std::unique_ptr<std::byte, Free> data_;
+  TensorView view_;
+};
+
+}  // namespace annulus

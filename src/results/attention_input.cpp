@@ -1,0 +1,175 @@
+#include "annulus/results/attention_input.hpp"
+
+#include <cmath>
+#include <cstring>
+#include <optional>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "annulus/base/error.hpp"
+#include "annulus/comm/agreement.hpp"
+#include "results/h5/shared_file.hpp"
+#include "results/input_shape.hpp"
+#include "results/row_transfer.hpp"
+
+namespace annulus::results {
+namespace {
+
+hid_t native_type(DataType type) {
+  ensure(type == DataType::float32 || type == DataType::float64, "rows are read as fp32 or fp64");
+  const h5::Lock lock;  // the names of types are calls into HDF5
+  return type == DataType::float32 ? H5T_NATIVE_FLOAT : H5T_NATIVE_DOUBLE;
+}
+
+/// Converts `elements` numbers in `bytes` to `to`, at `target`; `bytes` may be used up.
+void convert(hid_t from, hid_t to, std::size_t elements, std::span<std::byte> bytes,
+             std::byte* target, const std::string& subject) {
+  const h5::Lock lock;
+  // HDF5 converts in place, in a buffer that holds either type.
+  if (H5Tget_size(to) >= H5Tget_size(from)) {
+    std::memcpy(target, bytes.data(), bytes.size());
+    h5::check(H5Tconvert(from, to, elements, target, nullptr, H5P_DEFAULT), "H5Tconvert", subject);
+  } else {
+    h5::check(H5Tconvert(from, to, elements, bytes.data(), nullptr, H5P_DEFAULT), "H5Tconvert",
+              subject);
+    std::memcpy(target, bytes.data(), elements * H5Tget_size(to));
+  }
+}
+
+/// The first of `elements` numbers that is not finite.
+template <class T>
+std::optional<Index> first_not_finite(const T* numbers, Index elements) {
+  for (Index i = 0; i < elements; ++i) {
+    if (!std::isfinite(numbers[i])) return i;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+struct AttentionInput::Content {
+  std::string path;
+  comm::Communicator& communicator;
+  Index largest_transfer;
+  h5::Access access;
+  InputShape shape;
+  std::optional<h5::SharedFile> file;
+
+  [[nodiscard]] Tensor read(const std::string& name, const RowLayout& layout, Index heads,
+                            Index dim, const Shard& shard, DataType type) const;
+};
+
+AttentionInput::AttentionInput(const std::string& path, comm::Communicator& communicator,
+                               Index largest_transfer)
+    : content_(
+          new Content{path, communicator, largest_transfer, h5::Access(communicator), {}, {}}) {
+  auto& content = *content_;
+  comm::on_root(communicator, [&] { content.shape = read_input_shape(path); });
+  broadcast(communicator, content.shape);
+  comm::together(communicator, [&] {
+    const h5::Lock lock;
+    const auto access = content.access.file_access();
+    content.file.emplace(
+        h5::own(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), H5Fclose, "H5Fopen", path),
+        content.access);
+  });
+}
+
+AttentionInput::AttentionInput(AttentionInput&&) noexcept = default;
+
+AttentionInput::~AttentionInput() = default;
+
+const InputShape& AttentionInput::shape() const {
+  return content_->shape;
+}
+
+Tensor AttentionInput::Content::read(const std::string& name, const RowLayout& layout, Index heads,
+                                     Index dim, const Shard& shard, DataType type) const {
+  const std::string subject = path + ": /" + name;
+  const hid_t memory_type = native_type(type);
+  Tensor tensor;
+  h5::Handle dataset;
+  h5::Handle file_type;
+  bool contiguous = false;
+  comm::together(communicator, [&] {
+    tensor = Tensor(type, row_count(shard), heads, dim);
+    const h5::Lock lock;
+    dataset = h5::open_dataset(file->get(), name);
+    file_type = h5::own(H5Dget_type(dataset.get()), H5Tclose, "H5Dget_type", subject);
+    const auto creation =
+        h5::own(H5Dget_create_plist(dataset.get()), H5Pclose, "H5Dget_create_plist", subject);
+    contiguous = H5Pget_layout(creation.get()) == H5D_CONTIGUOUS;
+  });
+  const Index width = layout.row_elements();
+  const auto take = [&](Index first, Index count, std::span<std::byte> bytes) {
+    const Index elements = count * width;
+    auto* const target = static_cast<std::byte*>(tensor.view().data) +
+                         static_cast<std::size_t>(first * width) * size_of(type);
+    convert(file_type.get(), memory_type, static_cast<std::size_t>(elements), bytes, target,
+            subject);
+    const auto at = type == DataType::float32
+                        ? first_not_finite(reinterpret_cast<const float*>(target), elements)
+                        : first_not_finite(reinterpret_cast<const double*>(target), elements);
+    if (!at) return;
+    const double value = type == DataType::float32
+                             ? static_cast<double>(reinterpret_cast<const float*>(target)[*at])
+                             : reinterpret_cast<const double*>(target)[*at];
+    throw InputError(
+        fmt::format("{}[{}] is {} in {}; expected finite numbers", subject,
+                    fmt::join(layout.index_of(shard, first + *at / width, *at % width), ", "),
+                    value, name_of(type)));
+  };
+  read_pieces({.access = access,
+               .communicator = communicator,
+               .dataset = dataset,
+               .memory_type = file_type.get(),
+               .subject = subject,
+               .must_be_collective = contiguous,
+               .largest_bytes = largest_transfer},
+              layout, shard, take);
+  return tensor;
+}
+
+Tensor AttentionInput::read_rows(InputRows array, const Shard& shard, DataType type) const {
+  const InputShape& shape = content_->shape;
+  struct Array {
+    const char* name;
+    std::span<const Index> offsets;
+    Index heads;
+    Index dim;
+  };
+  const auto queries = shape.documents.query_offsets();
+  const auto keys = shape.documents.key_offsets();
+  const Array arrays[] = {{"q", queries, shape.query_heads, shape.head_dim},
+                          {"k", keys, shape.key_heads, shape.head_dim},
+                          {"v", keys, shape.key_heads, shape.value_dim},
+                          {"dout", queries, shape.query_heads, shape.value_dim}};
+  const Array& chosen = arrays[static_cast<std::size_t>(array)];
+  ensure(array != InputRows::dout || shape.has_dout, "an input is read that has no /dout");
+  const RowLayout layout{{chosen.offsets.begin(), chosen.offsets.end()},
+                         shape.has_batch_axis,
+                         {static_cast<hsize_t>(chosen.heads), static_cast<hsize_t>(chosen.dim)}};
+  return content_->read(chosen.name, layout, chosen.heads, chosen.dim, shard, type);
+}
+
+std::vector<double> AttentionInput::read_logit_scale(const Shard& shard) const {
+  const InputShape& shape = content_->shape;
+  ensure(shape.has_logit_scale, "an input is read that has no /logit_scale");
+  const Index stored = shape.logit_scale_per_head ? shape.query_heads : 1;
+  const auto offsets = shape.documents.query_offsets();
+  RowLayout layout{{offsets.begin(), offsets.end()}, shape.has_batch_axis, {}};
+  if (shape.logit_scale_per_head) layout.trailing = {static_cast<hsize_t>(stored)};
+  const Tensor table = content_->read("logit_scale", layout, stored, 1, shard, DataType::float64);
+  const ConstTensorView view = table.view();
+  std::vector<double> scales;
+  scales.reserve(static_cast<std::size_t>(view.rows * shape.query_heads));
+  for (Index i = 0; i < view.rows; ++i) {
+    for (Index h = 0; h < shape.query_heads; ++h) {
+      scales.push_back(*view.row<double>(i, shape.logit_scale_per_head ? h : 0));
+    }
+  }
+  return scales;
+}
+
+}  // namespace annulus::results

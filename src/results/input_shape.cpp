@@ -1,0 +1,259 @@
+#include "results/input_shape.hpp"
+
+#include <cmath>
+#include <filesystem>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "annulus/base/error.hpp"
+#include "results/broadcast.hpp"
+#include "results/h5/array.hpp"
+
+namespace annulus::results {
+namespace {
+
+using Dims = std::vector<hsize_t>;
+
+/// A file whose every complaint begins with its name.
+class InputFile {
+ public:
+  explicit InputFile(const std::string& path) : path_(path) {
+    std::error_code code;
+    const auto status = std::filesystem::status(path, code);
+    if (!std::filesystem::exists(status)) refuse("there is no such file");
+    if (!std::filesystem::is_regular_file(status)) refuse("not a file; expected an HDF5 file");
+    file_ = h5::Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
+    if (file_.get() < 0) {
+      refuse(fmt::format("cannot be opened as an HDF5 file ({})", h5::innermost_error()));
+    }
+  }
+
+  [[noreturn]] void refuse(const std::string& complaint) const {
+    throw InputError(fmt::format("{}: {}", path_, complaint));
+  }
+
+  [[nodiscard]] bool has(const std::string& name) const {
+    return h5::check(H5Lexists(file_.get(), name.c_str(), H5P_DEFAULT), "H5Lexists",
+                     path_ + ": /" + name) > 0;
+  }
+
+  /// Opens a dataset of numbers of the class: H5T_FLOAT or H5T_INTEGER.
+  [[nodiscard]] h5::Handle open(const std::string& name, H5T_class_t kind) const {
+    if (!has(name)) refuse(fmt::format("there is no dataset /{}; expected /q, /k and /v", name));
+    h5::Handle dataset(H5Dopen2(file_.get(), name.c_str(), H5P_DEFAULT), H5Dclose);
+    if (dataset.get() < 0) {
+      refuse(fmt::format("/{} cannot be opened as a dataset ({})", name, h5::innermost_error()));
+    }
+    const auto type = h5::own(H5Dget_type(dataset.get()), H5Tclose, "H5Dget_type", name);
+    if (H5Tget_class(type.get()) != kind) {
+      refuse(fmt::format("/{} holds another type; expected {}", name,
+                         kind == H5T_FLOAT ? "floating-point numbers" : "integers (int64)"));
+    }
+    return dataset;
+  }
+
+  [[nodiscard]] Dims dims(const std::string& name) const {
+    return h5::dims_of(open(name, H5T_FLOAT), name);
+  }
+
+  /// All of a small one-dimensional dataset.
+  template <class T>
+  [[nodiscard]] std::vector<T> read(const std::string& name, H5T_class_t kind, hid_t type) const {
+    const auto dataset = open(name, kind);
+    const auto dims = h5::dims_of(dataset, name);
+    if (dims.size() != 1) {
+      refuse(fmt::format("/{} has shape {}; expected one dimension", name, shape_text(dims)));
+    }
+    std::vector<T> values(dims[0]);
+    h5::check(H5Dread(dataset.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), "H5Dread",
+              path_ + ": /" + name);
+    return values;
+  }
+
+  [[nodiscard]] static std::string shape_text(const Dims& dims) {
+    return fmt::format("({}{})", fmt::join(dims, ", "), dims.size() == 1 ? "," : "");
+  }
+
+  void expect(const std::string& name, const Dims& dims, const Dims& expected,
+              const std::string& meaning) const {
+    if (dims == expected) return;
+    refuse(fmt::format("/{} has shape {}; expected {} = {}", name, shape_text(dims),
+                       shape_text(expected), meaning));
+  }
+
+ private:
+  std::string path_;
+  h5::Handle file_;
+};
+
+/// (rows, heads, dim) of an array, and the length of the leading batch axis, if any.
+struct ArrayShape {
+  Dims batch;
+  Index rows;
+  Index heads;
+  Index dim;
+};
+
+ArrayShape array_shape(const InputFile& file, const std::string& name) {
+  const Dims dims = file.dims(name);
+  if (dims.size() != 3 && dims.size() != 4) {
+    file.refuse(
+        fmt::format("/{} has shape {}; expected 3 dimensions (rows, heads, dim), or 4 with "
+                    "a leading batch axis",
+                    name, InputFile::shape_text(dims)));
+  }
+  const std::size_t lead = dims.size() - 3;
+  for (std::size_t i = 0; i < dims.size(); ++i) {
+    if (dims[i] == 0 && i != lead) {
+      file.refuse(fmt::format("/{} has shape {}; expected at least 1 {}", name,
+                              InputFile::shape_text(dims),
+                              i < lead        ? "batch entry"
+                              : i == lead + 1 ? "head"
+                                              : "element"));
+    }
+  }
+  return {{dims.begin(), dims.begin() + static_cast<std::ptrdiff_t>(lead)},
+          static_cast<Index>(dims[lead]),
+          static_cast<Index>(dims[lead + 1]),
+          static_cast<Index>(dims[lead + 2])};
+}
+
+void expect_same(const InputFile& file, const std::string& name, const char* what, Index found,
+                 const std::string& other, Index expected) {
+  if (found == expected) return;
+  file.refuse(
+      fmt::format("/{} has {} {}; expected {} as in /{}", name, found, what, expected, other));
+}
+
+Documents read_documents(const InputFile& file, const ArrayShape& q, const ArrayShape& k) {
+  const bool packed = file.has("cu_seqlens");
+  const bool packed_keys = file.has("cu_seqlens_k");
+  if (packed_keys && !packed) file.refuse("/cu_seqlens_k is there without /cu_seqlens");
+  if (!q.batch.empty()) {
+    if (packed) file.refuse("/cu_seqlens does not go with a batch axis; expected one of them");
+    return Documents::batch(static_cast<Index>(q.batch[0]), q.rows, k.rows);
+  }
+  if (!packed) return Documents::single(q.rows, k.rows);
+  if (!packed_keys && q.rows != k.rows) {
+    file.refuse(
+        fmt::format("/cu_seqlens is there for {} queries and {} keys; expected "
+                    "/cu_seqlens_k too, or as many keys as queries",
+                    q.rows, k.rows));
+  }
+  const auto offsets = [&](const std::string& name, Index rows, const char* array) {
+    auto values = file.read<Index>(name, H5T_INTEGER, H5T_NATIVE_INT64);
+    if (!values.empty() && values.back() != rows) {
+      file.refuse(fmt::format("/{} ends at {}; expected {}, the rows of /{}", name, values.back(),
+                              rows, array));
+    }
+    return values;
+  };
+  auto queries = offsets("cu_seqlens", q.rows, "q");
+  auto keys = packed_keys ? offsets("cu_seqlens_k", k.rows, "k") : queries;
+  try {
+    return Documents::packed(std::move(queries), std::move(keys));
+  } catch (const InputError& error) {
+    file.refuse(fmt::format("/{}", error.what()));
+  }
+}
+
+std::vector<double> read_heads(const InputFile& file, const std::string& name, Index heads,
+                               bool infinite_below) {
+  if (!file.has(name)) return {};
+  file.expect(name, file.dims(name), {static_cast<hsize_t>(heads)}, "(H,)");
+  auto values = file.read<double>(name, H5T_FLOAT, H5T_NATIVE_DOUBLE);
+  for (std::size_t h = 0; h < values.size(); ++h) {
+    if (std::isfinite(values[h]) || (infinite_below && values[h] == -HUGE_VAL)) continue;
+    file.refuse(fmt::format("/{}[{}] is {}; expected finite numbers{}", name, h, values[h],
+                            infinite_below ? " or -inf" : ""));
+  }
+  return values;
+}
+
+/// Whether /logit_scale has a number for each head, (n_q, H), rather than one for all, (n_q).
+bool logit_scale_per_head(const InputFile& file, const ArrayShape& q) {
+  const Dims dims = file.dims("logit_scale");
+  Dims rows = q.batch;
+  rows.push_back(static_cast<hsize_t>(q.rows));
+  if (dims == rows) return false;
+  Dims with_heads = rows;
+  with_heads.push_back(static_cast<hsize_t>(q.heads));
+  if (dims == with_heads) return true;
+  file.refuse(fmt::format(
+      "/logit_scale has shape {}; expected {} or {}, for the rows and heads of "
+      "/q",
+      InputFile::shape_text(dims), InputFile::shape_text(rows), InputFile::shape_text(with_heads)));
+}
+
+}  // namespace
+
+InputShape read_input_shape(const std::string& path) {
+  const h5::Lock lock;
+  const InputFile file(path);
+  const ArrayShape q = array_shape(file, "q");
+  const ArrayShape k = array_shape(file, "k");
+  const ArrayShape v = array_shape(file, "v");
+  const auto same_batch = [&](const std::string& name, const ArrayShape& array) {
+    if (array.batch == q.batch) return;
+    const auto text = [](const ArrayShape& a) {
+      return a.batch.empty() ? std::string("no batch axis")
+                             : fmt::format("a batch axis of {}", a.batch[0]);
+    };
+    file.refuse(fmt::format("/{} has {}; expected {} as in /q", name, text(array), text(q)));
+  };
+  same_batch("k", k);
+  same_batch("v", v);
+  expect_same(file, "v", "rows", v.rows, "k", k.rows);
+  expect_same(file, "v", "heads", v.heads, "k", k.heads);
+  expect_same(file, "k", "elements per head", k.dim, "q", q.dim);
+  if (q.heads % k.heads != 0) {
+    file.refuse(fmt::format("/q has {} heads and /k has {}; expected a multiple of /k's", q.heads,
+                            k.heads));
+  }
+  InputShape shape{.query_heads = q.heads,
+                   .key_heads = k.heads,
+                   .head_dim = q.dim,
+                   .value_dim = v.dim,
+                   .documents = read_documents(file, q, k),
+                   .has_batch_axis = !q.batch.empty(),
+                   .has_dout = file.has("dout"),
+                   .has_logit_scale = file.has("logit_scale"),
+                   .logit_scale_per_head = file.has("logit_scale") && logit_scale_per_head(file, q),
+                   .gain = read_heads(file, "gain", q.heads, /*infinite_below=*/false),
+                   .sink = read_heads(file, "sink", q.heads, /*infinite_below=*/true)};
+  if (shape.has_dout) {
+    const ArrayShape dout = array_shape(file, "dout");
+    same_batch("dout", dout);
+    expect_same(file, "dout", "rows", dout.rows, "q", q.rows);
+    expect_same(file, "dout", "heads", dout.heads, "q", q.heads);
+    expect_same(file, "dout", "elements per head", dout.dim, "v", v.dim);
+  }
+  return shape;
+}
+
+void broadcast(comm::Communicator& communicator, InputShape& shape) {
+  std::vector<Index> numbers{shape.query_heads,     shape.key_heads,           shape.head_dim,
+                             shape.value_dim,       shape.has_batch_axis,      shape.has_dout,
+                             shape.has_logit_scale, shape.logit_scale_per_head};
+  std::vector<Index> queries(shape.documents.query_offsets().begin(),
+                             shape.documents.query_offsets().end());
+  std::vector<Index> keys(shape.documents.key_offsets().begin(),
+                          shape.documents.key_offsets().end());
+  broadcast(communicator, numbers);
+  broadcast(communicator, queries);
+  broadcast(communicator, keys);
+  broadcast(communicator, shape.gain);
+  broadcast(communicator, shape.sink);
+  shape.query_heads = numbers[0];
+  shape.key_heads = numbers[1];
+  shape.head_dim = numbers[2];
+  shape.value_dim = numbers[3];
+  shape.has_batch_axis = numbers[4] != 0;
+  shape.has_dout = numbers[5] != 0;
+  shape.has_logit_scale = numbers[6] != 0;
+  shape.logit_scale_per_head = numbers[7] != 0;
+  shape.documents = Documents::packed(std::move(queries), std::move(keys));
+}
+
+}  // namespace annulus::results
