@@ -6,14 +6,13 @@ namespace annulus {
 
 Tensor::Tensor(DataType type, Index rows, Index heads, Index dim) {
   ensure(rows >= 0 && heads >= 0 && dim >= 0, "a tensor has a negative dimension");
-  view_ = {nullptr, type, rows, heads, dim, heads * dim, dim};
+  shape_ = {nullptr, type, rows, heads, dim, heads * dim, dim};
   data_.reset(static_cast<std::byte*>(::operator new (bytes(), std::align_val_t{64})));
   std::memset(data_.get(), 0, bytes());
-  view_.data = data_.get();
 }
 
 std::size_t Tensor::bytes() const {
-  return static_cast<std::size_t>(view_.rows * view_.row_stride) * size_of(view_.type);
+  return static_cast<std::size_t>(shape_.rows * shape_.row_stride) * size_of(shape_.type);
 }
 
 }  // namespace annulus

@@ -16,8 +16,16 @@ class Tensor {
   Tensor() = default;
   Tensor(DataType type, Index rows, Index heads, Index dim);
 
-  [[nodiscard]] TensorView view() { return view_; }
-  [[nodiscard]] ConstTensorView view() const { return view_; }
+  [[nodiscard]] TensorView view() {
+    TensorView view = shape_;
+    view.data = data_.get();
+    return view;
+  }
+  [[nodiscard]] ConstTensorView view() const {
+    ConstTensorView view = shape_;
+    view.data = data_.get();
+    return view;
+  }
   [[nodiscard]] std::size_t bytes() const;
 
  private:
@@ -25,7 +33,7 @@ class Tensor {
     void operator()(std::byte* data) const { ::operator delete (data, std::align_val_t{64}); }
   };
   std::unique_ptr<std::byte, Free> data_;
-  TensorView view_;
+  TensorView shape_;  ///< without data
 };
 
 }  // namespace annulus
