@@ -50,8 +50,9 @@ class Descriptor {
 /// The file itself where `path` is a link to one, so that the link stays.
 fs::path resolved(const std::string& path) {
   std::error_code code;
-  auto target = fs::weakly_canonical(path, code);
-  return code ? fs::absolute(path) : target;
+  const auto absolute = fs::absolute(path, code);
+  auto target = fs::weakly_canonical(absolute, code);
+  return code ? absolute : target;
 }
 
 std::string partial_prefix(const fs::path& target) {

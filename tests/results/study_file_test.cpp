@@ -86,6 +86,21 @@ TEST(StudyFile, RefusesAPathThatCannotBeWritten) {
   }
 }
 
+TEST(StudyFile, MayHaveAPathWithoutAFolder) {
+  const Scratch scratch;
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(scratch.folder());
+  EXPECT_NO_THROW(StudyFile("r.h5", sample_layout(), sample_provenance(), Existing::refuse));
+  std::filesystem::current_path(before);
+  EXPECT_EQ(read_study(scratch / "r.h5").finished.size(), 30U);
+}
+
+TEST(StudyFile, RefusesAnEmptyPath) {
+  const auto message = input_error_of(
+      [] { StudyFile("", sample_layout(), sample_provenance(), Existing::overwrite); });
+  EXPECT_THAT(message, HasSubstr("--output"));
+}
+
 TEST(StudyFile, KeepsALinkAndWritesWhereItPoints) {
   const Scratch scratch;
   std::filesystem::create_directory(scratch / "disk");
