@@ -183,20 +183,20 @@ void CpuForward<T>::finish(TensorView out, TensorView lse, const StatisticsView&
   ensure(out.has_shape(queries_.q.rows, queries_.q.heads, options_.value_dim),
          "the output has the shape of the pass");
   ensure(options_.statistics || !statistics.present(), "statistics were asked for at the start");
-  const auto write_row = [&](Index item, int) {
-    const Index row = item / out.heads;
-    const Index head = item % out.heads;
-    const auto i = at(head, row);
-    const SoftmaxState<T> state{maximum_[i], sum_[i], moment_[i], squares_[i]};
-    const T* from = &values_[i * static_cast<std::size_t>(out.dim)];
-    T* to = out.row<T>(row, head);
-    for (Index c = 0; c < out.dim; ++c) to[c] = state.empty() ? T{0} : from[c] / state.sum;
-    if (lse.present()) *lse.row<T>(row, head) = state.lse();
-    if (statistics.present()) {
-      write_statistics(statistics, row, head, statistics_of(state, self_logit_[i]));
+  const auto write_row = [&](Index row, int) {
+    for (Index head = 0; head < out.heads; ++head) {
+      const auto i = at(head, row);
+      const SoftmaxState<T> state{maximum_[i], sum_[i], moment_[i], squares_[i]};
+      const T* from = &values_[i * static_cast<std::size_t>(out.dim)];
+      T* to = out.row<T>(row, head);
+      for (Index c = 0; c < out.dim; ++c) to[c] = state.empty() ? T{0} : from[c] / state.sum;
+      if (lse.present()) *lse.row<T>(row, head) = state.lse();
+      if (statistics.present()) {
+        write_statistics(statistics, row, head, statistics_of(state, self_logit_[i]));
+      }
     }
   };
-  for_each_item(out.rows * out.heads, options_.threads, {}, write_row);
+  for_each_item(out.rows, options_.threads, {}, write_row);
 }
 
 template class CpuForward<float>;

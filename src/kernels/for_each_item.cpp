@@ -18,10 +18,13 @@ void for_each_item(Index count, int threads, const Poll& poll,
   std::exception_ptr failure;
   const auto run = [&](int worker) {
     try {
-      for (Index item = next++; item < count; item = next++) {
-        work(item, worker);
+      // Before every item and once more at the end, so that the caller polls even where the other
+      // workers leave it nothing to do.
+      const auto take = [&] {
         if (worker == 0 && poll) poll();
-      }
+        return next++;
+      };
+      for (Index item = take(); item < count; item = take()) work(item, worker);
     } catch (...) {
       next = count;
       const std::lock_guard lock(mutex);

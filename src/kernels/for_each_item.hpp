@@ -10,9 +10,9 @@ namespace annulus::kernels {
 
 /// Calls work(item, worker) once for every item in [0, count), in any order, on at most `threads`
 /// threads; `worker` in [0, threads) tells those that run at the same time apart. The calling
-/// thread is worker 0 and calls `poll` after each of its items. The first exception of `work` or
-/// `poll` stops all workers and is thrown again once they have stopped. Without OpenMP the calling
-/// thread does all the work.
+/// thread is worker 0 and calls `poll` between its items, at least once. The first exception of
+/// `work` or `poll` stops all workers and is thrown again once they have stopped. Without OpenMP
+/// the calling thread does all the work.
 void for_each_item(Index count, int threads, const Poll& poll,
                    const std::function<void(Index item, int worker)>& work);
 
