@@ -89,11 +89,12 @@ HWY_INLINE void score_keys_of_tile(D d, const ForwardTile<T>& tile, Index first)
   }
 }
 
+/// Every mask shows a query its own position.
 template <class T>
 void capture_self_logits(const ForwardTile<T>& tile, Index first) {
   for (Index r = 0; r < tile.rows; ++r) {
     const Index key = tile.self_key[r];
-    if (key < first || key >= first + key_tile<T> || !tile.visible[r].contains(key)) continue;
+    if (key < first || key >= first + key_tile<T>) continue;
     tile.state.self_logit[r] = tile.scratch.scores[r * key_tile<T> + key - first];
   }
 }

@@ -56,6 +56,24 @@ TEST(CpuThreads, OneThreadPollsAfterEveryTile) {
   EXPECT_GE(calls, 3 * (331 / 48));
 }
 
+// Polls count tiles, so they tell whether the work is that of the visible pairs.
+TEST(CpuThreads, HiddenTilesAreNotVisited) {
+  constexpr Index length = 4801;
+  constexpr Index least_query_tiles = length / 48;
+  const auto polls = [&](const Mask& mask) {
+    const auto whole = random_problem<float>(
+        {.head_dim = 1, .documents = Documents::single(length), .mask = mask}, 8);
+    Index calls = 0;
+    static_cast<void>(attend_on_cpu(whole, {.statistics = false, .poll = [&] { ++calls; }}));
+    return calls;
+  };
+  const Index full = polls(Mask::full());
+  EXPECT_GT(full, 4 * least_query_tiles);
+  EXPECT_LT(polls(Mask::causal()), full * 2 / 3);
+  // Every tile of queries once or, at the end of a panel of keys, twice; and the packing.
+  EXPECT_LT(polls(Mask::window(3)), 2 * least_query_tiles);
+}
+
 TEST(CpuThreads, AnExceptionOfPollReachesTheCaller) {
   const auto whole = random_problem<float>(problem, 8);
   for (const int threads : {1, 2, 3}) {
