@@ -6,13 +6,14 @@
 #include <fmt/ranges.h>
 
 #include "annulus/base/error.hpp"
+#include "annulus/kernels/cpu.hpp"
 #include "annulus/kernels/reference.hpp"
 
 namespace annulus::kernels {
 namespace {
 
 // Fastest first: `auto` takes the first that supports the type. A new backend is one line here.
-constexpr std::array<const Kernel& (*)(), 1> backends{reference};
+constexpr std::array<const Kernel& (*)(), 2> backends{cpu, reference};
 
 }  // namespace
 

@@ -1,0 +1,46 @@
+#include "annulus/kernels/cpu.hpp"
+
+#include <fmt/format.h>
+
+#include "annulus/base/error.hpp"
+#include "kernels/cpu_pass.hpp"
+#include "kernels/cpu_tile.hpp"
+
+namespace annulus::kernels {
+namespace {
+
+class Cpu final : public Kernel {
+ public:
+  [[nodiscard]] std::string_view name() const override { return "cpu"; }
+
+  [[nodiscard]] bool supports(DataType type) const override {
+    return type == DataType::float32 || type == DataType::float64;
+  }
+
+  [[nodiscard]] std::unique_ptr<ForwardPass> forward(const Queries& queries,
+                                                     const PassOptions& options) const override {
+    switch (queries.q.type) {
+      case DataType::float32:
+        return std::make_unique<CpuForward<float>>(queries, options);
+      case DataType::float64:
+        return std::make_unique<CpuForward<double>>(queries, options);
+      default:
+        throw InputError(
+            fmt::format("backend 'cpu' does not compute in precision {}; expected fp32 or fp64",
+                        name_of(queries.q.type)));
+    }
+  }
+};
+
+}  // namespace
+
+const Kernel& cpu() {
+  static const Cpu kernel;
+  return kernel;
+}
+
+std::string simd_target() {
+  return tile_functions<float>().target;
+}
+
+}  // namespace annulus::kernels

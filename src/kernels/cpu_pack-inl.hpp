@@ -1,0 +1,77 @@
+// Copies of queries, keys and values in the order in which the register tiles read them.
+
+#if defined(ANNULUS_KERNELS_CPU_PACK_INL) == defined(HWY_TARGET_TOGGLE)
+#ifdef ANNULUS_KERNELS_CPU_PACK_INL
+#undef ANNULUS_KERNELS_CPU_PACK_INL
+#else
+#define ANNULUS_KERNELS_CPU_PACK_INL
+#endif
+
+#include <hwy/highway.h>
+
+#include "kernels/cpu_products-inl.hpp"
+#include "kernels/cpu_tile.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace annulus::kernels::HWY_NAMESPACE {
+
+/// Queries times scale, as (row groups, d, score_rows). The product is rounded once.
+template <class T>
+void pack_queries(const ForwardTile<T>& tile) {
+  T* HWY_RESTRICT to = tile.scratch.q;
+  for (Index first = 0; first < tile.rows; first += score_rows, to += tile.dim * score_rows) {
+    for (Index r = 0; r < score_rows; ++r) {
+      const bool present = first + r < tile.rows;
+      const T* HWY_RESTRICT from = tile.q + (present ? (first + r) * tile.q_stride : 0);
+      const double scale = present ? tile.scale[(first + r) * tile.scale_stride] : 0;
+      for (Index c = 0; c < tile.dim; ++c) {
+        to[c * score_rows + r] = static_cast<T>(scale * static_cast<double>(from[c]));
+      }
+    }
+  }
+}
+
+/// Keys as (score tiles, d, score_keys).
+template <class T>
+void pack_keys(const T* keys, Index stride, Index count, Index dim, T* HWY_RESTRICT packed) {
+  constexpr Index width = score_keys<hn::ScalableTag<T>>;
+  for (Index first = 0; first < key_tile<T>; first += width, packed += dim * width) {
+    const Index present = HWY_MAX(Index{0}, HWY_MIN(width, count - first));
+    const T* from = keys + first * stride;
+    for (Index c = 0; c < dim; ++c) {
+      T* HWY_RESTRICT to = packed + c * width;
+      for (Index j = 0; j < present; ++j) to[j] = from[j * stride + c];
+      for (Index j = present; j < width; ++j) to[j] = 0;
+    }
+  }
+}
+
+/// Columns of the chunk that starts at `column` of d_v padded to vectors: value_vectors vectors, or
+/// what is left.
+template <class T>
+HWY_INLINE Index chunk_columns(Index column, Index value_dim) {
+  constexpr Index lanes = lanes_of<hn::ScalableTag<T>>;
+  return HWY_MIN(value_vectors * lanes, ceil_div(value_dim - column, lanes) * lanes);
+}
+
+/// Values as (chunks of columns, key_tile, columns of the chunk).
+template <class T>
+void pack_values(const T* values, Index stride, Index count, Index value_dim,
+                 T* HWY_RESTRICT packed) {
+  for (Index column = 0; column < value_dim;) {
+    const Index width = chunk_columns<T>(column, value_dim);
+    const Index present = HWY_MIN(width, value_dim - column);
+    for (Index j = 0; j < key_tile<T>; ++j, packed += width) {
+      const T* HWY_RESTRICT from = values + j * stride + column;
+      const Index copied = j < count ? present : 0;
+      for (Index c = 0; c < copied; ++c) packed[c] = from[c];
+      for (Index c = copied; c < width; ++c) packed[c] = 0;
+    }
+    column += width;
+  }
+}
+
+}  // namespace annulus::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif

@@ -1,0 +1,205 @@
+#include "kernels/cpu_pass.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <ranges>
+#include <utility>
+
+#include "annulus/attention/softmax_state.hpp"
+#include "annulus/base/error.hpp"
+#include "kernels/for_each_item.hpp"
+
+namespace annulus::kernels {
+namespace {
+
+template <class T>
+constexpr T minus_infinity = -std::numeric_limits<T>::infinity();
+
+template <class T>
+hwy::AlignedFreeUniquePtr<T[]> allocate_zeros(Index count) {
+  const auto size = static_cast<std::size_t>(count);
+  auto buffer = hwy::AllocateAligned<T>(size);
+  if (buffer == nullptr) throw std::bad_alloc();
+  std::fill_n(buffer.get(), size, T{0});
+  return buffer;
+}
+
+}  // namespace
+
+template <class T>
+CpuForward<T>::CpuForward(const Queries& queries, const PassOptions& options)
+    : queries_(queries),
+      options_(options),
+      functions_(tile_functions<T>()),
+      maximum_(at(queries.q.heads, 0), minus_infinity<T>),
+      sum_(maximum_.size()),
+      moment_(maximum_.size()),
+      squares_(maximum_.size()),
+      self_logit_(maximum_.size(), minus_infinity<T>),
+      values_(maximum_.size() * static_cast<std::size_t>(options.value_dim)) {
+  ensure(queries.scale.size() == maximum_.size(), "one scale per query row and head");
+  ensure(options.threads >= 1, "at least one thread");
+  ensure(options.key_heads >= 1 && queries.q.heads % options.key_heads == 0,
+         "query heads are a multiple of key heads");
+  for (Index h = 0; !queries.sink.empty() && h < queries.q.heads; ++h) {
+    const auto sink = static_cast<T>(queries.sink[static_cast<std::size_t>(h)]);
+    if (sink == minus_infinity<T>) continue;
+    const auto state = SoftmaxState<T>::of_key(sink);
+    for (std::size_t i = at(h, 0); i < at(h + 1, 0); ++i) {
+      maximum_[i] = state.maximum;
+      sum_[i] = state.sum;
+      squares_[i] = state.squares;
+    }
+  }
+}
+
+template <class T>
+auto CpuForward<T>::make_workspace() const -> Workspace {
+  const Index q = query_tile * queries_.q.dim;
+  const Index scores = query_tile * key_tile<T>;
+  const Index out = query_tile * functions_.padded(options_.value_dim);
+  const Index sums = query_tile * functions_.lanes;
+  Workspace workspace{.memory = allocate_zeros<T>(q + scores + out + 3 * sums),
+                      .scratch = {},
+                      .visible = std::vector<Interval>(query_tile),
+                      .self_key = std::vector<Index>(query_tile)};
+  T* next = workspace.memory.get();
+  const auto take = [&](Index count) { return std::exchange(next, next + count); };
+  workspace.scratch = {.q = take(q),
+                       .scores = take(scores),
+                       .out = take(out),
+                       .sum = take(sums),
+                       .moment = take(sums),
+                       .squares = take(sums)};
+  return workspace;
+}
+
+template <class T>
+void CpuForward<T>::accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                               const Poll& poll) {
+  ensure(k.heads == options_.key_heads && v.heads == options_.key_heads &&
+             k.dim == queries_.q.dim && v.dim == options_.value_dim && k.rows == v.rows,
+         "keys and values have the shapes of the pass");
+  if (workspaces_.empty()) {
+    for (int worker = 0; worker < options_.threads; ++worker) {
+      workspaces_.push_back(make_workspace());
+    }
+    head_keys_ = panel_keys * queries_.q.dim;
+    head_values_ = panel_keys * functions_.padded(options_.value_dim);
+    packed_keys_ = allocate_zeros<T>(options_.key_heads * head_keys_);
+    packed_values_ = allocate_zeros<T>(options_.key_heads * head_values_);
+  }
+  for (const auto& block : blocks) {
+    for (Index first = 0; first < block.keys.count; first += panel_keys) {
+      const Interval keys{first, std::min(first + panel_keys, block.keys.count)};
+      const auto queries = queries_that_see(block, keys);
+      if (queries.empty()) continue;
+      pack_panel(k, v, block, keys, poll);
+      accumulate_panel(block, keys, queries, poll);
+    }
+  }
+}
+
+template <class T>
+Interval CpuForward<T>::queries_that_see(const Block& block, Interval keys) {
+  const auto queries = std::views::iota(Index{0}, block.queries.count);
+  const auto before = [&](Index i) { return block.visible(i).end <= keys.begin; };
+  const auto not_past = [&](Index i) { return block.visible(i).begin < keys.end; };
+  return {*std::ranges::partition_point(queries, before),
+          *std::ranges::partition_point(queries, not_past)};
+}
+
+template <class T>
+void CpuForward<T>::pack_panel(ConstTensorView k, ConstTensorView v, const Block& block,
+                               Interval keys, const Poll& poll) {
+  const Index tiles = ceil_div(keys.size(), key_tile<T>);
+  const auto pack = [&](Index item, int) {
+    const Index head = item / tiles;
+    const Index tile = item % tiles;
+    const Index first = keys.begin + tile * key_tile<T>;
+    const Index count = std::min(key_tile<T>, keys.end - first);
+    const Index row = block.keys.row + first;
+    functions_.pack_keys(k.row<T>(row, head), k.row_stride, count, k.dim,
+                         packed_keys_.get() + head * head_keys_ + tile * key_tile<T> * k.dim);
+    functions_.pack_values(
+        v.row<T>(row, head), v.row_stride, count, v.dim,
+        packed_values_.get() + head * head_values_ + tile * key_tile<T> * functions_.padded(v.dim));
+  };
+  for_each_item(options_.key_heads * tiles, options_.threads, poll, pack);
+}
+
+template <class T>
+void CpuForward<T>::accumulate_panel(const Block& block, Interval keys, Interval queries,
+                                     const Poll& poll) {
+  const Index tiles = ceil_div(queries.size(), query_tile);
+  const auto compute = [&](Index item, int worker) {
+    const Index first = queries.begin + item % tiles * query_tile;
+    const Index rows = std::min(query_tile, queries.end - first);
+    accumulate_tile(block, keys, first, rows, item / tiles,
+                    workspaces_[static_cast<std::size_t>(worker)]);
+  };
+  for_each_item(queries_.q.heads * tiles, options_.threads, poll, compute);
+}
+
+template <class T>
+void CpuForward<T>::accumulate_tile(const Block& block, Interval keys, Index first_query,
+                                    Index rows, Index head, Workspace& workspace) {
+  for (Index r = 0; r < rows; ++r) {
+    const auto i = static_cast<std::size_t>(r);
+    const auto visible = block.visible(first_query + r);
+    workspace.visible[i] = {visible.begin - keys.begin, visible.end - keys.begin};
+    const Index self = options_.statistics ? block.self_key(first_query + r) : -1;
+    workspace.self_key[i] = self - keys.begin;
+  }
+  const Index row = block.queries.row + first_query;
+  const Index key_head = head / (queries_.q.heads / options_.key_heads);
+  const auto state = at(head, row);
+  functions_.accumulate(
+      {.rows = rows,
+       .dim = queries_.q.dim,
+       .value_dim = options_.value_dim,
+       .q = queries_.q.row<T>(row, head),
+       .q_stride = queries_.q.row_stride,
+       .scale = queries_.scale.data() + row * queries_.q.heads + head,
+       .scale_stride = queries_.q.heads,
+       .keys = packed_keys_.get() + key_head * head_keys_,
+       .values = packed_values_.get() + key_head * head_values_,
+       .visible = workspace.visible.data(),
+       .self_key = workspace.self_key.data(),
+       .keys_begin = std::max<Index>(0, workspace.visible.front().begin),
+       .keys_end = std::min(keys.size(), workspace.visible[static_cast<std::size_t>(rows - 1)].end),
+       .statistics = options_.statistics,
+       .state = {.maximum = &maximum_[state],
+                 .sum = &sum_[state],
+                 .moment = &moment_[state],
+                 .squares = &squares_[state],
+                 .self_logit = &self_logit_[state],
+                 .values = &values_[state * static_cast<std::size_t>(options_.value_dim)]},
+       .scratch = workspace.scratch});
+}
+
+template <class T>
+void CpuForward<T>::finish(TensorView out, TensorView lse, const StatisticsView& statistics) {
+  ensure(out.has_shape(queries_.q.rows, queries_.q.heads, options_.value_dim),
+         "the output has the shape of the pass");
+  ensure(options_.statistics || !statistics.present(), "statistics were asked for at the start");
+  const auto write_row = [&](Index row, int) {
+    for (Index head = 0; head < out.heads; ++head) {
+      const auto i = at(head, row);
+      const SoftmaxState<T> state{maximum_[i], sum_[i], moment_[i], squares_[i]};
+      const T* from = &values_[i * static_cast<std::size_t>(out.dim)];
+      T* to = out.row<T>(row, head);
+      for (Index c = 0; c < out.dim; ++c) to[c] = state.empty() ? T{0} : from[c] / state.sum;
+      if (lse.present()) *lse.row<T>(row, head) = state.lse();
+      if (statistics.present()) {
+        write_statistics(statistics, row, head, statistics_of(state, self_logit_[i]));
+      }
+    }
+  };
+  for_each_item(out.rows, options_.threads, {}, write_row);
+}
+
+template class CpuForward<float>;
+template class CpuForward<double>;
+
+}  // namespace annulus::kernels

@@ -1,0 +1,72 @@
+#pragma once
+// The forward pass of the cpu backend: which tiles meet, on which thread.
+
+#include <hwy/aligned_allocator.h>
+
+#include <memory>
+#include <vector>
+
+#include "annulus/kernels/kernel.hpp"
+#include "kernels/cpu_tile.hpp"
+
+namespace annulus::kernels {
+
+/// Keys and values are packed a panel of keys at a time, for all key heads; then every tile of
+/// queries meets the panel. The order in which a row meets its keys does not depend on the threads.
+template <class T>
+class CpuForward final : public ForwardPass {
+ public:
+  CpuForward(const Queries& queries, const PassOptions& options);
+
+  void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                  const Poll& poll) override;
+  void finish(TensorView out, TensorView lse, const StatisticsView& statistics) override;
+
+ private:
+  using Buffer = hwy::AlignedFreeUniquePtr<T[]>;
+
+  /// What one worker computes in.
+  struct Workspace {
+    Buffer memory;
+    TileScratch<T> scratch;
+    std::vector<Interval> visible;
+    std::vector<Index> self_key;
+  };
+
+  /// Key tiles that are packed together.
+  static constexpr Index panel_tiles = 12;
+  static constexpr Index panel_keys = panel_tiles * key_tile<T>;
+
+  [[nodiscard]] Workspace make_workspace() const;
+
+  /// Queries of `block` that see some of `keys`.
+  [[nodiscard]] static Interval queries_that_see(const Block& block, Interval keys);
+
+  void pack_panel(ConstTensorView k, ConstTensorView v, const Block& block, Interval keys,
+                  const Poll& poll);
+  void accumulate_panel(const Block& block, Interval keys, Interval queries, const Poll& poll);
+  void accumulate_tile(const Block& block, Interval keys, Index first_query, Index rows, Index head,
+                       Workspace& workspace);
+
+  [[nodiscard]] std::size_t at(Index head, Index row) const {
+    return static_cast<std::size_t>(head * queries_.q.rows + row);
+  }
+
+  Queries queries_;
+  PassOptions options_;
+  const TileFunctions<T>& functions_;
+  // The state, (H, rows) and for the values (H, rows, d_v).
+  std::vector<T> maximum_;
+  std::vector<T> sum_;
+  std::vector<T> moment_;
+  std::vector<T> squares_;
+  std::vector<T> self_logit_;
+  std::vector<T> values_;
+  std::vector<Workspace> workspaces_;  // one for each thread
+  Index head_keys_ = 0;                // elements of a key head in packed_keys_
+  Index head_values_ = 0;
+  Buffer packed_keys_;  // (G, panel_tiles, key_tile * d), of the panel at hand
+  Buffer packed_values_;
+};
+
+}  // namespace annulus::kernels

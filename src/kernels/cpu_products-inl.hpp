@@ -1,0 +1,96 @@
+// The register tiles: <q, k> of a few queries and keys, and weights times values.
+
+#if defined(ANNULUS_KERNELS_CPU_PRODUCTS_INL) == defined(HWY_TARGET_TOGGLE)
+#ifdef ANNULUS_KERNELS_CPU_PRODUCTS_INL
+#undef ANNULUS_KERNELS_CPU_PRODUCTS_INL
+#else
+#define ANNULUS_KERNELS_CPU_PRODUCTS_INL
+#endif
+
+#include <hwy/highway.h>
+
+#include "kernels/cpu_tile.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace annulus::kernels::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Sums that are in flight must fill the registers and leave room for what is loaded: 24 + 4 of 32
+// registers, or 12 + 4 of 16.
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
+inline constexpr int score_rows = 8;
+inline constexpr int value_vectors = 4;
+#else
+inline constexpr int score_rows = 4;
+inline constexpr int value_vectors = 2;
+#endif
+inline constexpr int key_vectors = 3;
+inline constexpr int value_rows = 6;
+static_assert(query_tile % score_rows == 0 && query_tile % value_rows == 0);
+
+template <class D>
+inline constexpr Index lanes_of = static_cast<Index>(hn::MaxLanes(D()));
+
+/// Keys of one register tile of scores.
+template <class D>
+inline constexpr Index score_keys = key_vectors* lanes_of<D>;
+
+/// scores(r, j) = Sum_c q(c, r) k(c, j) for packed q (d, score_rows) and k (d, score_keys).
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE void multiply_scores(D d, const T* HWY_RESTRICT q, const T* HWY_RESTRICT k, Index dim,
+                                T* HWY_RESTRICT scores) {
+  static_assert(key_tile<T> % score_keys<D> == 0);
+  hn::Vec<D> sums[score_rows][key_vectors];
+  for (int r = 0; r < score_rows; ++r) {
+    for (int x = 0; x < key_vectors; ++x) sums[r][x] = hn::Zero(d);
+  }
+  for (Index c = 0; c < dim; ++c) {
+    hn::Vec<D> keys[key_vectors];
+    for (int x = 0; x < key_vectors; ++x) keys[x] = hn::Load(d, k + x * lanes_of<D>);
+    for (int r = 0; r < score_rows; ++r) {
+      const auto query = hn::Set(d, q[r]);
+      for (int x = 0; x < key_vectors; ++x) sums[r][x] = hn::MulAdd(query, keys[x], sums[r][x]);
+    }
+    q += score_rows;
+    k += score_keys<D>;
+  }
+  for (int r = 0; r < score_rows; ++r) {
+    for (int x = 0; x < key_vectors; ++x) {
+      hn::Store(sums[r][x], d, scores + r * key_tile<T> + x * lanes_of<D>);
+    }
+  }
+}
+
+/// out(r, c) += Sum_j weights(r, j) v(j, c) over keys j of `keys`, for value_rows rows and
+/// `vectors` vectors of columns; v and out have rows of that many elements.
+template <int vectors, class D, class T = hn::TFromD<D>>
+HWY_INLINE void multiply_values(D d, const T* HWY_RESTRICT weights, const T* HWY_RESTRICT v,
+                                Interval keys, T* HWY_RESTRICT out) {
+  constexpr Index columns = vectors * lanes_of<D>;
+  hn::Vec<D> sums[value_rows][vectors];
+  for (int r = 0; r < value_rows; ++r) {
+    for (int x = 0; x < vectors; ++x) {
+      sums[r][x] = hn::Load(d, out + r * columns + x * lanes_of<D>);
+    }
+  }
+  v += keys.begin * columns;
+  for (Index j = keys.begin; j < keys.end; ++j) {
+    hn::Vec<D> values[vectors];
+    for (int x = 0; x < vectors; ++x) values[x] = hn::Load(d, v + x * lanes_of<D>);
+    for (int r = 0; r < value_rows; ++r) {
+      const auto weight = hn::Set(d, weights[r * key_tile<T> + j]);
+      for (int x = 0; x < vectors; ++x) sums[r][x] = hn::MulAdd(weight, values[x], sums[r][x]);
+    }
+    v += columns;
+  }
+  for (int r = 0; r < value_rows; ++r) {
+    for (int x = 0; x < vectors; ++x) {
+      hn::Store(sums[r][x], d, out + r * columns + x * lanes_of<D>);
+    }
+  }
+}
+
+}  // namespace annulus::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif

@@ -1,0 +1,19 @@
+#pragma once
+// Independent items of work over threads, while transfers make progress.
+
+#include <functional>
+
+#include "annulus/base/index.hpp"
+#include "annulus/kernels/kernel.hpp"
+
+namespace annulus::kernels {
+
+/// Calls work(item, worker) once for every item in [0, count), in any order, on at most `threads`
+/// threads; `worker` in [0, threads) tells those that run at the same time apart. The calling
+/// thread is worker 0 and calls `poll` between its items, at least once. The first exception of
+/// `work` or `poll` stops all workers and is thrown again once they have stopped. Without OpenMP
+/// the calling thread does all the work.
+void for_each_item(Index count, int threads, const Poll& poll,
+                   const std::function<void(Index item, int worker)>& work);
+
+}  // namespace annulus::kernels

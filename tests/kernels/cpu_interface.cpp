@@ -1,0 +1,49 @@
+#include <gtest/gtest.h>
+
+#include "annulus/base/error.hpp"
+#include "annulus/kernels/backend.hpp"
+#include "kernels/cpu_test.hpp"
+
+namespace annulus::test {
+namespace {
+
+TEST(Cpu, IsTheFastestBackendForTheTypesItSupports) {
+  EXPECT_EQ(&kernels::find_backend("cpu", DataType::float32), &kernels::cpu());
+  EXPECT_EQ(&kernels::find_backend("auto", DataType::float32), &kernels::cpu());
+  EXPECT_EQ(&kernels::find_backend("auto", DataType::float64), &kernels::cpu());
+  EXPECT_FALSE(kernels::cpu().supports(DataType::bfloat16));
+  EXPECT_FALSE(kernels::cpu().supports(DataType::float16));
+}
+
+TEST(Cpu, RefusesTypesThatItDoesNotSupport) {
+  ConstTensorView q{.type = DataType::bfloat16, .heads = 1, .dim = 1};
+  EXPECT_THROW(static_cast<void>(kernels::cpu().forward({.q = q, .scale = {}, .sink = {}}, {})),
+               InputError);
+}
+
+TEST(Cpu, RefusesKeysOfAnotherShape) {
+  const Tensor<float> q(1, 2, 3);
+  const Tensor<float> k(1, 1, 3);
+  const Tensor<float> v(1, 1, 4);
+  const std::vector<double> scale(2, 1.0);
+  const auto pass = kernels::cpu().forward({.q = q.view(), .scale = scale, .sink = {}},
+                                           {.key_heads = 1, .value_dim = 3});
+  EXPECT_THROW(pass->accumulate(k.view(), v.view(), {}, {}), Error);
+}
+
+TEST(Cpu, ChoosesTheBestTargetOfTheMachine) {
+  EXPECT_EQ(kernels::simd_target(), hwy::TargetName(runnable_targets().front()));
+}
+
+TEST(Cpu, MeasuresAPeakThatVectorsExplain) {
+  // A core does between one multiply-add and 64 of them (2 vectors of 2048 bits) in a cycle, at
+  // between 0.1 and 10 GHz.
+  for (const auto type : {DataType::float32, DataType::float64}) {
+    const double peak = kernels::measure_peak_flops(type, 1, 0.02);
+    EXPECT_GT(peak, 2e8 / 10);
+    EXPECT_LT(peak, 2 * 128 * 1e10);
+  }
+}
+
+}  // namespace
+}  // namespace annulus::test
