@@ -145,6 +145,20 @@ bool StudyFile::finished(Index index) const {
   return content_->mask[content_->at(index)] != 0;
 }
 
+std::vector<double> StudyFile::measured(const std::string& name) const {
+  const h5::Lock lock;
+  const auto& layout = content_->layout;
+  const auto variable = std::find_if(layout.measured.begin(), layout.measured.end(),
+                                     [&](const Variable& each) { return each.name == name; });
+  ensure(variable != layout.measured.end(), "a study does not measure what is asked for");
+  std::vector<double> values(static_cast<std::size_t>(element_count(axes_of(layout, *variable))));
+  const auto path = layout.group + "/" + name;
+  const auto dataset = h5::open_dataset(content_->file.get(), path);
+  h5::check(H5Dread(dataset.get(), H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()),
+            "H5Dread", path);
+  return values;
+}
+
 void StudyFile::write_point(Index index, std::span<const double> values) {
   const h5::Lock lock;
   const auto& layout = content_->layout;

@@ -59,6 +59,9 @@ class StudyFile {
   /// Whether point `index` (row-major over the axes) is in the file.
   [[nodiscard]] bool finished(Index index) const;
 
+  /// The whole array of a measured variable, row-major; NaN where points are not finished.
+  [[nodiscard]] std::vector<double> measured(const std::string& name) const;
+
   /// Stores a point. `values` holds the measured variables in the order of the layout, each with
   /// its inner axis spread out. When this returns, the point is on disk.
   void write_point(Index index, std::span<const double> values);

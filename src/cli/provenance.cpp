@@ -1,0 +1,47 @@
+#include "cli/provenance.hpp"
+
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "annulus/base/error.hpp"
+
+namespace annulus::cli {
+namespace {
+
+std::vector<std::string> hosts_of(comm::Communicator& communicator) {
+  std::array<char, 256> name{};
+  if (gethostname(name.data(), name.size() - 1) != 0) std::strcpy(name.data(), "unknown");
+  std::vector<std::string> hosts;
+  for (const auto& bytes : communicator.all_gather(std::as_bytes(std::span(name)))) {
+    hosts.emplace_back(reinterpret_cast<const char*>(bytes.data()));
+  }
+  return hosts;
+}
+
+}  // namespace
+
+results::Provenance provenance_of(const Context& context, std::string config,
+                                  std::string_view backend, int threads) {
+  return {.command_line = context.command_line,
+          .config = std::move(config),
+          .mpi_library = context.communicator.library(),
+          .ranks = context.communicator.size(),
+          .threads_per_rank = threads,
+          .hosts = hosts_of(context.communicator),
+          .device = "cpu",
+          .backend = std::string(backend)};
+}
+
+void check_not_the_input(const std::string& input, const std::string& output) {
+  std::error_code error;
+  if (std::filesystem::equivalent(input, output, error)) {
+    throw InputError(fmt::format("--output {}: is the input itself; name another file", output));
+  }
+}
+
+}  // namespace annulus::cli
