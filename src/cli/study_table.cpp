@@ -40,8 +40,7 @@ struct Values {
   [[nodiscard]] double at(Index point, Index place) const {
     return values[static_cast<std::size_t>(point * inner + std::min(place, inner - 1))];
   }
-  /// At the end of the inner axis.
-  [[nodiscard]] double at(Index point) const { return at(point, inner - 1); }
+  [[nodiscard]] double at(Index point) const { return at(point, 0); }
 };
 
 Values values_of(const StudyLayout& layout, std::string name, std::vector<double> values) {
@@ -124,6 +123,30 @@ std::string maps_text(const StudyLayout& layout, const std::vector<Values>& colu
   return text + "* above the critical line gamma = 1 / (1 - rho)\n";
 }
 
+/// The measured main quantities by point, along the inner axis to the right.
+std::string inner_text(const StudyLayout& layout, const std::vector<Values>& columns) {
+  const auto& inner = layout.inner_axes.front();
+  std::string text;
+  for (const auto& values : columns) {
+    const auto* variable = find(layout.measured, values.name);
+    if (variable == nullptr) continue;  // a closed form
+    text += fmt::format("{} ({}) by {}\n", variable->name, variable->long_name, inner.name);
+    auto names = axis_names(layout);
+    for (const double place : inner.values) names.push_back(fmt::format("{}", place));
+    Table table(std::move(names));
+    for (Index point = 0; point < layout.points(); ++point) {
+      auto row = place_cells(layout, point);
+      for (Index place = 0; place < values.inner; ++place) {
+        row.push_back(cell(values.at(point, place), 3));
+      }
+      table.add(std::move(row));
+    }
+    text += table.text() + '\n';
+  }
+  text.pop_back();
+  return text;
+}
+
 }  // namespace
 
 Table points_table(const StudyLayout& layout, const StudyFile& file) {
@@ -150,6 +173,7 @@ Table points_table(const StudyLayout& layout, const StudyFile& file) {
 
 std::string study_text(const StudyLayout& layout, const StudyFile& file) {
   const auto columns = columns_of(layout, file, is_main);
+  if (!layout.inner_axes.empty()) return inner_text(layout, columns);
   if (is_map(layout)) return maps_text(layout, columns);
   auto names = axis_names(layout);
   for (const auto& column : columns) names.push_back(column.name);

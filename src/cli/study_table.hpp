@@ -14,8 +14,8 @@ namespace annulus::cli {
                                  const results::StudyFile& file);
 
 /// What a reader looks for first: over (rho, gamma) a map of each main quantity, with the points
-/// above the critical line marked; else the main quantities by point, theory beside measurement.
-/// Of an inner axis, its end.
+/// above the critical line marked; along an inner axis where there is one; else by point, theory
+/// beside measurement.
 [[nodiscard]] std::string study_text(const results::StudyLayout& layout,
                                      const results::StudyFile& file);
 
