@@ -1,0 +1,294 @@
+"""Bad input is exit code 2, one line that names what is wrong, and nothing lost or half-written."""
+
+import os
+import pathlib
+import stat
+
+import h5py
+import numpy as np
+import pytest
+
+from inputs import random_problem, write
+
+pytestmark = pytest.mark.usefixtures("needs_hdf5")
+
+NEEDLE = 'kind = "needle"\nn = [64]\nrho = [0.5]\ngamma = [1.0, 2.0]\n'
+
+
+@pytest.fixture
+def attend_refused(annulus, tmp_path):
+    """attend refuses an input, alone and on several ranks, and leaves no file behind."""
+
+    def check(source, *options, says, ranks=None):
+        before = set(os.listdir(tmp_path))
+        for transport in [()] if ranks else [(), ("--transport", "threads:3")]:
+            annulus.refused(
+                "attend",
+                source,
+                "-o",
+                tmp_path / "out.h5",
+                *options,
+                *transport,
+                says=says,
+                ranks=ranks,
+            )
+        assert set(os.listdir(tmp_path)) == before
+
+    return check
+
+
+@pytest.fixture
+def source(tmp_path):
+    return write(random_problem(), tmp_path / "in.h5")
+
+
+def test_missing_file(attend_refused, tmp_path):
+    attend_refused(tmp_path / "nowhere.h5", says=["nowhere.h5"])
+
+
+def test_not_hdf5(attend_refused, tmp_path):
+    path = tmp_path / "text.h5"
+    path.write_text("no HDF5\n")
+    attend_refused(path, says=["text.h5"])
+
+
+@pytest.mark.parametrize("name", ["q", "k", "v"])
+def test_missing_dataset(attend_refused, tmp_path, name):
+    path = write(random_problem(), tmp_path / "in.h5", **{name: None})
+    attend_refused(path, says=[f"/{name}"])
+
+
+SHAPE_FAULTS = {
+    "rank": (dict(q=np.zeros((29, 16))), ["/q", "expected"]),
+    "key_dim": (dict(k=np.zeros((29, 2, 15))), ["/k", "16"]),
+    "value_rows": (dict(v=np.zeros((28, 2, 16))), ["/v", "29"]),
+    "value_heads": (dict(v=np.zeros((29, 1, 16))), ["/v", "2"]),
+    "groups": (dict(k=np.zeros((29, 3, 16)), v=np.zeros((29, 3, 16))), ["4", "3", "multiple"]),
+    "gain": (dict(gain=np.zeros(3)), ["/gain", "4"]),
+    "sink": (dict(sink=np.zeros((4, 1))), ["/sink"]),
+    "whole_numbers": (dict(q=np.zeros((29, 4, 16), np.int32)), ["/q", "float"]),
+    "cu_falls": (dict(cu_seqlens=np.array([0, 20, 10, 29])), ["/cu_seqlens"]),
+    "cu_short": (dict(cu_seqlens=np.array([0, 20, 28])), ["/cu_seqlens", "29"]),
+    "cu_start": (dict(cu_seqlens=np.array([1, 29])), ["/cu_seqlens", "0"]),
+    "cu_keys": (
+        dict(cu_seqlens=np.array([0, 9, 29]), cu_seqlens_k=np.array([0, 29])),
+        ["/cu_seqlens", "cu_seqlens_k"],
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", SHAPE_FAULTS)
+def test_shapes(attend_refused, tmp_path, fault):
+    datasets, says = SHAPE_FAULTS[fault]
+    attend_refused(write(random_problem(), tmp_path / "in.h5", **datasets), says=says)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name,index", [("q", (17, 3, 5)), ("k", (0, 1, 0)), ("v", (28, 0, 15))])
+def test_not_finite(attend_refused, tmp_path, name, index, value):
+    problem = random_problem()
+    getattr(problem, name)[index] = value
+    place = r"\[{}, ?{}, ?{}\]".format(*index)
+    attend_refused(write(problem, tmp_path / "in.h5"), says=[f"/{name}", place, "finite|nan|inf"])
+
+
+@pytest.mark.mpi
+@pytest.mark.usefixtures("needs_mpi")
+def test_not_finite_on_one_of_many_processes(attend_refused, tmp_path):
+    problem = random_problem()
+    problem.q[28, 0, 0] = np.nan
+    path = write(problem, tmp_path / "in.h5")
+    attend_refused(path, "--sharding", "contiguous", says=["/q", r"\[28, ?0, ?0\]"], ranks=3)
+
+
+def test_table_without_scales(attend_refused, source):
+    attend_refused(source, "--logit-scale", "table", says=["/logit_scale"])
+
+
+def test_table_of_another_shape(attend_refused, tmp_path):
+    path = write(random_problem(), tmp_path / "in.h5", logit_scale=np.ones((29, 3)))
+    attend_refused(path, "--logit-scale", "table", says=["/logit_scale"])
+
+
+OPTIONS = [
+    (["--mask", "diagonal"], ["--mask", "diagonal", "causal", "window"]),
+    (["--mask", "window:x"], ["--mask", "window"]),
+    (["--mask", "window:-1"], ["--mask"]),
+    (["--logit-scale", "crit"], ["--logit-scale", "crit", "ssmax", "table"]),
+    (["--logit-scale", "critical:delta=1"], ["--logit-scale", "delta", "gamma"]),
+    (["--logit-scale", "critical:gamma=x"], ["--logit-scale", "gamma"]),
+    (["--sharding", "diagonal"], ["--sharding", "zigzag"]),
+    (["--schedule", "ulysses"], ["--schedule", "ring"]),
+    (["--precision", "fp8"], ["--precision", "fp32"]),
+    (["--precision", "bf16"], ["--precision", "bf16"]),
+    (["--device", "cuda"], ["--device", "cuda"]),
+    (["--device", "tpu"], ["--device", "tpu"]),
+    (["--backend", "gpu"], ["--backend", "gpu", "reference"]),
+    (["--transport", "carrier"], ["--transport", "carrier"]),
+    (["--transport", "nccl"], ["--transport", "nccl"]),
+    (["--transport", "threads:0"], ["--transport", "threads"]),
+    (["--transport", "threads:x"], ["--transport", "threads"]),
+    (["--threads", "-1"], ["--threads"]),
+    (["--backward"], ["--backward"]),
+    (["--no-such-option"], ["no-such-option"]),
+]
+
+
+@pytest.mark.parametrize("options,says", OPTIONS, ids=[" ".join(o) for o, _ in OPTIONS])
+def test_options(annulus, source, tmp_path, options, says):
+    annulus.refused("attend", source, "-o", tmp_path / "out.h5", *options, says=says)
+    assert not (tmp_path / "out.h5").exists()
+
+
+@pytest.mark.mpi
+@pytest.mark.usefixtures("needs_mpi")
+def test_options_under_mpirun(annulus, source, tmp_path):
+    annulus.refused(
+        "attend", source, "-o", tmp_path / "out.h5", "--mask", "x", says=["--mask"], ranks=3
+    )
+    for transport in ("self", "threads:2"):
+        annulus.refused(
+            "attend",
+            source,
+            "-o",
+            tmp_path / "out.h5",
+            "--transport",
+            transport,
+            says=["--transport"],
+            ranks=2,
+        )
+
+
+def test_usage(annulus):
+    annulus.refused(says=["subcommand"])
+    annulus.refused("attent", says=["attent|subcommand"])
+    annulus.refused("attend", says=["input|output|required"])
+    annulus.refused("bench", says=["subcommand"])
+
+
+def test_existing_output_is_kept(annulus, source, tmp_path):
+    output = tmp_path / "out.h5"
+    output.write_text("precious")
+    annulus.refused("attend", source, "-o", output, says=["--output", "--overwrite"])
+    assert output.read_text() == "precious"
+    annulus.ok("attend", source, "-o", output, "--overwrite")
+    with h5py.File(output) as file:
+        assert file.attrs["complete"] == 1
+
+
+def test_a_failed_overwrite_keeps_what_is_there(annulus, tmp_path):
+    problem = random_problem()
+    problem.v[3, 1, 2] = np.nan
+    source = write(problem, tmp_path / "in.h5")
+    output = tmp_path / "out.h5"
+    output.write_text("precious")
+    annulus.refused("attend", source, "-o", output, "--overwrite", says=["/v"])
+    assert output.read_text() == "precious"
+
+
+def test_output_over_input(annulus, source):
+    before = pathlib.Path(source).read_bytes()
+    annulus.refused("attend", source, "-o", source, "--overwrite", says=["--output", "input"])
+    assert pathlib.Path(source).read_bytes() == before
+
+
+def test_no_such_folder(annulus, source, tmp_path):
+    for command in (["attend", source], ["study", config(tmp_path)]):
+        annulus.refused(*command, "-o", tmp_path / "nowhere" / "out.h5", says=["--output", "nowhere"])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_unwritable_folder(annulus, source, tmp_path):
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    annulus.refused("attend", source, "-o", folder / "out.h5", says=["--output", "closed"])
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder nobody can write in")
+def test_folder_that_nobody_can_write_in(annulus, source, tmp_path):
+    for command in (["attend", source], ["study", config(tmp_path)]):
+        annulus.refused(*command, "-o", "/proc/out.h5", says=["--output", "/proc"])
+
+
+def config(folder, text=NEEDLE, name="config.toml"):
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+CONFIGS = [
+    ("no kind", "n = [4]\n", ["kind"]),
+    ("unknown kind", NEEDLE.replace("needle", "pin"), ["kind", "pin", "needle"]),
+    ("unknown key", NEEDLE + "speed = 1\n", ["speed"]),
+    ("key of another kind", NEEDLE + "layers = 3\n", ["layers"]),
+    ("missing key", NEEDLE.replace("rho = [0.5]\n", ""), ["rho"]),
+    ("wrong type", NEEDLE.replace("[64]", '"many"'), ["n"]),
+    ("out of range", NEEDLE.replace("[0.5]", "[1.5]"), ["rho"]),
+    ("not TOML", "kind = \n", ["config.toml"]),
+    ("precision", NEEDLE + 'precision = "bf16"\n', ["bf16|precision"]),
+]
+
+
+@pytest.mark.parametrize("text,says", [c[1:] for c in CONFIGS], ids=[c[0] for c in CONFIGS])
+def test_configs(annulus, tmp_path, text, says):
+    path = config(tmp_path, text)
+    output = tmp_path / "out.h5"
+    annulus.refused("study", path, "-o", output, says=says)
+    annulus.refused("study", path, "-o", output, "--transport", "threads:2", says=says)
+    assert not output.exists()
+
+
+def test_missing_config(annulus, tmp_path):
+    annulus.refused("study", tmp_path / "no.toml", "-o", tmp_path / "o.h5", says=["no.toml"])
+
+
+def test_study_options(annulus, tmp_path):
+    path = config(tmp_path)
+    output = tmp_path / "out.h5"
+    both = ["--resume", "--overwrite"]
+    annulus.refused("study", path, "-o", output, *both, says=["--resume", "--overwrite"])
+    annulus.refused("study", path, "-o", output, "--progress", "x", says=["--progress"])
+    annulus.refused("study", path, "-o", output, "--backend", "gpu", says=["--backend", "gpu"])
+    annulus.refused("study", path, "-o", path, "--overwrite", says=["--output"])
+    assert path.read_text() == NEEDLE
+
+
+def test_existing_study_is_kept(annulus, tmp_path):
+    output = tmp_path / "out.h5"
+    annulus.ok("study", config(tmp_path), "-o", output)
+    before = output.read_bytes()
+    annulus.refused("study", config(tmp_path), "-o", output, says=["--output", "--resume"])
+    other = config(tmp_path, NEEDLE.replace("2.0", "3.0"), "other.toml")
+    annulus.refused("study", other, "-o", output, "--resume", says=["config", "gamma"])
+    source = write(random_problem(), tmp_path / "in.h5")
+    annulus.refused("study", config(tmp_path), "-o", source, "--resume", says=["in.h5"])
+    assert output.read_bytes() == before
+
+
+def test_report(annulus, tmp_path):
+    annulus.refused("report", tmp_path / "no.h5", says=["no.h5"])
+    source = write(random_problem(), tmp_path / "in.h5")
+    annulus.refused("report", source, says=["in.h5"])
+    annulus.refused("report", source, "--python", "/no/python", says=["--python"])
+
+
+SHAPES = [
+    (["--heads", "3", "--key-heads", "2"], ["--heads", "multiple"]),
+    (["--head-dim", "0"], ["--head-dim"]),
+    (["--length", "-1"], ["--length"]),
+    (["--length", "x"], ["--length"]),
+    (["--documents", "3,-1"], ["--documents"]),
+    (["--logit-scale", "table"], ["--logit-scale", "attend"]),
+    (["--precision", "fp16"], ["--precision"]),
+]
+
+
+@pytest.mark.parametrize("command", [["verify"], ["plan"]], ids=str)
+@pytest.mark.parametrize("options,says", SHAPES, ids=[" ".join(o) for o, _ in SHAPES])
+def test_shape_options(annulus, command, options, says):
+    annulus.refused(*command, *options, says=says)
+
+
+def test_plan_ranks(annulus):
+    annulus.refused("plan", "--ranks", "0", says=["--ranks"])

@@ -1,0 +1,149 @@
+"""The subcommands as a user meets them."""
+
+import re
+
+import numpy as np
+import pytest
+
+COMMANDS = [
+    [],
+    ["attend"],
+    ["study"],
+    ["report"],
+    ["plan"],
+    ["verify"],
+    ["info"],
+    ["bench"],
+    ["bench", "kernel"],
+    ["bench", "strong"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help(annulus, command):
+    finished = annulus.ok(*command, "--help")
+    assert finished.err == ""
+    assert "Usage" in finished.out
+    if command and command != ["bench"]:
+        assert "--json" in finished.out
+
+
+def test_version(annulus):
+    pattern = r"annulus \d+\.\d+\.\d+ \(([0-9a-f]{7,40}(\+changes)?|unknown)\)\n"
+    assert re.fullmatch(pattern, annulus.ok("--version").out)
+
+
+def test_info(annulus):
+    info = annulus.ok("info", "--json").json
+    for key in "version git_commit mpi hdf5 cuda nccl simd_target gpus backends transports".split():
+        assert key in info
+    assert {"reference", "cpu"} <= set(info["backends"])
+    text = annulus.ok("info").out
+    for word in "mpi hdf5 simd backends gpus".split():
+        assert word in text
+
+
+@pytest.mark.parametrize("mask", ["full", "causal", "window:9", "window:2,3"])
+@pytest.mark.parametrize("ranks", [1, 2, 3, 5, 8])
+def test_verify(annulus, mask, ranks):
+    result = annulus.ok(
+        "verify",
+        "--length",
+        "101",
+        "--head-dim",
+        "24",
+        "--key-heads",
+        "2",
+        "--mask",
+        mask,
+        "--logit-scale",
+        "critical",
+        "--transport",
+        f"threads:{ranks}",
+        "--json",
+    ).json
+    assert result["valid"] and result["ranks"] == ranks
+    for row in result["outputs"]:
+        assert 0 <= row["error"] <= row["bound"]
+
+
+@pytest.mark.mpi
+@pytest.mark.usefixtures("needs_mpi")
+def test_verify_under_mpirun(annulus):
+    finished = annulus.ok("verify", "--documents", "7,0,31,5", "--mask", "causal", ranks=3)
+    assert finished.out.count("VALID") == 3 and "3 ranks" in finished.out
+
+
+@pytest.mark.parametrize("sharding", ["contiguous", "zigzag", "striped"])
+def test_plan(annulus, sharding):
+    n = 1009
+    plan = annulus.ok(
+        "plan", "--length", n, "--ranks", 5, "--mask", "causal", "--sharding", sharding, "--json"
+    ).json
+    assert plan["area"] == n * (n + 1) // 2
+    assert sum(rank["area"] for rank in plan["ranks"]) == plan["area"]
+    assert plan["flops"] == 4 * plan["area"] * 64 * 4  # head_dim and heads by default
+    assert plan["bytes_sent"] == sum(rank["bytes_sent"] for rank in plan["ranks"])
+    text = annulus.ok("plan", "--length", n, "--ranks", 5, "--sharding", sharding).out
+    assert "step 0 rank 0" in text and "balance" in text
+
+
+MEASURED = (
+    "n_q n_k heads head_dim ranks threads schedule sharding seconds seconds_min seconds_max flops "
+    "flops_per_second fraction_of_peak exposed_seconds bytes_sent verdict"
+).split()
+
+
+def test_bench_kernel(annulus):
+    result = annulus.ok(
+        "bench", "kernel", "--length", 256, "--head-dim", 64, "--repetitions", 3, "--json"
+    ).json
+    row = result["rows"][0]
+    assert all(key in row for key in MEASURED)
+    assert row["verdict"] == "VALID"
+    assert row["flops"] == 4 * 256 * 256 * 64 * 4
+    assert 0 < row["seconds_min"] <= row["seconds"] <= row["seconds_max"]
+    assert 0 < row["fraction_of_peak"] < 1.5
+    assert "fraction_of_peak" in annulus.ok("bench", "kernel", "--length", 128).out
+
+
+def test_bench_strong(annulus):
+    result = annulus.ok(
+        "bench", "strong", "--length", 256, "--transport", "threads:4", "--json"
+    ).json
+    rows = result["rows"]
+    assert rows[0]["ranks"] == 1 and rows[-1]["ranks"] == 4
+    assert all(row["verdict"] == "VALID" for row in rows)
+    assert rows[0]["bytes_sent"] == 0 and rows[-1]["bytes_sent"] > 0
+
+
+@pytest.mark.usefixtures("needs_hdf5")
+def test_report(annulus, tmp_path):
+    pytest.importorskip("matplotlib")
+    config = tmp_path / "config.toml"
+    config.write_text(
+        'kind = "phase"\ntokens = "gaussian"\ndimension = 4\nn = [32]\n'
+        "rho = [0.25, 0.5, 0.75]\ngamma = {from = 0.0, to = 4.0, count = 5}\n"
+    )
+    annulus.ok("study", config, "-o", tmp_path / "o.h5")
+    finished = annulus.ok("report", tmp_path / "o.h5")
+    pictures = finished.out.split()
+    assert pictures
+    for picture in pictures:
+        assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
+    assert annulus.ok("report", tmp_path / "o.h5", "--json").json
+
+
+@pytest.mark.usefixtures("needs_hdf5")
+def test_paths_with_spaces(annulus, tmp_path):
+    import h5py
+
+    folder = tmp_path / "a folder's name"
+    folder.mkdir()
+    with h5py.File(folder / "the input.h5", "w") as file:
+        for name in "qkv":
+            file[name] = np.ones((3, 1, 2))
+    annulus.ok("attend", folder / "the input.h5", "-o", folder / "the output.h5")
+    with h5py.File(folder / "the output.h5") as file:
+        assert "'" in file.attrs["command_line"]
+        assert file["lse"][0, 0] == pytest.approx(2 / np.sqrt(2) + np.log(3), rel=1e-6)

@@ -1,0 +1,125 @@
+"""A rank that fails ends the job, promptly and with its own message."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+pytestmark = [
+    pytest.mark.mpi,
+    pytest.mark.usefixtures("needs_mpi", "needs_hdf5"),
+]
+
+STUDY = """kind = "phase"
+tokens = "simplex"
+n = [1024]
+rho = [0.25, 0.5, 0.75]
+gamma = {from = 0.0, to = 8.0, count = 100}
+measure = ["gradient_norm"]
+"""
+
+
+def descendants(pid):
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            children = [int(child) for child in file.read().split()]
+    except FileNotFoundError:
+        return []
+    return children + [pid for child in children for pid in descendants(child)]
+
+
+def ranks_of(process, count):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        ranks = []
+        for pid in descendants(process.pid):
+            try:
+                if os.path.basename(os.readlink(f"/proc/{pid}/exe")) == "annulus":
+                    ranks.append(pid)
+            except OSError:
+                continue
+        if len(ranks) == count:
+            return ranks
+        time.sleep(0.02)
+    raise AssertionError("the ranks did not start")
+
+
+def runs(pid):
+    """Whether a process is there and not just waiting for its parent to notice its end."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("victim", [0, 1, 2])
+def test_killed_rank_ends_the_job(annulus, tmp_path, victim):
+    config = tmp_path / "config.toml"
+    config.write_text(STUDY)
+    output = tmp_path / "o.h5"
+    process = subprocess.Popen(
+        annulus.command("study", config, "-o", output, ranks=3),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    ranks = ranks_of(process, 3)
+    while not output.exists():  # they compute together
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.kill(ranks[victim], signal.SIGKILL)
+    killed = time.monotonic()
+    process.communicate(timeout=60)
+    assert time.monotonic() - killed < 30
+    assert process.returncode != 0
+    assert not any(runs(pid) for pid in ranks)
+
+
+def test_rank_that_cannot_read_the_config_ends_the_job(annulus, tmp_path):
+    """One rank is given another file than the others, which does not exist."""
+    config = tmp_path / "config.toml"
+    config.write_text(STUDY)
+    script = tmp_path / "rank.sh"
+    script.write_text(
+        "#!/bin/sh\n"
+        f'[ "${{OMPI_COMM_WORLD_RANK:-$PMI_RANK}}" = 1 ] && config={tmp_path}/missing.toml '
+        f"|| config={config}\n"
+        f'exec {annulus.program} study "$config" -o {tmp_path}/o.h5\n'
+    )
+    script.chmod(0o755)
+    started = time.monotonic()
+    finished = subprocess.run(
+        [*annulus.command(ranks=3)[:-1], str(script)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert time.monotonic() - started < 30
+    assert finished.returncode == 2
+    assert "missing.toml" in finished.stderr
+
+
+def test_rank_with_other_options_ends_the_job(annulus, tmp_path):
+    """One rank fails where the others go on: it says so itself and nobody waits for it."""
+    config = tmp_path / "config.toml"
+    config.write_text(STUDY)
+    script = tmp_path / "rank.sh"
+    script.write_text(
+        "#!/bin/sh\n"
+        '[ "${OMPI_COMM_WORLD_RANK:-$PMI_RANK}" = 2 ] && more=--nonsense || more=\n'
+        f"exec {annulus.program} study {config} -o {tmp_path}/o.h5 $more\n"
+    )
+    script.chmod(0o755)
+    started = time.monotonic()
+    finished = subprocess.run(
+        [*annulus.command(ranks=3)[:-1], str(script)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert time.monotonic() - started < 30
+    assert finished.returncode == 2
+    assert "rank 2: " in finished.stderr and "nonsense" in finished.stderr
