@@ -25,10 +25,9 @@ int main() {
     std::vector<float> v(rows.begin(), rows.end());
     std::vector<float> out(rows.size() * 2);
     annulus::RingAttention attention(plan, world, annulus::Device::cpu());
-    attention.forward(annulus::dense_view(q.data(), count, 2, 4),
-                      annulus::dense_view(k.data(), count, 1, 4),
-                      annulus::dense_view(v.data(), count, 1, 1),
-                      annulus::dense_view(out.data(), count, 2, 1));
+    attention.forward(
+        annulus::dense_view(q.data(), count, 2, 4), annulus::dense_view(k.data(), count, 1, 4),
+        annulus::dense_view(v.data(), count, 1, 1), annulus::dense_view(out.data(), count, 2, 1));
     double error = 0;
     for (std::size_t i = 0; i < out.size(); ++i) {
       error = std::max(error, std::abs(out[i] - static_cast<double>(rows[i / 2]) / 2));
