@@ -57,12 +57,14 @@ def draw_curves(panels, title, footer, mark_label=""):
         cells = figure.add_gridspec(rows * len(parts), columns, height_ratios=parts * rows)
         for index, panel in enumerate(panels):
             row, column = index // columns * len(parts), index % columns
-            upper = lower = figure.add_subplot(cells[row, column])
-            if theory:
+            if any(curve.theory is not None for curve in panel.curves):
+                upper = figure.add_subplot(cells[row, column])
                 lower = figure.add_subplot(cells[row + 1, column], sharex=upper)
                 upper.tick_params(labelbottom=False)
                 _draw_difference(lower, panel, looks)
-            _draw_values(upper, panel, looks)
+            else:
+                upper = lower = figure.add_subplot(cells[row:row + len(parts), column])
+            _draw_values(upper, panel, looks, lines=not theory)
             lower.set_xlabel(panel.x_label)
     return figure
 
@@ -75,14 +77,13 @@ def _look(index, count):
             "markerfacecolor": "none", "markeredgewidth": 1.0}
 
 
-def _draw_values(axis, panel, looks):
+def _draw_values(axis, panel, looks, lines):
+    """`lines`: whether measured values are joined; not where lines elsewhere mean theory."""
     for curve in panel.curves:
         look = looks[curve.label]
-        if curve.theory is None:
-            axis.plot(curve.x, curve.measured, **look)
-        else:
+        if curve.theory is not None:
             axis.plot(curve.x, curve.theory, **look | {"marker": ""})
-            axis.plot(curve.x, curve.measured, **look | {"linestyle": ""})
+        axis.plot(curve.x, curve.measured, **look if lines else look | {"linestyle": ""})
     _finish(axis, panel)
     axis.set(title=panel.title, ylabel=panel.y_label)
     if any((values > 0).any() for curve in panel.curves

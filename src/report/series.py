@@ -33,9 +33,12 @@ class Rescaled:
     of: callable
 
 
-STATISTICS = [
+KNOWN = [
+    Quantity("output", "weight of the needle"),
+    Quantity("alignment", "mean of <query, output>"),
     Quantity("self_probability", "self probability p"),
     Quantity("max_probability", "largest probability max p"),
+    Quantity("effective_keys", "effective keys $e^H$", "log"),
     Quantity("entropy", "effective keys $e^H$", "log", numpy.exp),
     Quantity("participation", "participation 1/Σp²", "log"),
     Quantity("output_cosine", "cosine of outputs"),
@@ -45,11 +48,13 @@ STATISTICS = [
 
 
 def quantities(all_results, over=()):
-    """What every file measured over all axes in `over`: the known statistics first."""
+    """What every file measured over all axes in `over`: the known quantities first."""
     first = all_results[0].measured
     names = [name for name in first if set(over) <= set(first[name].dims)
              and all(name in results.measured for results in all_results)]
-    known = [quantity for quantity in STATISTICS if quantity.name in names]
+    if "effective_keys" in names and "entropy" in names:
+        names.remove("entropy")  # which would show the same again
+    known = [quantity for quantity in KNOWN if quantity.name in names]
     others = [name for name in names if name not in {quantity.name for quantity in known}]
     return known + [Quantity(name, label_of(first[name].long_name, first[name].units))
                     for name in others]

@@ -19,7 +19,7 @@ def test_needle(draw, tmp_path, finished):
                        rho=[0.25, 0.5], gamma=GAMMA)
     figures = draw(path)
     assert list(figures) == ["against_gamma", "against_n"]
-    axes = labelled(figures["against_gamma"], "output")
+    axes = labelled(figures["against_gamma"], "weight of the needle")
     assert [axis.get_title() for axis in axes] == ["ρ = 0.25", "ρ = 0.5"]
     with h5py.File(path) as file:
         theory = file["needle/theory/output"][:, 0]
@@ -50,6 +50,31 @@ def test_sphere_is_also_drawn_against_the_critical_order(draw, tmp_path):
         numpy.testing.assert_allclose(line.get_xdata(), gamma * numpy.log(n) / n**(2 / 7))
 
 
+def test_no_empty_difference_where_there_is_no_theory(draw, tmp_path):
+    path = write_study(tmp_path / "sphere.h5", "sphere", n=[64, 1024], gamma=GAMMA[1:],
+                       dimension=8)
+    with h5py.File(path, "a") as file:
+        for name in list(file["sphere/theory"]):
+            if name != "alignment":
+                del file["sphere/theory"][name]
+    for figure in draw(path).values():
+        assert len(labelled(figure, "measured\n− theory")) == len(
+            labelled(figure, "mean of <query, output>"))
+        for axis in figure.axes:
+            assert len(axis.lines) > 1
+
+
+def test_entropy_is_drawn_once(draw, tmp_path):
+    path = write_study(tmp_path / "needle.h5", "needle", n=[64], rho=[0.5], gamma=GAMMA)
+    with h5py.File(path, "a") as file:
+        for name in ("entropy", "effective_keys"):
+            if name not in file["needle"]:
+                values = file["needle"].create_dataset(name, data=1 + file["needle/output"][...])
+                for i, axis in enumerate(("n", "rho", "gamma")):
+                    values.dims[i].attach_scale(file["needle"][axis])
+    assert len(labelled(draw(path)["against_gamma"], "effective keys $e^H$")) == 1
+
+
 def test_depth(draw, tmp_path):
     path = write_study(tmp_path / "depth.h5", "depth", 5, tokens="simplex", n=[1024, 1048576],
                        rho=[0.5], gamma=[1.5, 2.0, 3.0], layers=8)
@@ -66,5 +91,6 @@ def test_depth(draw, tmp_path):
 def test_an_unknown_quantity_is_drawn_by_its_own_name(draw, tmp_path):
     path = write_study(tmp_path / "needle.h5", "needle", n=[64], rho=[0.5], gamma=GAMMA)
     with h5py.File(path, "a") as file:
-        file["needle/output"].attrs.update(long_name="margin of the needle", units="nat")
+        file.move("needle/output", "needle/margin")
+        file["needle/margin"].attrs.update(long_name="margin of the needle", units="nat")
     assert labelled(draw(path)["against_gamma"], "margin of the needle [nat]")
