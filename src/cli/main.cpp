@@ -1,5 +1,6 @@
 // annulus: parses the command line, runs the subcommand on every rank, and turns failures into exit
 // codes: 0 success, 1 a run that failed or a check that did not hold, 2 bad usage or bad input.
+#include <cstdio>
 #include <map>
 #include <optional>
 
@@ -73,9 +74,11 @@ int run(int argc, char** argv, std::optional<Process>& process) {
   }
   chosen->check();
   const auto line = command_line(argc, argv);
-  return process->run(common.transport, [&](comm::Communicator& communicator) {
+  const int code = process->run(common.transport, [&](comm::Communicator& communicator) {
     return chosen->run({communicator, *process, line, common.json});
   });
+  if (std::fflush(stdout) != 0) throw Error("standard output could not be written");
+  return code;
 }
 
 }  // namespace

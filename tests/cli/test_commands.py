@@ -1,6 +1,7 @@
 """The subcommands as a user meets them."""
 
 import re
+import subprocess
 
 import numpy as np
 import pytest
@@ -132,6 +133,15 @@ def test_report(annulus, tmp_path):
     for picture in pictures:
         assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
     assert annulus.ok("report", tmp_path / "o.h5", "--json").json
+
+
+def test_full_disk_behind_standard_output(annulus):
+    with open("/dev/full", "w") as full:
+        finished = subprocess.run(
+            annulus.command("plan"), stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert finished.returncode == 1
+    assert "standard output" in finished.stderr
 
 
 @pytest.mark.usefixtures("needs_hdf5")
