@@ -55,7 +55,7 @@ SimplexLayer simplex_layer(const SimplexModel& model, double residual) {
       .participation = repeats * (1 + rest) * (1 + rest) / (1 + rest * masses.t),
       .direction_gap = gap,
       .output_cosine = 1 - (model.n - repeats) / (model.n - 1) * gap,
-      .contraction = masses.gap + residual};
+      .contraction = std::abs(masses.gap + residual)};
 }
 
 double simplex_gradient_norm(const SimplexModel& model, double q, double d) {

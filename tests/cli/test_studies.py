@@ -118,7 +118,12 @@ def test_needle_is_right_on_every_shard(annulus, config, tmp_path, ranks):
 
 def test_measured_equals_closed_forms(annulus, config, tmp_path):
     """Where tokens are simplices or clusters, every measured quantity has its closed form."""
-    for text in (CLUSTERED, PHASE.replace("gaussian", "simplex").replace("dimension = 8\n", "")):
+    for text in (
+        CLUSTERED,
+        PHASE.replace("gaussian", "simplex").replace("dimension = 8\n", ""),
+        DEPTH,
+        DEPTH.replace("residual = 0.5", "residual = -0.75"),  # turns deviations around
+    ):
         annulus.ok("study", config(text), "-o", tmp_path / "o.h5", "--overwrite")
         found = arrays(tmp_path / "o.h5")
         theory = [name for name in found if "/theory/" in name]
