@@ -70,15 +70,32 @@ def check(path, problem, tolerance=None, statistics=True):
             assert "statistics" not in file
 
 
-def options_of(problem, sharding):
-    return [
-        "--mask",
-        problem.mask,
-        "--logit-scale",
-        problem.scale,
-        "--sharding",
-        sharding,
-    ]
+@pytest.fixture
+def attend_file(annulus, tmp_path):
+    """Runs attend on a problem, by threads unless `launched`, and returns the output's path."""
+
+    def run(problem, sharding, ranks, *options, launched=False, batch=None, dtype="f8"):
+        source = write(problem, tmp_path / "in.h5", batch=batch, dtype=dtype)
+        output = tmp_path / "out.h5"
+        what = ["--mask", problem.mask, "--logit-scale", problem.scale, "--sharding", sharding]
+        how = [] if launched else ["--transport", f"threads:{ranks}"]
+        annulus.ok(
+            "attend",
+            source,
+            "-o",
+            output,
+            "--overwrite",
+            *what,
+            *how,
+            *options,
+            ranks=ranks if launched else None,
+        )
+        return output
+
+    return run
+
+
+FP64 = ("--precision", "fp64", "--statistics")
 
 
 def problem_of(shape, mask, scale, seed):
@@ -99,22 +116,10 @@ CASES = [
 
 
 @pytest.mark.parametrize("shape,mask,scale,sharding,ranks,seed", CASES)
-def test_threads(annulus, tmp_path, shape, mask, scale, sharding, ranks, seed):
+def test_threads(attend_file, shape, mask, scale, sharding, ranks, seed):
     problem = problem_of(shape, mask, scale, seed)
-    source = write(problem, tmp_path / "in.h5", batch=3 if shape == "batch" else None)
-    annulus.ok(
-        "attend",
-        source,
-        "--output",
-        tmp_path / "out.h5",
-        *options_of(problem, sharding),
-        "--precision",
-        "fp64",
-        "--statistics",
-        "--transport",
-        f"threads:{ranks}",
-    )
-    check(tmp_path / "out.h5", problem)
+    batch = 3 if shape == "batch" else None
+    check(attend_file(problem, sharding, ranks, *FP64, batch=batch), problem)
 
 
 # Under mpirun: every scale, the shardings in turn, and all numbers of ranks.
@@ -134,21 +139,10 @@ MPI_CASES = [
 @pytest.mark.mpi
 @pytest.mark.usefixtures("needs_mpi")
 @pytest.mark.parametrize("shape,mask,scale,sharding,ranks,seed", MPI_CASES)
-def test_mpi(annulus, tmp_path, shape, mask, scale, sharding, ranks, seed):
+def test_mpi(attend_file, shape, mask, scale, sharding, ranks, seed):
     problem = problem_of(shape, mask, scale, seed)
-    source = write(problem, tmp_path / "in.h5", batch=3 if shape == "batch" else None)
-    annulus.ok(
-        "attend",
-        source,
-        "--output",
-        tmp_path / "out.h5",
-        *options_of(problem, sharding),
-        "--precision",
-        "fp64",
-        "--statistics",
-        ranks=ranks,
-    )
-    check(tmp_path / "out.h5", problem)
+    batch = 3 if shape == "batch" else None
+    check(attend_file(problem, sharding, ranks, *FP64, launched=True, batch=batch), problem)
 
 
 def fp32_tolerance(name, values, exact):
@@ -172,7 +166,7 @@ def fp32_tolerance(name, values, exact):
 @pytest.mark.parametrize("size", [1.0, 100.0, 1200.0])
 @pytest.mark.parametrize("sharding,ranks", zip(SHARDINGS, [2, 3, 5]))
 @pytest.mark.parametrize("backend", ["cpu", "reference"])
-def test_fp32_within_its_bound(annulus, tmp_path, backend, sharding, ranks, size):
+def test_fp32_within_its_bound(attend_file, backend, sharding, ranks, size):
     """Logits grow to 1e4, where a weight in fp32 is lost but nothing overflows."""
     problem = random_problem(
         3, queries=101, d=64, mask="causal", scale="critical:gamma=1,base=rsqrt_d", size=size
@@ -180,62 +174,27 @@ def test_fp32_within_its_bound(annulus, tmp_path, backend, sharding, ranks, size
     # What fp32 computes with is the rounded input.
     for name in "qkv":
         setattr(problem, name, getattr(problem, name).astype(np.float32).astype(np.float64))
-    source = write(problem, tmp_path / "in.h5", dtype="f4")
-    annulus.ok(
-        "attend",
-        source,
-        "--output",
-        tmp_path / "out.h5",
-        *options_of(problem, sharding),
-        "--statistics",
-        "--backend",
-        backend,
-        "--transport",
-        f"threads:{ranks}",
+    output = attend_file(
+        problem, sharding, ranks, "--statistics", "--backend", backend, dtype="f4"
     )
-    with h5py.File(tmp_path / "out.h5") as file:
+    with h5py.File(output) as file:
         assert file["out"].dtype == np.float32
         if size > 1000:
             assert np.abs(file["statistics/max_logit"][...]).max() > 1e4
-    check(tmp_path / "out.h5", problem, fp32_tolerance)
+    check(output, problem, fp32_tolerance)
 
 
 @pytest.mark.parametrize("d", [1, 2, 31, 65, 127, 256])
-def test_head_dimensions(annulus, tmp_path, d):
-    problem = random_problem(d, queries=17, d=d, d_v=257 - d, mask="causal", scale="none")
-    source = write(problem, tmp_path / "in.h5")
-    annulus.ok(
-        "attend",
-        source,
-        "--output",
-        tmp_path / "out.h5",
-        *options_of(problem, "zigzag"),
-        "--precision",
-        "fp64",
-        "--transport",
-        "threads:3",
-    )
-    check(tmp_path / "out.h5", problem, statistics=False)
+def test_head_dimensions(attend_file, d):
+    problem = random_problem(d, queries=17, d=d, d_v=257 - d, mask="causal")
+    output = attend_file(problem, "zigzag", 3, "--precision", "fp64")
+    check(output, problem, statistics=False)
 
 
-def test_more_ranks_than_rows(annulus, tmp_path):
+@pytest.mark.parametrize("sharding", SHARDINGS)
+def test_more_ranks_than_rows(attend_file, sharding):
     problem = random_problem(queries=5, mask="causal", scale="ssmax")
-    source = write(problem, tmp_path / "in.h5")
-    for sharding in SHARDINGS:
-        annulus.ok(
-            "attend",
-            source,
-            "--output",
-            tmp_path / "out.h5",
-            "--overwrite",
-            *options_of(problem, sharding),
-            "--precision",
-            "fp64",
-            "--statistics",
-            "--transport",
-            "threads:8",
-        )
-        check(tmp_path / "out.h5", problem)
+    check(attend_file(problem, sharding, 8, *FP64), problem)
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])

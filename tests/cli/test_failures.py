@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from conftest import mpirun
+
 pytestmark = [
     pytest.mark.mpi,
     pytest.mark.usefixtures("needs_mpi", "needs_hdf5"),
@@ -78,48 +80,32 @@ def test_killed_rank_ends_the_job(annulus, tmp_path, victim):
     assert not any(runs(pid) for pid in ranks)
 
 
-def test_rank_that_cannot_read_the_config_ends_the_job(annulus, tmp_path):
-    """One rank is given another file than the others, which does not exist."""
-    config = tmp_path / "config.toml"
-    config.write_text(STUDY)
-    script = tmp_path / "rank.sh"
+def run_one_rank_differently(annulus, folder, rank, assignment):
+    """Three ranks of a study; in a shell, `rank` changes $config or $more before it starts."""
+    (folder / "config.toml").write_text(STUDY)
+    script = folder / "rank.sh"
     script.write_text(
-        "#!/bin/sh\n"
-        f'[ "${{OMPI_COMM_WORLD_RANK:-$PMI_RANK}}" = 1 ] && config={tmp_path}/missing.toml '
-        f"|| config={config}\n"
-        f'exec {annulus.program} study "$config" -o {tmp_path}/o.h5\n'
+        f"""#!/bin/sh
+config={folder}/config.toml
+more=
+if [ "${{OMPI_COMM_WORLD_RANK:-$PMI_RANK}}" = {rank} ]; then {assignment}; fi
+exec {annulus.program} study $config -o {folder}/o.h5 $more
+"""
     )
     script.chmod(0o755)
     started = time.monotonic()
-    finished = subprocess.run(
-        [*annulus.command(ranks=3)[:-1], str(script)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    finished = subprocess.run([*mpirun(3), script], capture_output=True, text=True, timeout=60)
     assert time.monotonic() - started < 30
+    return finished
+
+
+def test_rank_that_cannot_read_the_config_ends_the_job(annulus, tmp_path):
+    finished = run_one_rank_differently(annulus, tmp_path, 1, "config=missing.toml")
     assert finished.returncode == 2
     assert "missing.toml" in finished.stderr
 
 
-def test_rank_with_other_options_ends_the_job(annulus, tmp_path):
-    """One rank fails where the others go on: it says so itself and nobody waits for it."""
-    config = tmp_path / "config.toml"
-    config.write_text(STUDY)
-    script = tmp_path / "rank.sh"
-    script.write_text(
-        "#!/bin/sh\n"
-        '[ "${OMPI_COMM_WORLD_RANK:-$PMI_RANK}" = 2 ] && more=--nonsense || more=\n'
-        f"exec {annulus.program} study {config} -o {tmp_path}/o.h5 $more\n"
-    )
-    script.chmod(0o755)
-    started = time.monotonic()
-    finished = subprocess.run(
-        [*annulus.command(ranks=3)[:-1], str(script)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert time.monotonic() - started < 30
+def test_rank_that_fails_alone_says_so_itself(annulus, tmp_path):
+    finished = run_one_rank_differently(annulus, tmp_path, 2, "more=--nonsense")
     assert finished.returncode == 2
     assert "rank 2: " in finished.stderr and "nonsense" in finished.stderr
