@@ -1,10 +1,13 @@
 // annulus attend: attention of the q, k, v in an HDF5 file.
 #include <array>
+#include <cmath>
 #include <sstream>
 
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
+#include "annulus/base/error.hpp"
+#include "annulus/comm/agreement.hpp"
 #include "annulus/plan/cost.hpp"
 #include "annulus/results/attention_input.hpp"
 #include "annulus/results/attention_output.hpp"
@@ -74,6 +77,17 @@ std::array<double, 3> summary_of(ConstTensorView view, double count,
   return {sum / count, least, most};
 }
 
+/// Row and head of the first NaN, or {-1, -1}. A row whose logits overflow has it everywhere.
+template <class T>
+std::array<Index, 2> first_nan(ConstTensorView view) {
+  for (Index i = 0; i < view.rows; ++i) {
+    for (Index h = 0; h < view.heads; ++h) {
+      if (std::isnan(*view.row<T>(i, h))) return {i, h};
+    }
+  }
+  return {-1, -1};
+}
+
 class Attend final : public Command {
  public:
   void add_options(CLI::App& app) override {
@@ -111,6 +125,7 @@ class Attend final : public Command {
              provenance_of(context, config(context, plan, kernel.name()), kernel.name(), threads),
          .existing = overwrite_ ? results::Existing::overwrite : results::Existing::refuse});
     auto [outputs, report] = compute(input, plan, communicator, kernel, threads);
+    check_numbers(outputs, plan, communicator);
     write(output, outputs, plan.query_shards[static_cast<std::size_t>(communicator.rank())]);
     output.commit();
     print(context, plan, kernel.name(), threads, outputs, report);
@@ -194,6 +209,24 @@ class Attend final : public Command {
     computed.report.seconds = slowest[0];
     computed.report.exposed_seconds = slowest[1];
     return computed;
+  }
+
+  /// Collective. Finite inputs give NaN only where logits are beyond the range of the type.
+  void check_numbers(const Outputs& outputs, const Plan& plan,
+                     comm::Communicator& communicator) const {
+    comm::together(communicator, [&] {
+      const auto lse = outputs.lse.view();
+      const auto [i, h] =
+          lse.type == DataType::float64 ? first_nan<double>(lse) : first_nan<float>(lse);
+      if (i < 0) return;
+      const auto rows =
+          packed_rows(plan.query_shards[static_cast<std::size_t>(communicator.rank())],
+                      plan.problem.documents.query_offsets());
+      throw InputError(fmt::format(
+          "{}: the logits of query {}, head {} overflow {}; expected smaller /q, /k or scales{}",
+          input_, rows[static_cast<std::size_t>(i)], h, name_of(plan.data_type),
+          plan.data_type == DataType::float64 ? "" : ", or --precision fp64"));
+    });
   }
 
   /// Collective.

@@ -101,6 +101,15 @@ def test_not_finite_on_one_of_many_processes(attend_refused, tmp_path):
     attend_refused(path, "--sharding", "contiguous", says=["/q", r"\[28, ?0, ?0\]"], ranks=3)
 
 
+def test_logits_that_overflow(annulus, attend_refused, tmp_path):
+    problem = random_problem()
+    problem.q[7:] *= 1e30
+    problem.k *= 1e20
+    path = write(problem, tmp_path / "in.h5")
+    attend_refused(path, "--mask", "causal", says=["query 7", "overflow", "--precision fp64"])
+    annulus.ok("attend", path, "-o", tmp_path / "out.h5", "--precision", "fp64")
+
+
 def test_table_without_scales(attend_refused, source):
     attend_refused(source, "--logit-scale", "table", says=["/logit_scale"])
 
