@@ -29,4 +29,20 @@ struct WholeInputs {
 void direct_attention(const Problem& problem, const WholeInputs& inputs, TensorView out,
                       TensorView lse, const StatisticsView& statistics);
 
+/// The gradients of a whole problem, fp64. Spans may be empty where they are not wanted.
+struct WholeGradients {
+  TensorView dq;              ///< (n_q, H, d)
+  TensorView dk;              ///< (n_k, G, d)
+  TensorView dv;              ///< (n_k, G, d_v)
+  std::span<double> dgain{};  ///< (H)
+  std::span<double> dsink{};  ///< (H)
+};
+
+/// The gradients of Sum <dout, out> straight from the definition, one probability at a time:
+/// dv_j = Sum_i p_ij dout_i, dz_ij = p_ij (<dout_i, v_j> - <dout_i, out_i>), and from z_ij =
+/// gain c beta_i <q_i, k_j> those of q, k and gain; of a sink, -Sum_i p_i,sink <dout_i, out_i>.
+/// Overwrites `gradients`. dout is (n_q, H, d_v).
+void direct_gradients(const Problem& problem, const WholeInputs& inputs, ConstTensorView dout,
+                      const WholeGradients& gradients);
+
 }  // namespace annulus::kernels
