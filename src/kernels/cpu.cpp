@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "annulus/base/error.hpp"
+#include "kernels/cpu_backward_pass.hpp"
 #include "kernels/cpu_pass.hpp"
 #include "kernels/cpu_tile.hpp"
 
@@ -19,16 +20,22 @@ class Cpu final : public Kernel {
 
   [[nodiscard]] std::unique_ptr<ForwardPass> forward(const Queries& queries,
                                                      const PassOptions& options) const override {
-    switch (queries.q.type) {
-      case DataType::float32:
-        return std::make_unique<CpuForward<float>>(queries, options);
-      case DataType::float64:
-        return std::make_unique<CpuForward<double>>(queries, options);
-      default:
-        throw InputError(
-            fmt::format("backend 'cpu' does not compute in precision {}; expected fp32 or fp64",
-                        name_of(queries.q.type)));
-    }
+    if (is_double(queries.q.type)) return std::make_unique<CpuForward<double>>(queries, options);
+    return std::make_unique<CpuForward<float>>(queries, options);
+  }
+
+  [[nodiscard]] std::unique_ptr<BackwardPass> backward(const BackwardQueries& queries,
+                                                       const PassOptions& options) const override {
+    if (is_double(queries.q.type)) return std::make_unique<CpuBackward<double>>(queries, options);
+    return std::make_unique<CpuBackward<float>>(queries, options);
+  }
+
+ private:
+  /// fp64 rather than fp32; throws for all other types.
+  static bool is_double(DataType type) {
+    if (type == DataType::float64 || type == DataType::float32) return type == DataType::float64;
+    throw InputError(fmt::format(
+        "backend 'cpu' does not compute in precision {}; expected fp32 or fp64", name_of(type)));
   }
 };
 

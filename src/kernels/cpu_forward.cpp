@@ -10,6 +10,7 @@
 #include "kernels/cpu_pack-inl.hpp"
 #include "kernels/cpu_products-inl.hpp"
 #include "kernels/cpu_softmax-inl.hpp"
+#include "kernels/cpu_sums-inl.hpp"
 #include "kernels/cpu_tile.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -24,22 +25,12 @@ void load_state(D d, const ForwardTile<T>& tile) {
     hn::Store(hn::Zero(d), d, to);
     to[0] = value;
   };
-  for (Index r = 0; r < tile.rows; ++r) {
+  for (Index r = 0; r < tile.rows.count; ++r) {
     in_lane_0(tile.state.sum[r], scratch.sum + r * lanes_of<D>);
     in_lane_0(tile.state.moment[r], scratch.moment + r * lanes_of<D>);
     in_lane_0(tile.state.squares[r], scratch.squares + r * lanes_of<D>);
   }
-  T* HWY_RESTRICT out = scratch.out;
-  for (Index column = 0; column < tile.value_dim;) {
-    const Index width = chunk_columns<T>(column, tile.value_dim);
-    const Index present = HWY_MIN(width, tile.value_dim - column);
-    for (Index r = 0; r < tile.rows; ++r) {
-      const T* HWY_RESTRICT from = tile.state.values + r * tile.value_dim + column;
-      for (Index c = 0; c < present; ++c) out[r * width + c] = from[c];
-    }
-    out += query_tile * width;
-    column += width;
-  }
+  load_sums(tile.state.values, tile.value_dim, tile.rows.count, tile.value_dim, scratch.out);
 }
 
 /// The inverse of load_state.
@@ -49,50 +40,18 @@ void store_state(D d, const ForwardTile<T>& tile) {
   const auto over_lanes = [&](const T* from) HWY_ATTR {
     return hn::GetLane(hn::SumOfLanes(d, hn::Load(d, from)));
   };
-  for (Index r = 0; r < tile.rows; ++r) {
+  for (Index r = 0; r < tile.rows.count; ++r) {
     tile.state.sum[r] = over_lanes(scratch.sum + r * lanes_of<D>);
     tile.state.moment[r] = over_lanes(scratch.moment + r * lanes_of<D>);
     tile.state.squares[r] = over_lanes(scratch.squares + r * lanes_of<D>);
   }
-  const T* HWY_RESTRICT out = scratch.out;
-  for (Index column = 0; column < tile.value_dim;) {
-    const Index width = chunk_columns<T>(column, tile.value_dim);
-    const Index present = HWY_MIN(width, tile.value_dim - column);
-    for (Index r = 0; r < tile.rows; ++r) {
-      T* HWY_RESTRICT to = tile.state.values + r * tile.value_dim + column;
-      for (Index c = 0; c < present; ++c) to[c] = out[r * width + c];
-    }
-    out += query_tile * width;
-    column += width;
-  }
-}
-
-/// Keys of the tile that starts at key `first` which rows [row, row + count) see between them.
-template <class T>
-HWY_INLINE Interval seen_by(const ForwardTile<T>& tile, Index row, Index count, Index first) {
-  const Index last = HWY_MIN(row + count, tile.rows) - 1;
-  const auto clamped = [](Index key) { return HWY_MAX(Index{0}, HWY_MIN(key_tile<T>, key)); };
-  return {clamped(tile.visible[row].begin - first), clamped(tile.visible[last].end - first)};
-}
-
-/// Logits of the register tiles that hold visible pairs; the others keep what they held.
-template <class D, class T = hn::TFromD<D>>
-HWY_INLINE void score_keys_of_tile(D d, const ForwardTile<T>& tile, Index first) {
-  const T* keys = tile.keys + first * tile.dim;
-  for (Index j = 0; j < key_tile<T>; j += score_keys<D>) {
-    for (Index row = 0; row < tile.rows; row += score_rows) {
-      const auto seen = seen_by(tile, row, score_rows, first);
-      if (seen.begin >= j + score_keys<D> || seen.end <= j) continue;
-      multiply_scores(d, tile.scratch.q + row * tile.dim, keys + j * tile.dim, tile.dim,
-                      tile.scratch.scores + row * key_tile<T> + j);
-    }
-  }
+  store_sums(scratch.out, tile.rows.count, tile.value_dim, tile.state.values, tile.value_dim);
 }
 
 /// Every mask shows a query its own position.
 template <class T>
 void capture_self_logits(const ForwardTile<T>& tile, Index first) {
-  for (Index r = 0; r < tile.rows; ++r) {
+  for (Index r = 0; r < tile.rows.count; ++r) {
     const Index key = tile.self_key[r];
     if (key < first || key >= first + key_tile<T>) continue;
     tile.state.self_logit[r] = tile.scratch.scores[r * key_tile<T> + key - first];
@@ -101,51 +60,12 @@ void capture_self_logits(const ForwardTile<T>& tile, Index first) {
 
 template <bool statistics, class D, class T = hn::TFromD<D>>
 HWY_INLINE void weigh_tile(D d, const ForwardTile<T>& tile, Index first) {
-  const bool full =
-      tile.visible[tile.rows - 1].begin <= first && tile.visible[0].end >= first + key_tile<T>;
-  for (Index r = 0; r < tile.rows; ++r) {
+  const bool full = all_seen<T>(tile.rows, first);
+  for (Index r = 0; r < tile.rows.count; ++r) {
     if (!full) {
-      mask_row(d, seen_by(tile, r, 1, first), tile.scratch.scores + r * key_tile<T>);
+      mask_row(d, seen_by<T>(tile.rows, r, 1, first), tile.scratch.scores + r * key_tile<T>);
     }
     weigh_row<statistics>(d, tile, r);
-  }
-}
-
-/// Adds one chunk of columns of weights times values, `vectors` vectors wide.
-template <int vectors, class D, class T = hn::TFromD<D>>
-HWY_NOINLINE void add_value_chunk(D d, const ForwardTile<T>& tile, Index first, const T* values,
-                                  T* out) {
-  for (Index row = 0; row < tile.rows; row += value_rows) {
-    multiply_values<vectors>(d, tile.scratch.scores + row * key_tile<T>, values,
-                             seen_by(tile, row, value_rows, first),
-                             out + row * vectors * lanes_of<D>);
-  }
-}
-
-template <class D, class T = hn::TFromD<D>>
-HWY_INLINE void add_values(D d, const ForwardTile<T>& tile, Index first) {
-  constexpr Index lanes = lanes_of<D>;
-  const T* values = tile.values + first * (ceil_div(tile.value_dim, lanes) * lanes);
-  T* out = tile.scratch.out;
-  for (Index column = 0; column < tile.value_dim;) {
-    const Index width = chunk_columns<T>(column, tile.value_dim);
-    switch (width / lanes) {
-      case 1:
-        add_value_chunk<1>(d, tile, first, values, out);
-        break;
-      case 2:
-        add_value_chunk<2>(d, tile, first, values, out);
-        break;
-      case 3:
-        add_value_chunk<3>(d, tile, first, values, out);
-        break;
-      default:
-        add_value_chunk<value_vectors>(d, tile, first, values, out);
-        break;
-    }
-    values += key_tile<T> * width;
-    out += query_tile * width;
-    column += width;
   }
 }
 
@@ -154,17 +74,19 @@ void accumulate_keys(const ForwardTile<T>& tile) {
   const hn::ScalableTag<T> d;
   const Index begin = floor_div(tile.keys_begin, key_tile<T>) * key_tile<T>;
   for (Index first = begin; first < tile.keys_end; first += key_tile<T>) {
-    score_keys_of_tile(d, tile, first);
+    score_tile(d, tile.rows, tile.scratch.q, tile.keys, tile.dim, first, tile.scratch.scores);
     if constexpr (statistics) capture_self_logits(tile, first);
     weigh_tile<statistics>(d, tile, first);
-    add_values(d, tile, first);
+    add_products(d, tile.rows, tile.scratch.scores, tile.values, tile.value_dim, first,
+                 tile.scratch.out);
   }
 }
 
 template <class T>
 void accumulate(const ForwardTile<T>& tile) {
   const hn::ScalableTag<T> d;
-  pack_queries(tile);
+  pack_rows(tile.q, tile.q_stride, tile.rows.count, tile.dim, tile.scale, tile.scale_stride,
+            tile.scratch.q);
   load_state(d, tile);
   if (tile.statistics) {
     accumulate_keys<true>(tile);

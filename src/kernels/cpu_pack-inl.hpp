@@ -15,17 +15,22 @@
 HWY_BEFORE_NAMESPACE();
 namespace annulus::kernels::HWY_NAMESPACE {
 
-/// Queries times scale, as (row groups, d, score_rows). The product is rounded once.
+/// Rows, each times its scale, as (row groups, dim, score_rows). The product is rounded once.
+/// Without `scale`, rows as they are.
 template <class T>
-void pack_queries(const ForwardTile<T>& tile) {
-  T* HWY_RESTRICT to = tile.scratch.q;
-  for (Index first = 0; first < tile.rows; first += score_rows, to += tile.dim * score_rows) {
+void pack_rows(const T* rows, Index stride, Index count, Index dim, const double* scale,
+               Index scale_stride, T* HWY_RESTRICT packed) {
+  for (Index first = 0; first < count; first += score_rows, packed += dim * score_rows) {
     for (Index r = 0; r < score_rows; ++r) {
-      const bool present = first + r < tile.rows;
-      const T* HWY_RESTRICT from = tile.q + (present ? (first + r) * tile.q_stride : 0);
-      const double scale = present ? tile.scale[(first + r) * tile.scale_stride] : 0;
-      for (Index c = 0; c < tile.dim; ++c) {
-        to[c * score_rows + r] = static_cast<T>(scale * static_cast<double>(from[c]));
+      const bool present = first + r < count;
+      const T* HWY_RESTRICT from = rows + (present ? (first + r) * stride : 0);
+      if (present && scale == nullptr) {
+        for (Index c = 0; c < dim; ++c) packed[c * score_rows + r] = from[c];
+        continue;
+      }
+      const double factor = present ? scale[(first + r) * scale_stride] : 0;
+      for (Index c = 0; c < dim; ++c) {
+        packed[c * score_rows + r] = static_cast<T>(factor * static_cast<double>(from[c]));
       }
     }
   }

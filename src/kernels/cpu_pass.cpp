@@ -7,6 +7,7 @@
 
 #include "annulus/attention/softmax_state.hpp"
 #include "annulus/base/error.hpp"
+#include "kernels/cpu_buffer.hpp"
 #include "kernels/for_each_item.hpp"
 
 namespace annulus::kernels {
@@ -14,15 +15,6 @@ namespace {
 
 template <class T>
 constexpr T minus_infinity = -std::numeric_limits<T>::infinity();
-
-template <class T>
-hwy::AlignedFreeUniquePtr<T[]> allocate_zeros(Index count) {
-  const auto size = static_cast<std::size_t>(count);
-  auto buffer = hwy::AllocateAligned<T>(size);
-  if (buffer == nullptr) throw std::bad_alloc();
-  std::fill_n(buffer.get(), size, T{0});
-  return buffer;
-}
 
 }  // namespace
 
@@ -155,7 +147,7 @@ void CpuForward<T>::accumulate_tile(const Block& block, Interval keys, Index fir
   const Index key_head = head / (queries_.q.heads / options_.key_heads);
   const auto state = at(head, row);
   functions_.accumulate(
-      {.rows = rows,
+      {.rows = {rows, workspace.visible.data()},
        .dim = queries_.q.dim,
        .value_dim = options_.value_dim,
        .q = queries_.q.row<T>(row, head),
@@ -164,7 +156,6 @@ void CpuForward<T>::accumulate_tile(const Block& block, Interval keys, Index fir
        .scale_stride = queries_.q.heads,
        .keys = packed_keys_.get() + key_head * head_keys_,
        .values = packed_values_.get() + key_head * head_values_,
-       .visible = workspace.visible.data(),
        .self_key = workspace.self_key.data(),
        .keys_begin = std::max<Index>(0, workspace.visible.front().begin),
        .keys_end = std::min(keys.size(), workspace.visible[static_cast<std::size_t>(rows - 1)].end),

@@ -14,6 +14,12 @@ inline constexpr Index query_tile = 48;
 template <class T>
 inline constexpr Index key_tile = 384 / static_cast<Index>(sizeof(T));
 
+/// The rows of a tile, and what each sees.
+struct VisibleRows {
+  Index count;              ///< at most query_tile
+  const Interval* visible;  ///< of each row, counted from the first packed key; may reach outside
+};
+
 /// What one worker computes in. All arrays are aligned to vectors and start as zeros.
 template <class T>
 struct TileScratch {
@@ -39,20 +45,20 @@ struct TileState {
 /// A tile of queries of one head, and the packed keys that it sees.
 template <class T>
 struct ForwardTile {
-  Index rows;       ///< at most query_tile
+  VisibleRows rows;
   Index dim;        ///< d
   Index value_dim;  ///< d_v
   const T* q;       ///< (rows, d)
   Index q_stride;   ///< between rows
   const double* scale;
   Index scale_stride;
-  const T* keys;            ///< packed key tiles, end to end
-  const T* values;          ///< packed value tiles, end to end
-  const Interval* visible;  ///< of each row, counted from the first packed key; may reach outside
-  const Index* self_key;    ///< of each row, likewise; negative where it is not among these keys
-  Index keys_begin;         ///< no row sees keys before this one,
-  Index keys_end;           ///< nor from this one on; both lie among the packed keys
-  bool statistics;          ///< whether to sum moments and squares and to capture self logits
+  const T* keys;    ///< packed key tiles, end to end
+  const T* values;  ///< packed value tiles, end to end
+  const Index*
+      self_key;      ///< of each row, like `visible`; negative where it is not among these keys
+  Index keys_begin;  ///< no row sees keys before this one,
+  Index keys_end;    ///< nor from this one on; both lie among the packed keys
+  bool statistics;   ///< whether to sum moments and squares and to capture self logits
   TileState<T> state;
   TileScratch<T> scratch;
 };

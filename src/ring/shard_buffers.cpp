@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "annulus/base/error.hpp"
 
@@ -74,9 +75,28 @@ std::span<std::byte> ShardBuffers::arrival(int owner) {
   return std::span(next_).first(bytes(owner));
 }
 
-void ShardBuffers::arrived(int owner) {
+void ShardBuffers::arrived(int owner, bool keep) {
+  if (keep && current_owner_ >= 0) {
+    kept_.push_back(
+        {current_owner_, std::exchange(current_, std::vector<std::byte>(next_.size()))});
+  }
   std::swap(current_, next_);
   current_owner_ = owner;
+}
+
+void ShardBuffers::hold(HeldShards::Shard shard) {
+  ensure(shard.owner < 0 || shard.packed.size() >= bytes(shard.owner),
+         "a shard that is held has the bytes of its owner");
+  current_ = std::move(shard.packed);
+  current_.resize(std::max(current_.size(), next_.size()));
+  current_owner_ = shard.owner;
+}
+
+HeldShards ShardBuffers::let_go() {
+  HeldShards all{.shards = std::move(kept_), .present = true};
+  if (current_owner_ >= 0) all.shards.push_back({current_owner_, std::move(current_)});
+  current_owner_ = -1;
+  return all;
 }
 
 }  // namespace annulus::ring

@@ -7,6 +7,7 @@
 
 #include "annulus/base/tensor_view.hpp"
 #include "annulus/plan/plan.hpp"
+#include "annulus/ring/ring_attention.hpp"
 
 namespace annulus::ring {
 
@@ -30,8 +31,15 @@ class ShardBuffers {
   [[nodiscard]] std::span<const std::byte> packed(int owner) const;
   /// Where the shard of `owner` is to arrive, while the one held stays in use.
   [[nodiscard]] std::span<std::byte> arrival(int owner);
-  /// What has arrived is now held.
-  void arrived(int owner);
+  /// What has arrived is now held. What was held until now is kept for let_go() where `keep`.
+  void arrived(int owner, bool keep = false);
+
+  /// The owner of the shard that arrived last; -1 where none has.
+  [[nodiscard]] int current_owner() const { return current_owner_; }
+  /// Holds a shard that came from elsewhere.
+  void hold(HeldShards::Shard shard);
+  /// Gives away what was kept and what is held.
+  [[nodiscard]] HeldShards let_go();
 
  private:
   [[nodiscard]] std::size_t bytes(int owner) const;
@@ -43,6 +51,7 @@ class ShardBuffers {
   std::vector<std::byte> current_;
   std::vector<std::byte> next_;
   int current_owner_ = -1;
+  std::vector<HeldShards::Shard> kept_;
 };
 
 }  // namespace annulus::ring

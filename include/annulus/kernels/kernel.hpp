@@ -48,6 +48,33 @@ class ForwardPass {
   virtual void finish(TensorView out, TensorView lse, const StatisticsView& statistics) = 0;
 };
 
+/// What a backward pass is given of the queries of one rank. Borrowed; must outlive the pass.
+struct BackwardQueries {
+  ConstTensorView q;              ///< (rows, H, d)
+  std::span<const double> scale;  ///< (rows, H) row-major, as in the forward pass
+  ConstTensorView dout;           ///< (rows, H, d_v), in the type of q: d loss / d out
+  ConstTensorView lse;            ///< (rows, H, 1), accumulator type: what the forward pass wrote
+  std::span<const double> mean;   ///< (rows, H) row-major: <dout, out>
+};
+
+/// The gradients of one rank's queries, kept in the accumulator type from the first block to the
+/// last: with p = e^(z - lse) and dz = p (<dout, v> - mean), dq = scale Sum_j dz k_j,
+/// dk_j = Sum scale dz q, dv_j = Sum p dout.
+class BackwardPass {
+ public:
+  virtual ~BackwardPass() = default;
+
+  /// Adds what every visible pair of `blocks` gives to the gradients of the queries, to
+  /// `dk` (keys, G, d) and to `dv` (keys, G, d_v), both in the accumulator type. Shapes as in
+  /// ForwardPass::accumulate. Throws whatever `poll` throws.
+  virtual void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                          TensorView dk, TensorView dv, const Poll& poll) = 0;
+
+  /// Writes dq (rows, H, d) in the accumulator type, and the gradients of the scales,
+  /// dscale (rows, H) row-major = <q, Sum_j dz k_j>.
+  virtual void finish(TensorView dq, std::span<double> dscale) = 0;
+};
+
 /// A backend.
 class Kernel {
  public:
@@ -62,6 +89,11 @@ class Kernel {
   /// InputError where the backend cannot honour the type.
   [[nodiscard]] virtual std::unique_ptr<ForwardPass> forward(const Queries& queries,
                                                              const PassOptions& options) const = 0;
+
+  /// Starts a backward pass with gradients of zero; `options.statistics` does not matter. Throws
+  /// InputError where the backend cannot honour the type.
+  [[nodiscard]] virtual std::unique_ptr<BackwardPass> backward(
+      const BackwardQueries& queries, const PassOptions& options) const = 0;
 };
 
 }  // namespace annulus::kernels

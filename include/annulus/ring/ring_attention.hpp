@@ -1,7 +1,10 @@
 #pragma once
 // The engine: executes a plan with a kernel over a communicator.
 
+#include <cstddef>
+#include <memory>
 #include <span>
+#include <vector>
 
 #include "annulus/attention/statistics.hpp"
 #include "annulus/base/tensor_view.hpp"
@@ -12,6 +15,17 @@
 
 namespace annulus {
 
+/// The shards of keys and values that a rank held last in a forward pass: where the backward pass
+/// starts, so that it does not fetch them again. At most two shards of memory.
+struct HeldShards {
+  struct Shard {
+    int owner = -1;
+    std::vector<std::byte> packed;
+  };
+  std::vector<Shard> shards{};  ///< in the order in which they were let go
+  bool present = false;         ///< whether a forward pass has filled this in
+};
+
 /// Optional inputs and outputs of a forward pass. `rows` are the rank's query rows, in the order
 /// of its shard.
 struct ForwardOptions {
@@ -20,6 +34,31 @@ struct ForwardOptions {
   std::span<const double> gain{};         ///< (H): multiplies the logits of a head; empty: 1
   std::span<const double> sink{};         ///< (H): logits of the sinks; empty: no sinks
   std::span<const double> logit_scale{};  ///< (rows, H): beta of the `table` policy
+  HeldShards* held{};                     ///< filled in for a backward pass; null: not kept
+};
+
+/// What a backward pass is given: the inputs and outputs of its forward pass, and d loss / d out.
+/// `rows` and `keys` are those of the rank, as in RingAttention::forward.
+struct BackwardInputs {
+  ConstTensorView q;               ///< (rows, H, d), in the plan's type
+  ConstTensorView k;               ///< (keys, G, d), in the plan's type
+  ConstTensorView v;               ///< (keys, G, d_v), in the plan's type
+  ConstTensorView out;             ///< (rows, H, d_v), accumulator type
+  ConstTensorView lse;             ///< (rows, H, 1), accumulator type
+  ConstTensorView dout;            ///< (rows, H, d_v), in the plan's type
+  std::span<const double> gain{};  ///< as in ForwardOptions, likewise below
+  std::span<const double> sink{};
+  std::span<const double> logit_scale{};
+  HeldShards held{};  ///< of the forward pass; where it is not present, shards are fetched again
+};
+
+/// What a backward pass writes, all of it in the accumulator type.
+struct Gradients {
+  TensorView dq;              ///< (rows, H, d)
+  TensorView dk;              ///< (keys, G, d)
+  TensorView dv;              ///< (keys, G, d_v)
+  std::span<double> dgain{};  ///< (H), summed over all ranks; empty: not wanted
+  std::span<double> dsink{};  ///< (H), likewise
 };
 
 /// What the last pass of a rank did.
@@ -46,11 +85,17 @@ class RingAttention {
   PassReport forward(ConstTensorView q, ConstTensorView k, ConstTensorView v, TensorView out,
                      const ForwardOptions& options = {});
 
+  /// Collective. The gradients of Sum <dout, out> over all ranks. Keys and values go around the
+  /// ring backwards, from where the forward pass left them, and their gradients come home with
+  /// them. Throws as forward does.
+  PassReport backward(BackwardInputs inputs, const Gradients& gradients);
+
   [[nodiscard]] const Plan& plan() const { return plan_; }
 
  private:
   Plan plan_;
   comm::Communicator& communicator_;
+  std::unique_ptr<comm::Communicator> gradient_communicator_;  // made by the first backward pass
   const kernels::Kernel& kernel_;
   int threads_;
 };

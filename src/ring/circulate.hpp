@@ -1,0 +1,22 @@
+#pragma once
+// Shards on their way around the ring, as a plan says.
+
+#include <functional>
+
+#include "annulus/comm/communicator.hpp"
+#include "annulus/kernels/kernel.hpp"
+#include "annulus/ring/ring_attention.hpp"
+#include "ring/shard_buffers.hpp"
+
+namespace annulus::ring {
+
+/// Computes with the shard of `owner`, which is held, and calls `poll` now and then.
+using ComputeStep = std::function<void(int owner, const kernels::Poll& poll)>;
+
+/// Collective. Executes the steps of `plan` in order: starts a hop, computes with what is held,
+/// waits for the hop. With `keep`, buffers.let_go() then gives all shards that a backward pass
+/// starts from. Adds to the exposed time and the bytes of `report`.
+void circulate(const Plan& plan, comm::Communicator& communicator, ShardBuffers& buffers, bool keep,
+               const ComputeStep& compute, PassReport& report);
+
+}  // namespace annulus::ring

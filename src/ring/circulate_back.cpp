@@ -1,0 +1,104 @@
+#include "ring/circulate_back.hpp"
+
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include "annulus/base/error.hpp"
+
+namespace annulus::ring {
+namespace {
+
+/// Whether the shard that `rank` sent in `step` must come back to it: not where it is the rank's
+/// own, nor where nothing else took its place, so that the rank still had it at the end.
+bool comes_back(const Step& step, int rank) {
+  const auto& hop = step.ranks[static_cast<std::size_t>(rank)].hop;
+  return hop.to >= 0 && hop.send_owner != rank && hop.from >= 0;
+}
+
+/// The shards that a rank lets go of at the end of a forward pass and where it takes them up again.
+class Ends {
+ public:
+  explicit Ends(HeldShards held) : held_(std::move(held)) {}
+
+  /// The latest one that was not taken yet, or none.
+  [[nodiscard]] HeldShards::Shard take() {
+    if (held_.shards.empty()) return {};
+    auto shard = std::move(held_.shards.back());
+    held_.shards.pop_back();
+    return shard;
+  }
+
+ private:
+  HeldShards held_;
+};
+
+/// One transfer in each direction, either of which may be missing.
+std::unique_ptr<comm::Exchange> start(comm::Communicator& communicator,
+                                      std::optional<comm::Send> send,
+                                      std::optional<comm::Receive> receive, PassReport& report) {
+  if (send) report.bytes_sent += static_cast<Index>(send->data.size());
+  if (!send && !receive) return nullptr;
+  return communicator.exchange(send, receive);
+}
+
+}  // namespace
+
+void circulate_back(const Plan& plan, comm::Communicator& shards, comm::Communicator& gradients,
+                    HeldShards held, ShardBuffers& buffers, GradientBuffers& sums,
+                    const GradientStep& compute, PassReport& report) {
+  using Clock = std::chrono::steady_clock;
+  const int rank = shards.rank();
+  const auto hop_of = [&](std::size_t step) {
+    return plan.steps[step].ranks[static_cast<std::size_t>(rank)].hop;
+  };
+  Ends ends(std::move(held));
+  buffers.hold(ends.take());
+  sums.hold(buffers.current_owner());
+  for (std::size_t step = plan.steps.size(); step-- > 0;) {
+    // The hop by which this step's shard came, and the one by which it went on.
+    const Hop came = step > 0 ? hop_of(step - 1) : Hop{};
+    const Hop went = hop_of(step);
+    const bool back = step > 0 && comes_back(plan.steps[step - 1], rank);
+
+    std::optional<comm::Send> send;
+    std::optional<comm::Receive> receive;
+    if (came.from >= 0 && comes_back(plan.steps[step - 1], came.from)) {
+      send = {came.from, buffers.packed(came.receive_owner)};
+    }
+    if (back) receive = {came.to, buffers.arrival(came.send_owner)};
+    auto shard_exchange = start(shards, send, receive, report);
+
+    send.reset();
+    receive.reset();
+    if (went.from >= 0) send = {went.from, sums.leaving(went.receive_owner)};
+    if (went.to >= 0) receive = {went.to, sums.arrival(went.send_owner)};
+    auto gradient_exchange = start(gradients, send, receive, report);
+
+    const int owner = plan.steps[step].ranks[static_cast<std::size_t>(rank)].compute_owner;
+    if (owner >= 0) {
+      compute(owner, [&] {
+        if (shard_exchange) shard_exchange->poll();
+        if (gradient_exchange) gradient_exchange->poll();
+      });
+    }
+
+    const auto computed = Clock::now();
+    if (shard_exchange) shard_exchange->wait();
+    if (gradient_exchange) gradient_exchange->wait();
+    shard_exchange.reset();
+    gradient_exchange.reset();
+    report.exposed_seconds += std::chrono::duration<double>(Clock::now() - computed).count();
+
+    if (went.to >= 0) sums.arrived(went.send_owner);
+    if (came.from < 0) continue;
+    if (back) {
+      buffers.arrived(came.send_owner);
+    } else {
+      buffers.hold(ends.take());
+    }
+    sums.hold(buffers.current_owner());
+  }
+}
+
+}  // namespace annulus::ring

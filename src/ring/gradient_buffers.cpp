@@ -1,0 +1,114 @@
+#include "ring/gradient_buffers.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "annulus/base/error.hpp"
+
+namespace annulus::ring {
+namespace {
+
+template <class T>
+void add_rows(TensorView to, ConstTensorView from) {
+  for (Index i = 0; i < to.rows; ++i) {
+    for (Index h = 0; h < to.heads; ++h) {
+      T* sum = to.row<T>(i, h);
+      const T* more = from.row<T>(i, h);
+      for (Index c = 0; c < to.dim; ++c) sum[c] += more[c];
+    }
+  }
+}
+
+void add(TensorView to, ConstTensorView from) {
+  if (to.type == DataType::float64) {
+    add_rows<double>(to, from);
+  } else {
+    add_rows<float>(to, from);
+  }
+}
+
+template <class T>
+void clear_rows(TensorView view) {
+  for (Index i = 0; i < view.rows; ++i) {
+    for (Index h = 0; h < view.heads; ++h) std::fill_n(view.row<T>(i, h), view.dim, T{0});
+  }
+}
+
+void clear(TensorView view) {
+  if (view.type == DataType::float64) {
+    clear_rows<double>(view);
+  } else {
+    clear_rows<float>(view);
+  }
+}
+
+}  // namespace
+
+GradientBuffers::GradientBuffers(const Plan& plan, int rank, const KeyValueGradients& own)
+    : plan_(plan), rank_(rank), type_(accumulator_of(plan.data_type)), own_(own) {
+  clear(own.dk);
+  clear(own.dv);
+  std::size_t held = 0;
+  std::size_t arriving = 0;
+  for (const auto& step : plan.steps) {
+    const auto& hop = step.ranks[static_cast<std::size_t>(rank)].hop;
+    if (hop.from >= 0) held = std::max(held, bytes(hop.receive_owner));
+    if (hop.to >= 0) arriving = std::max(arriving, bytes(hop.send_owner));
+  }
+  held_.resize(held);
+  leaving_.resize(held);
+  arriving_.resize(arriving);
+}
+
+std::size_t GradientBuffers::bytes(int owner) const {
+  const auto& problem = plan_.problem;
+  return static_cast<std::size_t>(plan_.key_rows(owner) * problem.key_heads *
+                                  (problem.head_dim + problem.output_dim())) *
+         size_of(type_);
+}
+
+KeyValueGradients GradientBuffers::unpacked(std::byte* data, int owner) const {
+  const auto& problem = plan_.problem;
+  const auto view = [&](std::byte* at, Index dim) {
+    return TensorView{.data = at,
+                      .type = type_,
+                      .rows = plan_.key_rows(owner),
+                      .heads = problem.key_heads,
+                      .dim = dim,
+                      .row_stride = problem.key_heads * dim,
+                      .head_stride = dim};
+  };
+  const auto dk = view(data, problem.head_dim);
+  return {dk, view(data + static_cast<std::size_t>(dk.rows * dk.row_stride) * size_of(type_),
+                   problem.output_dim())};
+}
+
+KeyValueGradients GradientBuffers::sums(int owner) {
+  if (owner == rank_) return own_;
+  ensure(owner == held_owner_, "a rank sums gradients of a shard that it does not hold");
+  return unpacked(held_.data(), owner);
+}
+
+void GradientBuffers::hold(int owner) {
+  std::swap(held_, leaving_);
+  leaving_owner_ = std::exchange(held_owner_, owner);
+  std::ranges::fill(held_, std::byte{0});
+}
+
+std::span<const std::byte> GradientBuffers::leaving(int owner) const {
+  ensure(owner == leaving_owner_, "a rank sends gradients of a shard that it did not hold");
+  return std::span(leaving_).first(bytes(owner));
+}
+
+std::span<std::byte> GradientBuffers::arrival(int owner) {
+  return std::span(arriving_).first(bytes(owner));
+}
+
+void GradientBuffers::arrived(int owner) {
+  const auto to = sums(owner);
+  const auto from = unpacked(arriving_.data(), owner);
+  add(to.dk, from.dk);
+  add(to.dv, from.dv);
+}
+
+}  // namespace annulus::ring
