@@ -38,6 +38,11 @@ struct Outputs {
   Tensor out;
   Tensor lse;
   std::array<Tensor, row_statistics.size()> statistics{};
+  Tensor dq{};  ///< and the others only with --backward
+  Tensor dk{};
+  Tensor dv{};
+  std::vector<double> dgain{};
+  std::vector<double> dsink{};
 
   [[nodiscard]] StatisticsView statistics_view() {
     StatisticsView view;
@@ -88,6 +93,9 @@ std::array<Index, 2> first_nan(ConstTensorView view) {
   return {-1, -1};
 }
 
+/// FLOPs of a backward pass: five products where the forward pass has two.
+constexpr double backward_to_forward = 2.5;
+
 class Attend final : public Command {
  public:
   void add_options(CLI::App& app) override {
@@ -96,14 +104,11 @@ class Attend final : public Command {
     attention_.add_to(app);
     execution_.add_to(app);
     app.add_flag("--statistics", statistics_, "also write what is measured of each row");
-    app.add_flag("--backward", backward_, "also write gradients; not in this version");
+    app.add_flag("--backward", backward_, "also write the gradients for /dout");
     app.add_flag("--overwrite", overwrite_, "replace --output where it exists");
   }
 
   void check() const override {
-    if (backward_) {
-      throw InputError("--backward: this version has no backward pass; expected to be left out");
-    }
     Problem problem;
     attention_.apply(problem);
     (void)execution_.kernel(execution_.plan_options().data_type);
@@ -124,11 +129,11 @@ class Attend final : public Command {
          .provenance =
              provenance_of(context, config(context, plan, kernel.name()), kernel.name(), threads),
          .existing = overwrite_ ? results::Existing::overwrite : results::Existing::refuse});
-    auto [outputs, report] = compute(input, plan, communicator, kernel, threads);
-    check_numbers(outputs, plan, communicator);
-    write(output, outputs, plan.query_shards[static_cast<std::size_t>(communicator.rank())]);
+    const auto computed = compute(input, plan, communicator, kernel, threads);
+    check_numbers(computed.outputs, plan, communicator);
+    write(output, computed.outputs, plan, static_cast<std::size_t>(communicator.rank()));
     output.commit();
-    print(context, plan, kernel.name(), threads, outputs, report);
+    print(context, plan, kernel.name(), threads, computed);
     return 0;
   }
 
@@ -145,6 +150,10 @@ class Attend final : public Command {
           "{}: /logit_scale is missing; --logit-scale table expected it, (n_q) or (n_q, H)",
           input_));
     }
+    if (backward_ && !shape.has_dout) {
+      throw InputError(
+          fmt::format("{}: /dout is missing; --backward expected it, (n_q, H, d_v)", input_));
+    }
     return make_plan(problem, topology, execution_.plan_options());
   }
 
@@ -160,7 +169,8 @@ class Attend final : public Command {
                             {"device", "cpu"},
                             {"backend", backend},
                             {"transport", context.communicator.name()},
-                            {"statistics", statistics_}};
+                            {"statistics", statistics_},
+                            {"backward", backward_}};
     std::ostringstream text;
     text << table << '\n';
     return text.str();
@@ -168,7 +178,8 @@ class Attend final : public Command {
 
   struct Computed {
     Outputs outputs;
-    PassReport report;  ///< the slowest rank's times and all ranks' bytes
+    PassReport report;    ///< of the forward pass
+    PassReport backward;  ///< zeros without one
   };
 
   /// Collective.
@@ -182,6 +193,8 @@ class Attend final : public Command {
     const auto q = input.read_rows(InputRows::q, query_shard, plan.data_type);
     const auto k = input.read_rows(InputRows::k, key_shard, plan.data_type);
     const auto v = input.read_rows(InputRows::v, key_shard, plan.data_type);
+    Tensor dout;
+    if (backward_) dout = input.read_rows(InputRows::dout, query_shard, plan.data_type);
     std::vector<double> table;
     if (plan.problem.logit_scale.is_table()) table = input.read_logit_scale(query_shard);
 
@@ -190,24 +203,46 @@ class Attend final : public Command {
     const auto type = accumulator_of(plan.data_type);
     Computed computed{.outputs = {.out = {type, rows, heads, plan.problem.output_dim()},
                                   .lse = {type, rows, heads, 1}},
-                      .report = {}};
+                      .report = {},
+                      .backward = {}};
     auto& outputs = computed.outputs;
     if (statistics_) {
       for (auto& statistic : outputs.statistics) statistic = {type, rows, heads, 1};
     }
+    RingAttention attention(plan, communicator, kernel, threads);
+    HeldShards held;
     computed.report =
-        RingAttention(plan, communicator, kernel, threads)
-            .forward(q.view(), k.view(), v.view(), outputs.out.view(),
-                     {.lse = outputs.lse.view(),
-                      .statistics = statistics_ ? outputs.statistics_view() : StatisticsView{},
-                      .gain = input.shape().gain,
-                      .sink = input.shape().sink,
-                      .logit_scale = table});
-    std::array<double, 2> slowest{computed.report.seconds, computed.report.exposed_seconds};
-    communicator.all_reduce(slowest, comm::Reduction::maximum);
-    communicator.all_reduce(std::span(&computed.report.bytes_sent, 1), comm::Reduction::sum);
-    computed.report.seconds = slowest[0];
-    computed.report.exposed_seconds = slowest[1];
+        attention.forward(q.view(), k.view(), v.view(), outputs.out.view(),
+                          {.lse = outputs.lse.view(),
+                           .statistics = statistics_ ? outputs.statistics_view() : StatisticsView{},
+                           .gain = input.shape().gain,
+                           .sink = input.shape().sink,
+                           .logit_scale = table,
+                           .held = backward_ ? &held : nullptr});
+    if (backward_) {
+      const Index keys = row_count(key_shard);
+      outputs.dq = {type, rows, heads, plan.problem.head_dim};
+      outputs.dk = {type, keys, plan.problem.key_heads, plan.problem.head_dim};
+      outputs.dv = {type, keys, plan.problem.key_heads, plan.problem.output_dim()};
+      outputs.dgain.resize(static_cast<std::size_t>(heads));
+      outputs.dsink.resize(input.shape().sink.size());
+      computed.backward = attention.backward({.q = q.view(),
+                                              .k = k.view(),
+                                              .v = v.view(),
+                                              .out = outputs.out.view(),
+                                              .lse = outputs.lse.view(),
+                                              .dout = std::as_const(dout).view(),
+                                              .gain = input.shape().gain,
+                                              .sink = input.shape().sink,
+                                              .logit_scale = table,
+                                              .held = std::move(held)},
+                                             {.dq = outputs.dq.view(),
+                                              .dk = outputs.dk.view(),
+                                              .dv = outputs.dv.view(),
+                                              .dgain = outputs.dgain,
+                                              .dsink = outputs.dsink});
+    }
+    for (auto* report : {&computed.report, &computed.backward}) agree(*report, communicator);
     return computed;
   }
 
@@ -229,21 +264,40 @@ class Attend final : public Command {
     });
   }
 
+  /// The slowest rank's times and all ranks' bytes. Collective.
+  static void agree(PassReport& report, comm::Communicator& communicator) {
+    std::array<double, 2> slowest{report.seconds, report.exposed_seconds};
+    communicator.all_reduce(slowest, comm::Reduction::maximum);
+    communicator.all_reduce(std::span(&report.bytes_sent, 1), comm::Reduction::sum);
+    report.seconds = slowest[0];
+    report.exposed_seconds = slowest[1];
+  }
+
   /// Collective.
-  void write(results::AttentionOutput& output, const Outputs& outputs, const Shard& shard) const {
+  void write(results::AttentionOutput& output, const Outputs& outputs, const Plan& plan,
+             std::size_t rank) const {
     using results::RowsOf;
-    output.write_vectors("/out", RowsOf::queries, shard, outputs.out.view());
-    output.write_scalars("/lse", RowsOf::queries, shard, outputs.lse.view());
-    if (!statistics_) return;
-    for (std::size_t i = 0; i < row_statistics.size(); ++i) {
+    const auto& queries = plan.query_shards[rank];
+    output.write_vectors("/out", RowsOf::queries, queries, outputs.out.view());
+    output.write_scalars("/lse", RowsOf::queries, queries, outputs.lse.view());
+    for (std::size_t i = 0; statistics_ && i < row_statistics.size(); ++i) {
       output.write_scalars(fmt::format("/statistics/{}", row_statistics[i].name), RowsOf::queries,
-                           shard, outputs.statistics[i].view());
+                           queries, outputs.statistics[i].view());
     }
+    if (!backward_) return;
+    const auto& keys = plan.key_shards[rank];
+    output.write_vectors("/dq", RowsOf::queries, queries, outputs.dq.view());
+    output.write_vectors("/dk", RowsOf::keys, keys, outputs.dk.view());
+    output.write_vectors("/dv", RowsOf::keys, keys, outputs.dv.view());
+    const auto type = accumulator_of(plan.data_type);
+    output.write_heads("/dgain", outputs.dgain, type);
+    if (!outputs.dsink.empty()) output.write_heads("/dsink", outputs.dsink, type);
   }
 
   /// Collective, although rank 0 alone prints.
   void print(const Context& context, const Plan& plan, std::string_view backend, int threads,
-             const Outputs& outputs, const PassReport& report) const {
+             const Computed& computed) const {
+    const auto& [outputs, report, backward] = computed;
     const auto& problem = plan.problem;
     Table table({"statistic", "mean", "min", "max"});
     const auto count = static_cast<double>(problem.documents.queries() * problem.query_heads);
@@ -277,6 +331,12 @@ class Attend final : public Command {
                 {"exposed_seconds", report.exposed_seconds},
                 {"flops", flops},
                 {"bytes_sent", report.bytes_sent}};
+      if (backward_) {
+        json["backward"] = {{"seconds", backward.seconds},
+                            {"exposed_seconds", backward.exposed_seconds},
+                            {"flops", backward_to_forward * flops},
+                            {"bytes_sent", backward.bytes_sent}};
+      }
       if (statistics_) json["statistics"] = table.json();
       fmt::print("{}\n", json.dump(2));
       return;
@@ -290,10 +350,14 @@ class Attend final : public Command {
     fmt::print("plan       ranks {}, threads each {}, {} sharding, {} steps, {}, backend {}\n",
                plan.ranks, threads, name_of(plan.sharding), plan.steps.size(),
                name_of(plan.data_type), backend);
-    fmt::print("time       {}, {:.4g} GFLOP/s; {} of it waiting for transfers, {} sent\n",
-               seconds_text(report.seconds), flops / report.seconds * 1e-9,
-               seconds_text(report.exposed_seconds),
-               bytes_text(static_cast<double>(report.bytes_sent)));
+    const auto print_pass = [](const char* name, const PassReport& pass, double pass_flops) {
+      fmt::print("{:<10} {}, {:.4g} GFLOP/s; {} of it waiting for transfers, {} sent\n", name,
+                 seconds_text(pass.seconds), pass_flops / pass.seconds * 1e-9,
+                 seconds_text(pass.exposed_seconds),
+                 bytes_text(static_cast<double>(pass.bytes_sent)));
+    };
+    print_pass(backward_ ? "forward" : "time", report, flops);
+    if (backward_) print_pass("backward", backward, backward_to_forward * flops);
     if (statistics_) fmt::print("\n{}\n", table.text());
     fmt::print("wrote      {}\n", output_);
   }

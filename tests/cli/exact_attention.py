@@ -4,9 +4,10 @@ Written from the documented conventions alone: positions align at the end of a d
 are counted in keys of the document, a row that sees nothing has zeros and lse = -inf.
 """
 
+import itertools
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -104,62 +105,116 @@ class Problem:
     gain: np.ndarray = None
     sink: np.ndarray = None
     table: np.ndarray = None
-    extra: dict = field(default_factory=dict)
+
+
+@dataclass
+class Row:
+    """A query of one head: what it sees, and its probabilities."""
+
+    row: int
+    head: int
+    key_head: int
+    keys: np.ndarray  # rows of the packed keys
+    own: np.ndarray  # which of them stands at the query's position
+    scale: float
+    scale_per_gain: float
+    z: np.ndarray  # logits of the keys, and of the sink behind them if there is one
+    p: np.ndarray
+    lse: float
+
+
+def rows_of(problem):
+    """Every row of a problem. Arrays of keys come first in z and p."""
+    q, k = (np.asarray(x, np.float64) for x in (problem.q, problem.k))
+    heads, d = q.shape[1:]
+    group = heads // k.shape[1]
+    base = base_of(problem.scale, d)
+    documents = zip(
+        problem.offsets, problem.offsets[1:], problem.key_offsets, problem.key_offsets[1:]
+    )
+    for q0, q1, k0, k1 in documents:
+        for row, h in itertools.product(range(q0, q1), range(heads)):
+            position = row - q0 + (k1 - k0) - (q1 - q0)
+            seen = np.flatnonzero(visible(problem.mask, position, k1 - k0))
+            beta = beta_of(problem.scale, k1 - k0, len(seen), position, d)
+            if problem.table is not None:
+                table = problem.table[row]
+                beta = table if table.ndim == 0 else table[h]
+            gain = 1.0 if problem.gain is None else problem.gain[h]
+            z = gain * base * beta * (k[k0 + seen, h // group] @ q[row, h])
+            if problem.sink is not None and problem.sink[h] > -np.inf:
+                z = np.append(z, problem.sink[h])
+            m = z.max(initial=-np.inf)
+            weights = np.exp(z - m) if len(z) else z
+            yield Row(
+                row,
+                h,
+                h // group,
+                k0 + seen,
+                seen == position,
+                gain * base * beta,
+                base * beta,
+                z,
+                weights / weights.sum() if len(z) else z,
+                m + np.log(weights.sum()) if len(z) else -np.inf,
+            )
 
 
 def attend(problem):
     q, k, v = (np.asarray(x, np.float64) for x in (problem.q, problem.k, problem.v))
-    n_q, heads, d = q.shape
-    group = heads // k.shape[1]
+    n_q, heads = q.shape[:2]
     result = Attention(
         np.zeros((n_q, heads, v.shape[2])),
         np.full((n_q, heads), -np.inf),
         {name: np.zeros((n_q, heads)) for name in STATISTICS},
     )
-    result.statistics["max_logit"][:] = -np.inf
-    documents = zip(
-        problem.offsets, problem.offsets[1:], problem.key_offsets, problem.key_offsets[1:]
-    )
-    for q0, q1, k0, k1 in documents:
-        for row in range(q0, q1):
-            position = row - q0 + (k1 - k0) - (q1 - q0)
-            seen = visible(problem.mask, position, k1 - k0)
-            beta = beta_of(problem.scale, k1 - k0, int(seen.sum()), position, d)
-            for h in range(heads):
-                scale = base_of(problem.scale, d) * beta
-                if problem.table is not None:
-                    table = problem.table[row]
-                    scale = base_of(problem.scale, d) * (table if table.ndim == 0 else table[h])
-                if problem.gain is not None:
-                    scale *= problem.gain[h]
-                attend_row(problem, result, q, k, v, row, h, h // group, scale, seen, k0, position)
+    statistics = result.statistics
+    statistics["max_logit"][:] = -np.inf
+    for row in rows_of(problem):
+        at = row.row, row.head
+        norms = np.linalg.norm(k[row.keys, row.key_head], axis=1) * np.linalg.norm(q[at])
+        sink = np.abs(row.z[len(row.keys) :])
+        result.largest_logit = max(result.largest_logit, *np.abs(row.scale) * norms, *sink, 0)
+        if len(row.z) == 0:
+            continue
+        of_keys = row.p[: len(row.keys)]
+        result.out[at] = of_keys @ v[row.keys, row.key_head]
+        result.lse[at] = row.lse
+        m = row.z.max()
+        log_p = row.z - m - np.log(np.exp(row.z - m).sum())
+        entropy = max(0.0, -(row.p * log_p).sum())
+        statistics["entropy"][at] = entropy
+        statistics["effective_keys"][at] = np.exp(entropy)
+        statistics["participation"][at] = 1 / (row.p**2).sum()
+        statistics["max_probability"][at] = row.p.max()
+        statistics["max_logit"][at] = m
+        statistics["self_probability"][at] = of_keys[row.own].sum()
     return result
 
 
-def attend_row(problem, result, q, k, v, row, h, g, scale, seen, k0, position):
-    keys = k0 + np.flatnonzero(seen)
-    z = scale * (k[keys, g] @ q[row, h])
-    products = np.abs(scale) * (np.linalg.norm(k[keys, g], axis=1) * np.linalg.norm(q[row, h]))
-    result.largest_logit = max([result.largest_logit, *products])
-    values = v[keys, g]
-    if problem.sink is not None and problem.sink[h] > -np.inf:
-        z = np.append(z, problem.sink[h])
-        values = np.vstack([values, np.zeros(v.shape[2])])
-        result.largest_logit = max(result.largest_logit, abs(problem.sink[h]))
-    if len(z) == 0:
-        return
-    m = z.max()
-    weights = np.exp(z - m)
-    total = weights.sum()
-    p = weights / total
-    result.out[row, h] = p @ values
-    result.lse[row, h] = m + np.log(total)
-    entropy = max(0.0, np.log(total) - (weights * (z - m)).sum() / total)
-    own = np.flatnonzero(seen)[: len(keys)] == position
-    statistics = result.statistics
-    statistics["entropy"][row, h] = entropy
-    statistics["effective_keys"][row, h] = np.exp(entropy)
-    statistics["participation"][row, h] = 1 / (p**2).sum()
-    statistics["max_probability"][row, h] = p.max()
-    statistics["max_logit"][row, h] = m
-    statistics["self_probability"][row, h] = p[: len(keys)][own].sum()
+def gradients(problem, dout):
+    """Of sum(dout * out): dq, dk, dv, dgain, and dsink where there are sinks."""
+    q, k, v, dout = (np.asarray(x, np.float64) for x in (problem.q, problem.k, problem.v, dout))
+    heads = q.shape[1]
+    result = {
+        "dq": np.zeros_like(q),
+        "dk": np.zeros_like(k),
+        "dv": np.zeros_like(v),
+        "dgain": np.zeros(heads),
+    }
+    if problem.sink is not None:
+        result["dsink"] = np.zeros(heads)
+    for row in rows_of(problem):
+        at = row.row, row.head
+        p = row.p[: len(row.keys)]
+        dp = v[row.keys, row.key_head] @ dout[at]
+        mean = p @ dp
+        dz = p * (dp - mean)
+        keys = k[row.keys, row.key_head]
+        result["dq"][at] = row.scale * dz @ keys
+        result["dk"][row.keys, row.key_head] += row.scale * np.outer(dz, q[at])
+        result["dv"][row.keys, row.key_head] += np.outer(p, dout[at])
+        result["dgain"][row.head] += row.scale_per_gain * dz @ (keys @ q[at])
+        if len(row.p) > len(row.keys):
+            result["dsink"][row.head] -= row.p[-1] * mean
+    return result

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from exact_attention import STATISTICS, attend
+from exact_attention import STATISTICS, attend, gradients
 from inputs import random_problem, write
 
 pytestmark = pytest.mark.usefixtures("needs_hdf5")
@@ -74,8 +74,8 @@ def check(path, problem, tolerance=None, statistics=True):
 def attend_file(annulus, tmp_path):
     """Runs attend on a problem, by threads unless `launched`, and returns the output's path."""
 
-    def run(problem, sharding, ranks, *options, launched=False, batch=None, dtype="f8"):
-        source = write(problem, tmp_path / "in.h5", batch=batch, dtype=dtype)
+    def run(problem, sharding, ranks, *options, launched=False, batch=None, dtype="f8", **more):
+        source = write(problem, tmp_path / "in.h5", batch=batch, dtype=dtype, **more)
         output = tmp_path / "out.h5"
         what = ["--mask", problem.mask, "--logit-scale", problem.scale, "--sharding", sharding]
         how = [] if launched else ["--transport", f"threads:{ranks}"]
@@ -143,6 +143,57 @@ def test_mpi(attend_file, shape, mask, scale, sharding, ranks, seed):
     problem = problem_of(shape, mask, scale, seed)
     batch = 3 if shape == "batch" else None
     check(attend_file(problem, sharding, ranks, *FP64, launched=True, batch=batch), problem)
+
+
+BACKWARD_CASES = [
+    (shape, MASKS[i % len(MASKS)], SCALES[i % len(SCALES)], sharding, RANKS[i % len(RANKS)], i)
+    for i, (shape, sharding) in enumerate(itertools.product(SHAPES, SHARDINGS))
+]
+
+
+def check_gradients(path, problem, dout):
+    with h5py.File(path) as file:
+        for name, values in gradients(problem, dout).items():
+            got = file[name][...].reshape(values.shape)
+            # Sums over rows as large as 29 weights times products of dimension 16.
+            np.testing.assert_allclose(
+                got, values, rtol=1e-11, atol=1e-12 * max(1, np.abs(values).max()), err_msg=name
+            )
+        assert ("dsink" in file) == (problem.sink is not None)
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("shape,mask,scale,sharding,ranks,seed", BACKWARD_CASES)
+def test_backward(attend_file, backend, shape, mask, scale, sharding, ranks, seed):
+    problem = problem_of(shape, mask, scale, seed)
+    batch = 3 if shape == "batch" else None
+    n, heads = problem.q.shape[:2]
+    dout = np.random.default_rng(seed).standard_normal((n, heads, problem.v.shape[2]))
+    output = attend_file(
+        problem,
+        sharding,
+        ranks,
+        *FP64,
+        "--backward",
+        "--backend",
+        backend,
+        batch=batch,
+        dout=dout if batch is None else dout.reshape(3, -1, *dout.shape[1:]),
+    )
+    check(output, problem)
+    check_gradients(output, problem, dout)
+
+
+@pytest.mark.mpi
+@pytest.mark.usefixtures("needs_mpi")
+@pytest.mark.parametrize("sharding,ranks", zip(SHARDINGS * 2, [2, 3, 5, 8, 1, 2]))
+def test_backward_under_mpirun(attend_file, sharding, ranks):
+    problem = problem_of("gain_and_sink", "window:9,4", "critical", 1)
+    dout = np.random.default_rng(1).standard_normal(problem.q.shape)
+    output = attend_file(
+        problem, sharding, ranks, *FP64, "--backward", launched=True, dout=dout
+    )
+    check_gradients(output, problem, dout)
 
 
 def fp32_tolerance(name, values, exact):

@@ -114,6 +114,19 @@ def test_table_without_scales(attend_refused, source):
     attend_refused(source, "--logit-scale", "table", says=["/logit_scale"])
 
 
+def test_backward_without_dout(attend_refused, source):
+    attend_refused(source, "--backward", says=["/dout", "--backward"])
+
+
+def test_dout_is_checked_like_any_input(attend_refused, tmp_path):
+    short = write(random_problem(), tmp_path / "in.h5", dout=np.ones((29, 4, 15)))
+    attend_refused(short, "--backward", says=["/dout", "16"])
+    dout = np.ones((29, 4, 16))
+    dout[3, 2, 1] = np.nan
+    path = write(random_problem(), tmp_path / "in.h5", dout=dout)
+    attend_refused(path, "--backward", says=["/dout", r"\[3, ?2, ?1\]"])
+
+
 def test_table_of_another_shape(attend_refused, tmp_path):
     path = write(random_problem(), tmp_path / "in.h5", logit_scale=np.ones((29, 3)))
     attend_refused(path, "--logit-scale", "table", says=["/logit_scale"])
@@ -138,7 +151,6 @@ OPTIONS = [
     (["--transport", "threads:0"], ["--transport", "threads"]),
     (["--transport", "threads:x"], ["--transport", "threads"]),
     (["--threads", "-1"], ["--threads"]),
-    (["--backward"], ["--backward"]),
     (["--no-such-option"], ["no-such-option"]),
 ]
 
