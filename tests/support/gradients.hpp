@@ -1,0 +1,117 @@
+#pragma once
+// Gradients of a whole problem, computed two ways: straight from the definition, and by ranks.
+
+#include <random>
+#include <vector>
+
+#include "support/whole_problem.hpp"
+
+namespace annulus::test {
+
+/// All gradients of a problem.
+template <class T>
+struct AllGradients {
+  Tensor<T> dq;
+  Tensor<T> dk;
+  Tensor<T> dv;
+  std::vector<double> dgain;
+  std::vector<double> dsink;
+
+  explicit AllGradients(const Problem& problem)
+      : dq(problem.documents.queries(), problem.query_heads, problem.head_dim),
+        dk(problem.documents.keys(), problem.key_heads, problem.head_dim),
+        dv(problem.documents.keys(), problem.key_heads, problem.output_dim()),
+        dgain(static_cast<std::size_t>(problem.query_heads)),
+        dsink(dgain.size()) {}
+};
+
+template <class T>
+[[nodiscard]] Tensor<T> random_dout(const Problem& problem, unsigned seed = 11) {
+  std::mt19937_64 random(seed);
+  return random_tensor<T>(random, problem.documents.queries(), problem.query_heads,
+                          problem.output_dim());
+}
+
+template <class T>
+[[nodiscard]] AllGradients<double> direct_gradients_of(const WholeProblem<T>& whole,
+                                                       const Tensor<T>& dout) {
+  AllGradients<double> all(whole.problem);
+  kernels::direct_gradients(whole.problem,
+                            {.q = whole.q.view(),
+                             .k = whole.k.view(),
+                             .v = whole.v.view(),
+                             .gain = whole.gain,
+                             .sink = whole.sink,
+                             .table = whole.table},
+                            dout.view(),
+                            {.dq = all.dq.view(),
+                             .dk = all.dk.view(),
+                             .dv = all.dv.view(),
+                             .dgain = all.dgain,
+                             .dsink = all.dsink});
+  return all;
+}
+
+/// Forward and backward by ranks that are threads. `keep`: whether the backward pass starts from
+/// what the forward pass held last.
+template <class T>
+[[nodiscard]] AllGradients<T> gradients_by_ranks(const WholeProblem<T>& whole,
+                                                 const Tensor<T>& dout, int ranks,
+                                                 Sharding sharding, const kernels::Kernel& kernel,
+                                                 bool keep) {
+  const auto& problem = whole.problem;
+  AllGradients<T> result(problem);
+  comm::run_threads(ranks, [&](comm::Communicator& communicator) {
+    const auto plan = make_plan(problem, communicator.topology(),
+                                {.sharding = sharding, .data_type = data_type_of<T>});
+    const auto rank = static_cast<std::size_t>(communicator.rank());
+    const auto rows = packed_rows(plan.query_shards[rank], problem.documents.query_offsets());
+    const auto key_rows = packed_rows(plan.key_shards[rank], problem.documents.key_offsets());
+    const auto q = take_rows(whole.q, rows);
+    const auto k = take_rows(whole.k, key_rows);
+    const auto v = take_rows(whole.v, key_rows);
+    const auto local_dout = take_rows(dout, rows);
+    std::vector<double> table;
+    for (const Index row : rows) {
+      for (Index h = 0; h < problem.query_heads && !whole.table.empty(); ++h) {
+        table.push_back(whole.table[static_cast<std::size_t>(row * problem.query_heads + h)]);
+      }
+    }
+    Outputs<T> local(static_cast<Index>(rows.size()), problem.query_heads, problem.output_dim());
+    RingAttention attention(plan, communicator, kernel);
+    HeldShards held;
+    attention.forward(q.view(), k.view(), v.view(), local.out.view(),
+                      {.lse = local.lse.view(),
+                       .gain = whole.gain,
+                       .sink = whole.sink,
+                       .logit_scale = table,
+                       .held = keep ? &held : nullptr});
+    Tensor<T> dq(q.rows, q.heads, q.dim);
+    Tensor<T> dk(k.rows, k.heads, k.dim);
+    Tensor<T> dv(v.rows, v.heads, v.dim);
+    std::vector<double> dgain(result.dgain.size());
+    std::vector<double> dsink(result.dsink.size());
+    attention.backward(
+        {.q = q.view(),
+         .k = k.view(),
+         .v = v.view(),
+         .out = local.out.view(),
+         .lse = local.lse.view(),
+         .dout = local_dout.view(),
+         .gain = whole.gain,
+         .sink = whole.sink,
+         .logit_scale = table,
+         .held = std::move(held)},
+        {.dq = dq.view(), .dk = dk.view(), .dv = dv.view(), .dgain = dgain, .dsink = dsink});
+    put_rows(result.dq, rows, dq);
+    put_rows(result.dk, key_rows, dk);
+    put_rows(result.dv, key_rows, dv);
+    if (communicator.rank() == 0) {
+      result.dgain = dgain;
+      result.dsink = dsink;
+    }
+  });
+  return result;
+}
+
+}  // namespace annulus::test
