@@ -46,9 +46,6 @@ std::array<double, 3> summary_of(ConstTensorView view, double count,
   return {sum / count, least, most};
 }
 
-/// FLOPs of a backward pass: five products where the forward pass has two.
-constexpr double backward_to_forward = 2.5;
-
 class Attend final : public Command {
  public:
   void add_options(CLI::App& app) override {
@@ -167,7 +164,7 @@ class Attend final : public Command {
       if (wanted_.backward) {
         json["backward"] = {{"seconds", run.backward.seconds},
                             {"exposed_seconds", run.backward.exposed_seconds},
-                            {"flops", backward_to_forward * flops},
+                            {"flops", backward_to_forward_flops * flops},
                             {"bytes_sent", run.backward.bytes_sent}};
       }
       if (wanted_.statistics) json["statistics"] = table.json();
@@ -190,7 +187,7 @@ class Attend final : public Command {
                  bytes_text(static_cast<double>(pass.bytes_sent)));
     };
     print_pass(wanted_.backward ? "forward" : "time", run.forward, flops);
-    if (wanted_.backward) print_pass("backward", run.backward, backward_to_forward * flops);
+    if (wanted_.backward) print_pass("backward", run.backward, backward_to_forward_flops * flops);
     if (wanted_.statistics) fmt::print("\n{}\n", table.text());
     fmt::print("wrote      {}\n", output_);
   }

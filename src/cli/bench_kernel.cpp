@@ -22,6 +22,7 @@ class BenchKernel final : public Command {
     shape_.add_without_sizes_to(app);
     execution_.add_compute_to(app);
     app.add_option("--precision", execution_.precision, "fp32 or fp64")->capture_default_str();
+    app.add_flag("--backward", backward_, "time the backward pass in place of the forward pass");
     app.add_option("--repetitions", repetitions_, "timed passes")->capture_default_str();
     app.add_option("--seed", seed_, "of the random inputs")->capture_default_str();
   }
@@ -49,6 +50,8 @@ class BenchKernel final : public Command {
   }
 
  private:
+  [[nodiscard]] Pass pass() const { return backward_ ? Pass::backward : Pass::forward; }
+
   template <class Body>
   void for_each_shape(Body body) const {
     for (const Index length : lengths_) {
@@ -70,10 +73,11 @@ class BenchKernel final : public Command {
     bool valid = true;
     auto table = measurement_table();
     for_each_shape([&](const Problem& problem) {
-      const bool right = validate_before_timing(problem, alone, options, kernel, threads, seed_);
+      const bool right =
+          validate_before_timing(problem, alone, options, kernel, threads, pass(), seed_);
       const auto plan = make_plan(problem, alone.topology(), options);
-      const auto measurement = measure(plan, alone, kernel, threads, repetitions_, seed_);
-      add_measurement(table, plan, threads, right, measurement);
+      const auto measurement = measure(plan, alone, kernel, threads, pass(), repetitions_, seed_);
+      add_measurement(table, plan, threads, pass(), right, measurement);
       valid = valid && right;
     });
     if (context.json) {
@@ -88,6 +92,7 @@ class BenchKernel final : public Command {
   std::vector<Index> head_dims_{64, 128};
   ShapeOptions shape_;
   ExecutionOptions execution_;
+  bool backward_ = false;
   int repetitions_ = 5;
   std::uint64_t seed_ = 1;
 };

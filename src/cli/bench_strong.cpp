@@ -19,6 +19,7 @@ class BenchStrong final : public Command {
     app.add_option("--ranks", ranks_,
                    "numbers of ranks, a list (default: powers of two and all there are)")
         ->delimiter(',');
+    app.add_flag("--backward", backward_, "time the backward pass in place of the forward pass");
     app.add_option("--repetitions", repetitions_, "timed passes")->capture_default_str();
     app.add_option("--seed", seed_, "of the random inputs")->capture_default_str();
   }
@@ -44,10 +45,11 @@ class BenchStrong final : public Command {
       if (part) {
         // As many threads as each rank has when all ranks run, so that P alone changes.
         const int threads = execution_.threads_per_rank(world.topology(), world.rank());
-        const bool right = validate_before_timing(problem, *part, options, kernel, threads, seed_);
+        const bool right =
+            validate_before_timing(problem, *part, options, kernel, threads, pass(), seed_);
         const auto plan = make_plan(problem, part->topology(), options);
-        const auto measurement = measure(plan, *part, kernel, threads, repetitions_, seed_);
-        add_measurement(table, plan, threads, right, measurement);
+        const auto measurement = measure(plan, *part, kernel, threads, pass(), repetitions_, seed_);
+        add_measurement(table, plan, threads, pass(), right, measurement);
         valid = valid && right;
       }
       world.barrier();
@@ -65,6 +67,8 @@ class BenchStrong final : public Command {
   }
 
  private:
+  [[nodiscard]] Pass pass() const { return backward_ ? Pass::backward : Pass::forward; }
+
   [[nodiscard]] std::vector<int> rank_counts(int all) const {
     for (const int ranks : ranks_) {
       if (ranks < 1 || ranks > all) {
@@ -82,6 +86,7 @@ class BenchStrong final : public Command {
   ShapeOptions shape_;
   ExecutionOptions execution_;
   std::vector<int> ranks_;
+  bool backward_ = false;
   int repetitions_ = 5;
   std::uint64_t seed_ = 1;
 };

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "annulus/base/tensor.hpp"
 #include "annulus/kernels/cpu.hpp"
 #include "annulus/plan/cost.hpp"
 #include "annulus/ring/ring_attention.hpp"
@@ -33,7 +35,7 @@ double median_of(std::vector<double> values) {
 
 template <class T>
 Measurement measure_as(const Plan& plan, comm::Communicator& communicator,
-                       const kernels::Kernel& kernel, int threads, int repetitions,
+                       const kernels::Kernel& kernel, int threads, Pass pass, int repetitions,
                        std::uint64_t seed) {
   const auto& problem = plan.problem;
   const auto rank = static_cast<std::size_t>(communicator.rank());
@@ -42,29 +44,57 @@ Measurement measure_as(const Plan& plan, comm::Communicator& communicator,
   const auto inputs = random_inputs<T>(problem, seed, rows, key_rows);
   const auto n_q = static_cast<Index>(rows.size());
   const auto n_k = static_cast<Index>(key_rows.size());
-  std::vector<T> out(static_cast<std::size_t>(n_q * problem.query_heads * problem.output_dim()));
+  const Index heads = problem.query_heads;
+  const auto q = dense_view(inputs.q.data(), n_q, heads, problem.head_dim);
+  const auto k = dense_view(inputs.k.data(), n_k, problem.key_heads, problem.head_dim);
+  const auto v = dense_view(inputs.v.data(), n_k, problem.key_heads, problem.output_dim());
+  Tensor out(data_type_of<T>, n_q, heads, problem.output_dim());
+  Tensor lse(data_type_of<T>, n_q, heads, 1);
   RingAttention attention(plan, communicator, kernel, threads);
-  const auto pass = [&] {
+  HeldShards held;
+  std::vector<T> dout;
+  Tensor dq;
+  Tensor dk;
+  Tensor dv;
+  if (pass == Pass::backward) {
+    attention.forward(q, k, v, out.view(), {.lse = lse.view(), .held = &held});
+    dout = random_output_gradients<T>(problem, seed, rows);
+    dq = Tensor(data_type_of<T>, n_q, heads, problem.head_dim);
+    dk = Tensor(data_type_of<T>, n_k, problem.key_heads, problem.head_dim);
+    dv = Tensor(data_type_of<T>, n_k, problem.key_heads, problem.output_dim());
+  }
+  Index bytes_sent = 0;
+  const auto run_once = [&] {
+    auto start_from = held;
     communicator.barrier();
     const auto start = Clock::now();
     const auto report =
-        attention.forward(dense_view(inputs.q.data(), n_q, problem.query_heads, problem.head_dim),
-                          dense_view(inputs.k.data(), n_k, problem.key_heads, problem.head_dim),
-                          dense_view(inputs.v.data(), n_k, problem.key_heads, problem.output_dim()),
-                          dense_view(out.data(), n_q, problem.query_heads, problem.output_dim()));
+        pass == Pass::forward
+            ? attention.forward(q, k, v, out.view())
+            : attention.backward({.q = q,
+                                  .k = k,
+                                  .v = v,
+                                  .out = out.view(),
+                                  .lse = lse.view(),
+                                  .dout = dense_view(dout.data(), n_q, heads, problem.output_dim()),
+                                  .held = std::move(start_from)},
+                                 {.dq = dq.view(), .dk = dk.view(), .dv = dv.view()});
     std::array<double, 2> times{std::chrono::duration<double>(Clock::now() - start).count(),
                                 report.exposed_seconds};
     communicator.all_reduce(times, comm::Reduction::maximum);
+    bytes_sent = report.bytes_sent;
     return times;
   };
-  const auto cost = cost_of(plan);
-  Measurement measurement{.flops = cost.flops, .bytes_sent = cost.bytes_sent};
+  Measurement measurement{.flops = cost_of(plan).flops *
+                                   (pass == Pass::backward ? backward_to_forward_flops : 1)};
   measurement.peak_flops = peak_of_all(communicator, plan.data_type, threads);
-  pass();
+  run_once();
+  communicator.all_reduce(std::span(&bytes_sent, 1), comm::Reduction::sum);
+  measurement.bytes_sent = bytes_sent;
   std::vector<double> seconds;
   std::vector<double> exposed;
   for (int repetition = 0; repetition < repetitions; ++repetition) {
-    const auto times = pass();
+    const auto times = run_once();
     seconds.push_back(times[0]);
     exposed.push_back(times[1]);
   }
@@ -95,20 +125,20 @@ Documents shortened(const Documents& documents) {
 }  // namespace
 
 Measurement measure(const Plan& plan, comm::Communicator& communicator,
-                    const kernels::Kernel& kernel, int threads, int repetitions,
+                    const kernels::Kernel& kernel, int threads, Pass pass, int repetitions,
                     std::uint64_t seed) {
   return plan.data_type == DataType::float64
-             ? measure_as<double>(plan, communicator, kernel, threads, repetitions, seed)
-             : measure_as<float>(plan, communicator, kernel, threads, repetitions, seed);
+             ? measure_as<double>(plan, communicator, kernel, threads, pass, repetitions, seed)
+             : measure_as<float>(plan, communicator, kernel, threads, pass, repetitions, seed);
 }
 
 bool validate_before_timing(const Problem& problem, comm::Communicator& communicator,
                             const PlanOptions& options, const kernels::Kernel& kernel, int threads,
-                            std::uint64_t seed) {
+                            Pass pass, std::uint64_t seed) {
   Problem brief = problem;
   brief.documents = shortened(problem.documents);
   return validate_plan(make_plan(brief, communicator.topology(), options), communicator, kernel,
-                       threads, seed)
+                       threads, pass == Pass::backward, seed)
       .valid();
 }
 
@@ -124,6 +154,7 @@ Table measurement_table() {
                 "precision",
                 "ranks",
                 "threads",
+                "pass",
                 "schedule",
                 "sharding",
                 "seconds",
@@ -137,7 +168,7 @@ Table measurement_table() {
                 "verdict"});
 }
 
-void add_measurement(Table& table, const Plan& plan, int threads, bool valid,
+void add_measurement(Table& table, const Plan& plan, int threads, Pass pass, bool valid,
                      const Measurement& measurement) {
   const auto& problem = plan.problem;
   table.add({cell(problem.documents.queries()),
@@ -151,6 +182,7 @@ void add_measurement(Table& table, const Plan& plan, int threads, bool valid,
              cell(std::string(name_of(plan.data_type))),
              cell(Index{plan.ranks}),
              cell(Index{threads}),
+             cell(std::string(pass == Pass::backward ? "backward" : "forward")),
              cell(std::string("ring")),
              cell(std::string(name_of(plan.sharding))),
              cell(measurement.median_seconds),

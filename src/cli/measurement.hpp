@@ -11,6 +11,9 @@
 
 namespace annulus::cli {
 
+/// What is timed.
+enum class Pass { forward, backward };
+
 /// Over repetitions; each time is the maximum over ranks.
 struct Measurement {
   double median_seconds = 0;
@@ -25,22 +28,22 @@ struct Measurement {
   [[nodiscard]] double fraction_of_peak() const { return flops_per_second() / peak_flops; }
 };
 
-/// Collective. Runs the forward pass of `plan` on random inputs once to warm up and then
+/// Collective. Runs `pass` of `plan` on random inputs once to warm up and then
 /// `repetitions` times, each after a barrier; the peak is measured before and after in the same
 /// way, and the larger counts. The result is the same on all ranks.
 [[nodiscard]] Measurement measure(const Plan& plan, comm::Communicator& communicator,
-                                  const kernels::Kernel& kernel, int threads, int repetitions,
-                                  std::uint64_t seed);
+                                  const kernels::Kernel& kernel, int threads, Pass pass,
+                                  int repetitions, std::uint64_t seed);
 
 /// Collective. Whether a short version of `problem` (documents cut to a few hundred rows) agrees
 /// with the reference on these ranks: nothing is timed that is wrong.
 [[nodiscard]] bool validate_before_timing(const Problem& problem, comm::Communicator& communicator,
                                           const PlanOptions& options, const kernels::Kernel& kernel,
-                                          int threads, std::uint64_t seed);
+                                          int threads, Pass pass, std::uint64_t seed);
 
 /// A table of measurements, with the columns that every benchmark has.
 [[nodiscard]] Table measurement_table();
-void add_measurement(Table& table, const Plan& plan, int threads, bool valid,
+void add_measurement(Table& table, const Plan& plan, int threads, Pass pass, bool valid,
                      const Measurement& measurement);
 
 }  // namespace annulus::cli

@@ -45,4 +45,11 @@ template <class T>
           .v = random_rows<T>(seed, 2, key_rows, problem.key_heads * problem.output_dim())};
 }
 
+/// d loss / d out for the query rows that a rank holds.
+template <class T>
+[[nodiscard]] std::vector<T> random_output_gradients(const Problem& problem, std::uint64_t seed,
+                                                     const std::vector<Index>& query_rows) {
+  return random_rows<T>(seed, 3, query_rows, problem.query_heads * problem.output_dim());
+}
+
 }  // namespace annulus::cli

@@ -20,11 +20,14 @@ std::vector<Index> all_rows(Index count) {
   return rows;
 }
 
-/// out, lse and entropy of some rows, one after the other, in fp64.
+/// What some rows give, one after the other, in fp64; the gradients only with a backward pass.
 struct Results {
   std::vector<double> out;
   std::vector<double> lse;
   std::vector<double> entropy;
+  std::vector<double> dq{};
+  std::vector<double> dk{};
+  std::vector<double> dv{};
 };
 
 /// Statistics of which only the entropy is looked at.
@@ -47,7 +50,7 @@ StatisticsView statistics_into(std::vector<T>& entropy, std::vector<T>& rest, In
 
 template <class T>
 Results by_ranks(const Plan& plan, comm::Communicator& communicator, const kernels::Kernel& kernel,
-                 int threads, std::uint64_t seed) {
+                 int threads, bool backward, std::uint64_t seed) {
   const auto& problem = plan.problem;
   const auto rank = static_cast<std::size_t>(communicator.rank());
   const auto rows = packed_rows(plan.query_shards[rank], problem.documents.query_offsets());
@@ -60,27 +63,52 @@ Results by_ranks(const Plan& plan, comm::Communicator& communicator, const kerne
   std::vector<T> lse(static_cast<std::size_t>(n_q * heads));
   std::vector<T> entropy;
   std::vector<T> rest;
-  RingAttention(plan, communicator, kernel, threads)
-      .forward(dense_view(inputs.q.data(), n_q, heads, problem.head_dim),
-               dense_view(inputs.k.data(), n_k, problem.key_heads, problem.head_dim),
-               dense_view(inputs.v.data(), n_k, problem.key_heads, problem.output_dim()),
-               dense_view(out.data(), n_q, heads, problem.output_dim()),
-               {.lse = dense_view(lse.data(), n_q, heads, 1),
-                .statistics = statistics_into(entropy, rest, n_q, heads)});
-  return {.out = {out.begin(), out.end()},
-          .lse = {lse.begin(), lse.end()},
-          .entropy = {entropy.begin(), entropy.end()}};
+  const auto q = dense_view(inputs.q.data(), n_q, heads, problem.head_dim);
+  const auto k = dense_view(inputs.k.data(), n_k, problem.key_heads, problem.head_dim);
+  const auto v = dense_view(inputs.v.data(), n_k, problem.key_heads, problem.output_dim());
+  const auto out_view = dense_view(out.data(), n_q, heads, problem.output_dim());
+  const auto lse_view = dense_view(lse.data(), n_q, heads, 1);
+  RingAttention attention(plan, communicator, kernel, threads);
+  HeldShards held;
+  attention.forward(q, k, v, out_view,
+                    {.lse = lse_view,
+                     .statistics = statistics_into(entropy, rest, n_q, heads),
+                     .held = backward ? &held : nullptr});
+  Results results{.out = {out.begin(), out.end()},
+                  .lse = {lse.begin(), lse.end()},
+                  .entropy = {entropy.begin(), entropy.end()}};
+  if (!backward) return results;
+  const auto dout = random_output_gradients<T>(problem, seed, rows);
+  std::vector<T> dq(inputs.q.size());
+  std::vector<T> dk(inputs.k.size());
+  std::vector<T> dv(inputs.v.size());
+  attention.backward({.q = q,
+                      .k = k,
+                      .v = v,
+                      .out = out_view,
+                      .lse = lse_view,
+                      .dout = dense_view(dout.data(), n_q, heads, problem.output_dim()),
+                      .held = std::move(held)},
+                     {.dq = dense_view(dq.data(), n_q, heads, problem.head_dim),
+                      .dk = dense_view(dk.data(), n_k, problem.key_heads, problem.head_dim),
+                      .dv = dense_view(dv.data(), n_k, problem.key_heads, problem.output_dim())});
+  results.dq = {dq.begin(), dq.end()};
+  results.dk = {dk.begin(), dk.end()};
+  results.dv = {dv.begin(), dv.end()};
+  return results;
 }
 
 /// Everybody's results on rank 0, in the order of the packed rows.
 Results gather(const Plan& plan, comm::Communicator& communicator, const Results& own) {
   const auto& problem = plan.problem;
-  const auto heads = static_cast<std::size_t>(problem.query_heads);
-  const auto collect = [&](const std::vector<double>& part, std::size_t width) {
+  const auto& documents = problem.documents;
+  const auto collect = [&](const std::vector<double>& part, const std::vector<Shard>& shards,
+                           std::span<const Index> offsets, Index row_width) {
     const auto parts = communicator.all_gather(std::as_bytes(std::span(part)));
-    std::vector<double> whole(static_cast<std::size_t>(problem.documents.queries()) * width);
+    const auto width = static_cast<std::size_t>(row_width);
+    std::vector<double> whole(static_cast<std::size_t>(offsets.back()) * width);
     for (std::size_t rank = 0; rank < parts.size(); ++rank) {
-      const auto rows = packed_rows(plan.query_shards[rank], problem.documents.query_offsets());
+      const auto rows = packed_rows(shards[rank], offsets);
       for (std::size_t i = 0; i < rows.size(); ++i) {
         std::memcpy(whole.data() + static_cast<std::size_t>(rows[i]) * width,
                     parts[rank].data() + i * width * sizeof(double), width * sizeof(double));
@@ -88,9 +116,24 @@ Results gather(const Plan& plan, comm::Communicator& communicator, const Results
     }
     return whole;
   };
-  return {.out = collect(own.out, heads * static_cast<std::size_t>(problem.output_dim())),
-          .lse = collect(own.lse, heads),
-          .entropy = collect(own.entropy, heads)};
+  const auto of_queries = [&](const std::vector<double>& part, Index width) {
+    return collect(part, plan.query_shards, documents.query_offsets(), width);
+  };
+  const auto of_keys = [&](const std::vector<double>& part, Index width) {
+    return collect(part, plan.key_shards, documents.key_offsets(), width);
+  };
+  const Index heads = problem.query_heads;
+  Results all{.out = of_queries(own.out, heads * problem.output_dim()),
+              .lse = of_queries(own.lse, heads),
+              .entropy = of_queries(own.entropy, heads)};
+  // A rank without rows has no gradients either: what is asked for is in some rank's results.
+  Index backward = own.dq.empty() && own.dk.empty() ? 0 : 1;
+  communicator.all_reduce(std::span(&backward, 1), comm::Reduction::maximum);
+  if (backward == 0) return all;
+  all.dq = of_queries(own.dq, heads * problem.head_dim);
+  all.dk = of_keys(own.dk, problem.key_heads * problem.head_dim);
+  all.dv = of_keys(own.dv, problem.key_heads * problem.output_dim());
+  return all;
 }
 
 template <class T>
@@ -134,6 +177,56 @@ double largest_error(const std::vector<double>& got, const std::vector<double>& 
 }
 
 template <class T>
+kernels::WholeInputs whole_inputs(const Problem& problem, const Inputs<T>& inputs) {
+  const Index n_q = problem.documents.queries();
+  const Index n_k = problem.documents.keys();
+  return {.q = dense_view(inputs.q.data(), n_q, problem.query_heads, problem.head_dim),
+          .k = dense_view(inputs.k.data(), n_k, problem.key_heads, problem.head_dim),
+          .v = dense_view(inputs.v.data(), n_k, problem.key_heads, problem.output_dim()),
+          .gain = {},
+          .sink = {},
+          .table = {}};
+}
+
+/// Gradients against those of the definition. `lse` is exact.
+template <class T>
+std::vector<Deviation> compare_gradients(const Plan& plan, const Results& got,
+                                         const Inputs<T>& inputs, const ErrorBound& bound,
+                                         const std::vector<double>& lse, std::uint64_t seed) {
+  const auto& problem = plan.problem;
+  const Index n_q = problem.documents.queries();
+  const Index n_k = problem.documents.keys();
+  const Index heads = problem.query_heads;
+  const auto dout = random_output_gradients<T>(problem, seed, all_rows(n_q));
+  std::vector<double> dq(got.dq.size());
+  std::vector<double> dk(got.dk.size());
+  std::vector<double> dv(got.dv.size());
+  kernels::direct_gradients(
+      problem, whole_inputs(problem, inputs),
+      dense_view(dout.data(), n_q, heads, problem.output_dim()),
+      {.dq = dense_view(dq.data(), n_q, heads, problem.head_dim),
+       .dk = dense_view(dk.data(), n_k, problem.key_heads, problem.head_dim),
+       .dv = dense_view(dv.data(), n_k, problem.key_heads, problem.output_dim())});
+  double largest_lse = 0;
+  for (const double value : lse) {
+    if (!std::isinf(value)) largest_lse = std::max(largest_lse, std::abs(value));
+  }
+  const auto limit = GradientBound::of(problem, bound,
+                                       {.scale = largest_scale(problem),
+                                        .q = largest_norm(inputs.q, problem.head_dim),
+                                        .k = largest_norm(inputs.k, problem.head_dim),
+                                        .v = largest_norm(inputs.v, problem.output_dim()),
+                                        .dout = largest_norm(dout, problem.output_dim()),
+                                        .lse = largest_lse});
+  const auto deviation = [](const char* name, const std::vector<double>& a,
+                            const std::vector<double>& b, double most) {
+    return Deviation{name, largest_error(a, b, most, [&](double) { return most; }), most};
+  };
+  return {deviation("dq", got.dq, dq, limit.dq), deviation("dk", got.dk, dk, limit.dk),
+          deviation("dv", got.dv, dv, limit.dv)};
+}
+
+template <class T>
 std::vector<Deviation> compare(const Plan& plan, const Results& got, std::uint64_t seed) {
   const auto& problem = plan.problem;
   const Index n_q = problem.documents.queries();
@@ -144,16 +237,10 @@ std::vector<Deviation> compare(const Plan& plan, const Results& got, std::uint64
   std::vector<double> lse(got.lse.size());
   std::vector<double> entropy;
   std::vector<double> rest;
-  kernels::direct_attention(
-      problem,
-      {.q = dense_view(inputs.q.data(), n_q, heads, problem.head_dim),
-       .k = dense_view(inputs.k.data(), n_k, problem.key_heads, problem.head_dim),
-       .v = dense_view(inputs.v.data(), n_k, problem.key_heads, problem.output_dim()),
-       .gain = {},
-       .sink = {},
-       .table = {}},
-      dense_view(out.data(), n_q, heads, problem.output_dim()),
-      dense_view(lse.data(), n_q, heads, 1), statistics_into(entropy, rest, n_q, heads));
+  kernels::direct_attention(problem, whole_inputs(problem, inputs),
+                            dense_view(out.data(), n_q, heads, problem.output_dim()),
+                            dense_view(lse.data(), n_q, heads, 1),
+                            statistics_into(entropy, rest, n_q, heads));
   const auto bound =
       ErrorBound::of(problem, plan.data_type,
                      largest_scale(problem) * largest_norm(inputs.q, problem.head_dim) *
@@ -165,7 +252,7 @@ std::vector<Deviation> compare(const Plan& plan, const Results& got, std::uint64
   const double out_bound = bound.out(largest_value);
   // lse and entropy have a bound for every row; what is reported is the worst row, scaled to the
   // bound of a row of zeros.
-  return {
+  std::vector<Deviation> deviations{
       {"out", largest_error(got.out, out, out_bound, [&](double) { return out_bound; }), out_bound},
       {"lse", largest_error(got.lse, lse, bound.lse(0), [&](double z) { return bound.lse(z); }),
        bound.lse(0)},
@@ -173,20 +260,29 @@ std::vector<Deviation> compare(const Plan& plan, const Results& got, std::uint64
        largest_error(got.entropy, entropy, bound.entropy(0),
                      [&](double h) { return bound.entropy(h); }),
        bound.entropy(0)}};
+  if (!got.dq.empty() || !got.dk.empty()) {
+    const auto more = compare_gradients(plan, got, inputs, bound, lse, seed);
+    deviations.insert(deviations.end(), more.begin(), more.end());
+  }
+  return deviations;
 }
 
 template <class T>
 std::vector<Deviation> validate_as(const Plan& plan, comm::Communicator& communicator,
-                                   const kernels::Kernel& kernel, int threads, std::uint64_t seed) {
+                                   const kernels::Kernel& kernel, int threads, bool backward,
+                                   std::uint64_t seed) {
   const auto got =
-      gather(plan, communicator, by_ranks<T>(plan, communicator, kernel, threads, seed));
-  std::vector<Deviation> deviations{{"out"}, {"lse"}, {"entropy"}};
+      gather(plan, communicator, by_ranks<T>(plan, communicator, kernel, threads, backward, seed));
+  std::vector<Deviation> deviations;
   comm::on_root(communicator, [&] { deviations = compare<T>(plan, got, seed); });
-  for (auto& deviation : deviations) {
-    std::array<double, 2> numbers{deviation.error, deviation.bound};
+  static constexpr std::array names{"out", "lse", "entropy", "dq", "dk", "dv"};
+  auto count = static_cast<Index>(deviations.size());
+  communicator.broadcast(std::as_writable_bytes(std::span(&count, 1)), 0);
+  deviations.resize(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < deviations.size(); ++i) {
+    std::array<double, 2> numbers{deviations[i].error, deviations[i].bound};
     communicator.broadcast(std::as_writable_bytes(std::span(numbers)), 0);
-    deviation.error = numbers[0];
-    deviation.bound = numbers[1];
+    deviations[i] = {names[i], numbers[0], numbers[1]};
   }
   return deviations;
 }
@@ -199,10 +295,11 @@ bool Validation::valid() const {
 }
 
 Validation validate_plan(const Plan& plan, comm::Communicator& communicator,
-                         const kernels::Kernel& kernel, int threads, std::uint64_t seed) {
+                         const kernels::Kernel& kernel, int threads, bool backward,
+                         std::uint64_t seed) {
   return {plan.data_type == DataType::float64
-              ? validate_as<double>(plan, communicator, kernel, threads, seed)
-              : validate_as<float>(plan, communicator, kernel, threads, seed)};
+              ? validate_as<double>(plan, communicator, kernel, threads, backward, seed)
+              : validate_as<float>(plan, communicator, kernel, threads, backward, seed)};
 }
 
 }  // namespace annulus::cli

@@ -25,10 +25,11 @@ struct Validation {
   [[nodiscard]] bool valid() const;
 };
 
-/// Collective. Runs `plan` on random inputs and compares out, lse and entropy with the reference;
+/// Collective. Runs `plan` on random inputs and compares out, lse and entropy with the reference,
+/// and with `backward` dq, dk and dv as well;
 /// the result is the same on all ranks. Rank 0 holds the whole problem in fp64.
 [[nodiscard]] Validation validate_plan(const Plan& plan, comm::Communicator& communicator,
-                                       const kernels::Kernel& kernel, int threads,
+                                       const kernels::Kernel& kernel, int threads, bool backward,
                                        std::uint64_t seed);
 
 }  // namespace annulus::cli

@@ -14,6 +14,7 @@ class Verify final : public Command {
   void add_options(CLI::App& app) override {
     shape_.add_to(app);
     execution_.add_to(app);
+    app.add_flag("--backward", backward_, "also compare the gradients");
     app.add_option("--seed", seed_, "of the random inputs")->capture_default_str();
   }
 
@@ -28,7 +29,7 @@ class Verify final : public Command {
         make_plan(shape_.problem(), communicator.topology(), execution_.plan_options());
     const auto& kernel = execution_.kernel(plan.data_type);
     const int threads = execution_.threads_per_rank(communicator.topology(), communicator.rank());
-    const auto validation = validate_plan(plan, communicator, kernel, threads, seed_);
+    const auto validation = validate_plan(plan, communicator, kernel, threads, backward_, seed_);
     if (context.speaks()) print(context, plan, kernel.name(), validation);
     return validation.valid() ? 0 : 1;
   }
@@ -57,6 +58,7 @@ class Verify final : public Command {
 
   ShapeOptions shape_;
   ExecutionOptions execution_;
+  bool backward_ = false;
   std::uint64_t seed_ = 1;
 };
 

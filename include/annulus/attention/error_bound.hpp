@@ -26,4 +26,27 @@ struct ErrorBound {
   [[nodiscard]] double entropy(double value) const { return weight * (value + 1) + 4 * roundoff; }
 };
 
+/// What gradients are made of: the largest scale, norms of rows, and |lse|.
+struct GradientSizes {
+  double scale = 1;
+  double q = 0;
+  double k = 0;
+  double v = 0;
+  double dout = 0;
+  double lse = 0;
+};
+
+/// First-order absolute bounds for the elements of gradients. With G = |dout| |v|, which bounds
+/// <dout, v> and <dout, out>, and p made again from z and a rounded lse: dz = p (<dout, v> -
+/// <dout, out>) is off by p G times a few relative errors; dq sums over keys, whose p sum to 1, and
+/// dk and dv over the N queries of a document and group, whose p sum to at most N.
+struct GradientBound {
+  double dq = 0;
+  double dk = 0;
+  double dv = 0;
+
+  [[nodiscard]] static GradientBound of(const Problem& problem, const ErrorBound& bound,
+                                        const GradientSizes& sizes);
+};
+
 }  // namespace annulus

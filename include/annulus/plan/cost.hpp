@@ -11,6 +11,9 @@ namespace annulus {
 /// Floating point operations of a forward pass over `area` visible (query, key) pairs per head.
 [[nodiscard]] double forward_flops(const Problem& problem, Index area);
 
+/// A backward pass counts as 2.5 forward passes: five products where that has two.
+inline constexpr double backward_to_forward_flops = 2.5;
+
 struct RankCost {
   Index area = 0;    ///< visible pairs, per head
   double flops = 0;  ///< forward, all heads
