@@ -93,6 +93,11 @@ class Attend final : public Command {
                     .head_dim = shape.head_dim,
                     .value_dim = shape.value_dim,
                     .documents = shape.documents};
+    try {
+      validate(problem);
+    } catch (const InputError& error) {
+      throw InputError(fmt::format("{}: /q, /k, /v: {}", input_, error.what()));
+    }
     attention_.apply(problem);
     if (problem.logit_scale.is_table() && !shape.has_logit_scale) {
       throw InputError(fmt::format(
@@ -168,7 +173,7 @@ class Attend final : public Command {
                             {"bytes_sent", run.backward.bytes_sent}};
       }
       if (wanted_.statistics) json["statistics"] = table.json();
-      fmt::print("{}\n", json.dump(2));
+      fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
       return;
     }
     fmt::print("attention  {} queries, {} keys, {} document{}, {} heads on {}, d = {}, d_v = {}\n",

@@ -1,6 +1,8 @@
 #include "cli/attention_run.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -11,30 +13,47 @@
 namespace annulus::cli {
 namespace {
 
-/// Row and head of the first NaN, or {-1, -1}. A row whose logits overflow has it everywhere.
+/// Whether row i, head h overflowed: finite inputs give a finite lse, or -inf to rows that see
+/// nothing, and a finite output.
 template <class T>
-std::array<Index, 2> first_nan(ConstTensorView view) {
-  for (Index i = 0; i < view.rows; ++i) {
-    for (Index h = 0; h < view.heads; ++h) {
-      if (std::isnan(*view.row<T>(i, h))) return {i, h};
-    }
+bool overflowed(ConstTensorView lse, ConstTensorView out, Index i, Index h, bool sees_something) {
+  const T sum = *lse.row<T>(i, h);
+  if (!std::isfinite(sum) && (sees_something || sum != -std::numeric_limits<T>::infinity())) {
+    return true;
   }
-  return {-1, -1};
+  const T* values = out.row<T>(i, h);
+  return !std::all_of(values, values + out.dim, [](T value) { return std::isfinite(value); });
 }
 
-/// Collective. Finite inputs give NaN only where logits are beyond the range of the type.
-void check_numbers(const std::string& path, ConstTensorView lse, const Plan& plan,
-                   comm::Communicator& communicator) {
+/// Collective. Refuses rows whose numbers are beyond the range of the type.
+void check_numbers(const std::string& path, const AttentionRun& run, const Plan& plan,
+                   std::span<const double> sink, comm::Communicator& communicator) {
+  const auto lse = run.lse.view();
+  const auto out = run.out.view();
+  const auto& problem = plan.problem;
   comm::together(communicator, [&] {
-    const auto [i, h] =
-        lse.type == DataType::float64 ? first_nan<double>(lse) : first_nan<float>(lse);
-    if (i < 0) return;
-    const auto rows = packed_rows(plan.query_shards[static_cast<std::size_t>(communicator.rank())],
-                                  plan.problem.documents.query_offsets());
-    throw InputError(fmt::format(
-        "{}: the logits of query {}, head {} overflow {}; expected smaller /q, /k or scales{}",
-        path, rows[static_cast<std::size_t>(i)], h, name_of(plan.data_type),
-        plan.data_type == DataType::float64 ? "" : ", or --precision fp64"));
+    Index row = 0;
+    for (const auto& part : plan.query_shards[static_cast<std::size_t>(communicator.rank())]) {
+      for (Index i = 0; i < part.count; ++i, ++row) {
+        const Index in_document = part.first + i * part.stride;
+        const bool sees_keys = place_of(problem, part.document, in_document).visible > 0;
+        for (Index h = 0; h < lse.heads; ++h) {
+          const bool has_sink = !sink.empty() && !std::isinf(sink[static_cast<std::size_t>(h)]);
+          const bool sees_something = sees_keys || has_sink;
+          if (!(lse.type == DataType::float64
+                    ? overflowed<double>(lse, out, row, h, sees_something)
+                    : overflowed<float>(lse, out, row, h, sees_something))) {
+            continue;
+          }
+          throw InputError(fmt::format(
+              "{}: query {}, head {} overflows {} (a logit, or a sum of values); expected smaller "
+              "/q, /k, /v, /sink or scales{}",
+              path, problem.documents.query_offset(part.document) + in_document, h,
+              name_of(plan.data_type),
+              plan.data_type == DataType::float64 ? "" : ", or --precision fp64"));
+        }
+      }
+    }
   });
 }
 
@@ -91,7 +110,7 @@ AttentionRun run_attention(const std::string& path, const results::AttentionInpu
                          .sink = input.shape().sink,
                          .logit_scale = table,
                          .held = wanted.backward ? &held : nullptr});
-  check_numbers(path, run.lse.view(), plan, communicator);
+  check_numbers(path, run, plan, input.shape().sink, communicator);
   if (wanted.backward) {
     const Index keys = row_count(key_shard);
     run.dq = {type, rows, heads, plan.problem.head_dim};

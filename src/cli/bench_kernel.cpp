@@ -81,7 +81,8 @@ class BenchKernel final : public Command {
       valid = valid && right;
     });
     if (context.json) {
-      fmt::print("{}\n", Json{{"backend", kernel.name()}, {"rows", table.json()}}.dump(2));
+      fmt::print("{}\n", Json{{"backend", kernel.name()}, {"rows", table.json()}}.dump(
+                             2, ' ', false, Json::error_handler_t::replace));
     } else {
       fmt::print("backend {}\n{}", kernel.name(), table.folded_text());
     }

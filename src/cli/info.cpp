@@ -59,7 +59,7 @@ class Info final : public Command {
     json["backends"] = kernels::backend_names();
     json["transports"] = features.mpi ? Json{"self", "threads", "mpi"} : Json{"self", "threads"};
     if (context.json) {
-      fmt::print("{}\n", json.dump(2));
+      fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
     } else {
       print(json);
     }

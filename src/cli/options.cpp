@@ -1,5 +1,7 @@
 #include "cli/options.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "annulus/base/error.hpp"
@@ -51,6 +53,17 @@ Problem ShapeOptions::problem() const {
           fmt::format("{}: {} is too small; expected at least {}", name, value, least));
     }
   };
+  const auto at_most = [](const char* name, Index value) {
+    constexpr Index most = Index{1} << 31;
+    if (value > most) {
+      throw InputError(fmt::format("{}: {} is too large; expected at most {}", name, value, most));
+    }
+  };
+  at_most("--length", length);
+  at_most("--queries", queries);
+  at_most("--batch", batch);
+  at_most("--batch", batch * std::max<Index>(std::max(length, queries), 1));
+  for (const Index document : documents) at_most("--documents", document);
   at_least("--length", length, 0);
   at_least("--queries", queries, 0);
   at_least("--batch", batch, 1);
@@ -76,6 +89,7 @@ Problem ShapeOptions::problem() const {
     }
     problem.documents = Documents::packed(std::move(offsets));
   }
+  validate(problem);
   attention.apply(problem);
   if (problem.logit_scale.is_table()) {
     throw InputError(

@@ -73,8 +73,8 @@ class PlanCommand final : public Command {
   [[nodiscard]] bool has_ranks() const override { return false; }
 
   void check() const override {
-    if (ranks_ < 1) {
-      throw InputError(fmt::format("--ranks: {} is too small; expected at least 1", ranks_));
+    if (ranks_ < 1 || ranks_ > 16384) {
+      throw InputError(fmt::format("--ranks: {} is out of range; expected 1 to 16384", ranks_));
     }
     (void)shape_.problem();
     (void)execution_.plan_options();
@@ -93,7 +93,7 @@ class PlanCommand final : public Command {
       json["flops"] = cost.flops;
       json["bytes_sent"] = cost.bytes_sent;
       json["balance"] = cost.balance;
-      fmt::print("{}\n", json.dump(2));
+      fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
       return 0;
     }
     fmt::print("{}\n{}\n", to_string(plan), table.text());

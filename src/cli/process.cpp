@@ -108,7 +108,11 @@ int Process::fail(int code, const std::string& message) {
   if (!session_) return code;
   // Long enough for ranks that fail alike on a busy machine, short enough not to keep a job that
   // one rank has left.
-  if (session_->mpi.joined_by_all(std::chrono::seconds(2))) return code;
+  if (session_->mpi.joined_by_all(std::chrono::seconds(2))) {
+    // Bad input leaves nothing open. After a failed run libraries may not survive an orderly end.
+    if (code == 2) return code;
+    comm::MpiSession::abort(code);
+  }
   if (!speaks()) fmt::print(stderr, "annulus: rank {}: {}\n", session_->mpi.rank(), message);
   comm::MpiSession::abort(code);
 }

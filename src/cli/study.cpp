@@ -67,7 +67,7 @@ class Study final : public Command {
       const Json document{{"output", output_},
                           {"kind", layout.group},
                           {"points", points_table(layout, file).json()}};
-      fmt::print("{}\n", document.dump(2));
+      fmt::print("{}\n", document.dump(2, ' ', false, Json::error_handler_t::replace));
       return;
     }
     fmt::print("{}\nwrote {}\n", study_text(layout, file), output_);

@@ -49,7 +49,7 @@ class Verify final : public Command {
                       {"backend", backend},
                       {"valid", validation.valid()},
                       {"outputs", table.json()}};
-      fmt::print("{}\n", json.dump(2));
+      fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
       return;
     }
     fmt::print("{} rank{}, {} sharding, {}, backend {}\n{}", plan.ranks, plan.ranks == 1 ? "" : "s",

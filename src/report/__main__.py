@@ -61,6 +61,9 @@ def main(arguments):
     except ImportError as error:
         return fail("needs Python 3.11 or later with numpy, h5py and matplotlib; "
                     f"{sys.executable} has no {error.name}", 1)
+    except Exception as error:  # whatever a file that is not ours may lead to
+        return fail(f"{', '.join(options.results)}: cannot be drawn: "
+                    f"{type(error).__name__}: {error}".replace("\n", " "), 2)
     print(json.dumps(paths) if options.json else "\n".join(paths))
     return 0
 

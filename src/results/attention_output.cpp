@@ -71,7 +71,8 @@ AttentionOutput::~AttentionOutput() = default;
 void AttentionOutput::Content::create_file() {
   comm::on_root(communicator, [&] {
     check_output_path(path);
-    if (options.existing == Existing::refuse && std::filesystem::exists(path)) {
+    std::error_code ignored;
+    if (options.existing == Existing::refuse && std::filesystem::exists(path, ignored)) {
       throw InputError(fmt::format("--output {}: the file exists; pass --overwrite", path));
     }
     replacement.emplace(path);
@@ -192,7 +193,7 @@ void AttentionOutput::commit() {
     write_provenance(file.get(), content.options.provenance, content.started_at);
     write_completion(file.get());
     file.close(content.temporary);
-    content.replacement->commit();
+    content.replacement->commit(content.options.existing == Existing::overwrite);
   });
 }
 

@@ -65,6 +65,10 @@ void check_output_path(const std::string& path) {
   std::error_code code;
   const auto target = resolved(path);
   const auto status = fs::status(target, code);
+  if (code == std::errc::too_many_symbolic_link_levels) {
+    throw InputError(
+        fmt::format("--output {}: a link that leads nowhere; expected a file name", path));
+  }
   if (fs::exists(status) && !fs::is_regular_file(status)) {
     throw InputError(fmt::format("--output {}: not a regular file; expected a file name", path));
   }
@@ -100,9 +104,20 @@ void Replacement::fill(std::span<const std::byte> bytes) const {
   Descriptor(temporary_, O_WRONLY | O_TRUNC | O_CLOEXEC).write(bytes);
 }
 
-void Replacement::commit() {
+void Replacement::commit(bool replace) {
   Descriptor(temporary_, O_RDONLY | O_CLOEXEC).sync();
   std::error_code code;
+  // A link is made only where there is nothing yet; where links are not to be had, look and rename.
+  if (!replace && ::link(temporary_.c_str(), target_.c_str()) == 0) {
+    fs::remove(temporary_, code);
+    temporary_.clear();
+    Descriptor(target_.parent_path(), O_RDONLY | O_DIRECTORY | O_CLOEXEC).sync();
+    return;
+  }
+  if (!replace && fs::exists(target_, code)) {
+    throw InputError(fmt::format(
+        "--output {}: the file has appeared during the run; pass --overwrite", target_.string()));
+  }
   fs::rename(temporary_, target_, code);
   if (code) {
     throw Error(fmt::format("{} cannot be renamed to {}: {}", temporary_.string(), target_.string(),

@@ -29,7 +29,8 @@ class Replacement {
 
   /// Syncs the temporary file, renames it onto the path, and syncs the folder: what stood under
   /// the path before stands there until the new content is on disk.
-  void commit();
+  /// Without `replace`, throws InputError where something has appeared there in the meantime.
+  void commit(bool replace = true);
 
  private:
   std::filesystem::path target_;

@@ -117,7 +117,8 @@ StudyFile::StudyFile(const std::string& path, StudyLayout layout, Provenance pro
                      Existing existing)
     : content_(new Content{path, std::move(layout), {}, {}}) {
   check_output_path(path);
-  const bool there = std::filesystem::exists(path);
+  std::error_code ignored;
+  const bool there = std::filesystem::exists(path, ignored);
   if (there && existing == Existing::refuse) {
     throw InputError(
         fmt::format("--output {}: the file exists; pass --overwrite or --resume", path));

@@ -115,7 +115,8 @@ StudyConfig parse_config(std::string_view text, const std::string& source) {
       "at least 2 tokens");
   config.gamma = reader.numbers("gamma");
   check_axis(
-      reader, "gamma", config.gamma, [](double gamma) { return gamma >= 0; }, "0 or more");
+      reader, "gamma", config.gamma, [](double gamma) { return gamma >= 0 && gamma <= 1e4; },
+      "0 to 10000");
   if (!sphere) {
     config.rho = reader.numbers("rho");
     check_axis(
@@ -150,9 +151,12 @@ StudyConfig parse_config(std::string_view text, const std::string& source) {
 }
 
 StudyConfig read_config(const std::string& path) {
-  std::ifstream file(path);
+  std::error_code ignored;
+  std::ifstream file;
+  // A pipe would be waited for.
+  if (std::filesystem::is_regular_file(path, ignored)) file.open(path);
   std::ostringstream text;
-  if (!file || std::filesystem::is_directory(path) || !(text << file.rdbuf())) {
+  if (!file.is_open() || !(text << file.rdbuf())) {
     throw InputError(fmt::format("{}: this config cannot be read; expected a TOML file", path));
   }
   return parse_config(text.str(), path);

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import stat
+import subprocess
 
 import h5py
 import numpy as np
@@ -83,6 +84,15 @@ def test_shapes(attend_refused, tmp_path, fault):
     attend_refused(write(random_problem(), tmp_path / "in.h5", **datasets), says=says)
 
 
+@pytest.mark.parametrize("shape", [(2**33, 2**30, 1), (2**31, 1, 2**31), (2**40, 2**20, 2**10)])
+def test_shapes_that_no_memory_holds(attend_refused, tmp_path, shape):
+    path = tmp_path / "in.h5"
+    with h5py.File(path, "w") as file:
+        for name in "qkv":
+            file.create_dataset(name, shape, "f4", chunks=(1, 1, 1))  # nothing is written
+    attend_refused(path, says=["in.h5", "/q", "expected at most"])
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name,index", [("q", (17, 3, 5)), ("k", (0, 1, 0)), ("v", (28, 0, 15))])
 def test_not_finite(attend_refused, tmp_path, name, index, value):
@@ -108,6 +118,21 @@ def test_logits_that_overflow(annulus, attend_refused, tmp_path):
     path = write(problem, tmp_path / "in.h5")
     attend_refused(path, "--mask", "causal", says=["query 7", "overflow", "--precision fp64"])
     annulus.ok("attend", path, "-o", tmp_path / "out.h5", "--precision", "fp64")
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_numbers_that_overflow(attend_refused, tmp_path, backend):
+    """Downwards, in a sink, and in a sum of values."""
+    downwards = random_problem(queries=3, heads=1, key_heads=1, d=1)
+    downwards.q[:], downwards.k[:] = 1e30, -1e30
+    sink = random_problem(sink=np.full(4, 1e300))
+    values = random_problem(queries=100, heads=1, key_heads=1)
+    values.k[:], values.v[:] = 1.0, 3.4e38
+    for problem in (downwards, sink, values):
+        if problem is values and backend == "reference":
+            continue  # sums in fp64, where the mean is finite
+        path = write(problem, tmp_path / "in.h5")
+        attend_refused(path, "--backend", backend, says=["query 0", "overflow"])
 
 
 def test_table_without_scales(attend_refused, source):
@@ -247,6 +272,9 @@ CONFIGS = [
     ("wrong type", NEEDLE.replace("[64]", '"many"'), ["n"]),
     ("out of range", NEEDLE.replace("[0.5]", "[1.5]"), ["rho"]),
     ("not TOML", "kind = \n", ["config.toml"]),
+    ("gamma", NEEDLE.replace("2.0", "1e5"), ["gamma", "0 to 10000"]),
+    ("range", NEEDLE.replace(
+        "[1.0, 2.0]", '{from = 1e-300, to = 1e300, count = 3, spacing = "log"}'), ["gamma"]),
     ("precision", NEEDLE + 'precision = "bf16"\n', ["bf16|precision"]),
 ]
 
@@ -311,5 +339,49 @@ def test_shape_options(annulus, command, options, says):
     annulus.refused(*command, *options, says=says)
 
 
+LARGE = [
+    (["--length", "9223372036854775807"], ["--length"]),
+    (["--head-dim", "4611686018427387904"], ["dimension"]),
+    (["--heads", "1000000000"], ["heads"]),
+    (["--batch", "9223372036854775807"], ["--batch"]),
+    (["--batch", "4000000", "--length", "4000000"], ["--batch"]),
+]
+
+
+@pytest.mark.parametrize("options,says", LARGE, ids=[" ".join(o) for o, _ in LARGE])
+def test_shapes_too_large_to_count(annulus, options, says):
+    annulus.refused("plan", *options, says=says)
+
+
+def test_pipe_as_config(annulus, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    annulus.refused("study", tmp_path / "pipe", "-o", tmp_path / "o.h5", says=["pipe"])
+
+
+def test_link_to_itself_as_output(annulus, source, tmp_path):
+    (tmp_path / "self").symlink_to("self")
+    annulus.refused("attend", source, "-o", tmp_path / "self", says=["--output", "link"])
+
+
+def test_output_that_appears_during_the_run_is_kept(annulus, source, tmp_path):
+    """Two runs race for one name: the later one loses."""
+    output = tmp_path / "out.h5"
+    many = [
+        subprocess.Popen(
+            annulus.command("attend", source, "-o", output),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(6)
+    ]
+    messages = [process.communicate()[1] for process in many]
+    codes = [process.returncode for process in many]
+    assert sorted(codes) == [0, 2, 2, 2, 2, 2], messages
+    assert os.listdir(tmp_path).count("out.h5") == 1
+    assert not [name for name in os.listdir(tmp_path) if "partial" in name]
+
+
 def test_plan_ranks(annulus):
+    annulus.refused("plan", "--ranks", "2000000000", says=["--ranks"])
     annulus.refused("plan", "--ranks", "0", says=["--ranks"])

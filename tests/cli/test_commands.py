@@ -68,6 +68,22 @@ def test_verify(annulus, mask, ranks):
         assert 0 <= row["error"] <= row["bound"]
 
 
+@pytest.mark.parametrize("ranks", [1, 3, 8])
+def test_verify_backward(annulus, ranks):
+    options = ["--length", "37", "--mask", "causal", "--transport", f"threads:{ranks}"]
+    result = annulus.ok("verify", "--backward", *options, "--json").json
+    assert [row["output"] for row in result["outputs"]] == "out lse entropy dq dk dv".split()
+    assert result["valid"]
+
+
+def test_bench_backward(annulus):
+    rows = annulus.ok(
+        "bench", "kernel", "--backward", "--length", 128, "--head-dim", 64, "--json"
+    ).json["rows"]
+    assert rows[0]["pass"] == "backward" and rows[0]["verdict"] == "VALID"
+    assert rows[0]["flops"] == 2.5 * 4 * 128 * 128 * 64 * 4
+
+
 @pytest.mark.mpi
 @pytest.mark.usefixtures("needs_mpi")
 def test_verify_under_mpirun(annulus):

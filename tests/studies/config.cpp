@@ -109,7 +109,7 @@ TEST(Config, BadValuesAreNamed) {
   EXPECT_THAT(with("rho=1.0"), HasSubstr("rho: 1; expected 0 or more and below 1"));
   EXPECT_THAT(with("rho=-0.1"), HasSubstr("rho: -0.1"));
   EXPECT_THAT(with("rho=nan"), HasSubstr("rho: expected"));
-  EXPECT_THAT(with("gamma=-1"), HasSubstr("gamma: -1; expected 0 or more"));
+  EXPECT_THAT(with("gamma=-1"), HasSubstr("gamma: -1; expected 0 to 10000"));
   EXPECT_THAT(with("gamma=inf"), HasSubstr("gamma: expected"));
   EXPECT_THAT(with("gamma=[1,'2']"), HasSubstr("gamma: expected"));
   EXPECT_THAT(with("gamma={from=0,to=1}"), HasSubstr("gamma: a range needs from, to and count"));

@@ -22,7 +22,8 @@ struct Problem {
   [[nodiscard]] Index group() const { return query_heads / key_heads; }
 };
 
-/// Throws InputError where a problem makes no sense: dimensions below 1, H not a multiple of G.
+/// Throws InputError where a problem makes no sense: dimensions below 1, H not a multiple of G,
+/// more than 2^31 queries or keys, more than 2^24 numbers in a row of all heads.
 void validate(const Problem& problem);
 
 /// Where query row `row` of `document` stands.
