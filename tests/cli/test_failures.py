@@ -77,7 +77,10 @@ def test_killed_rank_ends_the_job(annulus, tmp_path, victim):
     process.communicate(timeout=60)
     assert time.monotonic() - killed < 30
     assert process.returncode != 0
-    assert not any(runs(pid) for pid in ranks)
+    # The launcher may be gone a moment before the ranks that it has killed.
+    while any(runs(pid) for pid in ranks):
+        assert time.monotonic() - killed < 30
+        time.sleep(0.05)
 
 
 def run_one_rank_differently(annulus, folder, rank, assignment):
