@@ -1,5 +1,6 @@
 #include "annulus/results/attention_input.hpp"
 
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <optional>
@@ -46,6 +47,24 @@ std::optional<Index> first_not_finite(const T* numbers, Index elements) {
   return std::nullopt;
 }
 
+/// Throws InputError where the library lacks a filter that the dataset was written with.
+void check_filters(hid_t creation, const std::string& subject) {
+  const int count = h5::check(H5Pget_nfilters(creation), "H5Pget_nfilters", subject);
+  for (int i = 0; i < count; ++i) {
+    unsigned flags = 0;
+    std::size_t values = 0;
+    std::array<char, 64> name{};
+    unsigned config = 0;
+    const H5Z_filter_t filter = H5Pget_filter2(creation, static_cast<unsigned>(i), &flags, &values,
+                                               nullptr, name.size(), name.data(), &config);
+    if (filter >= 0 && H5Zfilter_avail(filter) > 0) continue;
+    throw InputError(
+        fmt::format("{} was written with the filter {} ('{}'), which this HDF5 does not have; "
+                    "expected none, gzip or szip",
+                    subject, filter, name.data()));
+  }
+}
+
 }  // namespace
 
 struct AttentionInput::Content {
@@ -58,6 +77,8 @@ struct AttentionInput::Content {
 
   [[nodiscard]] Tensor read(const std::string& name, const RowLayout& layout, Index heads,
                             Index dim, const Shard& shard, DataType type) const;
+  [[nodiscard]] Tensor transfer(const std::string& name, const RowLayout& layout, Index heads,
+                                Index dim, const Shard& shard, DataType type) const;
 };
 
 AttentionInput::AttentionInput(const std::string& path, comm::Communicator& communicator,
@@ -84,8 +105,21 @@ const InputShape& AttentionInput::shape() const {
   return content_->shape;
 }
 
+/// What cannot be read is bad input.
 Tensor AttentionInput::Content::read(const std::string& name, const RowLayout& layout, Index heads,
                                      Index dim, const Shard& shard, DataType type) const {
+  try {
+    return transfer(name, layout, heads, dim, shard, type);
+  } catch (const InputError&) {
+    throw;
+  } catch (const Error& error) {
+    throw InputError(error.what());
+  }
+}
+
+Tensor AttentionInput::Content::transfer(const std::string& name, const RowLayout& layout,
+                                         Index heads, Index dim, const Shard& shard,
+                                         DataType type) const {
   const std::string subject = path + ": /" + name;
   const hid_t memory_type = native_type(type);
   Tensor tensor;
@@ -100,6 +134,7 @@ Tensor AttentionInput::Content::read(const std::string& name, const RowLayout& l
     const auto creation =
         h5::own(H5Dget_create_plist(dataset.get()), H5Pclose, "H5Dget_create_plist", subject);
     contiguous = H5Pget_layout(creation.get()) == H5D_CONTIGUOUS;
+    check_filters(creation.get(), subject);
   });
   const Index width = layout.row_elements();
   const auto take = [&](Index first, Index count, std::span<std::byte> bytes) {

@@ -44,6 +44,7 @@ struct StudyFile::Content {
 
   void create(const Provenance& provenance);
   void take_up(const Provenance& provenance);
+  void read_state();
   void save() const;
   [[nodiscard]] bool all_finished() const {
     return std::find(mask.begin(), mask.end(), std::uint8_t{0}) == mask.end();
@@ -87,6 +88,16 @@ void StudyFile::Content::take_up(const Provenance& provenance) {
     throw InputError(fmt::format(
         "--output {} cannot be resumed, its layout is not this study's: {}", path, difference));
   }
+  try {
+    read_state();
+  } catch (const Error& error) {
+    throw InputError(
+        fmt::format("--output {}: damaged, so it cannot be resumed ({})", path, error.what()));
+  }
+}
+
+void StudyFile::Content::read_state() {
+  static_cast<void>(h5::read_number(file.get(), "complete"));
   mask.resize(static_cast<std::size_t>(layout.points()));
   const std::string name = layout.group + "/" + finished_mask;
   const auto dataset = h5::open_dataset(file.get(), name);

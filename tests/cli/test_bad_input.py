@@ -59,6 +59,26 @@ def test_missing_dataset(attend_refused, tmp_path, name):
     attend_refused(path, says=[f"/{name}"])
 
 
+def test_filter_that_is_not_there(attend_refused, tmp_path):
+    path = tmp_path / "in.h5"
+    with h5py.File(path, "w") as file:
+        for name in "qkv":
+            file.create_dataset(name, data=np.ones((9, 2, 3)), compression="lzf")
+    attend_refused(path, says=["/q", "lzf", "filter"])
+
+
+def test_damaged_dataset(attend_refused, tmp_path):
+    path = tmp_path / "in.h5"
+    with h5py.File(path, "w") as file:
+        for name in "qkv":
+            file.create_dataset(name, data=np.ones((9, 2, 3)), chunks=(9, 2, 3), fletcher32=True)
+        place = file["k"].id.get_chunk_info(0).byte_offset
+    data = bytearray(path.read_bytes())
+    data[place + 5] ^= 255
+    path.write_bytes(data)
+    attend_refused(path, says=["in.h5", "/k"])
+
+
 SHAPE_FAULTS = {
     "rank": (dict(q=np.zeros((29, 16))), ["/q", "expected"]),
     "key_dim": (dict(k=np.zeros((29, 2, 15))), ["/k", "16"]),
@@ -312,6 +332,11 @@ def test_existing_study_is_kept(annulus, tmp_path):
     annulus.refused("study", other, "-o", output, "--resume", says=["config", "gamma"])
     source = write(random_problem(), tmp_path / "in.h5")
     annulus.refused("study", config(tmp_path), "-o", source, "--resume", says=["in.h5"])
+    damaged = tmp_path / "damaged.h5"
+    damaged.write_bytes(before)
+    with h5py.File(damaged, "a") as file:
+        del file.attrs["complete"]
+    annulus.refused("study", config(tmp_path), "-o", damaged, "--resume", says=["--output"])
     assert output.read_bytes() == before
 
 
