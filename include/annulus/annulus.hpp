@@ -11,6 +11,7 @@
 #include "annulus/base/build.hpp"
 #include "annulus/base/data_type.hpp"
 #include "annulus/base/error.hpp"
+#include "annulus/base/half.hpp"
 #include "annulus/base/index.hpp"
 #include "annulus/base/narrow.hpp"
 #include "annulus/base/tensor.hpp"

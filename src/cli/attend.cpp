@@ -35,11 +35,7 @@ std::array<double, 3> summary_of(ConstTensorView view, double count,
   double sum = 0;
   double least = std::numeric_limits<double>::infinity();
   double most = -least;
-  if (view.type == DataType::float64) {
-    add_values<double>(view, sum, least, most);
-  } else {
-    add_values<float>(view, sum, least, most);
-  }
+  with_accumulator(view.type, [&]<class T>() { add_values<T>(view, sum, least, most); });
   communicator.all_reduce(std::span(&sum, 1), comm::Reduction::sum);
   communicator.all_reduce(std::span(&least, 1), comm::Reduction::minimum);
   communicator.all_reduce(std::span(&most, 1), comm::Reduction::maximum);

@@ -40,16 +40,14 @@ void check_numbers(const std::string& path, const AttentionRun& run, const Plan&
         for (Index h = 0; h < lse.heads; ++h) {
           const bool has_sink = !sink.empty() && !std::isinf(sink[static_cast<std::size_t>(h)]);
           const bool sees_something = sees_keys || has_sink;
-          if (!(lse.type == DataType::float64
-                    ? overflowed<double>(lse, out, row, h, sees_something)
-                    : overflowed<float>(lse, out, row, h, sees_something))) {
-            continue;
-          }
+          const bool over = with_accumulator(
+              lse.type, [&]<class T>() { return overflowed<T>(lse, out, row, h, sees_something); });
+          if (!over) continue;
           throw InputError(fmt::format(
               "{}: query {}, head {} overflows {} (a logit, or a sum of values); expected smaller "
               "/q, /k, /v, /sink or scales{}",
               path, problem.documents.query_offset(part.document) + in_document, h,
-              name_of(plan.data_type),
+              name_of(accumulator_of(plan.data_type)),
               plan.data_type == DataType::float64 ? "" : ", or --precision fp64"));
         }
       }

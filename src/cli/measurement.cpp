@@ -48,8 +48,9 @@ Measurement measure_as(const Plan& plan, comm::Communicator& communicator,
   const auto q = dense_view(inputs.q.data(), n_q, heads, problem.head_dim);
   const auto k = dense_view(inputs.k.data(), n_k, problem.key_heads, problem.head_dim);
   const auto v = dense_view(inputs.v.data(), n_k, problem.key_heads, problem.output_dim());
-  Tensor out(data_type_of<T>, n_q, heads, problem.output_dim());
-  Tensor lse(data_type_of<T>, n_q, heads, 1);
+  const DataType sums = accumulator_of(plan.data_type);
+  Tensor out(sums, n_q, heads, problem.output_dim());
+  Tensor lse(sums, n_q, heads, 1);
   RingAttention attention(plan, communicator, kernel, threads);
   HeldShards held;
   std::vector<T> dout;
@@ -59,9 +60,9 @@ Measurement measure_as(const Plan& plan, comm::Communicator& communicator,
   if (pass == Pass::backward) {
     attention.forward(q, k, v, out.view(), {.lse = lse.view(), .held = &held});
     dout = random_output_gradients<T>(problem, seed, rows);
-    dq = Tensor(data_type_of<T>, n_q, heads, problem.head_dim);
-    dk = Tensor(data_type_of<T>, n_k, problem.key_heads, problem.head_dim);
-    dv = Tensor(data_type_of<T>, n_k, problem.key_heads, problem.output_dim());
+    dq = Tensor(sums, n_q, heads, problem.head_dim);
+    dk = Tensor(sums, n_k, problem.key_heads, problem.head_dim);
+    dv = Tensor(sums, n_k, problem.key_heads, problem.output_dim());
   }
   Index bytes_sent = 0;
   const auto run_once = [&] {
@@ -127,9 +128,9 @@ Documents shortened(const Documents& documents) {
 Measurement measure(const Plan& plan, comm::Communicator& communicator,
                     const kernels::Kernel& kernel, int threads, Pass pass, int repetitions,
                     std::uint64_t seed) {
-  return plan.data_type == DataType::float64
-             ? measure_as<double>(plan, communicator, kernel, threads, pass, repetitions, seed)
-             : measure_as<float>(plan, communicator, kernel, threads, pass, repetitions, seed);
+  return with_element(plan.data_type, [&]<class T>() {
+    return measure_as<T>(plan, communicator, kernel, threads, pass, repetitions, seed);
+  });
 }
 
 bool validate_before_timing(const Problem& problem, comm::Communicator& communicator,

@@ -103,7 +103,7 @@ void ExecutionOptions::add_to(CLI::App& command) {
       ->capture_default_str();
   command.add_option("--schedule", schedule, "auto or ring")->capture_default_str();
   add_compute_to(command);
-  command.add_option("--precision", precision, "fp32 or fp64")->capture_default_str();
+  command.add_option("--precision", precision, "fp32, fp64, bf16 or fp16")->capture_default_str();
 }
 
 void ExecutionOptions::add_compute_to(CLI::App& command) {
@@ -114,12 +114,7 @@ void ExecutionOptions::add_compute_to(CLI::App& command) {
 }
 
 DataType ExecutionOptions::data_type() const {
-  const auto type = read_option("--precision", [&] { return parse_data_type(precision); });
-  if (type != DataType::float32 && type != DataType::float64) {
-    throw InputError(fmt::format(
-        "--precision: no backend of this build computes in {}; expected fp32 or fp64", precision));
-  }
-  return type;
+  return read_option("--precision", [&] { return parse_data_type(precision); });
 }
 
 PlanOptions ExecutionOptions::plan_options() const {

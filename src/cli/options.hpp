@@ -65,7 +65,6 @@ struct ExecutionOptions {
   /// --device, --backend, --precision and --threads alone, where the rest is chosen otherwise.
   void add_compute_to(CLI::App& command);
 
-  /// The precision; throws where no backend computes in it.
   [[nodiscard]] DataType data_type() const;
   [[nodiscard]] PlanOptions plan_options() const;
   [[nodiscard]] const kernels::Kernel& kernel(DataType type) const;

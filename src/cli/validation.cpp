@@ -59,10 +59,11 @@ Results by_ranks(const Plan& plan, comm::Communicator& communicator, const kerne
   const auto n_q = static_cast<Index>(rows.size());
   const auto n_k = static_cast<Index>(key_rows.size());
   const Index heads = problem.query_heads;
-  std::vector<T> out(static_cast<std::size_t>(n_q * heads * problem.output_dim()));
-  std::vector<T> lse(static_cast<std::size_t>(n_q * heads));
-  std::vector<T> entropy;
-  std::vector<T> rest;
+  using Sum = Accumulator<T>;
+  std::vector<Sum> out(static_cast<std::size_t>(n_q * heads * problem.output_dim()));
+  std::vector<Sum> lse(static_cast<std::size_t>(n_q * heads));
+  std::vector<Sum> entropy;
+  std::vector<Sum> rest;
   const auto q = dense_view(inputs.q.data(), n_q, heads, problem.head_dim);
   const auto k = dense_view(inputs.k.data(), n_k, problem.key_heads, problem.head_dim);
   const auto v = dense_view(inputs.v.data(), n_k, problem.key_heads, problem.output_dim());
@@ -79,9 +80,9 @@ Results by_ranks(const Plan& plan, comm::Communicator& communicator, const kerne
                   .entropy = {entropy.begin(), entropy.end()}};
   if (!backward) return results;
   const auto dout = random_output_gradients<T>(problem, seed, rows);
-  std::vector<T> dq(inputs.q.size());
-  std::vector<T> dk(inputs.k.size());
-  std::vector<T> dv(inputs.v.size());
+  std::vector<Sum> dq(inputs.q.size());
+  std::vector<Sum> dk(inputs.k.size());
+  std::vector<Sum> dv(inputs.v.size());
   attention.backward({.q = q,
                       .k = k,
                       .v = v,
@@ -242,7 +243,7 @@ std::vector<Deviation> compare(const Plan& plan, const Results& got, std::uint64
                             dense_view(lse.data(), n_q, heads, 1),
                             statistics_into(entropy, rest, n_q, heads));
   const auto bound =
-      ErrorBound::of(problem, plan.data_type,
+      ErrorBound::of(problem, accumulator_of(plan.data_type),
                      largest_scale(problem) * largest_norm(inputs.q, problem.head_dim) *
                          largest_norm(inputs.k, problem.head_dim));
   double largest_value = 0;
@@ -297,9 +298,9 @@ bool Validation::valid() const {
 Validation validate_plan(const Plan& plan, comm::Communicator& communicator,
                          const kernels::Kernel& kernel, int threads, bool backward,
                          std::uint64_t seed) {
-  return {plan.data_type == DataType::float64
-              ? validate_as<double>(plan, communicator, kernel, threads, backward, seed)
-              : validate_as<float>(plan, communicator, kernel, threads, backward, seed)};
+  return {with_element(plan.data_type, [&]<class T>() {
+    return validate_as<T>(plan, communicator, kernel, threads, backward, seed);
+  })};
 }
 
 }  // namespace annulus::cli

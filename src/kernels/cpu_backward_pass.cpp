@@ -8,6 +8,7 @@
 #include "annulus/base/error.hpp"
 #include "kernels/cpu_buffer.hpp"
 #include "kernels/for_each_item.hpp"
+#include "kernels/tile_rows.hpp"
 
 namespace annulus::kernels {
 namespace {
@@ -48,13 +49,14 @@ CpuBackward<T>::CpuBackward(const BackwardQueries& queries, const PassOptions& o
   ensure(options.threads >= 1, "at least one thread");
   ensure(options.key_heads >= 1 && q.heads % options.key_heads == 0,
          "query heads are a multiple of key heads");
+  std::vector<T> staging(static_cast<std::size_t>(q.dim));
   for (Index i = 0; i < q.rows; ++i) {
     for (Index h = 0; h < q.heads; ++h) {
       const auto given = static_cast<std::size_t>(i * q.heads + h);
       const T lse = *queries.lse.row<T>(i, h);
       lse_[at(h, i)] = std::isinf(lse) ? T{0} : lse;
       mean_[at(h, i)] = static_cast<T>(queries.mean[given]);
-      const T* from = q.row<T>(i, h);
+      const T* from = tile_rows(q, i, h, 1, staging.data()).data;
       for (Index c = 0; c < q.dim; ++c) {
         scaled(h, i)[c] = static_cast<T>(queries.scale[given] * static_cast<double>(from[c]));
       }
@@ -67,12 +69,15 @@ auto CpuBackward<T>::make_workspace() const -> Workspace {
   const Index d = queries_.q.dim;
   const Index d_v = options_.value_dim;
   const Index scores = query_tile * key_tile<T>;
+  const Index longest_tile = std::max(query_tile, key_tile<T>);
   const Index sums = query_tile * functions_.padded(d);
   const Index value_sums = query_tile * functions_.padded(d_v);
   Workspace workspace{
       .memory = allocate_zeros<T>(query_tile * (d + d_v) + 2 * scores + sums + value_sums),
       .scratch = {},
-      .visible = std::vector<Interval>(query_tile)};
+      .visible = std::vector<Interval>(query_tile),
+      .staging = std::vector<T>(static_cast<std::size_t>(longest_tile * d)),
+      .value_staging = std::vector<T>(static_cast<std::size_t>(longest_tile * d_v))};
   T* next = workspace.memory.get();
   const auto take = [&](Index count) { return std::exchange(next, next + count); };
   // Vectors are loaded from all but the packed rows, which come last.
@@ -100,17 +105,18 @@ auto CpuBackward<T>::make_panel(Index heads, bool of_queries) const -> Panel {
 }
 
 template <class T>
-void CpuBackward<T>::pack(Panel& panel, Index head, Index tile, Index count, const T* columns,
-                          Index stride, const T* values, Index value_stride) const {
+void CpuBackward<T>::pack(Panel& panel, Index head, Index tile, Index count, TileRows<T> columns,
+                          TileRows<T> values) const {
   const Index d = queries_.q.dim;
   const Index d_v = options_.value_dim;
   const Index place = head * panel.capacity + tile * key_tile<T>;
-  functions_.pack_keys(columns, stride, count, d, panel.columns.get() + place * d);
-  functions_.pack_keys(values, value_stride, count, d_v, panel.value_columns.get() + place * d_v);
-  functions_.pack_values(columns, stride, count, d,
+  functions_.pack_keys(columns.data, columns.stride, count, d, panel.columns.get() + place * d);
+  functions_.pack_keys(values.data, values.stride, count, d_v,
+                       panel.value_columns.get() + place * d_v);
+  functions_.pack_values(columns.data, columns.stride, count, d,
                          panel.factors.get() + place * functions_.padded(d));
   if (panel.value_factors) {
-    functions_.pack_values(values, value_stride, count, d_v,
+    functions_.pack_values(values.data, values.stride, count, d_v,
                            panel.value_factors.get() + place * functions_.padded(d_v));
   }
 }
@@ -159,13 +165,15 @@ void CpuBackward<T>::sweep_queries(ConstTensorView k, ConstTensorView v, const B
     const auto rows = rows_that_see(block, keys);
     if (rows.empty()) continue;
     const Index key_tiles = ceil_div(keys.size(), key_tile<T>);
-    for_each_item(keys_.heads * key_tiles, options_.threads, poll, [&](Index item, int) {
+    for_each_item(keys_.heads * key_tiles, options_.threads, poll, [&](Index item, int worker) {
+      auto& workspace = workspaces_[static_cast<std::size_t>(worker)];
       const Index head = item / key_tiles;
       const Index tile = item % key_tiles;
       const Index row = block.keys.row + first + tile * key_tile<T>;
       const Index count = std::min(key_tile<T>, keys.size() - tile * key_tile<T>);
-      pack(keys_, head, tile, count, k.row<T>(row, head), k.row_stride, v.row<T>(row, head),
-           v.row_stride);
+      const auto key_rows = tile_rows(k, row, head, count, workspace.staging.data());
+      const auto value_rows = tile_rows(v, row, head, count, workspace.value_staging.data());
+      pack(keys_, head, tile, count, key_rows, value_rows);
     });
     const Index tiles = ceil_div(rows.size(), query_tile);
     for_each_item(q.heads * tiles, options_.threads, poll, [&](Index item, int worker) {
@@ -177,14 +185,15 @@ void CpuBackward<T>::sweep_queries(ConstTensorView k, ConstTensorView v, const B
       const auto seen = seen_columns(workspace, count, keys.size());
       const Index row = block.queries.row + first_row;
       const Index place = head / (q.heads / options_.key_heads) * keys_.capacity;
+      const auto dout = tile_rows(queries_.dout, row, head, count, workspace.value_staging.data());
       accumulate_gradients<T>(
           {.rows = {count, workspace.visible.data()},
            .dim = q.dim,
            .value_dim = options_.value_dim,
            .left = scaled(head, row),
            .left_stride = q.dim,
-           .value_left = queries_.dout.row<T>(row, head),
-           .value_left_stride = queries_.dout.row_stride,
+           .value_left = dout.data,
+           .value_left_stride = dout.stride,
            .columns = keys_.columns.get() + place * q.dim,
            .value_columns = keys_.value_columns.get() + place * options_.value_dim,
            .factors = keys_.factors.get() + place * functions_.padded(q.dim),
@@ -207,19 +216,20 @@ template <class T>
 void CpuBackward<T>::sweep_keys(ConstTensorView k, ConstTensorView v, const Block& block,
                                 TensorView dk, TensorView dv, const Poll& poll) {
   const auto& q = queries_.q;
-  const auto& dout = queries_.dout;
   for (Index first = 0; first < block.keys.count; first += panel_columns) {
     const Interval queries{first, std::min(first + panel_columns, block.keys.count)};
     const auto rows = rows_that_see(block, queries);
     if (rows.empty()) continue;
     const Index query_tiles = ceil_div(queries.size(), key_tile<T>);
-    for_each_item(q.heads * query_tiles, options_.threads, poll, [&](Index item, int) {
+    for_each_item(q.heads * query_tiles, options_.threads, poll, [&](Index item, int worker) {
+      auto& workspace = workspaces_[static_cast<std::size_t>(worker)];
       const Index head = item / query_tiles;
       const Index tile = item % query_tiles;
       const Index row = block.keys.row + first + tile * key_tile<T>;
       const Index count = std::min(key_tile<T>, queries.size() - tile * key_tile<T>);
-      pack(queries_panel_, head, tile, count, scaled(head, row), q.dim, dout.row<T>(row, head),
-           dout.row_stride);
+      const auto dout_rows =
+          tile_rows(queries_.dout, row, head, count, workspace.value_staging.data());
+      pack(queries_panel_, head, tile, count, {scaled(head, row), q.dim}, dout_rows);
       const Index place = head * queries_panel_.capacity + tile * key_tile<T>;
       std::copy_n(&lse_[at(head, row)], count, queries_panel_.lse.get() + place);
       std::copy_n(&mean_[at(head, row)], count, queries_panel_.mean.get() + place);
@@ -234,16 +244,18 @@ void CpuBackward<T>::sweep_keys(ConstTensorView k, ConstTensorView v, const Bloc
       const auto seen = seen_columns(workspace, count, queries.size());
       const Index row = block.queries.row + first_row;
       const Index group = q.heads / options_.key_heads;
+      const auto key_rows = tile_rows(k, row, key_head, count, workspace.staging.data());
+      const auto value_rows = tile_rows(v, row, key_head, count, workspace.value_staging.data());
       for (Index head = key_head * group; head < (key_head + 1) * group; ++head) {
         const Index place = head * queries_panel_.capacity;
         accumulate_gradients<T>(
             {.rows = {count, workspace.visible.data()},
              .dim = q.dim,
              .value_dim = options_.value_dim,
-             .left = k.row<T>(row, key_head),
-             .left_stride = k.row_stride,
-             .value_left = v.row<T>(row, key_head),
-             .value_left_stride = v.row_stride,
+             .left = key_rows.data,
+             .left_stride = key_rows.stride,
+             .value_left = value_rows.data,
+             .value_left_stride = value_rows.stride,
              .columns = queries_panel_.columns.get() + place * q.dim,
              .value_columns = queries_panel_.value_columns.get() + place * options_.value_dim,
              .factors = queries_panel_.factors.get() + place * functions_.padded(q.dim),
@@ -270,10 +282,11 @@ void CpuBackward<T>::finish(TensorView dq, std::span<double> dscale) {
   ensure(dq.has_shape(q.rows, q.heads, q.dim) && dscale.size() == lse_.size(),
          "the gradients have the shape of the pass");
   for_each_item(q.rows, options_.threads, {}, [&](Index i, int) {
+    std::vector<T> staging(static_cast<std::size_t>(q.dim));
     for (Index h = 0; h < q.heads; ++h) {
       const auto given = static_cast<std::size_t>(i * q.heads + h);
       const T* sum = &sums_[at(h, i) * static_cast<std::size_t>(q.dim)];
-      const T* query = q.row<T>(i, h);
+      const T* query = tile_rows(q, i, h, 1, staging.data()).data;
       T* to = dq.row<T>(i, h);
       double product = 0;
       for (Index c = 0; c < q.dim; ++c) {

@@ -7,6 +7,7 @@
 
 #include "annulus/kernels/kernel.hpp"
 #include "kernels/cpu_gradient_tile.hpp"
+#include "kernels/tile_rows.hpp"
 
 namespace annulus::kernels {
 
@@ -28,6 +29,8 @@ class CpuBackward final : public BackwardPass {
     Buffer memory;
     GradientScratch<T> scratch;
     std::vector<Interval> visible;
+    std::vector<T> staging;  ///< rows of d elements in T, see tile_rows
+    std::vector<T> value_staging;
   };
 
   /// Columns that are packed together, for `heads` heads.
@@ -47,8 +50,8 @@ class CpuBackward final : public BackwardPass {
 
   [[nodiscard]] Workspace make_workspace() const;
   [[nodiscard]] Panel make_panel(Index heads, bool of_queries) const;
-  void pack(Panel& panel, Index head, Index tile, Index count, const T* columns, Index stride,
-            const T* values, Index value_stride) const;
+  void pack(Panel& panel, Index head, Index tile, Index count, TileRows<T> columns,
+            TileRows<T> values) const;
 
   void sweep_queries(ConstTensorView k, ConstTensorView v, const Block& block, const Poll& poll);
   void sweep_keys(ConstTensorView k, ConstTensorView v, const Block& block, TensorView dk,

@@ -9,6 +9,7 @@
 #include "annulus/base/error.hpp"
 #include "kernels/cpu_buffer.hpp"
 #include "kernels/for_each_item.hpp"
+#include "kernels/tile_rows.hpp"
 
 namespace annulus::kernels {
 namespace {
@@ -51,10 +52,13 @@ auto CpuForward<T>::make_workspace() const -> Workspace {
   const Index scores = query_tile * key_tile<T>;
   const Index out = query_tile * functions_.padded(options_.value_dim);
   const Index sums = query_tile * functions_.lanes;
-  Workspace workspace{.memory = allocate_zeros<T>(q + scores + out + 3 * sums),
-                      .scratch = {},
-                      .visible = std::vector<Interval>(query_tile),
-                      .self_key = std::vector<Index>(query_tile)};
+  Workspace workspace{
+      .memory = allocate_zeros<T>(q + scores + out + 3 * sums),
+      .scratch = {},
+      .visible = std::vector<Interval>(query_tile),
+      .self_key = std::vector<Index>(query_tile),
+      .staging = std::vector<T>(static_cast<std::size_t>(
+          std::max(query_tile, key_tile<T>) * std::max(queries_.q.dim, options_.value_dim)))};
   T* next = workspace.memory.get();
   const auto take = [&](Index count) { return std::exchange(next, next + count); };
   workspace.scratch = {.q = take(q),
@@ -105,16 +109,19 @@ template <class T>
 void CpuForward<T>::pack_panel(ConstTensorView k, ConstTensorView v, const Block& block,
                                Interval keys, const Poll& poll) {
   const Index tiles = ceil_div(keys.size(), key_tile<T>);
-  const auto pack = [&](Index item, int) {
+  const auto pack = [&](Index item, int worker) {
+    T* staging = workspaces_[static_cast<std::size_t>(worker)].staging.data();
     const Index head = item / tiles;
     const Index tile = item % tiles;
     const Index first = keys.begin + tile * key_tile<T>;
     const Index count = std::min(key_tile<T>, keys.end - first);
     const Index row = block.keys.row + first;
-    functions_.pack_keys(k.row<T>(row, head), k.row_stride, count, k.dim,
+    const auto key_rows = tile_rows(k, row, head, count, staging);
+    functions_.pack_keys(key_rows.data, key_rows.stride, count, k.dim,
                          packed_keys_.get() + head * head_keys_ + tile * key_tile<T> * k.dim);
+    const auto value_rows = tile_rows(v, row, head, count, staging);
     functions_.pack_values(
-        v.row<T>(row, head), v.row_stride, count, v.dim,
+        value_rows.data, value_rows.stride, count, v.dim,
         packed_values_.get() + head * head_values_ + tile * key_tile<T> * functions_.padded(v.dim));
   };
   for_each_item(options_.key_heads * tiles, options_.threads, poll, pack);
@@ -146,12 +153,13 @@ void CpuForward<T>::accumulate_tile(const Block& block, Interval keys, Index fir
   const Index row = block.queries.row + first_query;
   const Index key_head = head / (queries_.q.heads / options_.key_heads);
   const auto state = at(head, row);
+  const auto q = tile_rows(queries_.q, row, head, rows, workspace.staging.data());
   functions_.accumulate(
       {.rows = {rows, workspace.visible.data()},
        .dim = queries_.q.dim,
        .value_dim = options_.value_dim,
-       .q = queries_.q.row<T>(row, head),
-       .q_stride = queries_.q.row_stride,
+       .q = q.data,
+       .q_stride = q.stride,
        .scale = queries_.scale.data() + row * queries_.q.heads + head,
        .scale_stride = queries_.q.heads,
        .keys = packed_keys_.get() + key_head * head_keys_,

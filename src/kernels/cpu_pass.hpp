@@ -31,6 +31,7 @@ class CpuForward final : public ForwardPass {
     TileScratch<T> scratch;
     std::vector<Interval> visible;
     std::vector<Index> self_key;
+    std::vector<T> staging;  ///< rows of q, k or v in T, see tile_rows
   };
 
   /// Key tiles that are packed together.

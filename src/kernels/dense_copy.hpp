@@ -7,7 +7,7 @@
 
 namespace annulus::kernels {
 
-/// A dense (rows, heads, dim) copy of an fp64 or fp32 tensor.
+/// A dense (rows, heads, dim) copy of a tensor of any type.
 struct DenseCopy {
   std::vector<double> values;
   Index heads = 0;

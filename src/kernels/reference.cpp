@@ -55,11 +55,7 @@ class ReferenceForward final : public ForwardPass {
   }
 
   void finish(TensorView out, TensorView lse, const StatisticsView& statistics) override {
-    if (out.type == DataType::float64) {
-      write<double>(out, lse, statistics);
-    } else {
-      write<float>(out, lse, statistics);
-    }
+    with_accumulator(out.type, [&]<class T>() { write<T>(out, lse, statistics); });
   }
 
  private:
@@ -134,15 +130,11 @@ class ReferenceForward final : public ForwardPass {
 /// Calls `write(to, from, count)` for each row and head of `view`, in its own type.
 template <class Write>
 void for_each_row(TensorView view, Write write) {
-  for (Index i = 0; i < view.rows; ++i) {
-    for (Index h = 0; h < view.heads; ++h) {
-      if (view.type == DataType::float64) {
-        write(view.row<double>(i, h), i, h);
-      } else {
-        write(view.row<float>(i, h), i, h);
-      }
+  with_accumulator(view.type, [&]<class T>() {
+    for (Index i = 0; i < view.rows; ++i) {
+      for (Index h = 0; h < view.heads; ++h) write(view.row<T>(i, h), i, h);
     }
-  }
+  });
 }
 
 class ReferenceBackward final : public BackwardPass {
@@ -244,9 +236,7 @@ class ReferenceBackward final : public BackwardPass {
 class Reference final : public Kernel {
  public:
   [[nodiscard]] std::string_view name() const override { return "reference"; }
-  [[nodiscard]] bool supports(DataType type) const override {
-    return type == DataType::float64 || type == DataType::float32;
-  }
+  [[nodiscard]] bool supports(DataType) const override { return true; }
   [[nodiscard]] std::unique_ptr<ForwardPass> forward(const Queries& queries,
                                                      const PassOptions& options) const override {
     return std::make_unique<ReferenceForward>(queries, options);

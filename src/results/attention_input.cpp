@@ -1,9 +1,12 @@
 #include "annulus/results/attention_input.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
 #include <optional>
+#include <type_traits>
+#include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -17,15 +20,18 @@
 namespace annulus::results {
 namespace {
 
+/// What HDF5 converts to: rows of 16-bit types are read as fp64 and then rounded once.
+template <class T>
+using Stored = std::conditional_t<std::is_same_v<T, float>, float, double>;
+
 hid_t native_type(DataType type) {
-  ensure(type == DataType::float32 || type == DataType::float64, "rows are read as fp32 or fp64");
   const h5::Lock lock;  // the names of types are calls into HDF5
   return type == DataType::float32 ? H5T_NATIVE_FLOAT : H5T_NATIVE_DOUBLE;
 }
 
 /// Converts `elements` numbers in `bytes` to `to`, at `target`; `bytes` may be used up.
-void convert(hid_t from, hid_t to, std::size_t elements, std::span<std::byte> bytes,
-             std::byte* target, const std::string& subject) {
+void convert(hid_t from, hid_t to, std::size_t elements, std::span<std::byte> bytes, void* target,
+             const std::string& subject) {
   const h5::Lock lock;
   // HDF5 converts in place, in a buffer that holds either type.
   if (H5Tget_size(to) >= H5Tget_size(from)) {
@@ -42,7 +48,7 @@ void convert(hid_t from, hid_t to, std::size_t elements, std::span<std::byte> by
 template <class T>
 std::optional<Index> first_not_finite(const T* numbers, Index elements) {
   for (Index i = 0; i < elements; ++i) {
-    if (!std::isfinite(numbers[i])) return i;
+    if (!std::isfinite(static_cast<double>(numbers[i]))) return i;
   }
   return std::nullopt;
 }
@@ -121,7 +127,8 @@ Tensor AttentionInput::Content::transfer(const std::string& name, const RowLayou
                                          Index heads, Index dim, const Shard& shard,
                                          DataType type) const {
   const std::string subject = path + ": /" + name;
-  const hid_t memory_type = native_type(type);
+  const hid_t memory_type =
+      native_type(with_element(type, []<class T>() { return data_type_of<Stored<T>>; }));
   Tensor tensor;
   h5::Handle dataset;
   h5::Handle file_type;
@@ -138,22 +145,25 @@ Tensor AttentionInput::Content::transfer(const std::string& name, const RowLayou
   });
   const Index width = layout.row_elements();
   const auto take = [&](Index first, Index count, std::span<std::byte> bytes) {
-    const Index elements = count * width;
-    auto* const target = static_cast<std::byte*>(tensor.view().data) +
-                         static_cast<std::size_t>(first * width) * size_of(type);
-    convert(file_type.get(), memory_type, static_cast<std::size_t>(elements), bytes, target,
-            subject);
-    const auto at = type == DataType::float32
-                        ? first_not_finite(reinterpret_cast<const float*>(target), elements)
-                        : first_not_finite(reinterpret_cast<const double*>(target), elements);
-    if (!at) return;
-    const double value = type == DataType::float32
-                             ? static_cast<double>(reinterpret_cast<const float*>(target)[*at])
-                             : reinterpret_cast<const double*>(target)[*at];
-    throw InputError(
-        fmt::format("{}[{}] is {} in {}; expected finite numbers", subject,
-                    fmt::join(layout.index_of(shard, first + *at / width, *at % width), ", "),
-                    value, name_of(type)));
+    with_element(type, [&]<class T>() {
+      const Index elements = count * width;
+      const auto size = static_cast<std::size_t>(elements);
+      T* const target = static_cast<T*>(tensor.view().data) + first * width;
+      if constexpr (std::is_same_v<T, Stored<T>>) {
+        convert(file_type.get(), memory_type, size, bytes, target, subject);
+      } else {
+        std::vector<Stored<T>> stored(size);
+        convert(file_type.get(), memory_type, size, bytes, stored.data(), subject);
+        std::transform(stored.begin(), stored.end(), target,
+                       [](Stored<T> number) { return T(number); });
+      }
+      const auto at = first_not_finite(target, elements);
+      if (!at) return;
+      throw InputError(
+          fmt::format("{}[{}] is {} in {}; expected finite numbers", subject,
+                      fmt::join(layout.index_of(shard, first + *at / width, *at % width), ", "),
+                      static_cast<double>(target[*at]), name_of(type)));
+    });
   };
   read_pieces({.access = access,
                .communicator = communicator,

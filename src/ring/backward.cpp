@@ -11,29 +11,30 @@
 namespace annulus {
 namespace {
 
-template <class T, class Accumulator>
-double dot(const T* a, const Accumulator* b, Index size) {
+template <class A, class B>
+double dot(const A* a, const B* b, Index size) {
   double sum = 0;
   for (Index c = 0; c < size; ++c) sum += static_cast<double>(a[c]) * static_cast<double>(b[c]);
   return sum;
 }
 
 /// <dout, out> for every row and head.
-template <class T>
 std::vector<double> row_means(ConstTensorView dout, ConstTensorView out) {
   std::vector<double> means;
   means.reserve(static_cast<std::size_t>(out.rows * out.heads));
-  for (Index i = 0; i < out.rows; ++i) {
-    for (Index h = 0; h < out.heads; ++h) {
-      means.push_back(dot(dout.row<T>(i, h), out.row<T>(i, h), out.dim));
+  with_element(dout.type, [&]<class T>() {
+    for (Index i = 0; i < out.rows; ++i) {
+      for (Index h = 0; h < out.heads; ++h) {
+        means.push_back(dot(dout.row<T>(i, h), out.row<Accumulator<T>>(i, h), out.dim));
+      }
     }
-  }
+  });
   return means;
 }
 
 double element(ConstTensorView view, Index i, Index h) {
-  return view.type == DataType::float64 ? *view.row<double>(i, h)
-                                        : static_cast<double>(*view.row<float>(i, h));
+  return with_accumulator(view.type,
+                          [&]<class T>() { return static_cast<double>(*view.row<T>(i, h)); });
 }
 
 /// Writes the sum over all rows of all ranks of `value(i, h)` into `sums`, which may be empty; its
@@ -78,8 +79,7 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
 
   const auto& shard = plan_.query_shards[static_cast<std::size_t>(rank)];
   const auto scale = ring::query_scale(problem, shard, inputs.gain, inputs.logit_scale);
-  const auto means = type == DataType::float64 ? row_means<double>(inputs.dout, inputs.out)
-                                               : row_means<float>(inputs.dout, inputs.out);
+  const auto means = row_means(inputs.dout, inputs.out);
   const auto pass = kernel_.backward(
       {.q = inputs.q, .scale = scale, .dout = inputs.dout, .lse = inputs.lse, .mean = means},
       {.key_heads = problem.key_heads, .value_dim = d_v, .threads = threads_});

@@ -8,38 +8,24 @@
 namespace annulus::ring {
 namespace {
 
-template <class T>
-void add_rows(TensorView to, ConstTensorView from) {
-  for (Index i = 0; i < to.rows; ++i) {
-    for (Index h = 0; h < to.heads; ++h) {
-      T* sum = to.row<T>(i, h);
-      const T* more = from.row<T>(i, h);
-      for (Index c = 0; c < to.dim; ++c) sum[c] += more[c];
-    }
-  }
-}
-
 void add(TensorView to, ConstTensorView from) {
-  if (to.type == DataType::float64) {
-    add_rows<double>(to, from);
-  } else {
-    add_rows<float>(to, from);
-  }
-}
-
-template <class T>
-void clear_rows(TensorView view) {
-  for (Index i = 0; i < view.rows; ++i) {
-    for (Index h = 0; h < view.heads; ++h) std::fill_n(view.row<T>(i, h), view.dim, T{0});
-  }
+  with_accumulator(to.type, [&]<class T>() {
+    for (Index i = 0; i < to.rows; ++i) {
+      for (Index h = 0; h < to.heads; ++h) {
+        T* sum = to.row<T>(i, h);
+        const T* more = from.row<T>(i, h);
+        for (Index c = 0; c < to.dim; ++c) sum[c] += more[c];
+      }
+    }
+  });
 }
 
 void clear(TensorView view) {
-  if (view.type == DataType::float64) {
-    clear_rows<double>(view);
-  } else {
-    clear_rows<float>(view);
-  }
+  with_accumulator(view.type, [&]<class T>() {
+    for (Index i = 0; i < view.rows; ++i) {
+      for (Index h = 0; h < view.heads; ++h) std::fill_n(view.row<T>(i, h), view.dim, T{0});
+    }
+  });
 }
 
 }  // namespace

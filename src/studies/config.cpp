@@ -138,10 +138,11 @@ StudyConfig parse_config(std::string_view text, const std::string& source) {
   }
   if (reader.has("precision")) {
     const auto name = reader.text("precision");
-    if (name != "fp64" && name != "fp32") {
-      throw reader.error("precision", fmt::format("'{}'; expected fp64 or fp32", name));
+    try {
+      config.precision = parse_data_type(name);
+    } catch (const InputError& error) {
+      throw reader.error("precision", error.what());
     }
-    config.precision = parse_data_type(name);
   }
   const auto where = kind.tokens
                          ? fmt::format("a {} study of {} tokens", kind.name, name_of(config.tokens))

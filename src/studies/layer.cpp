@@ -16,8 +16,9 @@ Attended attend_as(const Plan& plan, const Resources& resources, const LocalRows
   const std::vector<T> k(keys.values.begin(), keys.values.end());
   const std::vector<T> v(values.values.begin(), values.values.end());
   const Index rows = queries.count();
-  std::vector<T> out(static_cast<std::size_t>(rows * values.dim));
-  std::vector<T> statistics(static_cast<std::size_t>(rows * 6));
+  using Sum = Accumulator<T>;
+  std::vector<Sum> out(static_cast<std::size_t>(rows * values.dim));
+  std::vector<Sum> statistics(static_cast<std::size_t>(rows * 6));
   const auto statistic = [&](Index which) {
     return dense_view(statistics.data() + which * rows, rows, 1, 1);
   };
@@ -66,8 +67,8 @@ Attended attend(const Resources& resources, DataType type, Index n_q, Index n, d
                                .logit_scale = LogitScale::critical(gamma)},
                               resources.communicator.topology(),
                               {.sharding = Sharding::contiguous, .data_type = type});
-  return type == DataType::float64 ? attend_as<double>(plan, resources, queries, keys, values)
-                                   : attend_as<float>(plan, resources, queries, keys, values);
+  return with_element(
+      type, [&]<class T>() { return attend_as<T>(plan, resources, queries, keys, values); });
 }
 
 Layer apply_layer(const Resources& resources, DataType type, Index n, double gamma,

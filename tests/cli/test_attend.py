@@ -356,3 +356,44 @@ def test_summary(annulus, tmp_path):
         mean = file["statistics/entropy"][...].mean()
     row = next(row for row in summary["statistics"] if row["statistic"] == "entropy")
     assert row["mean"] == pytest.approx(mean, rel=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("stored", ["f8", "f4", "f2"])
+def test_half_precision_rounds_inputs_once(annulus, tmp_path, precision, stored):
+    """Numbers are rounded to the precision and to nothing else on the way; sums are fp32."""
+    problem = random_problem(queries=37, seed=3, mask="causal")
+    dout = np.random.default_rng(4).standard_normal((37, 4, 16))
+    source = write(problem, tmp_path / "in.h5", dtype=stored, dout=dout)
+    with h5py.File(source) as file:
+        for name in "qkv":
+            setattr(problem, name, rounded(file[name][()].astype("f8"), precision))
+        dout = rounded(file["dout"][()].astype("f8"), precision)
+    target = tmp_path / "out.h5"
+    annulus.ok("attend", source, "--output", target, "--precision", precision, "--transport",
+               "threads:3", "--mask", "causal", "--backward")
+    exact = attend(problem)
+    expected = gradients(problem, dout)
+    with h5py.File(target) as file:
+        assert file["out"].dtype == np.float32
+        np.testing.assert_allclose(file["out"], exact.out, atol=3e-6)
+        for name in ("dq", "dk", "dv"):
+            assert file[name].dtype == np.float32
+            np.testing.assert_allclose(file[name], expected[name], atol=3e-5)
+
+
+def rounded(values, precision):
+    """To the nearest bf16 or fp16, ties to even, from fp64 at once."""
+    if precision == "fp16":
+        return values.astype("f2").astype("f8")
+    fraction, exponent = np.frexp(values)
+    return np.ldexp(np.rint(np.ldexp(fraction, 8)), exponent - 8)
+
+
+def test_numbers_beyond_fp16_are_refused(annulus, tmp_path):
+    problem = random_problem()
+    problem.k[3, 1, 2] = 7e4
+    source = write(problem, tmp_path / "in.h5")
+    annulus.refused("attend", source, "--output", tmp_path / "out.h5", "--precision", "fp16",
+                    says=[r"/k\[3, 1, 2\]", "fp16"])
+    annulus.ok("attend", source, "--output", tmp_path / "out.h5", "--precision", "bf16")

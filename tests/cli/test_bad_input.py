@@ -187,7 +187,6 @@ OPTIONS = [
     (["--sharding", "diagonal"], ["--sharding", "zigzag"]),
     (["--schedule", "ulysses"], ["--schedule", "ring"]),
     (["--precision", "fp8"], ["--precision", "fp32"]),
-    (["--precision", "bf16"], ["--precision", "bf16"]),
     (["--device", "cuda"], ["--device", "cuda"]),
     (["--device", "tpu"], ["--device", "tpu"]),
     (["--backend", "gpu"], ["--backend", "gpu", "reference"]),
@@ -295,7 +294,7 @@ CONFIGS = [
     ("gamma", NEEDLE.replace("2.0", "1e5"), ["gamma", "0 to 10000"]),
     ("range", NEEDLE.replace(
         "[1.0, 2.0]", '{from = 1e-300, to = 1e300, count = 3, spacing = "log"}'), ["gamma"]),
-    ("precision", NEEDLE + 'precision = "bf16"\n', ["bf16|precision"]),
+    ("precision", NEEDLE + 'precision = "fp8"\n', ["precision", "fp8", "bf16"]),
 ]
 
 
@@ -354,7 +353,7 @@ SHAPES = [
     (["--length", "x"], ["--length"]),
     (["--documents", "3,-1"], ["--documents"]),
     (["--logit-scale", "table"], ["--logit-scale", "attend"]),
-    (["--precision", "fp16"], ["--precision"]),
+    (["--precision", "fp4"], ["--precision", "fp16"]),
 ]
 
 

@@ -137,8 +137,8 @@ void expect_ranks_agree(Choice& choice, WholeProblem<T>& whole, unsigned seed) {
                std::string(kernel.name()));
   const auto bound = bound_of(whole);
   const int threads = static_cast<int>(choice.number(1, 3));
-  Outputs<T> got(whole.problem.documents.queries(), whole.problem.query_heads,
-                 whole.problem.output_dim());
+  Outputs<Accumulator<T>> got(whole.problem.documents.queries(), whole.problem.query_heads,
+                              whole.problem.output_dim());
   comm::run_threads(ranks, [&](comm::Communicator& communicator) {
     attend(whole, communicator, sharding, kernel, got, threads);
   });
@@ -216,8 +216,12 @@ TEST(RandomProblems, ForwardAndBackward) {
       expect_ranks_agree(choice, whole, seed);
       expect_derivative(choice, whole, seed);
     } else {
-      auto whole = random_whole<float>(choice, seed);
-      expect_ranks_agree(choice, whole, seed);
+      const auto type =
+          choice.of(std::array{DataType::float32, DataType::bfloat16, DataType::float16});
+      with_element(type, [&]<class T>() {
+        auto whole = random_whole<T>(choice, seed);
+        expect_ranks_agree(choice, whole, seed);
+      });
     }
     if (testing::Test::HasFailure()) return;
   }

@@ -120,7 +120,8 @@ TEST(Config, BadValuesAreNamed) {
   EXPECT_THAT(with("gamma={from=0,to=1,count=3,step=1}"), HasSubstr("step: no such key"));
   EXPECT_THAT(with("measure=['hessian']"), HasSubstr("measure: 'hessian'"));
   EXPECT_THAT(with("measure='gradient_norm'"), HasSubstr("measure: expected a list"));
-  EXPECT_THAT(with("precision='bf16'"), HasSubstr("precision: 'bf16'; expected fp64 or fp32"));
+  EXPECT_THAT(with("precision='fp8'"),
+              HasSubstr("precision: unknown precision 'fp8'; expected fp64, fp32, bf16 or fp16"));
   EXPECT_THAT(with("seed=-1"), HasSubstr("seed: -1"));
   EXPECT_THAT(with("seed=1.5"), HasSubstr("seed: expected a whole number"));
   EXPECT_THAT(

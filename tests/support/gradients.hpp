@@ -55,12 +55,14 @@ template <class T>
 /// Forward and backward by ranks that are threads. `keep`: whether the backward pass starts from
 /// what the forward pass held last.
 template <class T>
-[[nodiscard]] AllGradients<T> gradients_by_ranks(const WholeProblem<T>& whole,
-                                                 const Tensor<T>& dout, int ranks,
-                                                 Sharding sharding, const kernels::Kernel& kernel,
-                                                 bool keep) {
+[[nodiscard]] AllGradients<Accumulator<T>> gradients_by_ranks(const WholeProblem<T>& whole,
+                                                              const Tensor<T>& dout, int ranks,
+                                                              Sharding sharding,
+                                                              const kernels::Kernel& kernel,
+                                                              bool keep) {
+  using Sum = Accumulator<T>;
   const auto& problem = whole.problem;
-  AllGradients<T> result(problem);
+  AllGradients<Sum> result(problem);
   comm::run_threads(ranks, [&](comm::Communicator& communicator) {
     const auto plan = make_plan(problem, communicator.topology(),
                                 {.sharding = sharding, .data_type = data_type_of<T>});
@@ -77,7 +79,7 @@ template <class T>
         table.push_back(whole.table[static_cast<std::size_t>(row * problem.query_heads + h)]);
       }
     }
-    Outputs<T> local(static_cast<Index>(rows.size()), problem.query_heads, problem.output_dim());
+    Outputs<Sum> local(static_cast<Index>(rows.size()), problem.query_heads, problem.output_dim());
     RingAttention attention(plan, communicator, kernel);
     HeldShards held;
     attention.forward(q.view(), k.view(), v.view(), local.out.view(),
@@ -86,9 +88,9 @@ template <class T>
                        .sink = whole.sink,
                        .logit_scale = table,
                        .held = keep ? &held : nullptr});
-    Tensor<T> dq(q.rows, q.heads, q.dim);
-    Tensor<T> dk(k.rows, k.heads, k.dim);
-    Tensor<T> dv(v.rows, v.heads, v.dim);
+    Tensor<Sum> dq(q.rows, q.heads, q.dim);
+    Tensor<Sum> dk(k.rows, k.heads, k.dim);
+    Tensor<Sum> dv(v.rows, v.heads, v.dim);
     std::vector<double> dgain(result.dgain.size());
     std::vector<double> dsink(result.dsink.size());
     attention.backward(

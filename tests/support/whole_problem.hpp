@@ -94,7 +94,7 @@ void put_rows(Tensor<T>& whole, const std::vector<Index>& rows, const Tensor<T>&
 /// those of the whole problem. Ranks that are threads may share it, for their rows are disjoint.
 template <class T>
 void attend(const WholeProblem<T>& whole, comm::Communicator& communicator, Sharding sharding,
-            const kernels::Kernel& kernel, Outputs<T>& result, int threads = 1) {
+            const kernels::Kernel& kernel, Outputs<Accumulator<T>>& result, int threads = 1) {
   const auto& problem = whole.problem;
   const auto plan = make_plan(problem, communicator.topology(),
                               {.sharding = sharding, .data_type = data_type_of<T>});
@@ -110,7 +110,8 @@ void attend(const WholeProblem<T>& whole, comm::Communicator& communicator, Shar
       table.push_back(whole.table[static_cast<std::size_t>(row * problem.query_heads + h)]);
     }
   }
-  Outputs<T> local(static_cast<Index>(rows.size()), problem.query_heads, problem.output_dim());
+  Outputs<Accumulator<T>> local(static_cast<Index>(rows.size()), problem.query_heads,
+                                problem.output_dim());
   RingAttention attention(plan, communicator, kernel, threads);
   attention.forward(q.view(), k.view(), v.view(), local.out.view(),
                     {.lse = local.lse.view(),
@@ -156,14 +157,15 @@ template <class T>
   return gain * problem.logit_scale.base(problem.head_dim) * factor * norm(whole.q) * norm(whole.k);
 }
 
-/// The bound for a whole problem in its own type.
+/// The bound for a whole problem in its own type: inputs are what they are, and everything that is
+/// computed from them is fp32 or fp64.
 template <class T>
 [[nodiscard]] ErrorBound bound_of(const WholeProblem<T>& whole) {
   double largest = largest_logit(whole);
   for (const double sink : whole.sink) {
     if (std::isfinite(sink)) largest = std::max(largest, std::abs(sink));
   }
-  return ErrorBound::of(whole.problem, data_type_of<T>, largest);
+  return ErrorBound::of(whole.problem, accumulator_of(data_type_of<T>), largest);
 }
 
 }  // namespace annulus::test

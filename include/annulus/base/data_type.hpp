@@ -4,6 +4,10 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <type_traits>
+
+#include "annulus/base/error.hpp"
+#include "annulus/base/half.hpp"
 
 namespace annulus {
 
@@ -34,10 +38,46 @@ template <>
 struct DataTypeOf<float> {
   static constexpr DataType value = DataType::float32;
 };
+template <>
+struct DataTypeOf<BFloat16> {
+  static constexpr DataType value = DataType::bfloat16;
+};
+template <>
+struct DataTypeOf<Float16> {
+  static constexpr DataType value = DataType::float16;
+};
 /// The DataType of a C++ element type, const or not.
 template <class T>
 inline constexpr DataType data_type_of = DataTypeOf<T>::value;
 template <class T>
 inline constexpr DataType data_type_of<const T> = DataTypeOf<T>::value;
+
+/// The C++ type that accumulator_of names.
+template <class T>
+using Accumulator = std::conditional_t<std::is_same_v<T, double>, double, float>;
+
+/// Calls `use.operator()<T>()` with the C++ element type of `type`.
+template <class Use>
+decltype(auto) with_element(DataType type, Use&& use) {
+  switch (type) {
+    case DataType::float64:
+      return use.template operator()<double>();
+    case DataType::float32:
+      return use.template operator()<float>();
+    case DataType::bfloat16:
+      return use.template operator()<BFloat16>();
+    case DataType::float16:
+      return use.template operator()<Float16>();
+  }
+  broken_invariant("unknown data type");
+}
+
+/// The same for types that sums are kept in, fp64 and fp32 alone.
+template <class Use>
+decltype(auto) with_accumulator(DataType type, Use&& use) {
+  ensure(type == accumulator_of(type), "sums are fp64 or fp32");
+  return type == DataType::float64 ? use.template operator()<double>()
+                                   : use.template operator()<float>();
+}
 
 }  // namespace annulus

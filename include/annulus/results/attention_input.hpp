@@ -50,8 +50,8 @@ class AttentionInput {
 
   [[nodiscard]] const InputShape& shape() const;
 
-  /// Collective. The rows of `shard` in its order, converted from the type of the file to `type`,
-  /// fp32 or fp64. Throws InputError, on every rank, that names the dataset and the full index of
+  /// Collective. The rows of `shard` in its order, rounded once from the type of the file to
+  /// `type`. Throws InputError, on every rank, that names the dataset and the full index of
   /// an element that is not finite in `type`, the first one of the lowest rank that has any.
   [[nodiscard]] Tensor read_rows(InputRows array, const Shard& shard, DataType type) const;
 
