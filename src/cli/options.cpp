@@ -99,10 +99,16 @@ Problem ShapeOptions::problem() const {
 }
 
 void ExecutionOptions::add_to(CLI::App& command) {
-  command.add_option("--sharding", sharding, "auto, contiguous, zigzag or striped")
-      ->capture_default_str();
-  command.add_option("--schedule", schedule, "auto or ring")->capture_default_str();
+  add_plan_to(command);
   add_compute_to(command);
+}
+
+void ExecutionOptions::add_plan_to(CLI::App& command) {
+  command.add_option("--sharding", sharding, "auto, contiguous, zigzag, striped or balanced")
+      ->capture_default_str();
+  command.add_option("--key-sharding", key_sharding,
+                     "of keys and values, like --sharding (default: as the queries)");
+  command.add_option("--schedule", schedule, "auto or ring")->capture_default_str();
   command.add_option("--precision", precision, "fp32, fp64, bf16 or fp16")->capture_default_str();
 }
 
@@ -125,6 +131,10 @@ PlanOptions ExecutionOptions::plan_options() const {
   PlanOptions options{.data_type = data_type()};
   if (sharding != "auto") {
     options.sharding = read_option("--sharding", [&] { return parse_sharding(sharding); });
+  }
+  if (!key_sharding.empty() && key_sharding != "auto") {
+    options.key_sharding =
+        read_option("--key-sharding", [&] { return parse_sharding(key_sharding); });
   }
   return options;
 }

@@ -55,6 +55,7 @@ struct ShapeOptions {
 /// How it is computed: what is chosen is refused where it cannot be honoured.
 struct ExecutionOptions {
   std::string sharding = "auto";
+  std::string key_sharding;  // empty: as the queries
   std::string schedule = "auto";
   std::string precision = "fp32";
   std::string device = "auto";
@@ -62,6 +63,8 @@ struct ExecutionOptions {
   int threads = 0;  // 0: the node's cores shared among its ranks
 
   void add_to(CLI::App& command);
+  /// --sharding, --key-sharding, --schedule and --precision alone: what plan_options needs.
+  void add_plan_to(CLI::App& command);
   /// --device, --backend, --precision and --threads alone, where the rest is chosen otherwise.
   void add_compute_to(CLI::App& command);
 

@@ -44,6 +44,7 @@ Json json_of(const Plan& plan) {
   }
   return {{"schedule", "ring"},
           {"sharding", name_of(plan.sharding)},
+          {"key_sharding", name_of(plan.key_sharding)},
           {"precision", name_of(plan.data_type)},
           {"shards", std::move(shards)},
           {"steps", std::move(steps)}};
@@ -64,10 +65,7 @@ class PlanCommand final : public Command {
   void add_options(CLI::App& app) override {
     shape_.add_to(app);
     app.add_option("--ranks", ranks_, "ranks to plan for")->capture_default_str();
-    app.add_option("--sharding", execution_.sharding, "auto, contiguous, zigzag or striped")
-        ->capture_default_str();
-    app.add_option("--schedule", execution_.schedule, "auto or ring")->capture_default_str();
-    app.add_option("--precision", execution_.precision, "fp32 or fp64")->capture_default_str();
+    execution_.add_plan_to(app);
   }
 
   [[nodiscard]] bool has_ranks() const override { return false; }

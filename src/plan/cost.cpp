@@ -24,6 +24,14 @@ Index memory_of(const Plan& plan, int rank) {
          queries * (2 * problem.output_dim() + row_state + 1) * accumulator + buffers;
 }
 
+/// Pairs that a kernel computes of a block: the visible ones and, where the mask or the end of the
+/// block cuts a tile, what is left of it. A row is cut once, by half a tile on average at each end.
+Index computed_pairs(const Block& block, Index visible, Index tile) {
+  const auto tiled = [&](Index count) { return ceil_div(count, tile) * tile; };
+  return std::min(tiled(block.queries.count) * tiled(block.keys.count),
+                  visible + block.queries.count * tile);
+}
+
 }  // namespace
 
 double forward_flops(const Problem& problem, Index area) {
@@ -41,10 +49,13 @@ PlanCost cost_of(const Plan& plan, const MachineModel& machine) {
       auto& total = cost.ranks[static_cast<std::size_t>(rank)];
       double compute = 0;
       if (mine.compute_owner >= 0) {
-        Index area = 0;
-        for (const auto& block : plan.blocks(rank, mine.compute_owner)) area += visible_area(block);
-        total.area += area;
-        compute = forward_flops(plan.problem, area) / machine.flops_per_second;
+        Index computed = 0;
+        for (const auto& block : plan.blocks(rank, mine.compute_owner)) {
+          const Index area = visible_area(block);
+          total.area += area;
+          computed += computed_pairs(block, area, machine.tile);
+        }
+        compute = forward_flops(plan.problem, computed) / machine.flops_per_second;
       }
       double transfer = 0;
       const auto message_seconds = [&](int owner) {

@@ -22,8 +22,12 @@ std::string to_string(const Shard& shard) {
 }
 
 std::string to_string(const Plan& plan) {
+  auto sharding = std::string(name_of(plan.sharding));
+  if (plan.key_sharding != plan.sharding) {
+    sharding += fmt::format(" (keys {})", name_of(plan.key_sharding));
+  }
   auto text = fmt::format("ring over {} rank{}, {} sharding, {} step{}, {}\n", plan.ranks,
-                          plan.ranks == 1 ? "" : "s", name_of(plan.sharding), plan.steps.size(),
+                          plan.ranks == 1 ? "" : "s", sharding, plan.steps.size(),
                           plan.steps.size() == 1 ? "" : "s", name_of(plan.data_type));
   for (int rank = 0; rank < plan.ranks; ++rank) {
     const auto& queries = plan.query_shards[static_cast<std::size_t>(rank)];

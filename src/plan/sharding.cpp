@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "annulus/base/error.hpp"
+#include "plan/balanced.hpp"
 
 namespace annulus {
 namespace {
@@ -16,7 +17,8 @@ void append(Shards& shards, Index rank, const Run& run) {
   if (run.count > 0) shards[static_cast<std::size_t>(rank)].push_back(run);
 }
 
-void contiguous(Shards& shards, std::span<const Index> offsets, Index ranks) {
+Shards contiguous(std::span<const Index> offsets, int ranks, const RowWork&) {
+  Shards shards(static_cast<std::size_t>(ranks));
   const Index rows = offsets.back();
   Index document = 0;
   for (Index rank = 0; rank < ranks; ++rank) {
@@ -29,10 +31,12 @@ void contiguous(Shards& shards, std::span<const Index> offsets, Index ranks) {
       row = stop;
     }
   }
+  return shards;
 }
 
-void zigzag(Shards& shards, std::span<const Index> offsets, Index ranks) {
-  const Index chunks = 2 * ranks;
+Shards zigzag(std::span<const Index> offsets, int ranks, const RowWork&) {
+  Shards shards(static_cast<std::size_t>(ranks));
+  const Index chunks = 2 * Index{ranks};
   for (std::size_t document = 0; document + 1 < offsets.size(); ++document) {
     const Index length = offsets[document + 1] - offsets[document];
     // The rows that do not divide by 2P go to other chunks in each document, so that many short
@@ -51,9 +55,11 @@ void zigzag(Shards& shards, std::span<const Index> offsets, Index ranks) {
       }
     }
   }
+  return shards;
 }
 
-void striped(Shards& shards, std::span<const Index> offsets, Index ranks) {
+Shards striped(std::span<const Index> offsets, int ranks, const RowWork&) {
+  Shards shards(static_cast<std::size_t>(ranks));
   for (std::size_t document = 0; document + 1 < offsets.size(); ++document) {
     const Index length = offsets[document + 1] - offsets[document];
     for (Index rank = 0; rank < ranks; ++rank) {
@@ -65,19 +71,22 @@ void striped(Shards& shards, std::span<const Index> offsets, Index ranks) {
               .count = length > first ? ceil_div(length - first, ranks) : 0});
     }
   }
+  return shards;
 }
 
 struct Entry {
   Sharding sharding;
   std::string_view name;
-  void (*cut)(Shards& shards, std::span<const Index> offsets, Index ranks);
+  Shards (*cut)(std::span<const Index> offsets, int ranks, const RowWork& work);
 };
 
 // A new sharding is one function above and one line here (and its name in the enum).
-constexpr std::array<Entry, 3> entries{{{Sharding::contiguous, "contiguous", contiguous},
+constexpr std::array<Entry, 4> entries{{{Sharding::contiguous, "contiguous", contiguous},
                                         {Sharding::zigzag, "zigzag", zigzag},
+                                        {Sharding::balanced, "balanced", balanced_shards},
                                         {Sharding::striped, "striped", striped}}};
-constexpr std::array<Sharding, 3> order{Sharding::contiguous, Sharding::zigzag, Sharding::striped};
+constexpr std::array<Sharding, 4> order{Sharding::contiguous, Sharding::zigzag, Sharding::balanced,
+                                        Sharding::striped};
 
 const Entry& entry_of(Sharding sharding) {
   for (const auto& entry : entries) {
@@ -100,15 +109,14 @@ Sharding parse_sharding(std::string_view name) {
   for (const auto& entry : entries) {
     if (entry.name == name) return entry.sharding;
   }
-  throw InputError(
-      fmt::format("unknown sharding '{}'; expected auto, contiguous, zigzag or striped", name));
+  throw InputError(fmt::format(
+      "unknown sharding '{}'; expected auto, contiguous, zigzag, striped or balanced", name));
 }
 
-std::vector<Shard> make_shards(Sharding sharding, std::span<const Index> offsets, int ranks) {
+std::vector<Shard> make_shards(Sharding sharding, std::span<const Index> offsets, int ranks,
+                               const RowWork& work) {
   ensure(ranks >= 1 && !offsets.empty(), "shards need a rank and the offsets of the documents");
-  Shards shards(static_cast<std::size_t>(ranks));
-  entry_of(sharding).cut(shards, offsets, ranks);
-  return shards;
+  return entry_of(sharding).cut(offsets, ranks, work);
 }
 
 }  // namespace annulus

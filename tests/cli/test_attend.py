@@ -26,7 +26,7 @@ SCALES = [
     "infoscale:train_length=32",
     "table",
 ]
-SHARDINGS = ["contiguous", "zigzag", "striped"]
+SHARDINGS = ["contiguous", "zigzag", "striped", "balanced"]
 RANKS = [1, 2, 3, 5, 8]
 
 random = np.random.default_rng(7)

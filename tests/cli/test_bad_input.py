@@ -185,6 +185,7 @@ OPTIONS = [
     (["--logit-scale", "critical:delta=1"], ["--logit-scale", "delta", "gamma"]),
     (["--logit-scale", "critical:gamma=x"], ["--logit-scale", "gamma"]),
     (["--sharding", "diagonal"], ["--sharding", "zigzag"]),
+    (["--key-sharding", "diagonal"], ["--key-sharding", "balanced"]),
     (["--schedule", "ulysses"], ["--schedule", "ring"]),
     (["--precision", "fp8"], ["--precision", "fp32"]),
     (["--device", "cuda"], ["--device", "cuda"]),

@@ -7,18 +7,22 @@
 namespace annulus::test {
 namespace {
 
-TEST(Cpu, IsTheFastestBackendForTheTypesItSupports) {
-  EXPECT_EQ(&kernels::find_backend("cpu", DataType::float32), &kernels::cpu());
-  EXPECT_EQ(&kernels::find_backend("auto", DataType::float32), &kernels::cpu());
-  EXPECT_EQ(&kernels::find_backend("auto", DataType::float64), &kernels::cpu());
-  EXPECT_FALSE(kernels::cpu().supports(DataType::bfloat16));
-  EXPECT_FALSE(kernels::cpu().supports(DataType::float16));
+TEST(Cpu, IsTheFastestBackendForEveryType) {
+  for (const auto type :
+       {DataType::float64, DataType::float32, DataType::bfloat16, DataType::float16}) {
+    EXPECT_EQ(&kernels::find_backend("cpu", type), &kernels::cpu());
+    EXPECT_EQ(&kernels::find_backend("auto", type), &kernels::cpu());
+  }
 }
 
-TEST(Cpu, RefusesTypesThatItDoesNotSupport) {
-  ConstTensorView q{.type = DataType::bfloat16, .heads = 1, .dim = 1};
-  EXPECT_THROW(static_cast<void>(kernels::cpu().forward({.q = q, .scale = {}, .sink = {}}, {})),
-               InputError);
+TEST(Cpu, RefusesKeysOfATypeThatItsSumsCannotHold) {
+  const Tensor<float> q(1, 1, 3);
+  const Tensor<double> k(1, 1, 3);
+  const std::vector<double> scale(1, 1.0);
+  const auto pass = kernels::cpu().forward({.q = q.view(), .scale = scale, .sink = {}},
+                                           {.key_heads = 1, .value_dim = 3});
+  const Block block{.queries = {.count = 1}, .keys = {.count = 1}};
+  EXPECT_THROW(pass->accumulate(k.view(), k.view(), std::vector{block}, {}), Error);
 }
 
 TEST(Cpu, RefusesKeysOfAnotherShape) {

@@ -56,6 +56,29 @@ TEST(Cost, ZigzagBalancesCausalWorkAndContiguousDoesNot) {
   EXPECT_NEAR(contiguous.balance, 0.5, 0.1);
 }
 
+TEST(Cost, AutoKeepsDocumentsOfManyLengthsWhole) {
+  auto problem = causal_problem(0);
+  std::vector<Index> offsets{0};
+  for (Index i = 0; i < 200; ++i) offsets.push_back(offsets.back() + 40 + 97 * i % 1000);
+  problem.documents = Documents::packed(offsets);
+  const auto plan = make_plan(problem, {.ranks = 4});
+  EXPECT_EQ(plan.sharding, Sharding::balanced);
+  const auto cost = cost_of(plan);
+  const auto zigzag = cost_of(make_plan(problem, {.ranks = 4}, {.sharding = Sharding::zigzag}));
+  EXPECT_GE(cost.balance, 0.98);
+  EXPECT_LT(cost.bytes_sent, zigzag.bytes_sent);
+  EXPECT_LT(cost.seconds, 0.8 * zigzag.seconds);
+}
+
+TEST(Cost, QueriesAndKeysMayBeShardedDifferently) {
+  const auto plan = make_plan(causal_problem(1000), {.ranks = 4},
+                              {.sharding = Sharding::zigzag, .key_sharding = Sharding::contiguous});
+  EXPECT_EQ(plan.key_sharding, Sharding::contiguous);
+  EXPECT_EQ(plan.key_shards, make_shards(Sharding::contiguous, std::vector<Index>{0, 1000}, 4));
+  EXPECT_EQ(plan.query_shards, make_shards(Sharding::zigzag, std::vector<Index>{0, 1000}, 4));
+  EXPECT_EQ(cost_of(plan).area, 1000 * 1001 / 2);
+}
+
 TEST(Cost, AutoPrefersBalanceWhereTheMaskIsCausal) {
   EXPECT_EQ(make_plan(causal_problem(4096), {.ranks = 4}).sharding, Sharding::zigzag);
   auto full = causal_problem(4096);

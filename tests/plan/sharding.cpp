@@ -17,6 +17,11 @@ const std::vector<std::vector<Index>> packings{{0, 0},          {0, 1},
                                                {0, 5, 5, 5, 6}, {0, 100, 101, 200}};
 constexpr int rank_counts[] = {1, 2, 3, 4, 5, 8, 13};
 
+/// What a causal mask lets the rows of a run see.
+Index causal_work(const Run& run) {
+  return run.count * (run.first + 1) + run.count * (run.count - 1) / 2;
+}
+
 /// How often each packed row is held by a shard of `shards`.
 std::vector<int> holders(const std::vector<Shard>& shards, const std::vector<Index>& offsets) {
   std::vector<int> count(static_cast<std::size_t>(offsets.back()));
@@ -30,7 +35,7 @@ TEST(Sharding, EveryRowIsHeldExactlyOnce) {
   for (const auto sharding : all_shardings()) {
     for (const auto& offsets : packings) {
       for (const int ranks : rank_counts) {
-        const auto shards = make_shards(sharding, offsets, ranks);
+        const auto shards = make_shards(sharding, offsets, ranks, causal_work);
         ASSERT_EQ(shards.size(), static_cast<std::size_t>(ranks));
         for (const int count : holders(shards, offsets)) EXPECT_EQ(count, 1) << name_of(sharding);
       }
@@ -42,7 +47,7 @@ TEST(Sharding, RunsStayInTheirDocumentAndInOrder) {
   for (const auto sharding : all_shardings()) {
     for (const auto& offsets : packings) {
       for (const int ranks : rank_counts) {
-        for (const auto& shard : make_shards(sharding, offsets, ranks)) {
+        for (const auto& shard : make_shards(sharding, offsets, ranks, causal_work)) {
           Index document = 0;
           for (const auto& run : shard) {
             EXPECT_GT(run.count, 0);
@@ -82,6 +87,61 @@ TEST(Sharding, ManyShortDocumentsSpreadEvenlyInZigzag) {
   for (std::size_t i = 0; i < offsets.size(); ++i) offsets[i] = static_cast<Index>(i) * 3;
   for (const auto& shard : make_shards(Sharding::zigzag, offsets, 4)) {
     EXPECT_NEAR(static_cast<double>(row_count(shard)), 750, 40);
+  }
+}
+
+/// Mean over ranks of the work / the largest.
+double balance_of(const std::vector<Shard>& shards) {
+  double all = 0;
+  double largest = 0;
+  for (const auto& shard : shards) {
+    double work = 0;
+    for (const auto& run : shard) work += static_cast<double>(causal_work(run));
+    all += work;
+    largest = std::max(largest, work);
+  }
+  return all / (largest * static_cast<double>(shards.size()));
+}
+
+TEST(Balanced, IsContiguousWhereThatIsEven) {
+  EXPECT_EQ(make_shards(Sharding::balanced, std::vector<Index>{0, 101}, 5),
+            make_shards(Sharding::contiguous, std::vector<Index>{0, 101}, 5));
+}
+
+TEST(Balanced, IsZigzagForOneCausalDocument) {
+  const std::vector<Index> offsets{0, 960};
+  for (const int ranks : {2, 3, 8}) {
+    const auto balanced = make_shards(Sharding::balanced, offsets, ranks, causal_work);
+    const auto zigzag = make_shards(Sharding::zigzag, offsets, ranks);
+    for (std::size_t rank = 0; rank < balanced.size(); ++rank) {
+      EXPECT_EQ(packed_rows(balanced[rank], offsets), packed_rows(zigzag[rank], offsets));
+    }
+  }
+}
+
+TEST(Balanced, EvensOutDocumentsOfAnyLengths) {
+  // One that spans all ranks, some of middling length, and a thousand of one token.
+  std::vector<Index> offsets{0, 40000, 40300, 47000, 47001, 51000, 60000};
+  for (Index i = 0; i < 1000; ++i) offsets.push_back(offsets.back() + 1);
+  for (const int ranks : rank_counts) {
+    const auto shards = make_shards(Sharding::balanced, offsets, ranks, causal_work);
+    for (const int count : holders(shards, offsets)) ASSERT_EQ(count, 1);
+    EXPECT_GE(balance_of(shards), 0.98) << ranks;
+    // Rows as well, to an eighth.
+    const double even = static_cast<double>(offsets.back()) / ranks;
+    for (const auto& shard : shards) {
+      EXPECT_NEAR(static_cast<double>(row_count(shard)), even, even / 8) << ranks;
+    }
+  }
+  EXPECT_LT(balance_of(make_shards(Sharding::contiguous, offsets, 8)), 0.6);
+}
+
+TEST(Balanced, KeepsDocumentsWholeThatAreNearlyEven) {
+  const std::vector<Index> offsets{0, 1010, 1990, 3010, 4000};
+  const auto shards = make_shards(Sharding::balanced, offsets, 4);
+  for (std::size_t rank = 0; rank < 4; ++rank) {
+    ASSERT_EQ(shards[rank].size(), 1U);
+    EXPECT_EQ(shards[rank][0].document, static_cast<Index>(rank));
   }
 }
 

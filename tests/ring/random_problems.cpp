@@ -132,21 +132,24 @@ template <class T>
 void expect_ranks_agree(Choice& choice, WholeProblem<T>& whole, unsigned seed) {
   const int ranks = choice.of(std::array{1, 2, 3, 4, 5, 8});
   const auto sharding = choice.of(all_shardings());
+  const auto spread =
+      choice.happens(0.3) ? Spread(sharding, choice.of(all_shardings())) : Spread(sharding);
   const auto& kernel = kernels::find_backend(choice.of(kernels::backend_names()), data_type_of<T>);
-  SCOPED_TRACE("P = " + std::to_string(ranks) + ", " + std::string(name_of(sharding)) + ", " +
+  SCOPED_TRACE("P = " + std::to_string(ranks) + ", " + std::string(name_of(sharding)) + "/" +
+               std::string(name_of(spread.keys.value_or(sharding))) + ", " +
                std::string(kernel.name()));
   const auto bound = bound_of(whole);
   const int threads = static_cast<int>(choice.number(1, 3));
   Outputs<Accumulator<T>> got(whole.problem.documents.queries(), whole.problem.query_heads,
                               whole.problem.output_dim());
   comm::run_threads(ranks, [&](comm::Communicator& communicator) {
-    attend(whole, communicator, sharding, kernel, got, threads);
+    attend(whole, communicator, spread, kernel, got, threads);
   });
   expect_close(got, direct(whole), bound, largest_element(whole.v));
   const auto dout = random_dout<T>(whole.problem, seed);
   const auto expected = direct_gradients_of(whole, dout);
   const auto gradients =
-      gradients_by_ranks(whole, dout, ranks, sharding, kernel, choice.happens(0.8));
+      gradients_by_ranks(whole, dout, ranks, spread, kernel, choice.happens(0.8));
   // What a weight's relative error does to a sum of weights times numbers of this size.
   const double size = largest_element(whole.v) * largest_element(dout) *
                       static_cast<double>(whole.problem.output_dim());

@@ -57,15 +57,14 @@ template <class T>
 template <class T>
 [[nodiscard]] AllGradients<Accumulator<T>> gradients_by_ranks(const WholeProblem<T>& whole,
                                                               const Tensor<T>& dout, int ranks,
-                                                              Sharding sharding,
+                                                              Spread spread,
                                                               const kernels::Kernel& kernel,
                                                               bool keep) {
   using Sum = Accumulator<T>;
   const auto& problem = whole.problem;
   AllGradients<Sum> result(problem);
   comm::run_threads(ranks, [&](comm::Communicator& communicator) {
-    const auto plan = make_plan(problem, communicator.topology(),
-                                {.sharding = sharding, .data_type = data_type_of<T>});
+    const auto plan = make_plan(problem, communicator.topology(), spread.options(data_type_of<T>));
     const auto rank = static_cast<std::size_t>(communicator.rank());
     const auto rows = packed_rows(plan.query_shards[rank], problem.documents.query_offsets());
     const auto key_rows = packed_rows(plan.key_shards[rank], problem.documents.key_offsets());

@@ -3,6 +3,7 @@
 // ranks.
 
 #include <cmath>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -90,14 +91,26 @@ void put_rows(Tensor<T>& whole, const std::vector<Index>& rows, const Tensor<T>&
   }
 }
 
+/// How rows are spread; keys as queries unless said otherwise.
+struct Spread {
+  Sharding queries;
+  std::optional<Sharding> keys{};
+
+  Spread(Sharding both) : queries(both) {}
+  Spread(Sharding of_queries, Sharding of_keys) : queries(of_queries), keys(of_keys) {}
+
+  [[nodiscard]] PlanOptions options(DataType type) const {
+    return {.sharding = queries, .key_sharding = keys, .data_type = type};
+  }
+};
+
 /// The same by the ranks of `communicator`: writes this rank's rows into `result`, whose rows are
 /// those of the whole problem. Ranks that are threads may share it, for their rows are disjoint.
 template <class T>
-void attend(const WholeProblem<T>& whole, comm::Communicator& communicator, Sharding sharding,
+void attend(const WholeProblem<T>& whole, comm::Communicator& communicator, Spread spread,
             const kernels::Kernel& kernel, Outputs<Accumulator<T>>& result, int threads = 1) {
   const auto& problem = whole.problem;
-  const auto plan = make_plan(problem, communicator.topology(),
-                              {.sharding = sharding, .data_type = data_type_of<T>});
+  const auto plan = make_plan(problem, communicator.topology(), spread.options(data_type_of<T>));
   const auto rank = static_cast<std::size_t>(communicator.rank());
   const auto rows = packed_rows(plan.query_shards[rank], problem.documents.query_offsets());
   const auto key_rows = packed_rows(plan.key_shards[rank], problem.documents.key_offsets());

@@ -40,10 +40,11 @@ struct Step {
 struct Plan {
   Problem problem;
   int ranks = 1;
-  Sharding sharding = Sharding::contiguous;
-  DataType data_type = DataType::float32;  ///< in which keys and values travel
-  std::vector<Shard> query_shards;         ///< one per rank
-  std::vector<Shard> key_shards;           ///< one per rank
+  Sharding sharding = Sharding::contiguous;      ///< of queries
+  Sharding key_sharding = Sharding::contiguous;  ///< of keys and values
+  DataType data_type = DataType::float32;        ///< in which keys and values travel
+  std::vector<Shard> query_shards;               ///< one per rank
+  std::vector<Shard> key_shards;                 ///< one per rank
   std::vector<Step> steps;
 
   [[nodiscard]] Index query_rows(int rank) const;
@@ -57,7 +58,8 @@ struct Plan {
 };
 
 struct PlanOptions {
-  std::optional<Sharding> sharding{};  ///< none: the cheapest under `machine`
+  std::optional<Sharding> sharding{};      ///< none: the cheapest under `machine`
+  std::optional<Sharding> key_sharding{};  ///< none: as the queries
   DataType data_type = DataType::float32;
   MachineModel machine{};
 };

@@ -1,0 +1,120 @@
+#include "plan/balanced.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace annulus {
+namespace {
+
+/// Consecutive packed rows.
+struct Chunk {
+  Index begin;
+  Index end;
+  double work = 0;
+};
+
+/// Visits the parts of `chunk` that lie in one document each.
+template <class Visit>
+void for_each_run(const Chunk& chunk, std::span<const Index> offsets, Visit visit) {
+  auto next = std::upper_bound(offsets.begin(), offsets.end(), chunk.begin);
+  for (Index row = chunk.begin; row < chunk.end; ++next) {
+    const Index stop = std::min(chunk.end, *next);
+    if (stop > row) {
+      visit(Run{
+          .document = next - offsets.begin() - 1, .first = row - *(next - 1), .count = stop - row});
+    }
+    row = stop;
+  }
+}
+
+/// Cut number `cut` of `chunks`: where it divides the rows evenly, or the start of a document that
+/// is at most a sixteenth of a chunk away.
+Index cut_at(Index cut, Index chunks, std::span<const Index> offsets) {
+  const Index rows = offsets.back();
+  const Index even = rows * cut / chunks;
+  const auto after = std::lower_bound(offsets.begin(), offsets.end(), even);
+  Index nearest = *after;
+  if (after != offsets.begin() && even - *(after - 1) < nearest - even) nearest = *(after - 1);
+  return std::abs(nearest - even) <= rows / chunks / 16 ? nearest : even;
+}
+
+std::vector<Chunk> cut(Index chunks, std::span<const Index> offsets, const RowWork& work) {
+  std::vector<Chunk> all;
+  for (Index i = 0; i < chunks; ++i) {
+    Chunk chunk{cut_at(i, chunks, offsets), cut_at(i + 1, chunks, offsets)};
+    for_each_run(chunk, offsets, [&](const Run& run) {
+      chunk.work += static_cast<double>(work ? work(run) : run.count);
+    });
+    all.push_back(chunk);
+  }
+  return all;
+}
+
+struct Deal {
+  std::vector<std::vector<std::size_t>> chunks_of;  ///< of each rank, ascending
+  double balance = 1;                               ///< mean over ranks of work / largest
+};
+
+/// Deals chunks, `each` to every rank.
+Deal deal(const std::vector<Chunk>& chunks, int ranks, std::size_t each) {
+  std::vector<std::size_t> order(chunks.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(
+      order, [&](std::size_t a, std::size_t b) { return chunks[a].work > chunks[b].work; });
+  Deal result{.chunks_of = std::vector<std::vector<std::size_t>>(static_cast<std::size_t>(ranks))};
+  std::vector<double> load(result.chunks_of.size());
+  for (const std::size_t chunk : order) {
+    std::size_t least = load.size();
+    for (std::size_t rank = 0; rank < load.size(); ++rank) {
+      if (result.chunks_of[rank].size() == each) continue;
+      if (least == load.size() || load[rank] < load[least]) least = rank;
+    }
+    result.chunks_of[least].push_back(chunk);
+    load[least] += chunks[chunk].work;
+  }
+  const double largest = std::ranges::max(load);
+  if (largest > 0) {
+    result.balance = std::accumulate(load.begin(), load.end(), 0.0) / (largest * ranks);
+  }
+  // Ranks in the order of what they hold, so that neighbours in the ring hold neighbours.
+  for (auto& held : result.chunks_of) std::ranges::sort(held);
+  std::ranges::sort(result.chunks_of);
+  return result;
+}
+
+}  // namespace
+
+std::vector<Shard> balanced_shards(std::span<const Index> offsets, int ranks, const RowWork& work) {
+  constexpr double even_enough = 0.98;
+  constexpr Index most_chunks = 32;  // of a rank
+  constexpr Index fewest_rows = 64;  // of a chunk, from the third of a rank on
+  std::vector<Chunk> chunks;
+  Deal best{.chunks_of = {}, .balance = -1};
+  for (Index each = 1; each <= most_chunks; each *= 2) {
+    if (each > 2 && offsets.back() < fewest_rows * each * ranks) break;
+    auto candidates = cut(each * ranks, offsets, work);
+    auto dealt = deal(candidates, ranks, static_cast<std::size_t>(each));
+    if (dealt.balance <= best.balance) continue;
+    best = std::move(dealt);
+    chunks = std::move(candidates);
+    if (best.balance >= even_enough) break;
+  }
+  std::vector<Shard> shards;
+  for (const auto& held : best.chunks_of) {
+    Shard& shard = shards.emplace_back();
+    for (const std::size_t chunk : held) {
+      for_each_run(chunks[chunk], offsets, [&](const Run& run) {
+        const bool goes_on = !shard.empty() && shard.back().document == run.document &&
+                             shard.back().first + shard.back().count == run.first;
+        if (goes_on) {
+          shard.back().count += run.count;
+        } else {
+          shard.push_back(run);
+        }
+      });
+    }
+  }
+  return shards;
+}
+
+}  // namespace annulus
