@@ -5,7 +5,6 @@
 #include <ranges>
 #include <utility>
 
-#include "annulus/attention/softmax_state.hpp"
 #include "annulus/base/error.hpp"
 #include "kernels/cpu_buffer.hpp"
 #include "kernels/for_each_item.hpp"
@@ -178,24 +177,38 @@ void CpuForward<T>::accumulate_tile(const Block& block, Interval keys, Index fir
 }
 
 template <class T>
-void CpuForward<T>::finish(TensorView out, TensorView lse, const StatisticsView& statistics) {
-  ensure(out.has_shape(queries_.q.rows, queries_.q.heads, options_.value_dim),
-         "the output has the shape of the pass");
-  ensure(options_.statistics || !statistics.present(), "statistics were asked for at the start");
-  const auto write_row = [&](Index row, int) {
-    for (Index head = 0; head < out.heads; ++head) {
+template <class Visit>
+void CpuForward<T>::for_each_state(Visit visit) const {
+  const auto width = static_cast<std::size_t>(options_.value_dim);
+  for_each_item(queries_.q.rows, options_.threads, {}, [&](Index row, int) {
+    for (Index head = 0; head < queries_.q.heads; ++head) {
       const auto i = at(head, row);
-      const SoftmaxState<T> state{maximum_[i], sum_[i], moment_[i], squares_[i]};
-      const T* from = &values_[i * static_cast<std::size_t>(out.dim)];
-      T* to = out.row<T>(row, head);
-      for (Index c = 0; c < out.dim; ++c) to[c] = state.empty() ? T{0} : from[c] / state.sum;
-      if (lse.present()) *lse.row<T>(row, head) = state.lse();
-      if (statistics.present()) {
-        write_statistics(statistics, row, head, statistics_of(state, self_logit_[i]));
-      }
+      visit(row, head, SoftmaxState<T>{maximum_[i], sum_[i], moment_[i], squares_[i]},
+            self_logit_[i], std::span(values_).subspan(i * width, width));
     }
-  };
-  for_each_item(out.rows, options_.threads, {}, write_row);
+  });
+}
+
+template <class T>
+void CpuForward<T>::finish(const ForwardOutputs& outputs) {
+  ensure(outputs.out.has_shape(queries_.q.rows, queries_.q.heads, options_.value_dim),
+         "the output has the shape of the pass");
+  ensure(options_.statistics || !outputs.statistics.present(),
+         "statistics were asked for at the start");
+  for_each_state([&](Index row, Index head, const SoftmaxState<T>& softmax, T self_logit,
+                     std::span<const T> values) {
+    write_row<T>(outputs, row, head, softmax, self_logit, values);
+  });
+}
+
+template <class T>
+void CpuForward<T>::write_state(TensorView state) const {
+  ensure(state.has_shape(queries_.q.rows, queries_.q.heads, state_width(options_.value_dim)),
+         "the state has the shape of the pass");
+  for_each_state([&](Index row, Index head, const SoftmaxState<T>& softmax, T self_logit,
+                     std::span<const T> values) {
+    store_state(state.row<T>(row, head), softmax, self_logit, values);
+  });
 }
 
 template class CpuForward<float>;

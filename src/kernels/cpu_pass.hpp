@@ -20,7 +20,8 @@ class CpuForward final : public ForwardPass {
 
   void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                   const Poll& poll) override;
-  void finish(TensorView out, TensorView lse, const StatisticsView& statistics) override;
+  void finish(const ForwardOutputs& outputs) override;
+  void write_state(TensorView state) const override;
 
  private:
   using Buffer = hwy::AlignedFreeUniquePtr<T[]>;
@@ -48,6 +49,10 @@ class CpuForward final : public ForwardPass {
   void accumulate_panel(const Block& block, Interval keys, Interval queries, const Poll& poll);
   void accumulate_tile(const Block& block, Interval keys, Index first_query, Index rows, Index head,
                        Workspace& workspace);
+
+  /// Calls visit(row, head, softmax, self logit, values) for every row, on all threads.
+  template <class Visit>
+  void for_each_state(Visit visit) const;
 
   [[nodiscard]] std::size_t at(Index head, Index row) const {
     return static_cast<std::size_t>(head * queries_.q.rows + row);

@@ -4,7 +4,6 @@
 #include <type_traits>
 #include <vector>
 
-#include "annulus/attention/softmax_state.hpp"
 #include "annulus/base/error.hpp"
 #include "kernels/dense_copy.hpp"
 
@@ -54,8 +53,20 @@ class ReferenceForward final : public ForwardPass {
     }
   }
 
-  void finish(TensorView out, TensorView lse, const StatisticsView& statistics) override {
-    with_accumulator(out.type, [&]<class T>() { write<T>(out, lse, statistics); });
+  void finish(const ForwardOutputs& outputs) override {
+    with_accumulator(outputs.out.type, [&]<class T>() {
+      for_each_state([&](Index i, Index h, const Row& row, std::span<const double> values) {
+        write_row<T>(outputs, i, h, row.state, row.self_logit, values);
+      });
+    });
+  }
+
+  void write_state(TensorView state) const override {
+    with_accumulator(state.type, [&]<class T>() {
+      for_each_state([&](Index i, Index h, const Row& row, std::span<const double> values) {
+        store_state(state.row<T>(i, h), row.state, row.self_logit, values);
+      });
+    });
   }
 
  private:
@@ -91,30 +102,12 @@ class ReferenceForward final : public ForwardPass {
           std::span<const double>(sum_));
   }
 
-  template <class T>
-  void write(TensorView out, TensorView lse, const StatisticsView& statistics) const {
-    for (Index i = 0; i < out.rows; ++i) {
-      for (Index h = 0; h < out.heads; ++h) {
-        const auto at = static_cast<std::size_t>(i * q_.heads + h);
-        const auto& row = rows_[at];
-        const double* values = values_.data() + at * static_cast<std::size_t>(options_.value_dim);
-        T* to = out.row<T>(i, h);
-        for (Index c = 0; c < options_.value_dim; ++c) {
-          to[c] = row.state.empty() ? T{0} : static_cast<T>(values[c] / row.state.sum);
-        }
-        if (lse.present()) *lse.row<T>(i, h) = static_cast<T>(row.state.lse());
-        if (statistics.present()) {
-          const auto all = statistics_of(row.state, row.self_logit);
-          write_statistics(
-              statistics, i, h,
-              RowStatistics<T>{.entropy = static_cast<T>(all.entropy),
-                               .effective_keys = static_cast<T>(all.effective_keys),
-                               .participation = static_cast<T>(all.participation),
-                               .max_probability = static_cast<T>(all.max_probability),
-                               .max_logit = static_cast<T>(all.max_logit),
-                               .self_probability = static_cast<T>(all.self_probability)});
-        }
-      }
+  template <class Visit>
+  void for_each_state(Visit visit) const {
+    const auto width = static_cast<std::size_t>(options_.value_dim);
+    for (std::size_t at = 0; at < rows_.size(); ++at) {
+      const auto i = static_cast<Index>(at);
+      visit(i / q_.heads, i % q_.heads, rows_[at], std::span(values_).subspan(at * width, width));
     }
   }
 

@@ -1,11 +1,30 @@
 #include "annulus/plan/run.hpp"
 
+#include <algorithm>
+
 namespace annulus {
 
 Index row_count(const Shard& shard) {
   Index rows = 0;
   for (const auto& run : shard) rows += run.count;
   return rows;
+}
+
+Shard slice(const Shard& shard, Index begin, Index end) {
+  Shard part;
+  Index row = 0;
+  for (const auto& run : shard) {
+    const Index from = std::max<Index>(begin - row, 0);
+    const Index to = std::min(end - row, run.count);
+    if (to > from) {
+      part.push_back({.document = run.document,
+                      .first = run.first + from * run.stride,
+                      .stride = run.stride,
+                      .count = to - from});
+    }
+    row += run.count;
+  }
+  return part;
 }
 
 std::vector<Index> packed_rows(const Shard& shard, std::span<const Index> offsets) {

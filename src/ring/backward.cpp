@@ -75,7 +75,7 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
   check_shape(gradients.dv, "dv", accumulator, keys, problem.key_heads, d_v);
   ring::check_length(gradients.dgain, "dgain", heads);
   ring::check_length(gradients.dsink, "dsink", heads);
-  ring::check_options(plan_, rank, inputs.gain, inputs.sink, inputs.logit_scale);
+  ring::check_options(problem, rows, inputs.gain, inputs.sink, inputs.logit_scale);
 
   const auto& shard = plan_.query_shards[static_cast<std::size_t>(rank)];
   const auto scale = ring::query_scale(problem, shard, inputs.gain, inputs.logit_scale);

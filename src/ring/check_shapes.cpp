@@ -9,21 +9,31 @@ namespace annulus::ring {
 void check_shape(ConstTensorView view, const char* name, DataType type, Index rows, Index heads,
                  Index dim) {
   if (view.type == type && view.has_shape(rows, heads, dim)) return;
-  throw Error(fmt::format("{} is {} ({}, {}, {}); the plan expects {} ({}, {}, {}) on this rank",
-                          name, name_of(view.type), view.rows, view.heads, view.dim, name_of(type),
-                          rows, heads, dim));
+  throw Error(fmt::format("{} is {} ({}, {}, {}); expected {} ({}, {}, {}) on this rank", name,
+                          name_of(view.type), view.rows, view.heads, view.dim, name_of(type), rows,
+                          heads, dim));
 }
 
 void check_length(std::span<const double> values, const char* name, Index expected) {
   if (values.empty() || static_cast<Index>(values.size()) == expected) return;
-  throw Error(fmt::format("{} has {} entries; the plan expects {} on this rank", name,
-                          values.size(), expected));
+  throw Error(
+      fmt::format("{} has {} entries; expected {} on this rank", name, values.size(), expected));
 }
 
-void check_options(const Plan& plan, int rank, std::span<const double> gain,
+void check_outputs(const ForwardOutputs& outputs, DataType type, Index rows, Index heads,
+                   Index value_dim) {
+  check_shape(outputs.out, "out", type, rows, heads, value_dim);
+  if (outputs.lse.present()) check_shape(outputs.lse, "lse", type, rows, heads, 1);
+  if (!outputs.statistics.present()) return;
+  const auto& all = outputs.statistics;
+  for (const auto& view : {all.entropy, all.effective_keys, all.participation, all.max_probability,
+                           all.max_logit, all.self_probability}) {
+    check_shape(view, "a statistic", type, rows, heads, 1);
+  }
+}
+
+void check_options(const Problem& problem, Index rows, std::span<const double> gain,
                    std::span<const double> sink, std::span<const double> logit_scale) {
-  const auto& problem = plan.problem;
-  const Index rows = plan.query_rows(rank);
   check_length(gain, "gain", problem.query_heads);
   check_length(sink, "sink", problem.query_heads);
   check_length(logit_scale, "logit_scale", rows * problem.query_heads);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "annulus/base/error.hpp"
+#include "ring/packed_rows.hpp"
 
 namespace annulus::ring {
 namespace {
@@ -55,18 +56,12 @@ std::size_t GradientBuffers::bytes(int owner) const {
 
 KeyValueGradients GradientBuffers::unpacked(std::byte* data, int owner) const {
   const auto& problem = plan_.problem;
+  const Index rows = plan_.key_rows(owner);
   const auto view = [&](std::byte* at, Index dim) {
-    return TensorView{.data = at,
-                      .type = type_,
-                      .rows = plan_.key_rows(owner),
-                      .heads = problem.key_heads,
-                      .dim = dim,
-                      .row_stride = problem.key_heads * dim,
-                      .head_stride = dim};
+    return packed_view<void>(at, type_, rows, problem.key_heads, dim);
   };
-  const auto dk = view(data, problem.head_dim);
-  return {dk, view(data + static_cast<std::size_t>(dk.rows * dk.row_stride) * size_of(type_),
-                   problem.output_dim())};
+  const auto key_bytes = row_bytes(type_, rows, problem.key_heads, problem.head_dim);
+  return {view(data, problem.head_dim), view(data + key_bytes, problem.output_dim())};
 }
 
 KeyValueGradients GradientBuffers::sums(int owner) {

@@ -58,21 +58,13 @@ PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTen
   const Index rows = plan_.query_rows(rank);
   const Index keys = plan_.key_rows(rank);
   const Index heads = problem.query_heads;
-  const DataType accumulator = accumulator_of(plan_.data_type);
   using ring::check_shape;
   check_shape(q, "q", plan_.data_type, rows, heads, problem.head_dim);
   check_shape(k, "k", plan_.data_type, keys, problem.key_heads, problem.head_dim);
   check_shape(v, "v", plan_.data_type, keys, problem.key_heads, problem.output_dim());
-  check_shape(out, "out", accumulator, rows, heads, problem.output_dim());
-  if (options.lse.present()) check_shape(options.lse, "lse", accumulator, rows, heads, 1);
-  if (options.statistics.present()) {
-    const auto& all = options.statistics;
-    for (const auto& view : {all.entropy, all.effective_keys, all.participation,
-                             all.max_probability, all.max_logit, all.self_probability}) {
-      check_shape(view, "a statistic", accumulator, rows, heads, 1);
-    }
-  }
-  ring::check_options(plan_, rank, options.gain, options.sink, options.logit_scale);
+  const ForwardOutputs outputs{.out = out, .lse = options.lse, .statistics = options.statistics};
+  ring::check_outputs(outputs, accumulator_of(plan_.data_type), rows, heads, problem.output_dim());
+  ring::check_options(problem, rows, options.gain, options.sink, options.logit_scale);
   const auto scale = ring::query_scale(problem, plan_.query_shards[static_cast<std::size_t>(rank)],
                                        options.gain, options.logit_scale);
   const auto pass = kernel_.forward({.q = q, .scale = scale, .sink = options.sink},
@@ -90,7 +82,7 @@ PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTen
         pass->accumulate(held.keys, held.values, plan_.blocks(rank, owner), poll);
       },
       report);
-  pass->finish(out, options.lse, options.statistics);
+  pass->finish(outputs);
   if (options.held != nullptr) *options.held = buffers.let_go();
   report.seconds = seconds_since(start);
   return report;

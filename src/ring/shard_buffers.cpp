@@ -1,29 +1,12 @@
 #include "ring/shard_buffers.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "annulus/base/error.hpp"
+#include "ring/packed_rows.hpp"
 
 namespace annulus::ring {
-namespace {
-
-/// Copies the rows of `view` behind `to` and returns where they end.
-std::byte* pack(std::byte* to, ConstTensorView view) {
-  const std::size_t element = size_of(view.type);
-  const std::size_t bytes = static_cast<std::size_t>(view.dim) * element;
-  const auto* from = static_cast<const std::byte*>(view.data);
-  for (Index i = 0; i < view.rows; ++i) {
-    for (Index h = 0; h < view.heads; ++h, to += bytes) {
-      const Index offset = i * view.row_stride + h * view.head_stride;
-      std::memcpy(to, from + static_cast<std::size_t>(offset) * element, bytes);
-    }
-  }
-  return to;
-}
-
-}  // namespace
 
 ShardBuffers::ShardBuffers(const Plan& plan, int rank, const KeysAndValues& own)
     : plan_(plan), rank_(rank), own_(own) {
@@ -38,7 +21,8 @@ ShardBuffers::ShardBuffers(const Plan& plan, int rank, const KeysAndValues& own)
   next_.resize(largest);
   if (sends_own) {
     own_packed_.resize(bytes(rank));
-    pack(pack(own_packed_.data(), own.keys), own.values);
+    std::byte* const keys_end = pack_rows(own_packed_.data(), own.keys, 0, own.keys.rows);
+    pack_rows(keys_end, own.values, 0, own.values.rows);
   }
 }
 
@@ -50,19 +34,13 @@ KeysAndValues ShardBuffers::held(int owner) const {
   if (owner == rank_) return own_;
   const auto packed_shard = packed(owner);
   const auto& problem = plan_.problem;
+  const Index rows = plan_.key_rows(owner);
   const auto view = [&](const std::byte* data, Index dim) {
-    return ConstTensorView{.data = data,
-                           .type = plan_.data_type,
-                           .rows = plan_.key_rows(owner),
-                           .heads = problem.key_heads,
-                           .dim = dim,
-                           .row_stride = problem.key_heads * dim,
-                           .head_stride = dim};
+    return packed_view<const void>(data, plan_.data_type, rows, problem.key_heads, dim);
   };
-  const auto keys = view(packed_shard.data(), problem.head_dim);
-  const auto key_bytes =
-      static_cast<std::size_t>(keys.rows * keys.row_stride) * size_of(plan_.data_type);
-  return {keys, view(packed_shard.data() + key_bytes, problem.output_dim())};
+  const auto key_bytes = row_bytes(plan_.data_type, rows, problem.key_heads, problem.head_dim);
+  return {view(packed_shard.data(), problem.head_dim),
+          view(packed_shard.data() + key_bytes, problem.output_dim())};
 }
 
 std::span<const std::byte> ShardBuffers::packed(int owner) const {

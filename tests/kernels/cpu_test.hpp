@@ -134,8 +134,8 @@ template <class T>
       pass->accumulate(GappedTensor(k).view(), GappedTensor(v).view(), blocks, run.poll);
     }
     Outputs<T> local(static_cast<Index>(rows.size()), problem.query_heads, problem.output_dim());
-    pass->finish(local.out.view(), local.lse.view(),
-                 run.statistics ? local.statistics_view() : StatisticsView{});
+    pass->finish({local.out.view(), local.lse.view(),
+                  run.statistics ? local.statistics_view() : StatisticsView{}});
     put_rows(result.out, rows, local.out);
     put_rows(result.lse, rows, local.lse);
     for (std::size_t s = 0; run.statistics && s < result.statistics.size(); ++s) {

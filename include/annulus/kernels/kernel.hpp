@@ -6,7 +6,7 @@
 #include <span>
 #include <string_view>
 
-#include "annulus/attention/statistics.hpp"
+#include "annulus/attention/partial_state.hpp"
 #include "annulus/base/data_type.hpp"
 #include "annulus/base/tensor_view.hpp"
 #include "annulus/plan/block.hpp"
@@ -43,9 +43,12 @@ class ForwardPass {
   virtual void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                           const Poll& poll) = 0;
 
-  /// Writes out (rows, H, d_v), and lse (rows, H, 1) and statistics where present, in the
-  /// accumulator type. A row that saw nothing has out = 0 and lse = -inf.
-  virtual void finish(TensorView out, TensorView lse, const StatisticsView& statistics) = 0;
+  /// Writes what follows from the state, in the accumulator type; see write_row.
+  virtual void finish(const ForwardOutputs& outputs) = 0;
+
+  /// Writes the state itself, to be merged with that of other keys: (rows, H, state_width(d_v)) in
+  /// the accumulator type; see store_state.
+  virtual void write_state(TensorView state) const = 0;
 };
 
 /// What a backward pass is given of the queries of one rank. Borrowed; must outlive the pass.

@@ -26,6 +26,9 @@ using Shard = std::vector<Run>;
 /// Rows of a shard.
 [[nodiscard]] Index row_count(const Shard& shard);
 
+/// Rows [begin, end) of a shard, counted in its own order.
+[[nodiscard]] Shard slice(const Shard& shard, Index begin, Index end);
+
 /// The rows of a shard in the packed sequence, in the order in which the shard holds them.
 /// `offsets` are the D + 1 cumulated lengths of the documents.
 [[nodiscard]] std::vector<Index> packed_rows(const Shard& shard, std::span<const Index> offsets);

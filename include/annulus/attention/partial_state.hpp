@@ -1,0 +1,94 @@
+#pragma once
+// The state of a row as consecutive numbers: what travels where partial results of several ranks
+// are merged, and what becomes of it at the end.
+
+#include <span>
+
+#include "annulus/attention/softmax_state.hpp"
+#include "annulus/attention/statistics.hpp"
+
+namespace annulus {
+
+/// The state of one row over some of its keys, and with it the logit of the query's own position,
+/// -inf where that is not among them.
+template <class T>
+struct PartialState {
+  SoftmaxState<T> softmax{};
+  T self_logit = -std::numeric_limits<T>::infinity();
+  std::span<T> values{};  ///< O = Sum e^(z-m) v, (d_v), borrowed
+};
+
+/// Numbers of a stored state: maximum, sum, moment, squares, self logit, and the d_v values.
+[[nodiscard]] constexpr Index state_width(Index value_dim) {
+  return 5 + value_dim;
+}
+
+/// Writes a state, whose numbers may be of another type, to state_width(d_v) numbers.
+template <class T, class S>
+void store_state(T* to, const SoftmaxState<S>& softmax, S self_logit, std::span<const S> values) {
+  *to++ = static_cast<T>(softmax.maximum);
+  *to++ = static_cast<T>(softmax.sum);
+  *to++ = static_cast<T>(softmax.moment);
+  *to++ = static_cast<T>(softmax.squares);
+  *to++ = static_cast<T>(self_logit);
+  for (const S value : values) *to++ = static_cast<T>(value);
+}
+
+/// The stored state at `from`; its values stay there.
+template <class T>
+[[nodiscard]] PartialState<T> load_state(T* from, Index value_dim) {
+  return {.softmax = {from[0], from[1], from[2], from[3]},
+          .self_logit = from[4],
+          .values = {from + 5, static_cast<std::size_t>(value_dim)}};
+}
+
+/// left <- left merged with right, both stored.
+template <class T>
+void merge_stored(T* left, T* right, Index value_dim) {
+  auto sum = load_state(left, value_dim);
+  const auto more = load_state(right, value_dim);
+  merge(sum.softmax, sum.values, more.softmax, std::span<const T>(more.values));
+  sum.self_logit = std::max(sum.self_logit, more.self_logit);
+  store_state(left, sum.softmax, sum.self_logit, std::span<const T>{});
+}
+
+/// Adds a sink: one more key with this logit and value 0, or nothing where it is -inf.
+template <class T>
+void add_sink(PartialState<T>& state, T sink) {
+  if (sink == -std::numeric_limits<T>::infinity()) return;
+  const T factor = merge_factors(state.softmax.maximum, sink).left;
+  for (T& value : state.values) value *= factor;
+  merge(state.softmax, std::span<T>{}, SoftmaxState<T>::of_key(sink), std::span<const T>{});
+}
+
+/// What a forward pass writes: out (rows, H, d_v), lse (rows, H, 1), statistics (rows, H, 1) each.
+/// All but out may be absent.
+struct ForwardOutputs {
+  TensorView out;
+  TensorView lse{};
+  StatisticsView statistics{};
+};
+
+/// Writes what follows from the finished state of row i, head h: O / l, ln Sum e^z and the
+/// statistics; 0, -inf and the statistics of nothing where the row saw nothing. T is the type of
+/// the outputs.
+template <class T, class S>
+void write_row(const ForwardOutputs& to, Index i, Index h, const SoftmaxState<S>& softmax,
+               S self_logit, std::span<const S> values) {
+  T* out = to.out.row<T>(i, h);
+  for (const S value : values) {
+    *out++ = softmax.empty() ? T{0} : static_cast<T>(value / softmax.sum);
+  }
+  if (to.lse.present()) *to.lse.row<T>(i, h) = static_cast<T>(softmax.lse());
+  if (!to.statistics.present()) return;
+  const auto row = statistics_of(softmax, self_logit);
+  write_statistics(to.statistics, i, h,
+                   RowStatistics<T>{.entropy = static_cast<T>(row.entropy),
+                                    .effective_keys = static_cast<T>(row.effective_keys),
+                                    .participation = static_cast<T>(row.participation),
+                                    .max_probability = static_cast<T>(row.max_probability),
+                                    .max_logit = static_cast<T>(row.max_logit),
+                                    .self_probability = static_cast<T>(row.self_probability)});
+}
+
+}  // namespace annulus

@@ -1,0 +1,224 @@
+#include "annulus/ring/cached_attention.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include <fmt/format.h>
+
+#include "annulus/attention/partial_state.hpp"
+#include "annulus/base/error.hpp"
+#include "annulus/base/tensor.hpp"
+#include "ring/cached_queries.hpp"
+#include "ring/check_shapes.hpp"
+#include "ring/merge_states.hpp"
+#include "ring/packed_rows.hpp"
+
+namespace annulus {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Queries that all ranks meet at the same time, of all ranks together: enough to make a pass over
+/// the keys worth its while, and few enough for their states to be small beside a cache.
+constexpr Index queries_at_a_time = 2048;
+
+}  // namespace
+
+CachedAttention::CachedAttention(const Problem& problem, DataType type,
+                                 comm::Communicator& communicator, const kernels::Kernel& kernel,
+                                 int threads)
+    : problem_(problem),
+      type_(type),
+      communicator_(communicator),
+      kernel_(kernel),
+      threads_(threads),
+      layout_(problem.documents.count(), communicator.size()),
+      rows_(static_cast<std::size_t>(problem.documents.count())) {
+  validate(problem);
+  if (!kernel.supports(type)) {
+    throw InputError(
+        fmt::format("backend {} does not compute in precision {}", kernel.name(), name_of(type)));
+  }
+  if (threads < 1) throw InputError(fmt::format("{} threads; expected at least 1", threads));
+}
+
+void CachedAttention::check_tokens(const CacheChunk& chunk) const {
+  if (chunk.shards.size() != static_cast<std::size_t>(communicator_.size())) {
+    throw InputError(fmt::format("a chunk for {} ranks; the cache is on {}", chunk.shards.size(),
+                                 communicator_.size()));
+  }
+  for (const auto& shard : chunk.shards) {
+    for (const auto& run : shard) {
+      if (run.document < 0 || run.document >= layout_.sequences()) {
+        throw InputError(fmt::format("a query of sequence {}; the cache has sequences 0 to {}",
+                                     run.document, layout_.sequences() - 1));
+      }
+      const Index last = run.first + (run.count - 1) * run.stride;
+      if (run.first < 0 || last >= layout_.length(run.document)) {
+        throw InputError(fmt::format("a query at position {} of sequence {}, which has {} tokens",
+                                     run.first < 0 ? run.first : last, run.document,
+                                     layout_.length(run.document)));
+      }
+    }
+  }
+}
+
+void CachedAttention::append(const CacheChunk& chunk, ConstTensorView k, ConstTensorView v) {
+  auto layout = layout_;
+  layout.append(chunk);
+  for (Index sequence = 0; sequence < layout.sequences(); ++sequence) {
+    const Index final_length = problem_.documents.key_length(sequence);
+    if (final_length == 0 || layout.length(sequence) <= final_length) continue;
+    throw InputError(fmt::format("sequence {} would have {} tokens; its document has {}", sequence,
+                                 layout.length(sequence), final_length));
+  }
+  const int rank = communicator_.rank();
+  const Index rows = chunk.rows(rank);
+  ring::check_shape(k, "k", type_, rows, problem_.key_heads, problem_.head_dim);
+  ring::check_shape(v, "v", type_, rows, problem_.key_heads, problem_.output_dim());
+  Index row = 0;
+  for (const auto& run : chunk.shards[static_cast<std::size_t>(rank)]) {
+    auto& own = rows_[static_cast<std::size_t>(run.document)];
+    ring::append_rows(own.keys, k, row, run.count);
+    ring::append_rows(own.values, v, row, run.count);
+    row += run.count;
+  }
+  layout_ = std::move(layout);
+}
+
+std::vector<double> CachedAttention::scale_of(const CacheChunk& chunk,
+                                              const ForwardOptions& options) const {
+  const auto heads = static_cast<std::size_t>(problem_.query_heads);
+  const auto& scale = problem_.logit_scale;
+  const double base = scale.base(problem_.head_dim);
+  std::vector<double> scales;
+  for (const auto& run : chunk.shards[static_cast<std::size_t>(communicator_.rank())]) {
+    const Index length = layout_.length(run.document);
+    const Index final_length = problem_.documents.key_length(run.document);
+    for (Index i = 0; i < run.count; ++i) {
+      const Index position = run.first + i * run.stride;
+      const double beta = scale.beta({.document_length = final_length == 0 ? length : final_length,
+                                      .visible = problem_.mask.visible(position, length).size(),
+                                      .position = position},
+                                     problem_.head_dim);
+      for (std::size_t h = 0; h < heads; ++h) {
+        const double own = options.logit_scale.empty() ? beta : options.logit_scale[scales.size()];
+        scales.push_back((options.gain.empty() ? 1.0 : options.gain[h]) * base * own);
+      }
+    }
+  }
+  return scales;
+}
+
+void CachedAttention::accumulate(kernels::ForwardPass& pass,
+                                 const std::vector<Shard>& queries) const {
+  const int rank = communicator_.rank();
+  std::vector<std::vector<PlacedRows>> of_sequence(rows_.size());
+  Index query_row = 0;
+  for (const auto& shard : queries) {
+    for (const auto& run : shard) {
+      of_sequence[static_cast<std::size_t>(run.document)].push_back(
+          {.row = query_row, .position = run.first, .stride = run.stride, .count = run.count});
+      query_row += run.count;
+    }
+  }
+  for (Index sequence = 0; sequence < layout_.sequences(); ++sequence) {
+    const auto at = static_cast<std::size_t>(sequence);
+    const auto& held = layout_.held(rank, sequence);
+    std::vector<Block> blocks;
+    for (const auto& rows : of_sequence[at]) {
+      Index key_row = 0;
+      for (const auto& run : held) {
+        const Block block{.queries = rows,
+                          .keys = {.row = key_row,
+                                   .position = run.first,
+                                   .stride = run.stride,
+                                   .count = run.count},
+                          .mask = problem_.mask};
+        if (visible_area(block) > 0) blocks.push_back(block);
+        key_row += run.count;
+      }
+    }
+    if (blocks.empty()) continue;
+    const Index rows = row_count(held);
+    pass.accumulate(ring::packed_view<const void>(rows_[at].keys.data(), type_, rows,
+                                                  problem_.key_heads, problem_.head_dim),
+                    ring::packed_view<const void>(rows_[at].values.data(), type_, rows,
+                                                  problem_.key_heads, problem_.output_dim()),
+                    blocks, {});
+  }
+}
+
+PassReport CachedAttention::attend(const CacheChunk& chunk, ConstTensorView q, TensorView out,
+                                   const ForwardOptions& options) {
+  const auto start = Clock::now();
+  const int rank = communicator_.rank();
+  const int ranks = communicator_.size();
+  check_tokens(chunk);
+  const Index rows = chunk.rows(rank);
+  const auto sums = accumulator_of(type_);
+  const ForwardOutputs outputs{.out = out, .lse = options.lse, .statistics = options.statistics};
+  ring::check_shape(q, "q", type_, rows, problem_.query_heads, problem_.head_dim);
+  ring::check_outputs(outputs, sums, rows, problem_.query_heads, problem_.output_dim());
+  ring::check_options(problem_, rows, options.gain, options.sink, options.logit_scale);
+  const auto scales = scale_of(chunk, options);
+
+  PassReport report;
+  const Index piece = std::max<Index>(1, queries_at_a_time / ranks);
+  Index most_rows = 0;
+  for (int r = 0; r < ranks; ++r) most_rows = std::max(most_rows, chunk.rows(r));
+  for (Index first = 0; first < most_rows; first += piece) {
+    std::vector<Shard> shards;
+    std::vector<Index> offsets{0};
+    for (const auto& shard : chunk.shards) {
+      shards.push_back(slice(shard, first, first + piece));
+      offsets.push_back(offsets.back() + row_count(shards.back()));
+    }
+    auto waiting = Clock::now();
+    const auto queries = ring::gather_queries(communicator_, q, scales, first, offsets, report);
+    report.exposed_seconds += seconds_since(waiting);
+
+    const auto pass = kernel_.forward({.q = queries.q.view(), .scale = queries.scales, .sink = {}},
+                                      {.key_heads = problem_.key_heads,
+                                       .value_dim = problem_.output_dim(),
+                                       .statistics = options.statistics.present(),
+                                       .threads = threads_});
+    accumulate(*pass, shards);
+    Tensor states(sums, offsets.back(), problem_.query_heads, state_width(problem_.output_dim()));
+    pass->write_state(states.view());
+
+    waiting = Clock::now();
+    ring::merge_states(communicator_, states.view(), offsets, report);
+    report.exposed_seconds += seconds_since(waiting);
+    const auto at = static_cast<std::size_t>(rank);
+    finish(states.view(), {offsets[at], offsets[at + 1]}, first, options.sink, outputs);
+  }
+  report.seconds = seconds_since(start);
+  return report;
+}
+
+void CachedAttention::finish(TensorView states, Interval own, Index first,
+                             std::span<const double> sink, const ForwardOutputs& outputs) const {
+  with_accumulator(states.type, [&]<class T>() {
+    for (Index i = 0; i < own.size(); ++i) {
+      for (Index h = 0; h < states.heads; ++h) {
+        auto state = load_state(states.row<T>(own.begin + i, h), problem_.output_dim());
+        if (!sink.empty()) add_sink(state, static_cast<T>(sink[static_cast<std::size_t>(h)]));
+        write_row<T>(outputs, first + i, h, state.softmax, state.self_logit,
+                     std::span<const T>(state.values));
+      }
+    }
+  });
+}
+
+Index CachedAttention::bytes() const {
+  std::size_t bytes = 0;
+  for (const auto& own : rows_) bytes += own.keys.size() + own.values.size();
+  return static_cast<Index>(bytes);
+}
+
+}  // namespace annulus

@@ -1,0 +1,40 @@
+#include "ring/cached_queries.hpp"
+
+#include <cstring>
+
+#include "ring/packed_rows.hpp"
+
+namespace annulus::ring {
+
+GatheredQueries gather_queries(comm::Communicator& communicator, ConstTensorView q,
+                               std::span<const double> scales, Index first,
+                               std::span<const Index> offsets, PassReport& report) {
+  const auto rows_of = [&](std::size_t rank) { return offsets[rank + 1] - offsets[rank]; };
+  std::vector<std::byte> own;
+  if (const Index count = rows_of(static_cast<std::size_t>(communicator.rank())); count > 0) {
+    append_rows(own, q, first, count);
+    const auto own_scales = std::as_bytes(scales.subspan(
+        static_cast<std::size_t>(first * q.heads), static_cast<std::size_t>(count * q.heads)));
+    own.insert(own.end(), own_scales.begin(), own_scales.end());
+  }
+  const auto parts = communicator.all_gather(own);
+  report.bytes_sent += static_cast<Index>(own.size()) * (communicator.size() - 1);
+
+  GatheredQueries all{
+      .q = {q.type, offsets.back(), q.heads, q.dim},
+      .scales = std::vector<double>(static_cast<std::size_t>(offsets.back() * q.heads))};
+  auto* next_row = static_cast<std::byte*>(all.q.view().data);
+  auto* next_scale = reinterpret_cast<std::byte*>(all.scales.data());
+  for (std::size_t rank = 0; rank < parts.size(); ++rank) {
+    if (rows_of(rank) == 0) continue;
+    const auto bytes = row_bytes(q.type, rows_of(rank), q.heads, q.dim);
+    const auto scale_bytes = parts[rank].size() - bytes;
+    std::memcpy(next_row, parts[rank].data(), bytes);
+    std::memcpy(next_scale, parts[rank].data() + bytes, scale_bytes);
+    next_row += bytes;
+    next_scale += scale_bytes;
+  }
+  return all;
+}
+
+}  // namespace annulus::ring

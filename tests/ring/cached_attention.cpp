@@ -1,0 +1,271 @@
+// Tokens that come one by one or in chunks, over a cache on any number of ranks: the same attention
+// as one forward pass.
+#include "annulus/ring/cached_attention.hpp"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <numeric>
+
+#include "annulus/base/error.hpp"
+#include "annulus/comm/self.hpp"
+#include "annulus/kernels/backend.hpp"
+#include "annulus/kernels/cpu.hpp"
+#include "support/expect_close.hpp"
+
+namespace annulus::test {
+namespace {
+
+constexpr int rank_counts[] = {1, 2, 3, 4, 5, 8};
+
+/// How many new tokens of each sequence there are in a step, given how many are left.
+using Steps = std::function<std::vector<Index>(const std::vector<Index>& left, int step)>;
+
+std::vector<Index> one_by_one(const std::vector<Index>& left, int) {
+  std::vector<Index> counts;
+  for (const Index tokens : left) counts.push_back(std::min<Index>(tokens, 1));
+  return counts;
+}
+
+/// Everything but the last tokens of each sequence, in chunks that differ; then one by one.
+std::vector<Index> chunks_then_one_by_one(const std::vector<Index>& left, int step) {
+  std::vector<Index> counts;
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    const Index chunk = 5 + 7 * ((step + static_cast<Index>(i)) % 3);
+    counts.push_back(std::min(left[i], left[i] > 9 ? std::min(chunk, left[i] - 4) : Index{1}));
+  }
+  return counts;
+}
+
+std::vector<Index> first_rows(Index count) {
+  std::vector<Index> rows(static_cast<std::size_t>(count));
+  std::iota(rows.begin(), rows.end(), Index{0});
+  return rows;
+}
+
+/// The packed rows of a chunk that `rank` holds.
+std::vector<Index> rows_of(const CacheChunk& chunk, int rank, const Documents& documents) {
+  return packed_rows(chunk.shards[static_cast<std::size_t>(rank)], documents.key_offsets());
+}
+
+/// Appends and attends all tokens of `whole` step by step; prefills come in `prefill` sharding.
+template <class T>
+Outputs<Accumulator<T>> decode(const WholeProblem<T>& whole, const Problem& problem, int ranks,
+                               const kernels::Kernel& kernel, const Steps& steps,
+                               std::optional<Sharding> prefill = {}) {
+  const auto& documents = whole.problem.documents;
+  Outputs<Accumulator<T>> result(documents.queries(), problem.query_heads, problem.output_dim());
+  comm::run_threads(ranks, [&](comm::Communicator& communicator) {
+    CachedAttention attention(problem, data_type_of<T>, communicator, kernel, 2);
+    std::vector<Index> left;
+    for (Index i = 0; i < documents.count(); ++i) left.push_back(documents.key_length(i));
+    for (int step = 0; std::ranges::any_of(left, [](Index count) { return count > 0; }); ++step) {
+      const auto counts = steps(left, step);
+      const bool first = step == 0;
+      const auto chunk = attention.layout().next(counts, first ? prefill : std::nullopt);
+      const auto rows = rows_of(chunk, communicator.rank(), documents);
+      const auto q = take_rows(whole.q, rows);
+      const auto k = take_rows(whole.k, rows);
+      const auto v = take_rows(whole.v, rows);
+      std::vector<double> table;
+      for (const Index row : rows) {
+        for (Index h = 0; h < problem.query_heads && !whole.table.empty(); ++h) {
+          table.push_back(whole.table[static_cast<std::size_t>(row * problem.query_heads + h)]);
+        }
+      }
+      attention.append(chunk, k.view(), v.view());
+      Outputs<Accumulator<T>> local(q.rows, problem.query_heads, problem.output_dim());
+      attention.attend(chunk, q.view(), local.out.view(),
+                       {.lse = local.lse.view(),
+                        .statistics = local.statistics_view(),
+                        .gain = whole.gain,
+                        .sink = whole.sink,
+                        .logit_scale = table});
+      put_rows(result.out, rows, local.out);
+      put_rows(result.lse, rows, local.lse);
+      for (std::size_t s = 0; s < result.statistics.size(); ++s) {
+        put_rows(result.statistics[s], rows, local.statistics[s]);
+      }
+      for (std::size_t i = 0; i < left.size(); ++i) left[i] -= counts[i];
+    }
+  });
+  return result;
+}
+
+template <class T>
+void expect_decodes(WholeProblem<T> whole, const char* what) {
+  const auto expected = direct(whole);
+  const auto bound = bound_of(whole);
+  const double largest = largest_element(whole.v);
+  for (const auto name : kernels::backend_names()) {
+    const auto& kernel = kernels::find_backend(name, data_type_of<T>);
+    for (const int ranks : rank_counts) {
+      SCOPED_TRACE(std::string(what) + ", " + std::string(name) + ", P = " + std::to_string(ranks));
+      expect_close(decode(whole, whole.problem, ranks, kernel, one_by_one), expected, bound,
+                   largest);
+      expect_close(decode(whole, whole.problem, ranks, kernel, chunks_then_one_by_one), expected,
+                   bound, largest);
+      for (const auto sharding : all_shardings()) {
+        expect_close(decode(whole, whole.problem, ranks, kernel, chunks_then_one_by_one, sharding),
+                     expected, bound, largest);
+      }
+      if (testing::Test::HasFailure()) return;
+    }
+  }
+}
+
+Problem sequence_of(Index n) {
+  return {.query_heads = 4,
+          .key_heads = 2,
+          .head_dim = 7,
+          .value_dim = 5,
+          .documents = Documents::single(n),
+          .mask = Mask::causal()};
+}
+
+TEST(CachedAttention, IsOneCausalForwardForEveryLogitScale) {
+  for (const auto name : LogitScale::names()) {
+    auto problem = sequence_of(31);
+    problem.logit_scale = LogitScale::parse(name);
+    expect_decodes(random_problem<double>(problem, 3), std::string(name).c_str());
+  }
+  auto problem = sequence_of(31);
+  for (const auto* scale : {"critical:gamma=0.7,length=visible,base=rsqrt_d", "ssmax:length=global",
+                            "llama4:floor=4", "grok:train_length=8"}) {
+    problem.logit_scale = LogitScale::parse(scale);
+    expect_decodes(random_problem<float>(problem, 3), scale);
+  }
+}
+
+TEST(CachedAttention, KnowsWindowsSequencesSinksAndGains) {
+  auto problem = sequence_of(0);
+  problem.documents = Documents::packed({0, 13, 14, 14, 43});
+  problem.logit_scale = LogitScale::critical(0.4);
+  for (const auto* mask : {"causal", "window:5", "window:0"}) {
+    problem.mask = Mask::parse(mask);
+    auto whole = random_problem<double>(problem, 5);
+    whole.gain = {0.5, -1.0, 0.0, 2.0};
+    whole.sink = {0.3, -std::numeric_limits<double>::infinity(), 4.0, -2.0};
+    expect_decodes(whole, mask);
+  }
+}
+
+TEST(CachedAttention, KnowsHalfPrecision) {
+  expect_decodes(random_problem<BFloat16>(sequence_of(29), 5), "bf16");
+  expect_decodes(random_problem<Float16>(sequence_of(29), 5), "fp16");
+}
+
+TEST(CachedAttention, TakesLongChunksInPieces) {
+  auto problem = sequence_of(5003);
+  problem.query_heads = 1;
+  problem.key_heads = 1;
+  auto whole = random_problem<float>(problem, 5);
+  const auto at_once = [](const std::vector<Index>& left, int) { return left; };
+  expect_close(decode(whole, problem, 3, kernels::cpu(), at_once), direct(whole), bound_of(whole),
+               largest_element(whole.v));
+}
+
+// Where nobody says how long a sequence will be, global scales see what is there: in a causal
+// sequence, what the query sees.
+TEST(CachedAttention, OpenEndedSequencesScaleWithWhatIsThere) {
+  auto problem = sequence_of(31);
+  problem.logit_scale = LogitScale::parse("critical:length=visible");
+  auto whole = random_problem<double>(problem, 5);
+  auto open = problem;
+  open.documents = Documents::single(0);
+  open.logit_scale = LogitScale::parse("critical:length=global");
+  for (const int ranks : rank_counts) {
+    expect_close(decode(whole, open, ranks, kernels::cpu(), one_by_one), direct(whole),
+                 bound_of(whole), largest_element(whole.v));
+  }
+}
+
+TEST(CachedAttention, ContinuesAPrefillByTheRing) {
+  const Index n = 67;
+  const Index prefix = 50;
+  auto problem = sequence_of(n);
+  problem.logit_scale = LogitScale::parse("ssmax:s=0.6");
+  auto whole = random_problem<double>(problem, 5);
+  const auto expected = direct(whole);
+  for (const int ranks : rank_counts) {
+    for (const auto sharding : all_shardings()) {
+      Outputs<double> got(n, problem.query_heads, problem.output_dim());
+      comm::run_threads(ranks, [&](comm::Communicator& communicator) {
+        // The ring knows the prefix alone; with `visible` lengths it need not know more.
+        auto known = problem;
+        known.documents = Documents::single(prefix);
+        const auto plan = make_plan(known, communicator.topology(), {.sharding = sharding});
+        CachedAttention attention(problem, DataType::float64, communicator, kernels::cpu());
+        attend(WholeProblem<double>{.problem = known,
+                                    .q = take_rows(whole.q, first_rows(prefix)),
+                                    .k = take_rows(whole.k, first_rows(prefix)),
+                                    .v = take_rows(whole.v, first_rows(prefix)),
+                                    .gain = {},
+                                    .sink = {},
+                                    .table = {}},
+               communicator, sharding, kernels::cpu(), got);
+        const CacheChunk held{.shards = plan.key_shards};
+        const auto rows = rows_of(held, communicator.rank(), known.documents);
+        attention.append(held, take_rows(whole.k, rows).view(), take_rows(whole.v, rows).view());
+        for (Index i = prefix; i < n; ++i) {
+          const auto chunk = attention.layout().next(std::vector<Index>{1});
+          const auto row = rows_of(chunk, communicator.rank(), problem.documents);
+          attention.append(chunk, take_rows(whole.k, row).view(), take_rows(whole.v, row).view());
+          Outputs<double> local(static_cast<Index>(row.size()), 4, 5);
+          attention.attend(chunk, take_rows(whole.q, row).view(), local.out.view(),
+                           {.lse = local.lse.view()});
+          put_rows(got.out, row, local.out);
+          put_rows(got.lse, row, local.lse);
+        }
+      });
+      const auto bound = bound_of(whole);
+      EXPECT_TRUE(all_close("out", got.out, expected.out,
+                            [&](double) { return bound.out(largest_element(whole.v)); }));
+      EXPECT_TRUE(all_close("lse", got.lse, expected.lse, [&](double z) { return bound.lse(z); }));
+    }
+  }
+}
+
+TEST(CachedAttention, KeepsAnEvenShareOfTheCache) {
+  const auto problem = sequence_of(64);
+  const auto whole = random_problem<float>(problem, 5);
+  std::vector<Index> bytes(4);
+  comm::run_threads(4, [&](comm::Communicator& communicator) {
+    CachedAttention attention(problem, DataType::float32, communicator, kernels::cpu());
+    for (int step = 0; step < 64; ++step) {
+      const auto chunk = attention.layout().next(std::vector<Index>{1});
+      const auto rows = rows_of(chunk, communicator.rank(), problem.documents);
+      attention.append(chunk, take_rows(whole.k, rows).view(), take_rows(whole.v, rows).view());
+    }
+    bytes[static_cast<std::size_t>(communicator.rank())] = attention.bytes();
+  });
+  for (const Index own : bytes) EXPECT_EQ(own, 16 * 2 * (7 + 5) * 4);
+}
+
+TEST(CachedAttention, RefusesWhatDoesNotFit) {
+  auto self = comm::self();
+  auto problem = sequence_of(3);
+  CachedAttention attention(problem, DataType::float32, self, kernels::cpu());
+  const Tensor<float> q(3, 4, 7);
+  const Tensor<float> k(3, 2, 7);
+  const Tensor<float> v(3, 2, 5);
+  Tensor<float> out(3, 4, 5);
+  const auto chunk = attention.layout().next(std::vector<Index>{3});
+  EXPECT_THROW(attention.attend(chunk, q.view(), out.view()), InputError);  // not there yet
+  EXPECT_THROW(attention.append(chunk, v.view(), v.view()), Error);
+  EXPECT_EQ(attention.layout().length(0), 0);
+  attention.append(chunk, k.view(), v.view());
+  EXPECT_THROW(attention.append(attention.layout().next(std::vector<Index>{3}), k.view(), v.view()),
+               InputError);  // longer than its document
+  EXPECT_THROW(attention.attend(chunk, k.view(), out.view()), Error);
+  EXPECT_THROW(attention.attend({.shards = {}}, q.view(), out.view()), InputError);
+  EXPECT_THROW(attention.attend({.shards = {{annulus::Run{.document = 1, .count = 3}}}}, q.view(),
+                                out.view()),
+               InputError);
+  EXPECT_THROW(CachedAttention(problem, DataType::float32, self, kernels::cpu(), 0), InputError);
+  problem.query_heads = 3;
+  EXPECT_THROW(CachedAttention(problem, DataType::float32, self, kernels::cpu()), InputError);
+}
+
+}  // namespace
+}  // namespace annulus::test
