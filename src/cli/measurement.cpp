@@ -139,7 +139,7 @@ bool validate_before_timing(const Problem& problem, comm::Communicator& communic
   Problem brief = problem;
   brief.documents = shortened(problem.documents);
   return validate_plan(make_plan(brief, communicator.topology(), options), communicator, kernel,
-                       threads, pass == Pass::backward, seed)
+                       threads, pass == Pass::backward ? Checked::backward : Checked::forward, seed)
       .valid();
 }
 

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <numeric>
 
 #include "annulus/attention/error_bound.hpp"
 #include "annulus/comm/agreement.hpp"
 #include "annulus/kernels/reference.hpp"
-#include "annulus/ring/ring_attention.hpp"
+#include "cli/checked_run.hpp"
 #include "cli/random_inputs.hpp"
 
 namespace annulus::cli {
@@ -18,123 +17,6 @@ std::vector<Index> all_rows(Index count) {
   std::vector<Index> rows(static_cast<std::size_t>(count));
   std::iota(rows.begin(), rows.end(), Index{0});
   return rows;
-}
-
-/// What some rows give, one after the other, in fp64; the gradients only with a backward pass.
-struct Results {
-  std::vector<double> out;
-  std::vector<double> lse;
-  std::vector<double> entropy;
-  std::vector<double> dq{};
-  std::vector<double> dk{};
-  std::vector<double> dv{};
-};
-
-/// Statistics of which only the entropy is looked at.
-template <class T>
-StatisticsView statistics_into(std::vector<T>& entropy, std::vector<T>& rest, Index rows,
-                               Index heads) {
-  const auto size = static_cast<std::size_t>(rows * heads);
-  entropy.resize(size);
-  rest.resize(5 * size);
-  const auto part = [&](std::size_t i) {
-    return dense_view(rest.data() + i * size, rows, heads, 1);
-  };
-  return {.entropy = dense_view(entropy.data(), rows, heads, 1),
-          .effective_keys = part(0),
-          .participation = part(1),
-          .max_probability = part(2),
-          .max_logit = part(3),
-          .self_probability = part(4)};
-}
-
-template <class T>
-Results by_ranks(const Plan& plan, comm::Communicator& communicator, const kernels::Kernel& kernel,
-                 int threads, bool backward, std::uint64_t seed) {
-  const auto& problem = plan.problem;
-  const auto rank = static_cast<std::size_t>(communicator.rank());
-  const auto rows = packed_rows(plan.query_shards[rank], problem.documents.query_offsets());
-  const auto key_rows = packed_rows(plan.key_shards[rank], problem.documents.key_offsets());
-  const auto inputs = random_inputs<T>(problem, seed, rows, key_rows);
-  const auto n_q = static_cast<Index>(rows.size());
-  const auto n_k = static_cast<Index>(key_rows.size());
-  const Index heads = problem.query_heads;
-  using Sum = Accumulator<T>;
-  std::vector<Sum> out(static_cast<std::size_t>(n_q * heads * problem.output_dim()));
-  std::vector<Sum> lse(static_cast<std::size_t>(n_q * heads));
-  std::vector<Sum> entropy;
-  std::vector<Sum> rest;
-  const auto q = dense_view(inputs.q.data(), n_q, heads, problem.head_dim);
-  const auto k = dense_view(inputs.k.data(), n_k, problem.key_heads, problem.head_dim);
-  const auto v = dense_view(inputs.v.data(), n_k, problem.key_heads, problem.output_dim());
-  const auto out_view = dense_view(out.data(), n_q, heads, problem.output_dim());
-  const auto lse_view = dense_view(lse.data(), n_q, heads, 1);
-  RingAttention attention(plan, communicator, kernel, threads);
-  HeldShards held;
-  attention.forward(q, k, v, out_view,
-                    {.lse = lse_view,
-                     .statistics = statistics_into(entropy, rest, n_q, heads),
-                     .held = backward ? &held : nullptr});
-  Results results{.out = {out.begin(), out.end()},
-                  .lse = {lse.begin(), lse.end()},
-                  .entropy = {entropy.begin(), entropy.end()}};
-  if (!backward) return results;
-  const auto dout = random_output_gradients<T>(problem, seed, rows);
-  std::vector<Sum> dq(inputs.q.size());
-  std::vector<Sum> dk(inputs.k.size());
-  std::vector<Sum> dv(inputs.v.size());
-  attention.backward({.q = q,
-                      .k = k,
-                      .v = v,
-                      .out = out_view,
-                      .lse = lse_view,
-                      .dout = dense_view(dout.data(), n_q, heads, problem.output_dim()),
-                      .held = std::move(held)},
-                     {.dq = dense_view(dq.data(), n_q, heads, problem.head_dim),
-                      .dk = dense_view(dk.data(), n_k, problem.key_heads, problem.head_dim),
-                      .dv = dense_view(dv.data(), n_k, problem.key_heads, problem.output_dim())});
-  results.dq = {dq.begin(), dq.end()};
-  results.dk = {dk.begin(), dk.end()};
-  results.dv = {dv.begin(), dv.end()};
-  return results;
-}
-
-/// Everybody's results on rank 0, in the order of the packed rows.
-Results gather(const Plan& plan, comm::Communicator& communicator, const Results& own) {
-  const auto& problem = plan.problem;
-  const auto& documents = problem.documents;
-  const auto collect = [&](const std::vector<double>& part, const std::vector<Shard>& shards,
-                           std::span<const Index> offsets, Index row_width) {
-    const auto parts = communicator.all_gather(std::as_bytes(std::span(part)));
-    const auto width = static_cast<std::size_t>(row_width);
-    std::vector<double> whole(static_cast<std::size_t>(offsets.back()) * width);
-    for (std::size_t rank = 0; rank < parts.size(); ++rank) {
-      const auto rows = packed_rows(shards[rank], offsets);
-      for (std::size_t i = 0; i < rows.size(); ++i) {
-        std::memcpy(whole.data() + static_cast<std::size_t>(rows[i]) * width,
-                    parts[rank].data() + i * width * sizeof(double), width * sizeof(double));
-      }
-    }
-    return whole;
-  };
-  const auto of_queries = [&](const std::vector<double>& part, Index width) {
-    return collect(part, plan.query_shards, documents.query_offsets(), width);
-  };
-  const auto of_keys = [&](const std::vector<double>& part, Index width) {
-    return collect(part, plan.key_shards, documents.key_offsets(), width);
-  };
-  const Index heads = problem.query_heads;
-  Results all{.out = of_queries(own.out, heads * problem.output_dim()),
-              .lse = of_queries(own.lse, heads),
-              .entropy = of_queries(own.entropy, heads)};
-  // A rank without rows has no gradients either: what is asked for is in some rank's results.
-  Index backward = own.dq.empty() && own.dk.empty() ? 0 : 1;
-  communicator.all_reduce(std::span(&backward, 1), comm::Reduction::maximum);
-  if (backward == 0) return all;
-  all.dq = of_queries(own.dq, heads * problem.head_dim);
-  all.dk = of_keys(own.dk, problem.key_heads * problem.head_dim);
-  all.dv = of_keys(own.dv, problem.key_heads * problem.output_dim());
-  return all;
 }
 
 template <class T>
@@ -191,7 +73,7 @@ kernels::WholeInputs whole_inputs(const Problem& problem, const Inputs<T>& input
 
 /// Gradients against those of the definition. `lse` is exact.
 template <class T>
-std::vector<Deviation> compare_gradients(const Plan& plan, const Results& got,
+std::vector<Deviation> compare_gradients(const Plan& plan, const CheckedRun& got,
                                          const Inputs<T>& inputs, const ErrorBound& bound,
                                          const std::vector<double>& lse, std::uint64_t seed) {
   const auto& problem = plan.problem;
@@ -228,7 +110,7 @@ std::vector<Deviation> compare_gradients(const Plan& plan, const Results& got,
 }
 
 template <class T>
-std::vector<Deviation> compare(const Plan& plan, const Results& got, std::uint64_t seed) {
+std::vector<Deviation> compare(const Plan& plan, const CheckedRun& got, std::uint64_t seed) {
   const auto& problem = plan.problem;
   const Index n_q = problem.documents.queries();
   const Index n_k = problem.documents.keys();
@@ -270,10 +152,13 @@ std::vector<Deviation> compare(const Plan& plan, const Results& got, std::uint64
 
 template <class T>
 std::vector<Deviation> validate_as(const Plan& plan, comm::Communicator& communicator,
-                                   const kernels::Kernel& kernel, int threads, bool backward,
+                                   const kernels::Kernel& kernel, int threads, Checked what,
                                    std::uint64_t seed) {
-  const auto got =
-      gather(plan, communicator, by_ranks<T>(plan, communicator, kernel, threads, backward, seed));
+  const auto own =
+      what == Checked::decode
+          ? run_decode<T>(plan, communicator, kernel, threads, seed)
+          : run_passes<T>(plan, communicator, kernel, threads, what == Checked::backward, seed);
+  const auto got = gather(plan.problem, communicator, own);
   std::vector<Deviation> deviations;
   comm::on_root(communicator, [&] { deviations = compare<T>(plan, got, seed); });
   static constexpr std::array names{"out", "lse", "entropy", "dq", "dk", "dv"};
@@ -296,10 +181,10 @@ bool Validation::valid() const {
 }
 
 Validation validate_plan(const Plan& plan, comm::Communicator& communicator,
-                         const kernels::Kernel& kernel, int threads, bool backward,
+                         const kernels::Kernel& kernel, int threads, Checked what,
                          std::uint64_t seed) {
   return {with_element(plan.data_type, [&]<class T>() {
-    return validate_as<T>(plan, communicator, kernel, threads, backward, seed);
+    return validate_as<T>(plan, communicator, kernel, threads, what, seed);
   })};
 }
 

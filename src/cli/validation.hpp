@@ -25,11 +25,15 @@ struct Validation {
   [[nodiscard]] bool valid() const;
 };
 
+/// What is run: a forward pass, a backward pass after it, or the forward pass token by token over a
+/// cache.
+enum class Checked { forward, backward, decode };
+
 /// Collective. Runs `plan` on random inputs and compares out, lse and entropy with the reference,
-/// and with `backward` dq, dk and dv as well;
-/// the result is the same on all ranks. Rank 0 holds the whole problem in fp64.
+/// and dq, dk and dv where there are any; the result is the same on all ranks. Rank 0 holds the
+/// whole problem in fp64.
 [[nodiscard]] Validation validate_plan(const Plan& plan, comm::Communicator& communicator,
-                                       const kernels::Kernel& kernel, int threads, bool backward,
+                                       const kernels::Kernel& kernel, int threads, Checked what,
                                        std::uint64_t seed);
 
 }  // namespace annulus::cli

@@ -15,11 +15,30 @@ class Verify final : public Command {
     shape_.add_to(app);
     execution_.add_to(app);
     app.add_flag("--backward", backward_, "also compare the gradients");
+    app.add_flag("--decode", decode_,
+                 "compute over a cache instead: chunks of tokens, then tokens one by one");
     app.add_option("--seed", seed_, "of the random inputs")->capture_default_str();
   }
 
   void check() const override {
-    (void)shape_.problem();
+    const auto problem = shape_.problem();
+    if (decode_ && backward_) {
+      throw InputError("--decode: there are no gradients over a cache; expected no --backward");
+    }
+    if (decode_ && (execution_.sharding != "auto" || !execution_.key_sharding.empty())) {
+      throw InputError(
+          "--decode: tokens go to the ranks in turns; expected neither --sharding nor "
+          "--key-sharding");
+    }
+    if (decode_ && !problem.documents.self_attention()) {
+      throw InputError("--decode: every token is a query and a key; expected no --queries");
+    }
+    if (decode_ && problem.mask.right() > 0) {
+      throw InputError(fmt::format(
+          "--decode: --mask {} looks ahead to tokens that are not there yet; expected causal or "
+          "window:LEFT",
+          problem.mask.name()));
+    }
     (void)execution_.kernel(execution_.plan_options().data_type);
   }
 
@@ -29,14 +48,19 @@ class Verify final : public Command {
         make_plan(shape_.problem(), communicator.topology(), execution_.plan_options());
     const auto& kernel = execution_.kernel(plan.data_type);
     const int threads = execution_.threads_per_rank(communicator.topology(), communicator.rank());
-    const auto validation = validate_plan(plan, communicator, kernel, threads, backward_, seed_);
+    const auto validation = validate_plan(plan, communicator, kernel, threads,
+                                          backward_ ? Checked::backward
+                                          : decode_ ? Checked::decode
+                                                    : Checked::forward,
+                                          seed_);
     if (context.speaks()) print(context, plan, kernel.name(), validation);
     return validation.valid() ? 0 : 1;
   }
 
  private:
-  static void print(const Context& context, const Plan& plan, std::string_view backend,
-                    const Validation& validation) {
+  void print(const Context& context, const Plan& plan, std::string_view backend,
+             const Validation& validation) const {
+    const std::string_view spread = decode_ ? "in turns" : name_of(plan.sharding);
     Table table({"output", "error", "bound", "verdict"});
     for (const auto& deviation : validation.deviations) {
       table.add({cell(deviation.name), cell(deviation.error), cell(deviation.bound),
@@ -44,7 +68,8 @@ class Verify final : public Command {
     }
     if (context.json) {
       const Json json{{"ranks", plan.ranks},
-                      {"sharding", name_of(plan.sharding)},
+                      {"pass", decode_ ? "decode" : backward_ ? "backward" : "forward"},
+                      {"sharding", spread},
                       {"precision", name_of(plan.data_type)},
                       {"backend", backend},
                       {"valid", validation.valid()},
@@ -52,13 +77,15 @@ class Verify final : public Command {
       fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
       return;
     }
-    fmt::print("{} rank{}, {} sharding, {}, backend {}\n{}", plan.ranks, plan.ranks == 1 ? "" : "s",
-               name_of(plan.sharding), name_of(plan.data_type), backend, table.text());
+    fmt::print("{}{} rank{}, {} sharding, {}, backend {}\n{}", decode_ ? "decode over " : "",
+               plan.ranks, plan.ranks == 1 ? "" : "s", spread, name_of(plan.data_type), backend,
+               table.text());
   }
 
   ShapeOptions shape_;
   ExecutionOptions execution_;
   bool backward_ = false;
+  bool decode_ = false;
   std::uint64_t seed_ = 1;
 };
 

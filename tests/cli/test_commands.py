@@ -76,6 +76,36 @@ def test_verify_backward(annulus, ranks):
     assert result["valid"]
 
 
+@pytest.mark.parametrize("scale", ["critical", "ssmax", "qwen:train_length=16"])
+@pytest.mark.parametrize("ranks", [1, 3, 8])
+def test_verify_decode(annulus, ranks, scale):
+    options = ["--documents", "67,1,0,30", "--mask", "window:40", "--logit-scale", scale]
+    result = annulus.ok(
+        "verify", "--decode", *options, "--transport", f"threads:{ranks}", "--json"
+    ).json
+    assert result["valid"] and result["pass"] == "decode"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--mask", "full"], ["--mask", "window:3,1"], ["--backward"], ["--queries", "3"],
+     ["--sharding", "zigzag"], ["--key-sharding", "zigzag"]],
+    ids=" ".join,
+)
+def test_decode_refuses_what_it_cannot_honour(annulus, options):
+    mask = [] if "--mask" in options else ["--mask", "causal"]
+    annulus.refused("verify", "--decode", *mask, *options, says=["--decode", options[0]])
+
+
+@pytest.mark.mpi
+@pytest.mark.usefixtures("needs_mpi")
+@pytest.mark.parametrize("ranks", [2, 5])
+def test_verify_decode_under_mpirun(annulus, ranks):
+    options = ["--length", "131", "--mask", "causal", "--logit-scale", "critical"]
+    finished = annulus.ok("verify", "--decode", *options, ranks=ranks)
+    assert finished.out.count("VALID") == 3 and f"decode over {ranks} ranks" in finished.out
+
+
 def test_bench_backward(annulus):
     rows = annulus.ok(
         "bench", "kernel", "--backward", "--length", 128, "--head-dim", 64, "--json"
@@ -91,7 +121,7 @@ def test_verify_under_mpirun(annulus):
     assert finished.out.count("VALID") == 3 and "3 ranks" in finished.out
 
 
-@pytest.mark.parametrize("sharding", ["contiguous", "zigzag", "striped"])
+@pytest.mark.parametrize("sharding", ["contiguous", "zigzag", "striped", "balanced"])
 def test_plan(annulus, sharding):
     n = 1009
     plan = annulus.ok(
