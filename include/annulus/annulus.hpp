@@ -31,6 +31,7 @@
 #include "annulus/plan/cost.hpp"
 #include "annulus/plan/format.hpp"
 #include "annulus/plan/machine_model.hpp"
+#include "annulus/plan/memory.hpp"
 #include "annulus/plan/plan.hpp"
 #include "annulus/plan/run.hpp"
 #include "annulus/plan/sharding.hpp"

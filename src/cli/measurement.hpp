@@ -6,13 +6,11 @@
 
 #include "annulus/comm/communicator.hpp"
 #include "annulus/kernels/kernel.hpp"
+#include "annulus/plan/memory.hpp"
 #include "annulus/plan/plan.hpp"
 #include "cli/table.hpp"
 
 namespace annulus::cli {
-
-/// What is timed.
-enum class Pass { forward, backward };
 
 /// Over repetitions; each time is the maximum over ranks.
 struct Measurement {

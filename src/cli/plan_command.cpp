@@ -51,11 +51,14 @@ Json json_of(const Plan& plan) {
 }
 
 Table cost_table(const PlanCost& cost) {
-  Table table({"rank", "area", "flops", "bytes_sent", "messages_sent", "memory_bytes"});
+  Table table({"rank", "area", "flops", "bytes_sent", "messages_sent", "input_bytes",
+               "output_bytes", "state_bytes", "buffer_bytes", "memory_bytes"});
   for (std::size_t rank = 0; rank < cost.ranks.size(); ++rank) {
     const auto& own = cost.ranks[rank];
     table.add({cell(static_cast<Index>(rank)), cell(own.area), cell(own.flops),
-               cell(own.bytes_sent), cell(own.messages_sent), cell(own.memory_bytes)});
+               cell(own.bytes_sent), cell(own.messages_sent), cell(own.memory.inputs),
+               cell(own.memory.outputs), cell(own.memory.state), cell(own.memory.buffers),
+               cell(own.memory.total())});
   }
   return table;
 }
@@ -66,6 +69,7 @@ class PlanCommand final : public Command {
     shape_.add_to(app);
     app.add_option("--ranks", ranks_, "ranks to plan for")->capture_default_str();
     execution_.add_plan_to(app);
+    app.add_flag("--backward", backward_, "the cost of the backward pass");
   }
 
   [[nodiscard]] bool has_ranks() const override { return false; }
@@ -82,11 +86,12 @@ class PlanCommand final : public Command {
     if (!context.speaks()) return 0;
     const auto plan =
         make_plan(shape_.problem(), Topology{.ranks = ranks_}, execution_.plan_options());
-    const auto cost = cost_of(plan);
+    const auto cost = cost_of(plan, {}, backward_ ? Pass::backward : Pass::forward);
     const auto table = cost_table(cost);
     if (context.json) {
       auto json = json_of(plan);
       json["ranks"] = table.json();
+      json["pass"] = backward_ ? "backward" : "forward";
       json["area"] = cost.area;
       json["flops"] = cost.flops;
       json["bytes_sent"] = cost.bytes_sent;
@@ -95,9 +100,9 @@ class PlanCommand final : public Command {
       return 0;
     }
     fmt::print("{}\n{}\n", to_string(plan), table.text());
-    fmt::print("area {} visible pairs per head, {:.4g} FLOP forward, {} sent, balance {:.4f}\n",
-               cost.area, cost.flops, bytes_text(static_cast<double>(cost.bytes_sent)),
-               cost.balance);
+    fmt::print("area {} visible pairs per head, {:.4g} FLOP {}, {} sent, balance {:.4f}\n",
+               cost.area, cost.flops, backward_ ? "backward" : "forward",
+               bytes_text(static_cast<double>(cost.bytes_sent)), cost.balance);
     return 0;
   }
 
@@ -105,6 +110,7 @@ class PlanCommand final : public Command {
   ShapeOptions shape_;
   ExecutionOptions execution_;
   int ranks_ = 4;
+  bool backward_ = false;
 };
 
 }  // namespace

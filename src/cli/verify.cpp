@@ -60,7 +60,7 @@ class Verify final : public Command {
  private:
   void print(const Context& context, const Plan& plan, std::string_view backend,
              const Validation& validation) const {
-    const std::string_view spread = decode_ ? "in turns" : name_of(plan.sharding);
+    const std::string_view spread = decode_ ? "cyclic" : name_of(plan.sharding);
     Table table({"output", "error", "bound", "verdict"});
     for (const auto& deviation : validation.deviations) {
       table.add({cell(deviation.name), cell(deviation.error), cell(deviation.bound),

@@ -63,6 +63,11 @@ Index Plan::payload_bytes(int owner) const {
          static_cast<Index>(size_of(data_type));
 }
 
+Index Plan::gradient_bytes(int owner) const {
+  return key_rows(owner) * problem.key_heads * (problem.head_dim + problem.output_dim()) *
+         static_cast<Index>(size_of(accumulator_of(data_type)));
+}
+
 std::vector<Block> Plan::blocks(int rank, int owner) const {
   return visible_blocks(problem, query_shards[static_cast<std::size_t>(rank)],
                         key_shards[static_cast<std::size_t>(owner)]);

@@ -9,13 +9,6 @@
 namespace annulus::ring {
 namespace {
 
-/// Whether the shard that `rank` sent in `step` must come back to it: not where it is the rank's
-/// own, nor where nothing else took its place, so that the rank still had it at the end.
-bool comes_back(const Step& step, int rank) {
-  const auto& hop = step.ranks[static_cast<std::size_t>(rank)].hop;
-  return hop.to >= 0 && hop.send_owner != rank && hop.from >= 0;
-}
-
 /// The shards that a rank lets go of at the end of a forward pass and where it takes them up again.
 class Ends {
  public:
@@ -59,11 +52,11 @@ void circulate_back(const Plan& plan, comm::Communicator& shards, comm::Communic
     // The hop by which this step's shard came, and the one by which it went on.
     const Hop came = step > 0 ? hop_of(step - 1) : Hop{};
     const Hop went = hop_of(step);
-    const bool back = step > 0 && comes_back(plan.steps[step - 1], rank);
+    const bool back = step > 0 && plan.steps[step - 1].comes_back(rank);
 
     std::optional<comm::Send> send;
     std::optional<comm::Receive> receive;
-    if (came.from >= 0 && comes_back(plan.steps[step - 1], came.from)) {
+    if (came.from >= 0 && plan.steps[step - 1].comes_back(came.from)) {
       send = {came.from, buffers.packed(came.receive_owner)};
     }
     if (back) receive = {came.to, buffers.arrival(came.send_owner)};

@@ -48,10 +48,7 @@ GradientBuffers::GradientBuffers(const Plan& plan, int rank, const KeyValueGradi
 }
 
 std::size_t GradientBuffers::bytes(int owner) const {
-  const auto& problem = plan_.problem;
-  return static_cast<std::size_t>(plan_.key_rows(owner) * problem.key_heads *
-                                  (problem.head_dim + problem.output_dim())) *
-         size_of(type_);
+  return static_cast<std::size_t>(plan_.gradient_bytes(owner));
 }
 
 KeyValueGradients GradientBuffers::unpacked(std::byte* data, int owner) const {

@@ -10,20 +10,13 @@ namespace annulus::ring {
 
 ShardBuffers::ShardBuffers(const Plan& plan, int rank, const KeysAndValues& own)
     : plan_(plan), rank_(rank), own_(own) {
-  bool sends_own = false;
   std::size_t largest = 0;
   for (const auto& step : plan.steps) {
     const auto& hop = step.ranks[static_cast<std::size_t>(rank)].hop;
-    sends_own = sends_own || (hop.to >= 0 && hop.send_owner == rank);
     if (hop.from >= 0) largest = std::max(largest, bytes(hop.receive_owner));
   }
   current_.resize(largest);
   next_.resize(largest);
-  if (sends_own) {
-    own_packed_.resize(bytes(rank));
-    std::byte* const keys_end = pack_rows(own_packed_.data(), own.keys, 0, own.keys.rows);
-    pack_rows(keys_end, own.values, 0, own.values.rows);
-  }
 }
 
 std::size_t ShardBuffers::bytes(int owner) const {
@@ -32,7 +25,7 @@ std::size_t ShardBuffers::bytes(int owner) const {
 
 KeysAndValues ShardBuffers::held(int owner) const {
   if (owner == rank_) return own_;
-  const auto packed_shard = packed(owner);
+  const auto packed_shard = received(owner);
   const auto& problem = plan_.problem;
   const Index rows = plan_.key_rows(owner);
   const auto view = [&](const std::byte* data, Index dim) {
@@ -43,8 +36,17 @@ KeysAndValues ShardBuffers::held(int owner) const {
           view(packed_shard.data() + key_bytes, problem.output_dim())};
 }
 
-std::span<const std::byte> ShardBuffers::packed(int owner) const {
-  if (owner == rank_) return own_packed_;
+std::span<const std::byte> ShardBuffers::packed(int owner) {
+  if (owner != rank_) return received(owner);
+  if (own_packed_.empty()) {
+    own_packed_.reserve(bytes(rank_));
+    append_rows(own_packed_, own_.keys, 0, own_.keys.rows);
+    append_rows(own_packed_, own_.values, 0, own_.values.rows);
+  }
+  return own_packed_;
+}
+
+std::span<const std::byte> ShardBuffers::received(int owner) const {
   ensure(owner == current_owner_, "a rank uses a shard that it does not hold");
   return std::span(current_).first(bytes(owner));
 }
@@ -74,6 +76,7 @@ HeldShards ShardBuffers::let_go() {
   HeldShards all{.shards = std::move(kept_), .present = true};
   if (current_owner_ >= 0) all.shards.push_back({current_owner_, std::move(current_)});
   current_owner_ = -1;
+  own_packed_ = {};
   return all;
 }
 

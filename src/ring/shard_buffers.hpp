@@ -27,8 +27,8 @@ class ShardBuffers {
 
   /// The shard of `owner`, which is the rank itself or whose shard arrived last.
   [[nodiscard]] KeysAndValues held(int owner) const;
-  /// The same as bytes to send.
-  [[nodiscard]] std::span<const std::byte> packed(int owner) const;
+  /// The same as bytes to send. The own shard is packed when it is first asked for.
+  [[nodiscard]] std::span<const std::byte> packed(int owner);
   /// Where the shard of `owner` is to arrive, while the one held stays in use.
   [[nodiscard]] std::span<std::byte> arrival(int owner);
   /// What has arrived is now held. What was held until now is kept for let_go() where `keep`.
@@ -38,11 +38,12 @@ class ShardBuffers {
   [[nodiscard]] int current_owner() const { return current_owner_; }
   /// Holds a shard that came from elsewhere.
   void hold(HeldShards::Shard shard);
-  /// Gives away what was kept and what is held.
+  /// Gives away what was kept and what is held, when all has been sent.
   [[nodiscard]] HeldShards let_go();
 
  private:
   [[nodiscard]] std::size_t bytes(int owner) const;
+  [[nodiscard]] std::span<const std::byte> received(int owner) const;
 
   const Plan& plan_;
   int rank_;

@@ -135,6 +135,24 @@ def test_plan(annulus, sharding):
     assert "step 0 rank 0" in text and "balance" in text
 
 
+def test_plan_counts_memory(annulus):
+    options = ["--length", 1024, "--ranks", 4, "--heads", 4, "--key-heads", 2, "--mask", "full"]
+    for backward in [[], ["--backward"]]:
+        plan = annulus.ok("plan", *options, *backward, "--json").json
+        assert plan["pass"] == ("backward" if backward else "forward")
+        for rank in plan["ranks"]:
+            parts = [rank[f"{part}_bytes"] for part in ("input", "output", "state", "buffer")]
+            assert rank["memory_bytes"] == sum(parts)
+            if not backward:
+                row = 256 * 64 * 4  # rows, d, and bytes of one head
+                assert parts == [
+                    4 * row + 4 * row,  # q, and two heads each of k and v
+                    4 * (row + 256 * 4),  # out and lse
+                    4 * (row + 256 * (5 * 4 + 8)),
+                    3 * 4 * row,
+                ]
+
+
 MEASURED = (
     "n_q n_k heads head_dim ranks threads schedule sharding seconds seconds_min seconds_max flops "
     "flops_per_second fraction_of_peak exposed_seconds bytes_sent verdict"

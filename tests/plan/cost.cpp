@@ -93,7 +93,7 @@ TEST(Cost, MemoryPerRankFallsWithRanks) {
   const auto bytes = [](int ranks) {
     Index largest = 0;
     for (const auto& rank : cost_of(make_plan(causal_problem(4096), {.ranks = ranks})).ranks) {
-      largest = std::max(largest, rank.memory_bytes);
+      largest = std::max(largest, rank.memory.total());
     }
     return static_cast<double>(largest);
   };

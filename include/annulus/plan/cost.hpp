@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "annulus/plan/machine_model.hpp"
+#include "annulus/plan/memory.hpp"
 #include "annulus/plan/plan.hpp"
 
 namespace annulus {
@@ -16,10 +17,10 @@ inline constexpr double backward_to_forward_flops = 2.5;
 
 struct RankCost {
   Index area = 0;    ///< visible pairs, per head
-  double flops = 0;  ///< forward, all heads
+  double flops = 0;  ///< all heads
   Index bytes_sent = 0;
   Index messages_sent = 0;
-  Index memory_bytes = 0;  ///< inputs, outputs, state and exchange buffers of the rank
+  RankMemory memory;
 };
 
 struct PlanCost {
@@ -31,6 +32,8 @@ struct PlanCost {
   double balance = 1;  ///< mean over ranks of area / largest area
 };
 
-[[nodiscard]] PlanCost cost_of(const Plan& plan, const MachineModel& machine = {});
+/// The cost of one pass.
+[[nodiscard]] PlanCost cost_of(const Plan& plan, const MachineModel& machine = {},
+                               Pass pass = Pass::forward);
 
 }  // namespace annulus

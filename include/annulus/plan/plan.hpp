@@ -34,6 +34,13 @@ struct RankStep {
 /// A step of all ranks. What is received in a step is what its receiver holds in the next one.
 struct Step {
   std::vector<RankStep> ranks;
+
+  /// Whether the shard that `rank` sends must come back to it in the backward pass: not where it is
+  /// the rank's own, nor where nothing takes its place, so that the rank still has it at the end.
+  [[nodiscard]] bool comes_back(int rank) const {
+    const auto& hop = ranks[static_cast<std::size_t>(rank)].hop;
+    return hop.to >= 0 && hop.send_owner != rank && hop.from >= 0;
+  }
 };
 
 /// The plan of one attention call.
@@ -53,6 +60,8 @@ struct Plan {
   [[nodiscard]] Index largest_key_shard() const;
   /// Bytes of the packed keys and values of one owner.
   [[nodiscard]] Index payload_bytes(int owner) const;
+  /// Bytes of their gradients, which travel in the accumulator type.
+  [[nodiscard]] Index gradient_bytes(int owner) const;
   /// What `rank` computes when it holds the keys of `owner`.
   [[nodiscard]] std::vector<Block> blocks(int rank, int owner) const;
 };

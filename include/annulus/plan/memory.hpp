@@ -1,0 +1,26 @@
+#pragma once
+// What a rank needs to hold.
+
+#include "annulus/plan/plan.hpp"
+
+namespace annulus {
+
+/// Which half of an attention call.
+enum class Pass { forward, backward };
+
+/// Bytes of one rank while a pass runs. A kernel's tiles come on top: some MiB a thread, whatever
+/// the length.
+struct RankMemory {
+  Index inputs = 0;   ///< q, k, v; in a backward pass also out, lse and dout
+  Index outputs = 0;  ///< out and lse, or dq, dk and dv
+  Index state = 0;    ///< of the query rows: softmax state and scales, or gradient sums and factors
+  Index buffers = 0;  ///< packed shards and gradients that are sent, received or waited for
+
+  [[nodiscard]] Index total() const { return inputs + outputs + state + buffers; }
+};
+
+/// What RingAttention holds. A backward pass is counted as starting from the shards that its
+/// forward pass held last.
+[[nodiscard]] RankMemory memory_of(const Plan& plan, int rank, Pass pass = Pass::forward);
+
+}  // namespace annulus

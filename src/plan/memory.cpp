@@ -1,0 +1,67 @@
+#include "annulus/plan/memory.hpp"
+
+#include <algorithm>
+
+#include "annulus/attention/partial_state.hpp"
+
+namespace annulus {
+namespace {
+
+/// What the hops of a rank need room for.
+struct Traffic {
+  bool sends_own = false;
+  Index kept = 0;      ///< bytes of shards that are put aside for the backward pass
+  Index received = 0;  ///< bytes of the largest shard that is received
+  Index sent_on = 0;   ///< rows of the largest shard whose gradients come back
+  Index rows = 0;      ///< rows of the largest shard that is received
+};
+
+Traffic traffic_of(const Plan& plan, int rank) {
+  Traffic traffic;
+  int held = -1;
+  for (const auto& step : plan.steps) {
+    const auto& hop = step.ranks[static_cast<std::size_t>(rank)].hop;
+    if (hop.to >= 0) {
+      traffic.sends_own = traffic.sends_own || hop.send_owner == rank;
+      traffic.sent_on = std::max(traffic.sent_on, plan.key_rows(hop.send_owner));
+    }
+    if (hop.from < 0) continue;
+    traffic.received = std::max(traffic.received, plan.payload_bytes(hop.receive_owner));
+    traffic.rows = std::max(traffic.rows, plan.key_rows(hop.receive_owner));
+    if (held >= 0 && (hop.to < 0 || hop.send_owner != held)) {
+      traffic.kept += plan.payload_bytes(held);
+    }
+    held = hop.receive_owner;
+  }
+  return traffic;
+}
+
+}  // namespace
+
+RankMemory memory_of(const Plan& plan, int rank, Pass pass) {
+  const auto& problem = plan.problem;
+  const Index d = problem.head_dim;
+  const Index d_v = problem.output_dim();
+  const auto element = static_cast<Index>(size_of(plan.data_type));
+  const auto sum = static_cast<Index>(size_of(accumulator_of(plan.data_type)));
+  const auto number = static_cast<Index>(sizeof(double));
+  const Index rows = plan.query_rows(rank) * problem.query_heads;
+  const auto traffic = traffic_of(plan, rank);
+  const Index inputs = rows * d * element + plan.payload_bytes(rank);
+  const Index results = rows * (d_v + 1) * sum;  // out and lse
+  if (pass == Pass::forward) {
+    return {.inputs = inputs,
+            .outputs = results,
+            .state = rows * (state_width(d_v) * sum + number),  // and the scale
+            .buffers = (traffic.sends_own ? plan.payload_bytes(rank) : 0) + 2 * traffic.received};
+  }
+  const Index key_width = problem.key_heads * (d + d_v) * sum;
+  return {.inputs = inputs + results + rows * d_v * element,
+          .outputs = rows * d * sum + plan.key_rows(rank) * key_width,
+          // scaled q, the sums of dq, lse, <dout, out>; scale twice, <dout, out> and d scale
+          .state = rows * ((2 * d + 2) * sum + 4 * number),
+          .buffers = 2 * traffic.received + traffic.kept +
+                     (2 * traffic.rows + traffic.sent_on) * key_width};
+}
+
+}  // namespace annulus
