@@ -1,16 +1,14 @@
 // Tokens that come one by one or in chunks, over a cache on any number of ranks: the same attention
 // as one forward pass.
-#include "annulus/ring/cached_attention.hpp"
-
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <numeric>
 
 #include "annulus/base/error.hpp"
 #include "annulus/comm/self.hpp"
 #include "annulus/kernels/backend.hpp"
 #include "annulus/kernels/cpu.hpp"
+#include "support/decode.hpp"
 #include "support/expect_close.hpp"
 
 namespace annulus::test {
@@ -18,78 +16,10 @@ namespace {
 
 constexpr int rank_counts[] = {1, 2, 3, 4, 5, 8};
 
-/// How many new tokens of each sequence there are in a step, given how many are left.
-using Steps = std::function<std::vector<Index>(const std::vector<Index>& left, int step)>;
-
-std::vector<Index> one_by_one(const std::vector<Index>& left, int) {
-  std::vector<Index> counts;
-  for (const Index tokens : left) counts.push_back(std::min<Index>(tokens, 1));
-  return counts;
-}
-
-/// Everything but the last tokens of each sequence, in chunks that differ; then one by one.
-std::vector<Index> chunks_then_one_by_one(const std::vector<Index>& left, int step) {
-  std::vector<Index> counts;
-  for (std::size_t i = 0; i < left.size(); ++i) {
-    const Index chunk = 5 + 7 * ((step + static_cast<Index>(i)) % 3);
-    counts.push_back(std::min(left[i], left[i] > 9 ? std::min(chunk, left[i] - 4) : Index{1}));
-  }
-  return counts;
-}
-
 std::vector<Index> first_rows(Index count) {
   std::vector<Index> rows(static_cast<std::size_t>(count));
   std::iota(rows.begin(), rows.end(), Index{0});
   return rows;
-}
-
-/// The packed rows of a chunk that `rank` holds.
-std::vector<Index> rows_of(const CacheChunk& chunk, int rank, const Documents& documents) {
-  return packed_rows(chunk.shards[static_cast<std::size_t>(rank)], documents.key_offsets());
-}
-
-/// Appends and attends all tokens of `whole` step by step; prefills come in `prefill` sharding.
-template <class T>
-Outputs<Accumulator<T>> decode(const WholeProblem<T>& whole, const Problem& problem, int ranks,
-                               const kernels::Kernel& kernel, const Steps& steps,
-                               std::optional<Sharding> prefill = {}) {
-  const auto& documents = whole.problem.documents;
-  Outputs<Accumulator<T>> result(documents.queries(), problem.query_heads, problem.output_dim());
-  comm::run_threads(ranks, [&](comm::Communicator& communicator) {
-    CachedAttention attention(problem, data_type_of<T>, communicator, kernel, 2);
-    std::vector<Index> left;
-    for (Index i = 0; i < documents.count(); ++i) left.push_back(documents.key_length(i));
-    for (int step = 0; std::ranges::any_of(left, [](Index count) { return count > 0; }); ++step) {
-      const auto counts = steps(left, step);
-      const bool first = step == 0;
-      const auto chunk = attention.layout().next(counts, first ? prefill : std::nullopt);
-      const auto rows = rows_of(chunk, communicator.rank(), documents);
-      const auto q = take_rows(whole.q, rows);
-      const auto k = take_rows(whole.k, rows);
-      const auto v = take_rows(whole.v, rows);
-      std::vector<double> table;
-      for (const Index row : rows) {
-        for (Index h = 0; h < problem.query_heads && !whole.table.empty(); ++h) {
-          table.push_back(whole.table[static_cast<std::size_t>(row * problem.query_heads + h)]);
-        }
-      }
-      attention.append(chunk, k.view(), v.view());
-      Outputs<Accumulator<T>> local(q.rows, problem.query_heads, problem.output_dim());
-      attention.attend(chunk, q.view(), local.out.view(),
-                       {.lse = local.lse.view(),
-                        .statistics = local.statistics_view(),
-                        .gain = whole.gain,
-                        .sink = whole.sink,
-                        .logit_scale = table});
-      put_rows(result.out, rows, local.out);
-      put_rows(result.lse, rows, local.lse);
-      for (std::size_t s = 0; s < result.statistics.size(); ++s) {
-        put_rows(result.statistics[s], rows, local.statistics[s]);
-      }
-      for (std::size_t i = 0; i < left.size(); ++i) left[i] -= counts[i];
-    }
-  });
-  return result;
 }
 
 template <class T>

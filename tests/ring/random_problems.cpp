@@ -1,5 +1,6 @@
 // Random problems over the whole space of options: forward and backward, by ranks against the
-// definition, and the definition's gradients against central differences.
+// definition, and the definition's gradients against central differences; and token by token over
+// a cache, where no query looks ahead.
 //
 // ANNULUS_RANDOM_PROBLEMS says how many, ANNULUS_RANDOM_SEED with which first seed: a failure names
 // the seed of its problem, and that seed with one problem repeats it.
@@ -8,6 +9,7 @@
 #include <cstdlib>
 
 #include "annulus/kernels/backend.hpp"
+#include "support/decode.hpp"
 #include "support/expect_close.hpp"
 #include "support/gradients.hpp"
 
@@ -160,6 +162,13 @@ void expect_ranks_agree(Choice& choice, WholeProblem<T>& whole, unsigned seed) {
   expect_near("dv", gradients.dv.values, expected.dv.values, e * size);
   expect_near("dgain", gradients.dgain, expected.dgain, e * key_size);
   expect_near("dsink", gradients.dsink, expected.dsink, e * size);
+  if (whole.problem.documents.self_attention() && whole.problem.mask.right() == 0 &&
+      choice.happens(0.5)) {
+    SCOPED_TRACE("decode");
+    const auto steps = choice.happens(0.5) ? one_by_one : chunks_then_one_by_one;
+    expect_close(decode(whole, whole.problem, ranks, kernel, steps), direct(whole), bound,
+                 largest_element(whole.v));
+  }
 }
 
 /// The derivative of Sum <dout, out> along one random direction of all inputs at once.

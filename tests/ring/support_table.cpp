@@ -1,0 +1,187 @@
+// docs/support.md says what works with what. This test computes every cell, by running it against
+// the definition, and fails where the page says otherwise.
+//
+// ANNULUS_WRITE_SUPPORT=1 writes the page.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "annulus/base/error.hpp"
+#include "annulus/kernels/backend.hpp"
+#include "support/decode.hpp"
+#include "support/expect_close.hpp"
+#include "support/gradients.hpp"
+
+namespace annulus::test {
+namespace {
+
+/// What a row of the table asks for, on top of a plain causal problem.
+struct Option {
+  std::string name;
+  Problem problem;
+  DataType type = DataType::float32;
+  Spread spread = Sharding::contiguous;
+  bool gain = false;
+  bool sink = false;
+};
+
+Problem plain() {
+  return {.query_heads = 2,
+          .key_heads = 2,
+          .head_dim = 6,
+          .documents = Documents::single(37),
+          .mask = Mask::causal()};
+}
+
+template <class Change>
+Option with(std::string name, Change change) {
+  Option option{.name = std::move(name), .problem = plain()};
+  change(option);
+  return option;
+}
+
+std::vector<Option> options() {
+  std::vector<Option> all;
+  for (const auto type :
+       {DataType::float32, DataType::float64, DataType::bfloat16, DataType::float16}) {
+    all.push_back(with("`--precision " + std::string(name_of(type)) + "`",
+                       [&](Option& option) { option.type = type; }));
+  }
+  for (const auto* mask : {"full", "causal", "window:5", "window:5,3"}) {
+    all.push_back(with("`--mask " + std::string(mask) + "`",
+                       [&](Option& option) { option.problem.mask = Mask::parse(mask); }));
+  }
+  for (const auto name : LogitScale::names()) {
+    all.push_back(with("`--logit-scale " + std::string(name) + "`", [&](Option& option) {
+      option.problem.logit_scale = LogitScale::parse(name);
+    }));
+  }
+  for (const auto sharding : all_shardings()) {
+    all.push_back(with("`--sharding " + std::string(name_of(sharding)) + "`",
+                       [&](Option& option) { option.spread = sharding; }));
+  }
+  all.push_back(with("keys sharded differently", [](Option& option) {
+    option.spread = {Sharding::zigzag, Sharding::striped};
+  }));
+  all.push_back(with("grouped heads", [](Option& option) { option.problem.query_heads = 6; }));
+  all.push_back(with("d_v other than d", [](Option& option) { option.problem.value_dim = 5; }));
+  all.push_back(with("packed documents", [](Option& option) {
+    option.problem.documents = Documents::packed({0, 1, 1, 20, 37});
+  }));
+  all.push_back(with(
+      "batch", [](Option& option) { option.problem.documents = Documents::batch(3, 11, 11); }));
+  all.push_back(with("cross attention, n_q ≠ n_k", [](Option& option) {
+    option.problem.documents = Documents::packed({0, 5, 12}, {0, 19, 37});
+  }));
+  all.push_back(with("gains", [](Option& option) { option.gain = true; }));
+  all.push_back(with("sinks", [](Option& option) { option.sink = true; }));
+  return all;
+}
+
+constexpr int ranks = 3;
+
+/// The columns of one backend.
+enum class Way { forward, backward, decode };
+
+template <class T>
+bool agrees(const Option& option, Way way, const kernels::Kernel& kernel) {
+  auto whole = random_problem<T>(option.problem, 7);
+  if (option.gain) whole.gain.assign(2, 0.7);
+  if (option.sink) whole.sink.assign(2, 0.4);
+  const auto bound = bound_of(whole);
+  if (way == Way::backward) {
+    const auto dout = random_dout<T>(option.problem);
+    const auto expected = direct_gradients_of(whole, dout);
+    const auto got = gradients_by_ranks(whole, dout, ranks, option.spread, kernel, true);
+    // Generous: gradients are judged closely elsewhere, and what is ignored shows far above.
+    const double most = 1e3 * bound.roundoff * (1 + largest_logit(whole));
+    const auto close = [&](const char* name, const auto& a, const auto& b) {
+      return static_cast<bool>(all_close(name, a, b, [&](double) { return most; }));
+    };
+    return close("dq", got.dq, expected.dq) && close("dk", got.dk, expected.dk) &&
+           close("dv", got.dv, expected.dv);
+  }
+  const auto expected = direct(whole);
+  Outputs<Accumulator<T>> got(option.problem.documents.queries(), option.problem.query_heads,
+                              option.problem.output_dim());
+  if (way == Way::decode) {
+    got = decode(whole, whole.problem, ranks, kernel, chunks_then_one_by_one);
+  } else {
+    comm::run_threads(ranks, [&](comm::Communicator& communicator) {
+      attend(whole, communicator, option.spread, kernel, got);
+    });
+  }
+  const double largest = largest_element(whole.v);
+  const auto close = [&](const auto& a, const auto& b, auto limit) {
+    return static_cast<bool>(all_close("", a, b, limit));
+  };
+  return close(got.out, expected.out, [&](double) { return bound.out(largest); }) &&
+         close(got.lse, expected.lse, [&](double z) { return bound.lse(z); }) &&
+         close(got.statistics[0], expected.statistics[0],
+               [&](double h) { return bound.entropy(h); });
+}
+
+std::string cell(const Option& option, Way way, std::string_view backend) {
+  // Tokens that are decoded go to the ranks in turns, and each is a query and a key.
+  const bool is_sharding = option.name.find("shard") != std::string::npos;
+  if (way == Way::decode && (is_sharding || !option.problem.documents.self_attention())) return "–";
+  try {
+    const auto& kernel = kernels::find_backend(backend, option.type);
+    const bool agree =
+        with_element(option.type, [&]<class T>() { return agrees<T>(option, way, kernel); });
+    return agree ? "yes" : "no";
+  } catch (const InputError&) {
+    return "refused";
+  }
+}
+
+std::string page() {
+  const std::vector<std::string> backends{"cpu", "reference", "cuda"};
+  std::ostringstream text;
+  text
+      << "# What works with what\n\n"
+         "Schedule `ring`, forward and backward, and decode over a cache, for each backend. Every\n"
+         "`yes` was run on 3 ranks against the definition of attention in fp64 (with lse and\n"
+         "entropy) when the tests of this version passed; `refused` ends with a message and exit\n"
+         "code 2. `no` under decode: a query that looks ahead sees the tokens that are there, so\n"
+         "the result is not that of one pass over all of them; `verify --decode` refuses it. `–`\n"
+         "under decode: each token is a query and a key, and goes to the ranks in turns; refused\n"
+         "as well.\n\n"
+         "|";
+  for (const auto& backend : backends) {
+    for (const auto* way : {"forward", "backward", "decode"}) {
+      text << " | " << backend << " " << way;
+    }
+  }
+  text << " |\n|---|"
+       << "---|---|---|"
+       << "---|---|---|"
+       << "---|---|---|\n";
+  for (const auto& option : options()) {
+    text << "| " << option.name;
+    for (const auto& backend : backends) {
+      for (const auto way : {Way::forward, Way::backward, Way::decode}) {
+        text << " | " << cell(option, way, backend);
+      }
+    }
+    text << " |\n";
+  }
+  text << "\nOther schedules than `ring`, other names and other keys are refused. Transports: "
+          "`self`,\n"
+          "`threads` and `mpi` give the same results; `nccl` is refused.\n";
+  return text.str();
+}
+
+TEST(SupportTable, IsWhatTheDocumentationSays) {
+  const auto is = page();
+  if (std::getenv("ANNULUS_WRITE_SUPPORT") != nullptr) std::ofstream(ANNULUS_SUPPORT_PAGE) << is;
+  std::ifstream file(ANNULUS_SUPPORT_PAGE);
+  std::ostringstream says;
+  says << file.rdbuf();
+  EXPECT_EQ(says.str(), is) << "ANNULUS_WRITE_SUPPORT=1 writes " << ANNULUS_SUPPORT_PAGE;
+}
+
+}  // namespace
+}  // namespace annulus::test
