@@ -1,4 +1,4 @@
-// Gradients of a tile of rows over packed columns, compiled once for each instruction set.
+// Gradients of a panel of queries and keys, compiled once for each instruction set.
 
 #include "kernels/simd_targets.hpp"
 
@@ -8,7 +8,7 @@
 #include <hwy/highway.h>
 
 #include "kernels/cpu_exp-inl.hpp"
-#include "kernels/cpu_gradient_tile.hpp"
+#include "kernels/cpu_gradient_panel.hpp"
 #include "kernels/cpu_pack-inl.hpp"
 #include "kernels/cpu_softmax-inl.hpp"
 #include "kernels/cpu_sums-inl.hpp"
@@ -17,18 +17,21 @@ HWY_BEFORE_NAMESPACE();
 namespace annulus::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+template <class T>
+inline constexpr Index vector_lanes = lanes_of<hn::ScalableTag<T>>;
+
+template <class T>
+constexpr Index padded(Index dim) {
+  return ceil_div(dim, vector_lanes<T>) * vector_lanes<T>;
+}
+
 /// Logits become p = e^(z - lse), and <dout, v> becomes dz = p (<dout, v> - mean).
-template <bool queries_are_rows, class D, class T = hn::TFromD<D>>
-HWY_INLINE void differentiate_row(D d, const GradientTile<T>& tile, Index r, Index first) {
-  T* HWY_RESTRICT weights = tile.scratch.weights + r * key_tile<T>;
-  T* HWY_RESTRICT gradients = tile.scratch.gradients + r * key_tile<T>;
-  auto lse = hn::Set(d, queries_are_rows ? tile.lse[r] : T{0});
-  auto mean = hn::Set(d, queries_are_rows ? tile.mean[r] : T{0});
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE void differentiate_row(D d, T lse_of_row, T mean_of_row, T* HWY_RESTRICT weights,
+                                  T* HWY_RESTRICT gradients) {
+  const auto lse = hn::Set(d, lse_of_row);
+  const auto mean = hn::Set(d, mean_of_row);
   for (Index j = 0; j < key_tile<T>; j += lanes_of<D>) {
-    if constexpr (!queries_are_rows) {
-      lse = hn::Load(d, tile.lse + first + j);
-      mean = hn::Load(d, tile.mean + first + j);
-    }
     const auto z = clamp_exponent(d, hn::Sub(hn::Load(d, weights + j), lse));
     const auto p = exp_clamped(d, z);
     hn::Store(p, d, weights + j);
@@ -36,58 +39,112 @@ HWY_INLINE void differentiate_row(D d, const GradientTile<T>& tile, Index r, Ind
   }
 }
 
-template <bool queries_are_rows, class D, class T = hn::TFromD<D>>
-HWY_INLINE void differentiate_tile(D d, const GradientTile<T>& tile, Index first) {
-  const bool full = all_seen<T>(tile.rows, first);
-  for (Index r = 0; r < tile.rows.count; ++r) {
-    if (!full) {
-      mask_row(d, seen_by<T>(tile.rows, r, 1, first), tile.scratch.weights + r * key_tile<T>);
-    }
-    differentiate_row<queries_are_rows>(d, tile, r, first);
+/// The five products of a tile of queries, `row` rows into the panel, and the tile of keys that
+/// starts at `first`.
+template <class T>
+void accumulate_tile(const GradientPanel<T>& panel, Index row, Index first) {
+  const hn::ScalableTag<T> d;
+  const auto& scratch = panel.scratch;
+  const VisibleRows rows{HWY_MIN(query_tile, panel.rows.count - row), panel.rows.visible + row};
+  score_tile(d, rows, scratch.q + row * panel.dim, panel.keys.columns, panel.dim, first,
+             scratch.weights);
+  score_tile(d, rows, scratch.dout + row * panel.value_dim, panel.keys.value_columns,
+             panel.value_dim, first, scratch.gradients);
+  const bool full = all_seen<T>(rows, first);
+  for (Index r = 0; r < rows.count; ++r) {
+    T* weights = scratch.weights + r * key_tile<T>;
+    if (!full) mask_row(d, seen_by<T>(rows, r, 1, first), weights);
+    differentiate_row(d, panel.lse[row + r], panel.mean[row + r], weights,
+                      scratch.gradients + r * key_tile<T>);
+  }
+  const Index dim = padded<T>(panel.dim);
+  const Index value_dim = padded<T>(panel.value_dim);
+  add_products<Weights::by_key>(d, rows, scratch.weights, scratch.dout_factors + row * value_dim,
+                                panel.value_dim, first, scratch.dv);
+  add_products<Weights::by_key>(d, rows, scratch.gradients, scratch.q_factors + row * dim,
+                                panel.dim, first, scratch.dk);
+  add_products<Weights::by_query>(d, rows, scratch.gradients, panel.keys.factors + first * dim,
+                                  panel.dim, first, scratch.dq + row * dim);
+}
+
+/// Whether some row of the tile sees a key of [first, first + key_tile).
+template <class T>
+bool meets(const GradientPanel<T>& panel, Index row, Index first) {
+  const Index last = HWY_MIN(row + query_tile, panel.rows.count) - 1;
+  return panel.rows.visible[last].end > first &&
+         panel.rows.visible[row].begin < first + key_tile<T>;
+}
+
+template <class T>
+void pack_queries(const GradientPanel<T>& panel) {
+  const auto& scratch = panel.scratch;
+  const Index dim = padded<T>(panel.dim);
+  const Index value_dim = padded<T>(panel.value_dim);
+  for (Index row = 0; row < panel.rows.count; row += query_tile) {
+    const Index count = HWY_MIN(query_tile, panel.rows.count - row);
+    const T* q = panel.q + row * panel.q_stride;
+    const double* scale = panel.scale + row * panel.scale_stride;
+    const T* dout = panel.dout + row * panel.dout_stride;
+    pack_rows(q, panel.q_stride, count, panel.dim, scale, panel.scale_stride,
+              scratch.q + row * panel.dim);
+    pack_rows(dout, panel.dout_stride, count, panel.value_dim, nullptr, 0,
+              scratch.dout + row * panel.value_dim);
+    pack_factors(q, panel.q_stride, count, panel.dim, query_tile, scale, panel.scale_stride,
+                 scratch.q_factors + row * dim);
+    pack_factors(dout, panel.dout_stride, count, panel.value_dim, query_tile, nullptr, 0,
+                 scratch.dout_factors + row * value_dim);
+    load_sums(panel.dq + row * panel.dim, panel.dim, count, panel.dim, query_tile,
+              scratch.dq + row * dim);
   }
 }
 
 template <class T>
-void accumulate(const GradientTile<T>& tile) {
-  const hn::ScalableTag<T> d;
-  const auto& scratch = tile.scratch;
-  const auto& rows = tile.rows;
-  pack_rows(tile.left, tile.left_stride, rows.count, tile.dim, nullptr, 0, scratch.rows);
-  pack_rows(tile.value_left, tile.value_left_stride, rows.count, tile.value_dim, nullptr, 0,
-            scratch.value_rows);
-  load_sums(tile.sums, tile.sums_stride, rows.count, tile.dim, scratch.sums);
-  if (tile.value_sums != nullptr) {
-    load_sums(tile.value_sums, tile.value_sums_stride, rows.count, tile.value_dim,
-              scratch.value_sums);
-  }
-  const Index begin = floor_div(tile.columns_begin, key_tile<T>) * key_tile<T>;
-  for (Index first = begin; first < tile.columns_end; first += key_tile<T>) {
-    score_tile(d, rows, scratch.rows, tile.columns, tile.dim, first, scratch.weights);
-    score_tile(d, rows, scratch.value_rows, tile.value_columns, tile.value_dim, first,
-               scratch.gradients);
-    if (tile.queries_are_rows) {
-      differentiate_tile<true>(d, tile, first);
-    } else {
-      differentiate_tile<false>(d, tile, first);
+void accumulate(const GradientPanel<T>& panel) {
+  const auto& scratch = panel.scratch;
+  pack_queries(panel);
+  for (Index first = 0; first < panel.keys.count; first += key_tile<T>) {
+    const Index count = HWY_MIN(key_tile<T>, panel.keys.count - first);
+    T* dk = panel.dk + first * panel.dk_stride;
+    T* dv = panel.dv + first * panel.dv_stride;
+    load_sums(dk, panel.dk_stride, count, panel.dim, key_tile<T>, scratch.dk);
+    load_sums(dv, panel.dv_stride, count, panel.value_dim, key_tile<T>, scratch.dv);
+    for (Index row = 0; row < panel.rows.count; row += query_tile) {
+      if (meets(panel, row, first)) accumulate_tile(panel, row, first);
     }
-    add_products(d, rows, scratch.gradients, tile.factors, tile.dim, first, scratch.sums);
-    if (tile.value_sums != nullptr) {
-      add_products(d, rows, scratch.weights, tile.value_factors, tile.value_dim, first,
-                   scratch.value_sums);
-    }
+    store_sums(scratch.dk, count, panel.dim, key_tile<T>, dk, panel.dk_stride);
+    store_sums(scratch.dv, count, panel.value_dim, key_tile<T>, dv, panel.dv_stride);
   }
-  store_sums(scratch.sums, rows.count, tile.dim, tile.sums, tile.sums_stride);
-  if (tile.value_sums != nullptr) {
-    store_sums(scratch.value_sums, rows.count, tile.value_dim, tile.value_sums,
-               tile.value_sums_stride);
+  for (Index row = 0; row < panel.rows.count; row += query_tile) {
+    store_sums(scratch.dq + row * padded<T>(panel.dim), HWY_MIN(query_tile, panel.rows.count - row),
+               panel.dim, query_tile, panel.dq + row * panel.dim, panel.dim);
   }
 }
 
-void accumulate_float(const GradientTile<float>& tile) {
-  accumulate(tile);
+template <class T>
+void pack(const T* k, Index stride, const T* v, Index value_stride, Index dim, Index value_dim,
+          const GradientKeys<T>& keys) {
+  for (Index first = 0; first < keys.count; first += key_tile<T>) {
+    const Index count = HWY_MIN(key_tile<T>, keys.count - first);
+    pack_keys(k + first * stride, stride, count, dim, keys.columns + first * dim);
+    pack_keys(v + first * value_stride, value_stride, count, value_dim,
+              keys.value_columns + first * value_dim);
+    pack_values(k + first * stride, stride, count, dim, keys.factors + first * padded<T>(dim));
+  }
 }
-void accumulate_double(const GradientTile<double>& tile) {
-  accumulate(tile);
+
+void accumulate_float(const GradientPanel<float>& panel) {
+  accumulate(panel);
+}
+void accumulate_double(const GradientPanel<double>& panel) {
+  accumulate(panel);
+}
+void pack_float(const float* k, Index stride, const float* v, Index value_stride, Index dim,
+                Index value_dim, const GradientKeys<float>& keys) {
+  pack(k, stride, v, value_stride, dim, value_dim, keys);
+}
+void pack_double(const double* k, Index stride, const double* v, Index value_stride, Index dim,
+                 Index value_dim, const GradientKeys<double>& keys) {
+  pack(k, stride, v, value_stride, dim, value_dim, keys);
 }
 
 }  // namespace annulus::kernels::HWY_NAMESPACE
@@ -98,15 +155,26 @@ namespace annulus::kernels {
 
 HWY_EXPORT(accumulate_float);
 HWY_EXPORT(accumulate_double);
+HWY_EXPORT(pack_float);
+HWY_EXPORT(pack_double);
 
 template <>
-void accumulate_gradients(const GradientTile<float>& tile) {
-  HWY_DYNAMIC_DISPATCH(accumulate_float)(tile);
+void accumulate_gradients(const GradientPanel<float>& panel) {
+  HWY_DYNAMIC_DISPATCH(accumulate_float)(panel);
 }
-
 template <>
-void accumulate_gradients(const GradientTile<double>& tile) {
-  HWY_DYNAMIC_DISPATCH(accumulate_double)(tile);
+void accumulate_gradients(const GradientPanel<double>& panel) {
+  HWY_DYNAMIC_DISPATCH(accumulate_double)(panel);
+}
+template <>
+void pack_gradient_keys(const float* k, Index stride, const float* v, Index value_stride, Index dim,
+                        Index value_dim, const GradientKeys<float>& keys) {
+  HWY_DYNAMIC_DISPATCH(pack_float)(k, stride, v, value_stride, dim, value_dim, keys);
+}
+template <>
+void pack_gradient_keys(const double* k, Index stride, const double* v, Index value_stride,
+                        Index dim, Index value_dim, const GradientKeys<double>& keys) {
+  HWY_DYNAMIC_DISPATCH(pack_double)(k, stride, v, value_stride, dim, value_dim, keys);
 }
 
 }  // namespace annulus::kernels

@@ -30,7 +30,8 @@ void load_state(D d, const ForwardTile<T>& tile) {
     in_lane_0(tile.state.moment[r], scratch.moment + r * lanes_of<D>);
     in_lane_0(tile.state.squares[r], scratch.squares + r * lanes_of<D>);
   }
-  load_sums(tile.state.values, tile.value_dim, tile.rows.count, tile.value_dim, scratch.out);
+  load_sums(tile.state.values, tile.value_dim, tile.rows.count, tile.value_dim, query_tile,
+            scratch.out);
 }
 
 /// The inverse of load_state.
@@ -45,7 +46,8 @@ void store_state(D d, const ForwardTile<T>& tile) {
     tile.state.moment[r] = over_lanes(scratch.moment + r * lanes_of<D>);
     tile.state.squares[r] = over_lanes(scratch.squares + r * lanes_of<D>);
   }
-  store_sums(scratch.out, tile.rows.count, tile.value_dim, tile.state.values, tile.value_dim);
+  store_sums(scratch.out, tile.rows.count, tile.value_dim, query_tile, tile.state.values,
+             tile.value_dim);
 }
 
 /// Every mask shows a query its own position.
@@ -73,12 +75,13 @@ template <bool statistics, class T>
 void accumulate_keys(const ForwardTile<T>& tile) {
   const hn::ScalableTag<T> d;
   const Index begin = floor_div(tile.keys_begin, key_tile<T>) * key_tile<T>;
+  const Index padded = ceil_div(tile.value_dim, lanes_of<decltype(d)>) * lanes_of<decltype(d)>;
   for (Index first = begin; first < tile.keys_end; first += key_tile<T>) {
     score_tile(d, tile.rows, tile.scratch.q, tile.keys, tile.dim, first, tile.scratch.scores);
     if constexpr (statistics) capture_self_logits(tile, first);
     weigh_tile<statistics>(d, tile, first);
-    add_products(d, tile.rows, tile.scratch.scores, tile.values, tile.value_dim, first,
-                 tile.scratch.out);
+    add_products<Weights::by_query>(d, tile.rows, tile.scratch.scores, tile.values + first * padded,
+                                    tile.value_dim, first, tile.scratch.out);
   }
 }
 

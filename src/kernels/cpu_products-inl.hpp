@@ -61,11 +61,18 @@ HWY_INLINE void multiply_scores(D d, const T* HWY_RESTRICT q, const T* HWY_RESTR
   }
 }
 
-/// out(r, c) += Sum_j weights(r, j) v(j, c) over keys j of `keys`, for value_rows rows and
-/// `vectors` vectors of columns; v and out have rows of that many elements.
-template <int vectors, class D, class T = hn::TFromD<D>>
+/// How weights (query_tile, key_tile) are read: a row of sums for each query, over keys; or for
+/// each key, over queries.
+enum class Weights { by_query, by_key };
+
+/// out(r, c) += Sum_j weights(r, j) v(j, c) over j of `inner`, for value_rows rows and `vectors`
+/// vectors of columns; v and out have rows of that many elements. With Weights::by_key, rows are
+/// keys and j are queries.
+template <int vectors, Weights order, class D, class T = hn::TFromD<D>>
 HWY_INLINE void multiply_values(D d, const T* HWY_RESTRICT weights, const T* HWY_RESTRICT v,
-                                Interval keys, T* HWY_RESTRICT out) {
+                                Interval inner, T* HWY_RESTRICT out) {
+  constexpr Index row_stride = order == Weights::by_query ? key_tile<T> : 1;
+  constexpr Index inner_stride = order == Weights::by_query ? 1 : key_tile<T>;
   constexpr Index columns = vectors * lanes_of<D>;
   hn::Vec<D> sums[value_rows][vectors];
   for (int r = 0; r < value_rows; ++r) {
@@ -73,12 +80,13 @@ HWY_INLINE void multiply_values(D d, const T* HWY_RESTRICT weights, const T* HWY
       sums[r][x] = hn::Load(d, out + r * columns + x * lanes_of<D>);
     }
   }
-  v += keys.begin * columns;
-  for (Index j = keys.begin; j < keys.end; ++j) {
+  v += inner.begin * columns;
+  weights += inner.begin * inner_stride;
+  for (Index j = inner.begin; j < inner.end; ++j, weights += inner_stride) {
     hn::Vec<D> values[vectors];
     for (int x = 0; x < vectors; ++x) values[x] = hn::Load(d, v + x * lanes_of<D>);
     for (int r = 0; r < value_rows; ++r) {
-      const auto weight = hn::Set(d, weights[r * key_tile<T> + j]);
+      const auto weight = hn::Set(d, weights[r * row_stride]);
       for (int x = 0; x < vectors; ++x) sums[r][x] = hn::MulAdd(weight, values[x], sums[r][x]);
     }
     v += columns;

@@ -47,49 +47,70 @@ HWY_INLINE void score_tile(D d, const VisibleRows& rows, const T* packed_rows, c
   }
 }
 
+/// Queries of the tile that see some of the keys [key, key + count) of the tile that starts at key
+/// `first`.
+template <class T>
+HWY_INLINE Interval seeing(const VisibleRows& rows, Index key, Index count, Index first) {
+  Index begin = 0;
+  Index end = rows.count;
+  while (begin < end && rows.visible[begin].end <= first + key) ++begin;
+  while (end > begin && rows.visible[end - 1].begin >= first + key + count) --end;
+  return {begin, end};
+}
+
 /// Adds one chunk of columns of weights times values, `vectors` vectors wide.
-template <int vectors, class D, class T = hn::TFromD<D>>
+template <int vectors, Weights order, class D, class T = hn::TFromD<D>>
 HWY_NOINLINE void add_chunk(D d, const VisibleRows& rows, const T* weights, const T* values,
                             Index first, T* sums) {
-  for (Index row = 0; row < rows.count; row += value_rows) {
-    multiply_values<vectors>(d, weights + row * key_tile<T>, values,
-                             seen_by<T>(rows, row, value_rows, first),
-                             sums + row * vectors * lanes_of<D>);
+  if constexpr (order == Weights::by_query) {
+    for (Index row = 0; row < rows.count; row += value_rows) {
+      multiply_values<vectors, order>(d, weights + row * key_tile<T>, values,
+                                      seen_by<T>(rows, row, value_rows, first),
+                                      sums + row * vectors * lanes_of<D>);
+    }
+  } else {
+    for (Index key = 0; key < key_tile<T>; key += value_rows) {
+      multiply_values<vectors, order>(d, weights + key, values,
+                                      seeing<T>(rows, key, value_rows, first),
+                                      sums + key * vectors * lanes_of<D>);
+    }
   }
 }
 
-/// sums(r, c) += Sum_j weights(r, j) values(j, c) over the keys of the tile that starts at `first`.
-/// `values` as pack_values leaves them, `sums` as (chunks of columns, query_tile, chunk).
-template <class D, class T = hn::TFromD<D>>
+/// Adds weights times values for the pairs of a tile of queries and the tile of keys that starts at
+/// `first`. By query: sums(r, c) += Sum_j weights(r, j) values(j, c), with sums as (chunks of
+/// columns, query_tile, chunk) and `values` of that tile as pack_values leaves it. By key:
+/// sums(j, c) += Sum_r weights(r, j) values(r, c), with the lengths of the tiles exchanged.
+template <Weights order, class D, class T = hn::TFromD<D>>
 HWY_INLINE void add_products(D d, const VisibleRows& rows, const T* weights, const T* values,
                              Index value_dim, Index first, T* sums) {
   constexpr Index lanes = lanes_of<D>;
-  values += first * (ceil_div(value_dim, lanes) * lanes);
   for (Index column = 0; column < value_dim;) {
     const Index width = chunk_columns<T>(column, value_dim);
     switch (width / lanes) {
       case 1:
-        add_chunk<1>(d, rows, weights, values, first, sums);
+        add_chunk<1, order>(d, rows, weights, values, first, sums);
         break;
       case 2:
-        add_chunk<2>(d, rows, weights, values, first, sums);
+        add_chunk<2, order>(d, rows, weights, values, first, sums);
         break;
       case 3:
-        add_chunk<3>(d, rows, weights, values, first, sums);
+        add_chunk<3, order>(d, rows, weights, values, first, sums);
         break;
       default:
-        add_chunk<value_vectors>(d, rows, weights, values, first, sums);
+        add_chunk<value_vectors, order>(d, rows, weights, values, first, sums);
         break;
     }
-    values += key_tile<T> * width;
-    sums += query_tile * width;
+    values += (order == Weights::by_query ? key_tile<T> : query_tile) * width;
+    sums += (order == Weights::by_query ? query_tile : key_tile<T>)*width;
     column += width;
   }
 }
 
-/// Rows (rows, dim) into the layout of sums, or back.
+/// Rows (rows, dim) into the layout of sums over tiles of `tile` rows, or back.
 template <class T>
-void load_sums(const T* from, Index stride, Index rows, Index dim, T* HWY_RESTRICT sums) {
+void load_sums(const T* from, Index stride, Index rows, Index dim, Index tile,
+               T* HWY_RESTRICT sums) {
   for (Index column = 0; column < dim;) {
     const Index width = chunk_columns<T>(column, dim);
     const Index present = HWY_MIN(width, dim - column);
@@ -97,12 +118,13 @@ void load_sums(const T* from, Index stride, Index rows, Index dim, T* HWY_RESTRI
       const T* HWY_RESTRICT row = from + r * stride + column;
       for (Index c = 0; c < present; ++c) sums[r * width + c] = row[c];
     }
-    sums += query_tile * width;
+    sums += tile * width;
     column += width;
   }
 }
 template <class T>
-void store_sums(const T* HWY_RESTRICT sums, Index rows, Index dim, T* to, Index stride) {
+void store_sums(const T* HWY_RESTRICT sums, Index rows, Index dim, Index tile, T* to,
+                Index stride) {
   for (Index column = 0; column < dim;) {
     const Index width = chunk_columns<T>(column, dim);
     const Index present = HWY_MIN(width, dim - column);
@@ -110,7 +132,7 @@ void store_sums(const T* HWY_RESTRICT sums, Index rows, Index dim, T* to, Index 
       T* HWY_RESTRICT row = to + r * stride + column;
       for (Index c = 0; c < present; ++c) row[c] = sums[r * width + c];
     }
-    sums += query_tile * width;
+    sums += tile * width;
     column += width;
   }
 }

@@ -58,8 +58,8 @@ RankMemory memory_of(const Plan& plan, int rank, Pass pass) {
   const Index key_width = problem.key_heads * (d + d_v) * sum;
   return {.inputs = inputs + results + rows * d_v * element,
           .outputs = rows * d * sum + plan.key_rows(rank) * key_width,
-          // scaled q, the sums of dq, lse, <dout, out>; scale twice, <dout, out> and d scale
-          .state = rows * ((2 * d + 2) * sum + 4 * number),
+          // the sums of dq, lse, <dout, out>; scale twice, <dout, out> and d scale
+          .state = rows * ((d + 2) * sum + 4 * number),
           .buffers = 2 * traffic.received + traffic.kept +
                      (2 * traffic.rows + traffic.sent_on) * key_width};
 }
