@@ -75,6 +75,18 @@ bool meets(const GradientPanel<T>& panel, Index row, Index first) {
          panel.rows.visible[row].begin < first + key_tile<T>;
 }
 
+/// Queries of a tile times their scales, rounded once.
+template <class T>
+void scale_rows(const GradientPanel<T>& panel, Index row, Index count) {
+  for (Index r = 0; r < count; ++r) {
+    const double scale = panel.scale[(row + r) * panel.scale_stride];
+    const T* HWY_RESTRICT from = panel.q + (row + r) * panel.q_stride;
+    T* HWY_RESTRICT to = panel.scratch.scaled + r * panel.dim;
+    for (Index c = 0; c < panel.dim; ++c)
+      to[c] = static_cast<T>(scale * static_cast<double>(from[c]));
+  }
+}
+
 template <class T>
 void pack_queries(const GradientPanel<T>& panel) {
   const auto& scratch = panel.scratch;
@@ -82,16 +94,14 @@ void pack_queries(const GradientPanel<T>& panel) {
   const Index value_dim = padded<T>(panel.value_dim);
   for (Index row = 0; row < panel.rows.count; row += query_tile) {
     const Index count = HWY_MIN(query_tile, panel.rows.count - row);
-    const T* q = panel.q + row * panel.q_stride;
-    const double* scale = panel.scale + row * panel.scale_stride;
+    scale_rows(panel, row, count);
     const T* dout = panel.dout + row * panel.dout_stride;
-    pack_rows(q, panel.q_stride, count, panel.dim, scale, panel.scale_stride,
-              scratch.q + row * panel.dim);
+    pack_rows(scratch.scaled, panel.dim, count, panel.dim, nullptr, 0, scratch.q + row * panel.dim);
     pack_rows(dout, panel.dout_stride, count, panel.value_dim, nullptr, 0,
               scratch.dout + row * panel.value_dim);
-    pack_factors(q, panel.q_stride, count, panel.dim, query_tile, scale, panel.scale_stride,
+    pack_factors(scratch.scaled, panel.dim, count, panel.dim, query_tile,
                  scratch.q_factors + row * dim);
-    pack_factors(dout, panel.dout_stride, count, panel.value_dim, query_tile, nullptr, 0,
+    pack_factors(dout, panel.dout_stride, count, panel.value_dim, query_tile,
                  scratch.dout_factors + row * value_dim);
     load_sums(panel.dq + row * panel.dim, panel.dim, count, panel.dim, query_tile,
               scratch.dq + row * dim);

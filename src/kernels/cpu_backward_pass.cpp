@@ -19,9 +19,14 @@ bool sees_some(const Block& block, Interval queries, Interval keys) {
          block.visible(queries.end - 1).end > keys.begin;
 }
 
-/// Panel `i` of `count` rows.
-Interval panel_of(Index i, Index count) {
-  return {i * gradient_panel, std::min((i + 1) * gradient_panel, count)};
+/// Rows of the panels of a block: at least two panels on the longer side, so that there is work to
+/// share, as long as packing is worth its while.
+Index panel_length(const Block& block) {
+  constexpr Index step = 96;
+  constexpr Index least = 2 * step;
+  static_assert(gradient_panel % step == 0);
+  const Index half = ceil_div(std::max(block.queries.count, block.keys.count), 2);
+  return std::clamp(ceil_div(half, step) * step, least, gradient_panel);
 }
 
 }  // namespace
@@ -61,8 +66,9 @@ auto CpuBackward<T>::make_workspace() const -> Workspace {
   const Index value_factors = functions_.padded(d_v);
   const Index scores = query_tile * key_tile<T>;
   Workspace workspace{
-      .memory = allocate_zeros<T>(gradient_panel * (2 * (d + d_v) + 3 * factors + value_factors) +
-                                  key_tile<T> * (factors + value_factors) + 2 * scores),
+      .memory =
+          allocate_zeros<T>(gradient_panel * (2 * (d + d_v) + 3 * factors + value_factors) +
+                            key_tile<T> * (factors + value_factors) + 2 * scores + query_tile * d),
       .scratch = {},
       .keys = {},
       .visible = std::vector<Interval>(gradient_panel),
@@ -79,7 +85,8 @@ auto CpuBackward<T>::make_workspace() const -> Workspace {
                        .dk = take(key_tile<T> * factors),
                        .dv = take(key_tile<T> * value_factors),
                        .weights = take(scores),
-                       .gradients = take(scores)};
+                       .gradients = take(scores),
+                       .scaled = take(query_tile * d)};
   workspace.keys = {.count = 0,
                     .columns = take(gradient_panel * d),
                     .value_columns = take(gradient_panel * d_v),
@@ -99,8 +106,12 @@ void CpuBackward<T>::accumulate(ConstTensorView k, ConstTensorView v, std::span<
   }
   std::vector<PanelPair> pairs;
   for (const auto& block : blocks) {
-    const Index query_panels = ceil_div(block.queries.count, gradient_panel);
-    const Index key_panels = ceil_div(block.keys.count, gradient_panel);
+    const Index length = panel_length(block);
+    const auto panel_of = [&](Index i, Index count) {
+      return Interval{i * length, std::min((i + 1) * length, count)};
+    };
+    const Index query_panels = ceil_div(block.queries.count, length);
+    const Index key_panels = ceil_div(block.keys.count, length);
     const Index rounds = std::max(query_panels, key_panels);
     for (Index round = 0; round < rounds; ++round) {
       pairs.clear();

@@ -8,7 +8,7 @@ namespace annulus::kernels {
 
 /// Queries and keys of a panel, at most: a multiple of the tiles of both. What is packed once per
 /// panel is used for so many rows of the other side.
-inline constexpr Index gradient_panel = 384;
+inline constexpr Index gradient_panel = 768;
 
 /// Keys and values of a panel, packed for the three products that they enter.
 template <class T>
@@ -31,6 +31,7 @@ struct GradientScratch {
   T* dv;            ///< likewise of d_v
   T* weights;       ///< (query_tile, key_tile): logits, then p
   T* gradients;     ///< (query_tile, key_tile): <dout, v>, then dz
+  T* scaled;        ///< (query_tile, d): scaled queries
 };
 
 /// The queries of one head in a panel, and where gradients go.

@@ -59,25 +59,17 @@ HWY_INLINE Index chunk_columns(Index column, Index value_dim) {
   return HWY_MIN(value_vectors * lanes, ceil_div(value_dim - column, lanes) * lanes);
 }
 
-/// Rows, each times its scale, as (chunks of columns, tile, columns of the chunk). The product is
-/// rounded once. Without `scale`, rows as they are.
+/// Rows as (chunks of columns, tile, columns of the chunk).
 template <class T>
 void pack_factors(const T* rows, Index stride, Index count, Index dim, Index tile,
-                  const double* scale, Index scale_stride, T* HWY_RESTRICT packed) {
+                  T* HWY_RESTRICT packed) {
   for (Index column = 0; column < dim;) {
     const Index width = chunk_columns<T>(column, dim);
     const Index present = HWY_MIN(width, dim - column);
     for (Index j = 0; j < tile; ++j, packed += width) {
       const T* HWY_RESTRICT from = rows + j * stride + column;
       const Index copied = j < count ? present : 0;
-      if (scale == nullptr) {
-        for (Index c = 0; c < copied; ++c) packed[c] = from[c];
-      } else {
-        const double factor = copied > 0 ? scale[j * scale_stride] : 0;
-        for (Index c = 0; c < copied; ++c) {
-          packed[c] = static_cast<T>(factor * static_cast<double>(from[c]));
-        }
-      }
+      for (Index c = 0; c < copied; ++c) packed[c] = from[c];
       for (Index c = copied; c < width; ++c) packed[c] = 0;
     }
     column += width;
@@ -88,7 +80,7 @@ void pack_factors(const T* rows, Index stride, Index count, Index dim, Index til
 template <class T>
 void pack_values(const T* values, Index stride, Index count, Index value_dim,
                  T* HWY_RESTRICT packed) {
-  pack_factors(values, stride, count, value_dim, key_tile<T>, nullptr, 0, packed);
+  pack_factors(values, stride, count, value_dim, key_tile<T>, packed);
 }
 
 }  // namespace annulus::kernels::HWY_NAMESPACE

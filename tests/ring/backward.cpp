@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "annulus/kernels/backend.hpp"
+#include "annulus/kernels/cpu.hpp"
 #include "support/expect_close.hpp"
 #include "support/gradients.hpp"
 
@@ -102,6 +103,51 @@ TEST(RingBackward, QueriesAndKeysOfDifferentNumber) {
                                 .documents = documents,
                                 .mask = Mask::causal()},
                                "n_q != n_k");
+  }
+}
+
+// The cpu backend cuts queries and keys into panels of up to 768 rows, and those into tiles.
+TEST(RingBackward, LengthsAroundTilesAndPanels) {
+  for (const Index n : {47, 49, 95, 97, 191, 193, 385, 767, 769, 1543}) {
+    for (const auto* mask : {"causal", "window:100,30"}) {
+      auto whole = random_problem<float>({.query_heads = 2,
+                                          .key_heads = 1,
+                                          .head_dim = 5,
+                                          .documents = Documents::single(n),
+                                          .mask = Mask::parse(mask)},
+                                         7);
+      const auto dout = random_dout<float>(whole.problem);
+      const auto expected = direct_gradients_of(whole, dout);
+      const double bound = 8 * bound_of(whole).weight;
+      for (const int ranks : {1, 2}) {
+        SCOPED_TRACE(std::string(mask) + ", n = " + std::to_string(n));
+        const auto got =
+            gradients_by_ranks(whole, dout, ranks, Sharding::zigzag, kernels::cpu(), true, 2);
+        expect_near("dq", got.dq.values, expected.dq.values, bound);
+        expect_near("dk", got.dk.values, expected.dk.values, bound);
+        expect_near("dv", got.dv.values, expected.dv.values, bound);
+      }
+    }
+  }
+}
+
+TEST(RingBackward, AnyNumberOfThreadsGivesTheSameBits) {
+  const auto whole = random_problem<float>({.query_heads = 4,
+                                            .key_heads = 2,
+                                            .head_dim = 17,
+                                            .documents = Documents::packed({0, 700, 1100}),
+                                            .mask = Mask::causal()},
+                                           7);
+  const auto dout = random_dout<float>(whole.problem);
+  const auto gradients = [&](int threads) {
+    return gradients_by_ranks(whole, dout, 2, Sharding::zigzag, kernels::cpu(), true, threads);
+  };
+  const auto one = gradients(1);
+  for (const int threads : {2, 3, 7}) {
+    const auto many = gradients(threads);
+    EXPECT_EQ(one.dq.values, many.dq.values) << threads;
+    EXPECT_EQ(one.dk.values, many.dk.values) << threads;
+    EXPECT_EQ(one.dv.values, many.dv.values) << threads;
   }
 }
 

@@ -59,7 +59,7 @@ template <class T>
                                                               const Tensor<T>& dout, int ranks,
                                                               Spread spread,
                                                               const kernels::Kernel& kernel,
-                                                              bool keep) {
+                                                              bool keep, int threads = 1) {
   using Sum = Accumulator<T>;
   const auto& problem = whole.problem;
   AllGradients<Sum> result(problem);
@@ -79,7 +79,7 @@ template <class T>
       }
     }
     Outputs<Sum> local(static_cast<Index>(rows.size()), problem.query_heads, problem.output_dim());
-    RingAttention attention(plan, communicator, kernel);
+    RingAttention attention(plan, communicator, kernel, threads);
     HeldShards held;
     attention.forward(q.view(), k.view(), v.view(), local.out.view(),
                       {.lse = local.lse.view(),
