@@ -12,6 +12,7 @@ struct Traffic {
   bool sends_own = false;
   Index kept = 0;      ///< bytes of shards that are put aside for the backward pass
   Index received = 0;  ///< bytes of the largest shard that is received
+  Index receives = 0;  ///< shards that are received
   Index sent_on = 0;   ///< rows of the largest shard whose gradients come back
   Index rows = 0;      ///< rows of the largest shard that is received
 };
@@ -26,6 +27,7 @@ Traffic traffic_of(const Plan& plan, int rank) {
       traffic.sent_on = std::max(traffic.sent_on, plan.key_rows(hop.send_owner));
     }
     if (hop.from < 0) continue;
+    ++traffic.receives;
     traffic.received = std::max(traffic.received, plan.payload_bytes(hop.receive_owner));
     traffic.rows = std::max(traffic.rows, plan.key_rows(hop.receive_owner));
     if (held >= 0 && (hop.to < 0 || hop.send_owner != held)) {
@@ -53,14 +55,15 @@ RankMemory memory_of(const Plan& plan, int rank, Pass pass) {
     return {.inputs = inputs,
             .outputs = results,
             .state = rows * (state_width(d_v) * sum + number),  // and the scale
-            .buffers = (traffic.sends_own ? plan.payload_bytes(rank) : 0) + 2 * traffic.received};
+            .buffers = (traffic.sends_own ? plan.payload_bytes(rank) : 0) +
+                       std::min<Index>(2, traffic.receives) * traffic.received};
   }
   const Index key_width = problem.key_heads * (d + d_v) * sum;
   return {.inputs = inputs + results + rows * d_v * element,
           .outputs = rows * d * sum + plan.key_rows(rank) * key_width,
           // the sums of dq, lse, <dout, out>; scale twice, <dout, out> and d scale
           .state = rows * ((d + 2) * sum + 4 * number),
-          .buffers = 2 * traffic.received + traffic.kept +
+          .buffers = std::min<Index>(2, traffic.receives) * traffic.received + traffic.kept +
                      (2 * traffic.rows + traffic.sent_on) * key_width};
 }
 

@@ -85,7 +85,7 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
       {.key_heads = problem.key_heads, .value_dim = d_v, .threads = threads_});
 
   PassReport report;
-  ring::ShardBuffers buffers(plan_, rank, {.keys = inputs.k, .values = inputs.v});
+  ring::ShardBuffers buffers(plan_, rank, {.keys = inputs.k, .values = inputs.v}, *buffers_);
   if (!inputs.held.present) {
     ring::circulate(plan_, communicator_, buffers, true, {}, report);
     inputs.held = buffers.let_go();
@@ -93,7 +93,7 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
   if (!gradient_communicator_) {
     gradient_communicator_ = communicator_.first(communicator_.size());
   }
-  ring::GradientBuffers sums(plan_, rank, {.dk = gradients.dk, .dv = gradients.dv});
+  ring::GradientBuffers sums(plan_, rank, {.dk = gradients.dk, .dv = gradients.dv}, *buffers_);
   ring::circulate_back(
       plan_, communicator_, *gradient_communicator_, std::move(inputs.held), buffers, sums,
       [&](int owner, const kernels::Poll& poll) {

@@ -31,8 +31,9 @@ void clear(TensorView view) {
 
 }  // namespace
 
-GradientBuffers::GradientBuffers(const Plan& plan, int rank, const KeyValueGradients& own)
-    : plan_(plan), rank_(rank), type_(accumulator_of(plan.data_type)), own_(own) {
+GradientBuffers::GradientBuffers(const Plan& plan, int rank, const KeyValueGradients& own,
+                                 BufferPool& pool)
+    : plan_(plan), rank_(rank), type_(accumulator_of(plan.data_type)), own_(own), pool_(pool) {
   clear(own.dk);
   clear(own.dv);
   std::size_t held = 0;
@@ -42,9 +43,13 @@ GradientBuffers::GradientBuffers(const Plan& plan, int rank, const KeyValueGradi
     if (hop.from >= 0) held = std::max(held, bytes(hop.receive_owner));
     if (hop.to >= 0) arriving = std::max(arriving, bytes(hop.send_owner));
   }
-  held_.resize(held);
-  leaving_.resize(held);
-  arriving_.resize(arriving);
+  held_ = pool.take(held);
+  leaving_ = pool.take(held);
+  arriving_ = pool.take(arriving);
+}
+
+GradientBuffers::~GradientBuffers() {
+  for (auto* buffer : {&held_, &leaving_, &arriving_}) pool_.give(std::move(*buffer));
 }
 
 std::size_t GradientBuffers::bytes(int owner) const {
@@ -70,7 +75,7 @@ KeyValueGradients GradientBuffers::sums(int owner) {
 void GradientBuffers::hold(int owner) {
   std::swap(held_, leaving_);
   leaving_owner_ = std::exchange(held_owner_, owner);
-  std::ranges::fill(held_, std::byte{0});
+  if (owner >= 0 && owner != rank_) std::fill_n(held_.begin(), bytes(owner), std::byte{0});
 }
 
 std::span<const std::byte> GradientBuffers::leaving(int owner) const {

@@ -7,6 +7,7 @@
 
 #include "annulus/base/tensor_view.hpp"
 #include "annulus/plan/plan.hpp"
+#include "ring/buffer_pool.hpp"
 
 namespace annulus::ring {
 
@@ -20,8 +21,12 @@ struct KeyValueGradients {
 /// turns: one that leaves and one that arrives.
 class GradientBuffers {
  public:
-  /// Borrows `own`, where the gradients of the rank's own shard are summed; sets it to zero.
-  GradientBuffers(const Plan& plan, int rank, const KeyValueGradients& own);
+  /// Borrows `own`, where the gradients of the rank's own shard are summed; sets it to zero. Takes
+  /// buffers from `pool` and gives them back.
+  GradientBuffers(const Plan& plan, int rank, const KeyValueGradients& own, BufferPool& pool);
+  GradientBuffers(const GradientBuffers&) = delete;
+  GradientBuffers& operator=(const GradientBuffers&) = delete;
+  ~GradientBuffers();
 
   /// Where to add gradients of the shard of `owner`: the rank's own or the one held.
   [[nodiscard]] KeyValueGradients sums(int owner);
@@ -42,9 +47,10 @@ class GradientBuffers {
   int rank_;
   DataType type_;
   KeyValueGradients own_;
-  std::vector<std::byte> held_;
-  std::vector<std::byte> leaving_;
-  std::vector<std::byte> arriving_;
+  BufferPool& pool_;
+  Buffer held_;
+  Buffer leaving_;
+  Buffer arriving_;
   int held_owner_ = -1;
   int leaving_owner_ = -1;
 };

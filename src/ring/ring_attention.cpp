@@ -34,7 +34,11 @@ const kernels::Kernel& fastest_kernel(Device device, DataType type) {
 
 RingAttention::RingAttention(Plan plan, comm::Communicator& communicator,
                              const kernels::Kernel& kernel, int threads)
-    : plan_(std::move(plan)), communicator_(communicator), kernel_(kernel), threads_(threads) {
+    : plan_(std::move(plan)),
+      communicator_(communicator),
+      kernel_(kernel),
+      threads_(threads),
+      buffers_(std::make_shared<ring::BufferPool>()) {
   if (plan_.ranks != communicator.size()) {
     throw InputError(fmt::format("the plan is for {} ranks; the communicator has {}", plan_.ranks,
                                  communicator.size()));
@@ -72,7 +76,7 @@ PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTen
                                      .value_dim = problem.output_dim(),
                                      .statistics = options.statistics.present(),
                                      .threads = threads_});
-  ring::ShardBuffers buffers(plan_, rank, {.keys = k, .values = v});
+  ring::ShardBuffers buffers(plan_, rank, {.keys = k, .values = v}, *buffers_);
 
   PassReport report;
   ring::circulate(

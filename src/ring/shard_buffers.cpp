@@ -1,6 +1,5 @@
 #include "ring/shard_buffers.hpp"
 
-#include <algorithm>
 #include <utility>
 
 #include "annulus/base/error.hpp"
@@ -8,15 +7,11 @@
 
 namespace annulus::ring {
 
-ShardBuffers::ShardBuffers(const Plan& plan, int rank, const KeysAndValues& own)
-    : plan_(plan), rank_(rank), own_(own) {
-  std::size_t largest = 0;
-  for (const auto& step : plan.steps) {
-    const auto& hop = step.ranks[static_cast<std::size_t>(rank)].hop;
-    if (hop.from >= 0) largest = std::max(largest, bytes(hop.receive_owner));
-  }
-  current_.resize(largest);
-  next_.resize(largest);
+ShardBuffers::ShardBuffers(const Plan& plan, int rank, const KeysAndValues& own, BufferPool& pool)
+    : plan_(plan), rank_(rank), own_(own), pool_(pool) {}
+
+ShardBuffers::~ShardBuffers() {
+  for (auto* buffer : {&own_packed_, &current_, &next_}) pool_.give(std::move(*buffer));
 }
 
 std::size_t ShardBuffers::bytes(int owner) const {
@@ -39,11 +34,11 @@ KeysAndValues ShardBuffers::held(int owner) const {
 std::span<const std::byte> ShardBuffers::packed(int owner) {
   if (owner != rank_) return received(owner);
   if (own_packed_.empty()) {
-    own_packed_.reserve(bytes(rank_));
-    append_rows(own_packed_, own_.keys, 0, own_.keys.rows);
-    append_rows(own_packed_, own_.values, 0, own_.values.rows);
+    own_packed_ = pool_.take(bytes(rank_));
+    std::byte* const keys_end = pack_rows(own_packed_.data(), own_.keys, 0, own_.keys.rows);
+    pack_rows(keys_end, own_.values, 0, own_.values.rows);
   }
-  return own_packed_;
+  return std::span(own_packed_).first(bytes(rank_));
 }
 
 std::span<const std::byte> ShardBuffers::received(int owner) const {
@@ -52,13 +47,13 @@ std::span<const std::byte> ShardBuffers::received(int owner) const {
 }
 
 std::span<std::byte> ShardBuffers::arrival(int owner) {
+  pool_.ensure_size(next_, bytes(owner));
   return std::span(next_).first(bytes(owner));
 }
 
 void ShardBuffers::arrived(int owner, bool keep) {
   if (keep && current_owner_ >= 0) {
-    kept_.push_back(
-        {current_owner_, std::exchange(current_, std::vector<std::byte>(next_.size()))});
+    kept_.push_back({current_owner_, std::exchange(current_, {})});
   }
   std::swap(current_, next_);
   current_owner_ = owner;
@@ -67,16 +62,17 @@ void ShardBuffers::arrived(int owner, bool keep) {
 void ShardBuffers::hold(HeldShards::Shard shard) {
   ensure(shard.owner < 0 || shard.packed.size() >= bytes(shard.owner),
          "a shard that is held has the bytes of its owner");
-  current_ = std::move(shard.packed);
-  current_.resize(std::max(current_.size(), next_.size()));
+  pool_.give(std::exchange(current_, std::move(shard.packed)));
   current_owner_ = shard.owner;
 }
 
 HeldShards ShardBuffers::let_go() {
   HeldShards all{.shards = std::move(kept_), .present = true};
-  if (current_owner_ >= 0) all.shards.push_back({current_owner_, std::move(current_)});
+  if (current_owner_ >= 0) {
+    all.shards.push_back({current_owner_, std::exchange(current_, {})});
+  }
   current_owner_ = -1;
-  own_packed_ = {};
+  pool_.give(std::exchange(own_packed_, {}));
   return all;
 }
 

@@ -8,6 +8,7 @@
 #include "annulus/base/tensor_view.hpp"
 #include "annulus/plan/plan.hpp"
 #include "annulus/ring/ring_attention.hpp"
+#include "ring/buffer_pool.hpp"
 
 namespace annulus::ring {
 
@@ -18,12 +19,15 @@ struct KeysAndValues {
 };
 
 /// What travels is packed, all keys and then all values of a shard, so that a hop is one message.
-/// Memory is one packed copy of the own shard, if it travels, and two receive buffers, if anything
-/// is received: O(n / P), whatever the number of steps.
+/// Memory is one packed copy of the own shard, if it travels, and at most two receive buffers:
+/// O(n / P), whatever the number of steps.
 class ShardBuffers {
  public:
-  /// Borrows `own`, the rank's keys and values.
-  ShardBuffers(const Plan& plan, int rank, const KeysAndValues& own);
+  /// Borrows `own`, the rank's keys and values; takes buffers from `pool` and gives them back.
+  ShardBuffers(const Plan& plan, int rank, const KeysAndValues& own, BufferPool& pool);
+  ShardBuffers(const ShardBuffers&) = delete;
+  ShardBuffers& operator=(const ShardBuffers&) = delete;
+  ~ShardBuffers();
 
   /// The shard of `owner`, which is the rank itself or whose shard arrived last.
   [[nodiscard]] KeysAndValues held(int owner) const;
@@ -48,9 +52,10 @@ class ShardBuffers {
   const Plan& plan_;
   int rank_;
   KeysAndValues own_;
-  std::vector<std::byte> own_packed_;
-  std::vector<std::byte> current_;
-  std::vector<std::byte> next_;
+  BufferPool& pool_;
+  Buffer own_packed_;
+  Buffer current_;
+  Buffer next_;
   int current_owner_ = -1;
   std::vector<HeldShards::Shard> kept_;
 };

@@ -15,6 +15,10 @@
 
 namespace annulus {
 
+namespace ring {
+class BufferPool;
+}
+
 /// The shards of keys and values that a rank held last in a forward pass: where the backward pass
 /// starts, so that it does not fetch them again. At most two shards of memory.
 struct HeldShards {
@@ -98,6 +102,7 @@ class RingAttention {
   std::unique_ptr<comm::Communicator> gradient_communicator_;  // made by the first backward pass
   const kernels::Kernel& kernel_;
   int threads_;
+  std::shared_ptr<ring::BufferPool> buffers_;  // kept from pass to pass
 };
 
 }  // namespace annulus

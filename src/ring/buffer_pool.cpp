@@ -1,0 +1,36 @@
+#include "ring/buffer_pool.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace annulus::ring {
+
+Buffer BufferPool::take(std::size_t bytes) {
+  if (bytes == 0) return {};
+  // The smallest that fits.
+  auto best = free_.end();
+  for (auto buffer = free_.begin(); buffer != free_.end(); ++buffer) {
+    if (buffer->size() < bytes) continue;
+    if (best == free_.end() || buffer->size() < best->size()) best = buffer;
+  }
+  if (best == free_.end()) {
+    // None does, and none will be of use: shapes do not change from pass to pass.
+    free_.clear();
+    return Buffer(bytes);
+  }
+  auto taken = std::move(*best);
+  free_.erase(best);
+  return taken;
+}
+
+void BufferPool::give(Buffer buffer) {
+  if (!buffer.empty()) free_.push_back(std::move(buffer));
+}
+
+void BufferPool::ensure_size(Buffer& buffer, std::size_t bytes) {
+  if (buffer.size() >= bytes) return;
+  give(std::exchange(buffer, {}));
+  buffer = take(bytes);
+}
+
+}  // namespace annulus::ring
