@@ -77,8 +77,8 @@ Options options_of(const annulus_options* options) {
   if (all.precision != nullptr) {
     result.plan.data_type = member("precision", [&] { return parse_data_type(all.precision); });
   }
-  if (all.threads < 0) {
-    throw InputError(fmt::format("threads is {}; expected at least 0", all.threads));
+  if (all.threads < 0 || all.threads > 4096) {
+    throw InputError(fmt::format("threads is {}; expected 0 to 4096", all.threads));
   }
   (void)member("backend", [&] { return &result.kernel(); });
   return result;

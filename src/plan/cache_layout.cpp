@@ -40,10 +40,15 @@ CacheChunk CacheLayout::next(std::span<const Index> counts,
     throw InputError(
         fmt::format("counts of {} sequences; the cache has {}", counts.size(), lengths_.size()));
   }
+  constexpr Index longest = Index{1} << 31;
   std::vector<Index> offsets{0};
-  for (const Index count : counts) {
-    if (count < 0) throw InputError(fmt::format("{} new tokens; expected at least 0", count));
-    offsets.push_back(offsets.back() + count);
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i] < 0 || counts[i] > longest - lengths_[i]) {
+      throw InputError(fmt::format(
+          "{} new tokens of sequence {}, which has {}; expected at least 0 and at most 2^31 in all",
+          counts[i], i, lengths_[i]));
+    }
+    offsets.push_back(offsets.back() + counts[i]);
   }
   CacheChunk chunk;
   if (sharding) {

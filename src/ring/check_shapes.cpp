@@ -1,5 +1,8 @@
 #include "ring/check_shapes.hpp"
 
+#include <cmath>
+#include <limits>
+
 #include <fmt/format.h>
 
 #include "annulus/base/error.hpp"
@@ -32,11 +35,29 @@ void check_outputs(const ForwardOutputs& outputs, DataType type, Index rows, Ind
   }
 }
 
+namespace {
+
+void check_finite(std::span<const double> values, const char* name) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (std::isfinite(values[i])) continue;
+    throw InputError(fmt::format("{}[{}] is {}; expected finite numbers", name, i, values[i]));
+  }
+}
+
+}  // namespace
+
 void check_options(const Problem& problem, Index rows, std::span<const double> gain,
                    std::span<const double> sink, std::span<const double> logit_scale) {
   check_length(gain, "gain", problem.query_heads);
   check_length(sink, "sink", problem.query_heads);
   check_length(logit_scale, "logit_scale", rows * problem.query_heads);
+  check_finite(gain, "gain");
+  check_finite(logit_scale, "logit_scale");
+  for (std::size_t h = 0; h < sink.size(); ++h) {
+    if (std::isnan(sink[h]) || sink[h] == std::numeric_limits<double>::infinity()) {
+      throw InputError(fmt::format("sink[{}] is {}; expected a finite number or -inf", h, sink[h]));
+    }
+  }
   if (rows > 0 && problem.logit_scale.is_table() == logit_scale.empty()) {
     throw Error("a logit scale table belongs to the policy `table`, and to no other");
   }

@@ -20,7 +20,8 @@ void check_length(std::span<const double> values, const char* name, Index expect
 void check_outputs(const ForwardOutputs& outputs, DataType type, Index rows, Index heads,
                    Index value_dim);
 
-/// Throws Error where gains, sinks or a table of scales do not fit `rows` queries of the problem.
+/// Throws Error where gains, sinks or a table of scales do not fit `rows` queries of the problem,
+/// and InputError where they are not finite; a sink may be -inf.
 void check_options(const Problem& problem, Index rows, std::span<const double> gain,
                    std::span<const double> sink, std::span<const double> logit_scale);
 

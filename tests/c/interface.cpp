@@ -61,6 +61,7 @@ TEST(CInterface, NamesWhatIsWrongWithOptions) {
   expect_bad_options([](auto& options) { options.key_sharding = "round"; }, "key_sharding");
   expect_bad_options([](auto& options) { options.backend = "abacus"; }, "backend");
   expect_bad_options([](auto& options) { options.threads = -1; }, "threads");
+  expect_bad_options([](auto& options) { options.threads = 1 << 30; }, "threads");
 }
 
 class CAttention : public testing::Test {
@@ -122,6 +123,23 @@ TEST_F(CAttention, RefusesATableThatIsNotAskedFor) {
                  ANNULUS_BAD_INPUT, "logit_scale");
 }
 
+TEST_F(CAttention, RefusesNumbersThatAreNone) {
+  const auto forward = [&](const double* gain, const double* sink) {
+    annulus_inputs inputs{};
+    inputs.gain = gain;
+    inputs.sink = sink;
+    return annulus_forward(attention_, x_.data(), x_.data(), x_.data(), out_.data(), &inputs,
+                           nullptr, 0);
+  };
+  const double nan[] = {1, std::nan("")};
+  const double infinite[] = {1, HUGE_VAL};
+  const double no_sink[] = {-HUGE_VAL, 0};
+  expect_refusal(forward(nan, nullptr), ANNULUS_BAD_INPUT, "gain[1] is nan");
+  expect_refusal(forward(nullptr, nan), ANNULUS_BAD_INPUT, "sink[1] is nan");
+  expect_refusal(forward(nullptr, infinite), ANNULUS_BAD_INPUT, "sink[1] is inf");
+  EXPECT_EQ(forward(nullptr, no_sink), ANNULUS_OK);
+}
+
 TEST_F(CAttention, RefusesAPlanForOtherRanks) {
   annulus_plan* plan = nullptr;
   ASSERT_EQ(annulus_plan_create(&problem_, nullptr, 3, &plan), ANNULUS_OK);
@@ -162,6 +180,8 @@ TEST_F(CAttention, DecodeGoesOnAfterAPrefill) {
   ASSERT_EQ(annulus_cache_append(cache, x_.data(), x_.data()), ANNULUS_OK);
   expect_refusal(annulus_cache_append(cache, x_.data(), x_.data()), ANNULUS_BAD_INPUT, "sequence");
   expect_refusal(annulus_cache_next_of_plan(cache, plan_, &rows), ANNULUS_BAD_INPUT, "sequence");
+  const int64_t far_too_many[] = {0, INT64_MAX};
+  expect_refusal(annulus_cache_next(cache, far_too_many, &rows), ANNULUS_BAD_INPUT, "sequence 1");
   const int64_t counts[] = {0, 1};
   ASSERT_EQ(annulus_cache_next(cache, counts, &rows), ANNULUS_OK);
   ASSERT_EQ(rows, 1);
