@@ -85,7 +85,7 @@ Deal deal(const std::vector<Chunk>& chunks, int ranks, std::size_t each) {
 }  // namespace
 
 std::vector<Shard> balanced_shards(std::span<const Index> offsets, int ranks, const RowWork& work) {
-  constexpr double even_enough = 0.98;
+  constexpr double even_enough = 0.97;
   constexpr Index most_chunks = 32;  // of a rank
   constexpr Index fewest_rows = 64;  // of a chunk, from the third of a rank on
   std::vector<Chunk> chunks;
