@@ -28,7 +28,8 @@ CpuForward<T>::CpuForward(const Queries& queries, const PassOptions& options)
       moment_(maximum_.size()),
       squares_(maximum_.size()),
       self_logit_(maximum_.size(), minus_infinity<T>),
-      values_(maximum_.size() * static_cast<std::size_t>(options.value_dim)) {
+      values_(maximum_.size() * static_cast<std::size_t>(options.value_dim)),
+      few_queries_(queries, options) {
   ensure(queries.scale.size() == maximum_.size(), "one scale per query row and head");
   ensure(options.threads >= 1, "at least one thread");
   ensure(options.key_heads >= 1 && queries.q.heads % options.key_heads == 0,
@@ -75,7 +76,8 @@ void CpuForward<T>::accumulate(ConstTensorView k, ConstTensorView v, std::span<c
   ensure(k.heads == options_.key_heads && v.heads == options_.key_heads &&
              k.dim == queries_.q.dim && v.dim == options_.value_dim && k.rows == v.rows,
          "keys and values have the shapes of the pass");
-  if (workspaces_.empty()) {
+  const auto is_few = [](const Block& block) { return block.queries.count <= few_queries; };
+  if (workspaces_.empty() && !std::ranges::all_of(blocks, is_few)) {
     for (int worker = 0; worker < options_.threads; ++worker) {
       workspaces_.push_back(make_workspace());
     }
@@ -85,6 +87,13 @@ void CpuForward<T>::accumulate(ConstTensorView k, ConstTensorView v, std::span<c
     packed_values_ = allocate_zeros<T>(options_.key_heads * head_values_);
   }
   for (const auto& block : blocks) {
+    if (is_few(block)) {
+      few_queries_.accumulate(k, v, block, poll,
+                              [&](Index head, Index row, const PartialState<T>& state) {
+                                merge_into(head, row, state);
+                              });
+      continue;
+    }
     for (Index first = 0; first < block.keys.count; first += panel_keys) {
       const Interval keys{first, std::min(first + panel_keys, block.keys.count)};
       const auto queries = queries_that_see(block, keys);
@@ -93,6 +102,20 @@ void CpuForward<T>::accumulate(ConstTensorView k, ConstTensorView v, std::span<c
       accumulate_panel(block, keys, queries, poll);
     }
   }
+}
+
+template <class T>
+void CpuForward<T>::merge_into(Index head, Index row, const PartialState<T>& state) {
+  const auto i = at(head, row);
+  const auto width = static_cast<std::size_t>(options_.value_dim);
+  SoftmaxState<T> softmax{maximum_[i], sum_[i], moment_[i], squares_[i]};
+  merge(softmax, std::span(values_).subspan(i * width, width), state.softmax,
+        std::span<const T>(state.values));
+  maximum_[i] = softmax.maximum;
+  sum_[i] = softmax.sum;
+  moment_[i] = softmax.moment;
+  squares_[i] = softmax.squares;
+  self_logit_[i] = std::max(self_logit_[i], state.self_logit);
 }
 
 template <class T>

@@ -7,12 +7,14 @@
 #include <vector>
 
 #include "annulus/kernels/kernel.hpp"
+#include "kernels/cpu_few_queries.hpp"
 #include "kernels/cpu_tile.hpp"
 
 namespace annulus::kernels {
 
 /// Keys and values are packed a panel of keys at a time, for all key heads; then every tile of
-/// queries meets the panel. The order in which a row meets its keys does not depend on the threads.
+/// queries meets the panel; or, where a block has few queries, as CpuFewQueries does it. The order
+/// in which a row meets its keys does not depend on the threads.
 template <class T>
 class CpuForward final : public ForwardPass {
  public:
@@ -41,6 +43,9 @@ class CpuForward final : public ForwardPass {
 
   [[nodiscard]] Workspace make_workspace() const;
 
+  /// Merges a state into that of a row.
+  void merge_into(Index head, Index row, const PartialState<T>& state);
+
   /// Queries of `block` that see some of `keys`.
   [[nodiscard]] static Interval queries_that_see(const Block& block, Interval keys);
 
@@ -68,6 +73,7 @@ class CpuForward final : public ForwardPass {
   std::vector<T> squares_;
   std::vector<T> self_logit_;
   std::vector<T> values_;
+  CpuFewQueries<T> few_queries_;
   std::vector<Workspace> workspaces_;  // one for each thread
   Index head_keys_ = 0;                // elements of a key head in packed_keys_
   Index head_values_ = 0;

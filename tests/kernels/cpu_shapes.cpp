@@ -36,6 +36,28 @@ TEST_P(CpuShapes, LargeHeadDimension) {
                        .documents = Documents::single(59)});
 }
 
+// Few queries: chunks of 384 keys (fp32), and tiles of 48 rows that are heads.
+TEST_P(CpuShapes, FewQueriesOverManyKeys) {
+  for (const Index keys : {1, 95, 383, 385, 1537, 25000}) {
+    for (const Index queries : {1, 3, 8, 9}) {
+      for (const auto* mask : {"full", "causal", "window:500"}) {
+        expect_exact_on_cpu({.query_heads = 12,
+                             .key_heads = 2,
+                             .head_dim = 5,
+                             .value_dim = 7,
+                             .documents = Documents::single(queries, keys),
+                             .mask = Mask::parse(mask)},
+                            {{.threads = 2}});
+      }
+    }
+  }
+  expect_exact_on_cpu({.query_heads = 100,
+                       .key_heads = 1,
+                       .head_dim = 3,
+                       .documents = Documents::single(2, 700),
+                       .mask = Mask::causal()});
+}
+
 TEST_P(CpuShapes, GroupedHeads) {
   for (const Index key_heads : {1, 2, 3, 6}) {
     expect_exact_on_cpu({.query_heads = 6,

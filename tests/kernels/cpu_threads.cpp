@@ -30,7 +30,26 @@ void expect_same_bits() {
   }
 }
 
+// As in decode: threads share the keys, whose states merge in one order.
+template <class T>
+void expect_same_bits_for_few_queries() {
+  auto decode = problem;
+  decode.query_heads = 6;
+  decode.documents = Documents::single(3, 1999);
+  const auto whole = random_problem<T>(decode, 8);
+  const auto one = attend_on_cpu(whole, {});
+  for (const int threads : {2, 3, 7}) {
+    const auto many = attend_on_cpu(whole, {.threads = threads});
+    EXPECT_EQ(one.out.values, many.out.values) << threads;
+    for (std::size_t s = 0; s < one.statistics.size(); ++s) {
+      EXPECT_EQ(one.statistics[s].values, many.statistics[s].values) << threads;
+    }
+  }
+}
+
 TEST(CpuThreads, AnyNumberOfThreadsGivesTheSameBits) {
+  expect_same_bits_for_few_queries<float>();
+  expect_same_bits_for_few_queries<double>();
   expect_same_bits<float>();
   expect_same_bits<double>();
 }
