@@ -21,7 +21,8 @@ class BenchKernel final : public Command {
         ->capture_default_str();
     shape_.add_without_sizes_to(app);
     execution_.add_compute_to(app);
-    app.add_option("--precision", execution_.precision, "fp32 or fp64")->capture_default_str();
+    app.add_option("--precision", execution_.precision, "fp32, fp64, bf16 or fp16")
+        ->capture_default_str();
     app.add_flag("--backward", backward_, "time the backward pass in place of the forward pass");
     app.add_option("--repetitions", repetitions_, "timed passes")->capture_default_str();
     app.add_option("--seed", seed_, "of the random inputs")->capture_default_str();

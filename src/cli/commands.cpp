@@ -10,6 +10,7 @@ std::unique_ptr<Command> make_verify();
 std::unique_ptr<Command> make_info();
 std::unique_ptr<Command> make_bench_kernel();
 std::unique_ptr<Command> make_bench_strong();
+std::unique_ptr<Command> make_bench_decode();
 
 std::vector<CommandEntry> make_commands() {
   std::vector<CommandEntry> all;
@@ -26,6 +27,7 @@ std::vector<CommandEntry> make_commands() {
   add("", "bench", "measure speed", nullptr);
   add("bench", "kernel", "one rank alone, against the peak of its cores", make_bench_kernel());
   add("bench", "strong", "one problem on more and more ranks", make_bench_strong());
+  add("bench", "decode", "one new token over a cache on all ranks", make_bench_decode());
   return all;
 }
 

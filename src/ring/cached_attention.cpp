@@ -83,6 +83,10 @@ void CachedAttention::append(const CacheChunk& chunk, ConstTensorView k, ConstTe
   Index row = 0;
   for (const auto& run : chunk.shards[static_cast<std::size_t>(rank)]) {
     auto& own = rows_[static_cast<std::size_t>(run.document)];
+    // Room for an even share of a sequence whose length is known.
+    const Index share = ceil_div(problem_.documents.key_length(run.document), layout_.ranks());
+    own.keys.reserve(ring::row_bytes(type_, share, problem_.key_heads, problem_.head_dim));
+    own.values.reserve(ring::row_bytes(type_, share, problem_.key_heads, problem_.output_dim()));
     ring::append_rows(own.keys, k, row, run.count);
     ring::append_rows(own.values, v, row, run.count);
     row += run.count;

@@ -18,4 +18,8 @@ namespace annulus::kernels {
 /// `seconds`: the ceiling that kernels are compared with.
 [[nodiscard]] double measure_peak_flops(DataType type, int threads, double seconds = 0.2);
 
+/// Bytes that `threads` threads together read in a second from memory that no cache holds, measured
+/// for about `seconds`: the ceiling of decode.
+[[nodiscard]] double measure_read_bandwidth(int threads, double seconds = 0.2);
+
 }  // namespace annulus::kernels
