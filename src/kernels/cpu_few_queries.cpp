@@ -35,17 +35,17 @@ auto CpuFewQueries<T>::make_workspace() const -> Workspace {
   const Index padded = functions_.padded(d_v);
   const Index scores = query_tile * key_tile<T>;
   const Index sums = query_tile * functions_.lanes;
-  Workspace workspace{
-      .memory = allocate_zeros<T>(chunk_keys * (d + padded) + query_tile * (d + padded) + scores +
-                                  3 * sums),
-      .scratch = {},
-      .keys = nullptr,
-      .values = nullptr,
-      .q = std::vector<T>(static_cast<std::size_t>(query_tile * d)),
-      .scale = std::vector<double>(query_tile),
-      .visible = std::vector<Interval>(query_tile),
-      .self_key = std::vector<Index>(query_tile),
-      .staging = std::vector<T>(static_cast<std::size_t>(key_tile<T> * std::max(d, d_v)))};
+  Workspace workspace{.memory = allocate_zeros<T>(chunk_keys * (d + padded) +
+                                                  query_tile * (d + padded) + scores + 3 * sums),
+                      .scratch = {},
+                      .keys = nullptr,
+                      .values = nullptr,
+                      .q = std::vector<T>(static_cast<std::size_t>(query_tile * d)),
+                      .scale = std::vector<double>(query_tile),
+                      .visible = std::vector<Interval>(query_tile),
+                      .self_key = std::vector<Index>(query_tile),
+                      .key_staging = std::vector<T>(static_cast<std::size_t>(chunk_keys * d)),
+                      .value_staging = std::vector<T>(static_cast<std::size_t>(chunk_keys * d_v))};
   T* next = workspace.memory.get();
   const auto take = [&](Index count) { return std::exchange(next, next + count); };
   workspace.keys = take(chunk_keys * d);
@@ -125,7 +125,7 @@ void CpuFewQueries<T>::accumulate_chunk(ConstTensorView k, ConstTensorView v, co
     const Index query = (tile.rows.begin + r) / group();
     const Index head = tile.key_head * group() + (tile.rows.begin + r) % group();
     const Index row = block.queries.row + query;
-    const auto q = tile_rows(queries_.q, row, head, 1, workspace.staging.data());
+    const auto q = tile_rows(queries_.q, row, head, 1, workspace.key_staging.data());
     std::copy_n(q.data, d, workspace.q.data() + r * d);
     workspace.scale[at] = queries_.scale[static_cast<std::size_t>(row * queries_.q.heads + head)];
     const auto visible = block.visible(query);
@@ -136,31 +136,54 @@ void CpuFewQueries<T>::accumulate_chunk(ConstTensorView k, ConstTensorView v, co
   const Index end =
       std::min(keys.size(), workspace.visible[static_cast<std::size_t>(count - 1)].end);
   if (begin >= end) return;
+  ForwardTile<T> whole{.rows = {count, workspace.visible.data()},
+                       .dim = d,
+                       .value_dim = d_v,
+                       .q = workspace.q.data(),
+                       .q_stride = d,
+                       .scale = workspace.scale.data(),
+                       .scale_stride = 1,
+                       .keys = workspace.keys,
+                       .values = workspace.values,
+                       .self_key = workspace.self_key.data(),
+                       .keys_begin = begin,
+                       .keys_end = end,
+                       .statistics = options_.statistics,
+                       .state = states,
+                       .scratch = workspace.scratch};
+  const Index first_key = block.keys.row + keys.begin;
+  if (as_rows(count)) {
+    const auto key_rows =
+        tile_rows(k, first_key, tile.key_head, keys.size(), workspace.key_staging.data());
+    const auto value_rows =
+        tile_rows(v, first_key, tile.key_head, keys.size(), workspace.value_staging.data());
+    whole.keys = key_rows.data;
+    whole.key_stride = key_rows.stride;
+    whole.values = value_rows.data;
+    whole.value_stride = value_rows.stride;
+    functions_.accumulate_rows(whole);
+    return;
+  }
   const Index first_tile = floor_div(begin, key_tile<T>) * key_tile<T>;
   for (Index first = first_tile; first < end; first += key_tile<T>) {
     const Index present = std::min(key_tile<T>, keys.size() - first);
-    const Index row = block.keys.row + keys.begin + first;
-    const auto key_rows = tile_rows(k, row, tile.key_head, present, workspace.staging.data());
+    const auto key_rows =
+        tile_rows(k, first_key + first, tile.key_head, present, workspace.key_staging.data());
     functions_.pack_keys(key_rows.data, key_rows.stride, present, d, workspace.keys + first * d);
-    const auto value_rows = tile_rows(v, row, tile.key_head, present, workspace.staging.data());
+    const auto value_rows =
+        tile_rows(v, first_key + first, tile.key_head, present, workspace.value_staging.data());
     functions_.pack_values(value_rows.data, value_rows.stride, present, d_v,
                            workspace.values + first * functions_.padded(d_v));
   }
-  functions_.accumulate({.rows = {count, workspace.visible.data()},
-                         .dim = d,
-                         .value_dim = d_v,
-                         .q = workspace.q.data(),
-                         .q_stride = d,
-                         .scale = workspace.scale.data(),
-                         .scale_stride = 1,
-                         .keys = workspace.keys,
-                         .values = workspace.values,
-                         .self_key = workspace.self_key.data(),
-                         .keys_begin = begin,
-                         .keys_end = end,
-                         .statistics = options_.statistics,
-                         .state = states,
-                         .scratch = workspace.scratch});
+  functions_.accumulate(whole);
+}
+
+template <class T>
+bool CpuFewQueries<T>::as_rows(Index rows) const {
+  // Packing a key costs about as much as its products with so many rows save.
+  constexpr Index worth_packing = 16;
+  return rows < worth_packing && queries_.q.dim % functions_.lanes == 0 &&
+         options_.value_dim % functions_.lanes == 0;
 }
 
 template class CpuFewQueries<float>;

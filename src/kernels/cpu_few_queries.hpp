@@ -14,9 +14,10 @@ namespace annulus::kernels {
 /// A block with at most so many queries is few queries.
 inline constexpr Index few_queries = 8;
 
-/// Threads share chunks of keys rather than queries. Each packs a chunk for itself; the rows of a
-/// tile are all queries of all heads that read one key head, so that nothing is read twice; and the
-/// states of the chunks merge in the order of the keys, whatever the number of threads.
+/// Threads share chunks of keys rather than queries, and read them as they are where rows are so
+/// few that packing does not pay. The rows of a tile are all queries of all heads that read one key
+/// head, so that nothing is read twice; and the states of the chunks merge in the order of the
+/// keys, whatever the number of threads.
 template <class T>
 class CpuFewQueries {
  public:
@@ -45,7 +46,8 @@ class CpuFewQueries {
     std::vector<double> scale;
     std::vector<Interval> visible;
     std::vector<Index> self_key;
-    std::vector<T> staging;
+    std::vector<T> key_staging;  ///< a chunk in T, see tile_rows
+    std::vector<T> value_staging;
   };
 
   /// Rows of a tile: row r is query r / group of head key_head * group + r % group.
@@ -55,6 +57,8 @@ class CpuFewQueries {
   };
 
   [[nodiscard]] Workspace make_workspace() const;
+  /// Whether a tile of `rows` rows meets keys as they are rather than packed.
+  [[nodiscard]] bool as_rows(Index rows) const;
   void accumulate_chunk(ConstTensorView k, ConstTensorView v, const Block& block, const Rows& rows,
                         Interval keys, Workspace& workspace, T* states) const;
 

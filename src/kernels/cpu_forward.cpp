@@ -99,13 +99,61 @@ void accumulate(const ForwardTile<T>& tile) {
   store_state(d, tile);
 }
 
+/// Scores of a tile over the keys first .. first + key_tile - 1, which are rows; only those of keys
+/// that are there and seen.
+template <class D, class T = hn::TFromD<D>>
+void score_key_rows(D d, const ForwardTile<T>& tile, Index first) {
+  const Interval keys{HWY_MAX(first, tile.keys_begin), HWY_MIN(first + key_tile<T>, tile.keys_end)};
+  for (Index row = 0; row < tile.rows.count; row += few) {
+    const T* q = tile.scratch.q + row * tile.dim;
+    for (Index j = floor_div(keys.begin - first, few) * few; first + j < keys.end; j += few) {
+      multiply_rows(d, q, tile.dim, tile.keys + (first + j) * tile.key_stride, tile.key_stride,
+                    keys.end - first - j, tile.dim, tile.scratch.scores + row * key_tile<T> + j);
+    }
+  }
+}
+
+template <bool statistics, class T>
+void accumulate_key_rows(const ForwardTile<T>& tile) {
+  const hn::ScalableTag<T> d;
+  const Index begin = floor_div(tile.keys_begin, key_tile<T>) * key_tile<T>;
+  for (Index first = begin; first < tile.keys_end; first += key_tile<T>) {
+    score_key_rows(d, tile, first);
+    if constexpr (statistics) capture_self_logits(tile, first);
+    weigh_tile<statistics>(d, tile, first);
+    add_products<Weights::by_query>(d, tile.rows, tile.scratch.scores,
+                                    tile.values + first * tile.value_stride, tile.value_dim, first,
+                                    tile.scratch.out, tile.value_stride);
+  }
+}
+
+template <class T>
+void accumulate_rows(const ForwardTile<T>& tile) {
+  const hn::ScalableTag<T> d;
+  for (Index r = 0; r < tile.rows.count; ++r) {
+    const double scale = tile.scale[r * tile.scale_stride];
+    for (Index c = 0; c < tile.dim; ++c) {
+      tile.scratch.q[r * tile.dim + c] =
+          static_cast<T>(scale * static_cast<double>(tile.q[r * tile.q_stride + c]));
+    }
+  }
+  load_state(d, tile);
+  if (tile.statistics) {
+    accumulate_key_rows<true>(tile);
+  } else {
+    accumulate_key_rows<false>(tile);
+  }
+  store_state(d, tile);
+}
+
 template <class T>
 const TileFunctions<T>& functions() {
   static const TileFunctions<T> all{.target = hwy::TargetName(HWY_TARGET),
                                     .lanes = lanes_of<hn::ScalableTag<T>>,
                                     .pack_keys = pack_keys<T>,
                                     .pack_values = pack_values<T>,
-                                    .accumulate = accumulate<T>};
+                                    .accumulate = accumulate<T>,
+                                    .accumulate_rows = accumulate_rows<T>};
   return all;
 }
 

@@ -58,19 +58,20 @@ HWY_INLINE Interval seeing(const VisibleRows& rows, Index key, Index count, Inde
   return {begin, end};
 }
 
-/// Adds one chunk of columns of weights times values, `vectors` vectors wide.
+/// Adds one chunk of columns of weights times values, `vectors` vectors wide, whose rows are
+/// `stride` apart.
 template <int vectors, Weights order, class D, class T = hn::TFromD<D>>
 HWY_NOINLINE void add_chunk(D d, const VisibleRows& rows, const T* weights, const T* values,
-                            Index first, T* sums) {
+                            Index stride, Index first, T* sums) {
   if constexpr (order == Weights::by_query) {
     for (Index row = 0; row < rows.count; row += value_rows) {
-      multiply_values<vectors, order>(d, weights + row * key_tile<T>, values,
+      multiply_values<vectors, order>(d, weights + row * key_tile<T>, values, stride,
                                       seen_by<T>(rows, row, value_rows, first),
                                       sums + row * vectors * lanes_of<D>);
     }
   } else {
     for (Index key = 0; key < key_tile<T>; key += value_rows) {
-      multiply_values<vectors, order>(d, weights + key, values,
+      multiply_values<vectors, order>(d, weights + key, values, stride,
                                       seeing<T>(rows, key, value_rows, first),
                                       sums + key * vectors * lanes_of<D>);
     }
@@ -81,27 +82,29 @@ HWY_NOINLINE void add_chunk(D d, const VisibleRows& rows, const T* weights, cons
 /// `first`. By query: sums(r, c) += Sum_j weights(r, j) values(j, c), with sums as (chunks of
 /// columns, query_tile, chunk) and `values` of that tile as pack_values leaves it. By key:
 /// sums(j, c) += Sum_r weights(r, j) values(r, c), with the lengths of the tiles exchanged.
+/// With a `stride` other than 0, values are rows that far apart.
 template <Weights order, class D, class T = hn::TFromD<D>>
 HWY_INLINE void add_products(D d, const VisibleRows& rows, const T* weights, const T* values,
-                             Index value_dim, Index first, T* sums) {
+                             Index value_dim, Index first, T* sums, Index stride = 0) {
   constexpr Index lanes = lanes_of<D>;
   for (Index column = 0; column < value_dim;) {
     const Index width = chunk_columns<T>(column, value_dim);
+    const Index apart = stride == 0 ? width : stride;
     switch (width / lanes) {
       case 1:
-        add_chunk<1, order>(d, rows, weights, values, first, sums);
+        add_chunk<1, order>(d, rows, weights, values, apart, first, sums);
         break;
       case 2:
-        add_chunk<2, order>(d, rows, weights, values, first, sums);
+        add_chunk<2, order>(d, rows, weights, values, apart, first, sums);
         break;
       case 3:
-        add_chunk<3, order>(d, rows, weights, values, first, sums);
+        add_chunk<3, order>(d, rows, weights, values, apart, first, sums);
         break;
       default:
-        add_chunk<value_vectors, order>(d, rows, weights, values, first, sums);
+        add_chunk<value_vectors, order>(d, rows, weights, values, apart, first, sums);
         break;
     }
-    values += (order == Weights::by_query ? key_tile<T> : query_tile) * width;
+    values += stride != 0 ? width : (order == Weights::by_query ? key_tile<T> : query_tile) * width;
     sums += (order == Weights::by_query ? query_tile : key_tile<T>)*width;
     column += width;
   }

@@ -42,7 +42,8 @@ struct TileState {
   T* values;  ///< (rows, d_v): Sum e^(z-m) v
 };
 
-/// A tile of queries of one head, and the packed keys that it sees.
+/// A tile of queries of one head, and the keys that it sees: packed, or, for few queries, as they
+/// are.
 template <class T>
 struct ForwardTile {
   VisibleRows rows;
@@ -52,8 +53,10 @@ struct ForwardTile {
   Index q_stride;   ///< between rows
   const double* scale;
   Index scale_stride;
-  const T* keys;    ///< packed key tiles, end to end
-  const T* values;  ///< packed value tiles, end to end
+  const T* keys;         ///< packed key tiles, end to end; or rows
+  const T* values;       ///< packed value tiles, end to end; or rows
+  Index key_stride = 0;  ///< between rows that are not packed
+  Index value_stride = 0;
   const Index*
       self_key;      ///< of each row, like `visible`; negative where it is not among these keys
   Index keys_begin;  ///< no row sees keys before this one,
@@ -77,6 +80,10 @@ struct TileFunctions {
 
   /// Accumulates the visible keys into the state.
   void (*accumulate)(const ForwardTile<T>& tile);
+
+  /// The same for keys and values that are not packed, whose dimensions are multiples of `lanes`.
+  /// Pays where rows are few.
+  void (*accumulate_rows)(const ForwardTile<T>& tile);
 
   [[nodiscard]] Index padded(Index value_dim) const { return ceil_div(value_dim, lanes) * lanes; }
 };

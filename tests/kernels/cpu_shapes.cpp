@@ -38,16 +38,20 @@ TEST_P(CpuShapes, LargeHeadDimension) {
 
 // Few queries: chunks of 384 keys (fp32), and tiles of 48 rows that are heads.
 TEST_P(CpuShapes, FewQueriesOverManyKeys) {
-  for (const Index keys : {1, 95, 383, 385, 1537, 25000}) {
+  for (const Index keys : {1, 2, 95, 383, 385, 1537, 25003}) {
     for (const Index queries : {1, 3, 8, 9}) {
       for (const auto* mask : {"full", "causal", "window:500"}) {
-        expect_exact_on_cpu({.query_heads = 12,
-                             .key_heads = 2,
-                             .head_dim = 5,
-                             .value_dim = 7,
-                             .documents = Documents::single(queries, keys),
-                             .mask = Mask::parse(mask)},
-                            {{.threads = 2}});
+        Problem problem{.query_heads = 12,
+                        .key_heads = 2,
+                        .head_dim = 5,
+                        .value_dim = 7,
+                        .documents = Documents::single(queries, keys),
+                        .mask = Mask::parse(mask)};
+        expect_exact_on_cpu(problem, {{.threads = 2}});
+        // Whole vectors: one query's heads meet keys that are not packed.
+        problem.head_dim = 16;
+        problem.value_dim = 48;
+        expect_exact_on_cpu(problem, {{.threads = 2}});
       }
     }
   }
