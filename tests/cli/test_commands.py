@@ -114,6 +114,26 @@ def test_bench_backward(annulus):
     assert rows[0]["flops"] == 2.5 * 4 * 128 * 128 * 64 * 4
 
 
+@pytest.mark.parametrize("options", [[], ["--precision", "bf16"], ["--transport", "threads:3"],
+                                     ["--batch", "3", "--mask", "window:20"]], ids=" ".join)
+def test_bench_decode(annulus, options):
+    rows = annulus.ok("bench", "decode", "--length", 200, "--heads", 4, "--key-heads", 2,
+                      "--tokens", 3, *options, "--json").json["rows"]
+    (row,) = rows
+    size = 2 if "bf16" in options else 4
+    sequences = 3 if "--batch" in options else 1
+    assert row["verdict"] == "VALID"
+    assert row["cache_bytes"] == sequences * 200 * 2 * (128 + 128) * size
+    assert 0 < row["seconds_min"] <= row["seconds"] <= row["seconds_max"]
+    assert (row["bytes_sent"] > 0) == (row["ranks"] > 1)
+
+
+@pytest.mark.parametrize("options", [["--tokens", "0"], ["--queries", "3"], ["--mask", "window:3,1"],
+                                     ["--precision", "fp8"]], ids=" ".join)
+def test_bench_decode_refuses(annulus, options):
+    annulus.refused("bench", "decode", *options, says=[options[0]])
+
+
 @pytest.mark.mpi
 @pytest.mark.usefixtures("needs_mpi")
 def test_verify_under_mpirun(annulus):

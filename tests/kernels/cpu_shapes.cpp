@@ -38,7 +38,7 @@ TEST_P(CpuShapes, LargeHeadDimension) {
 
 // Few queries: chunks of 384 keys (fp32), and tiles of 48 rows that are heads.
 TEST_P(CpuShapes, FewQueriesOverManyKeys) {
-  for (const Index keys : {1, 2, 95, 383, 385, 1537, 25003}) {
+  for (const Index keys : {1, 2, 95, 383, 385, 1537}) {
     for (const Index queries : {1, 3, 8, 9}) {
       for (const auto* mask : {"full", "causal", "window:500"}) {
         Problem problem{.query_heads = 12,
@@ -55,6 +55,12 @@ TEST_P(CpuShapes, FewQueriesOverManyKeys) {
       }
     }
   }
+  // More chunks than states are held of at the same time.
+  expect_exact_on_cpu({.query_heads = 2,
+                       .key_heads = 1,
+                       .head_dim = 16,
+                       .documents = Documents::single(2, 25003),
+                       .mask = Mask::causal()});
   expect_exact_on_cpu({.query_heads = 100,
                        .key_heads = 1,
                        .head_dim = 3,
