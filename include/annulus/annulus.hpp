@@ -42,6 +42,7 @@
 #include "annulus/results/provenance.hpp"
 #include "annulus/results/study_file.hpp"
 #include "annulus/ring/cached_attention.hpp"
+#include "annulus/ring/growing_rows.hpp"
 #include "annulus/ring/ring_attention.hpp"
 #include "annulus/ring/thread_share.hpp"
 #include "annulus/studies/config.hpp"

@@ -11,7 +11,6 @@
 #include "ring/cached_queries.hpp"
 #include "ring/check_shapes.hpp"
 #include "ring/merge_states.hpp"
-#include "ring/packed_rows.hpp"
 
 namespace annulus {
 namespace {
@@ -44,6 +43,10 @@ CachedAttention::CachedAttention(const Problem& problem, DataType type,
         fmt::format("backend {} does not compute in precision {}", kernel.name(), name_of(type)));
   }
   if (threads < 1) throw InputError(fmt::format("{} threads; expected at least 1", threads));
+  for (auto& own : rows_) {
+    own = {GrowingRows(type, problem.key_heads, problem.head_dim),
+           GrowingRows(type, problem.key_heads, problem.output_dim())};
+  }
 }
 
 void CachedAttention::check_tokens(const CacheChunk& chunk) const {
@@ -85,10 +88,10 @@ void CachedAttention::append(const CacheChunk& chunk, ConstTensorView k, ConstTe
     auto& own = rows_[static_cast<std::size_t>(run.document)];
     // Room for an even share of a sequence whose length is known.
     const Index share = ceil_div(problem_.documents.key_length(run.document), layout_.ranks());
-    own.keys.reserve(ring::row_bytes(type_, share, problem_.key_heads, problem_.head_dim));
-    own.values.reserve(ring::row_bytes(type_, share, problem_.key_heads, problem_.output_dim()));
-    ring::append_rows(own.keys, k, row, run.count);
-    ring::append_rows(own.values, v, row, run.count);
+    own.keys.reserve(share);
+    own.values.reserve(share);
+    own.keys.append(k, row, run.count);
+    own.values.append(v, row, run.count);
     row += run.count;
   }
   layout_ = std::move(layout);
@@ -148,12 +151,7 @@ void CachedAttention::accumulate(kernels::ForwardPass& pass,
       }
     }
     if (blocks.empty()) continue;
-    const Index rows = row_count(held);
-    pass.accumulate(ring::packed_view<const void>(rows_[at].keys.data(), type_, rows,
-                                                  problem_.key_heads, problem_.head_dim),
-                    ring::packed_view<const void>(rows_[at].values.data(), type_, rows,
-                                                  problem_.key_heads, problem_.output_dim()),
-                    blocks, {});
+    pass.accumulate(rows_[at].keys.view(), rows_[at].values.view(), blocks, {});
   }
 }
 
@@ -220,9 +218,10 @@ void CachedAttention::finish(TensorView states, Interval own, Index first,
 }
 
 Index CachedAttention::bytes() const {
-  std::size_t bytes = 0;
-  for (const auto& own : rows_) bytes += own.keys.size() + own.values.size();
-  return static_cast<Index>(bytes);
+  Index rows = 0;
+  for (const auto& own : rows_) rows += own.keys.rows();
+  return rows * problem_.key_heads * (problem_.head_dim + problem_.output_dim()) *
+         static_cast<Index>(size_of(type_));
 }
 
 }  // namespace annulus

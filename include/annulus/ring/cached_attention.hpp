@@ -2,13 +2,13 @@
 // Decode, and prefill in chunks: attention of new tokens over keys and values that stay where they
 // are.
 
-#include <cstddef>
 #include <vector>
 
 #include "annulus/base/tensor_view.hpp"
 #include "annulus/comm/communicator.hpp"
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/plan/cache_layout.hpp"
+#include "annulus/ring/growing_rows.hpp"
 #include "annulus/ring/ring_attention.hpp"
 
 namespace annulus {
@@ -50,10 +50,10 @@ class CachedAttention {
   [[nodiscard]] Index bytes() const;
 
  private:
-  /// Keys and values of one sequence, packed; they grow by doubling.
+  /// Keys and values of one sequence.
   struct Rows {
-    std::vector<std::byte> keys;
-    std::vector<std::byte> values;
+    GrowingRows keys;    ///< (rows, G, d)
+    GrowingRows values;  ///< (rows, G, d_v)
   };
 
   /// Throws InputError where a token of the chunk is not in the cache.
