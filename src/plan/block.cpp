@@ -46,8 +46,13 @@ Index visible_area(const Block& block) {
   return below(block.mask.right()) - below(-block.mask.left() - 1);
 }
 
-std::vector<Block> visible_blocks(const Problem& problem, const Shard& queries, const Shard& keys) {
-  std::vector<Block> blocks;
+namespace {
+
+/// Calls visit(block) for the blocks between two shards in which some pair is visible, until it
+/// returns false.
+template <class Visit>
+void for_each_visible_block(const Problem& problem, const Shard& queries, const Shard& keys,
+                            Visit visit) {
   // Both shards are ordered by document, so the keys of a document are one range of runs, and the
   // range only moves on.
   std::size_t begin = 0;
@@ -69,12 +74,31 @@ std::vector<Block> visible_blocks(const Problem& problem, const Shard& queries, 
                    .stride = keys[at].stride,
                    .count = keys[at].count},
           .mask = problem.mask};
-      if (visible_area(block) > 0) blocks.push_back(block);
+      if (visible_area(block) > 0 && !visit(block)) return;
       key_row += keys[at].count;
     }
     query_row += query_run.count;
   }
+}
+
+}  // namespace
+
+std::vector<Block> visible_blocks(const Problem& problem, const Shard& queries, const Shard& keys) {
+  std::vector<Block> blocks;
+  for_each_visible_block(problem, queries, keys, [&](const Block& block) {
+    blocks.push_back(block);
+    return true;
+  });
   return blocks;
+}
+
+bool sees_some(const Problem& problem, const Shard& queries, const Shard& keys) {
+  bool some = false;
+  for_each_visible_block(problem, queries, keys, [&](const Block&) {
+    some = true;
+    return false;
+  });
+  return some;
 }
 
 }  // namespace annulus

@@ -17,8 +17,9 @@ Needs needs_of(const Plan& plan) {
   Needs needs(ranks, std::vector<bool>(ranks));
   for (int distance = 0; distance < plan.ranks; ++distance) {
     for (int rank = 0; rank < plan.ranks; ++rank) {
-      needs[static_cast<std::size_t>(distance)][static_cast<std::size_t>(rank)] =
-          !plan.blocks(rank, owner_at(rank, distance, plan.ranks)).empty();
+      needs[static_cast<std::size_t>(distance)][static_cast<std::size_t>(rank)] = sees_some(
+          plan.problem, plan.query_shards[static_cast<std::size_t>(rank)],
+          plan.key_shards[static_cast<std::size_t>(owner_at(rank, distance, plan.ranks))]);
     }
   }
   return needs;

@@ -52,4 +52,7 @@ struct Block {
 [[nodiscard]] std::vector<Block> visible_blocks(const Problem& problem, const Shard& queries,
                                                 const Shard& keys);
 
+/// Whether there is any.
+[[nodiscard]] bool sees_some(const Problem& problem, const Shard& queries, const Shard& keys);
+
 }  // namespace annulus
