@@ -25,8 +25,9 @@ Index panel_length(const Block& block) {
   constexpr Index step = 96;
   constexpr Index least = 2 * step;
   static_assert(gradient_panel % step == 0);
-  const Index half = ceil_div(std::max(block.queries.count, block.keys.count), 2);
-  return std::clamp(ceil_div(half, step) * step, least, gradient_panel);
+  const auto rounded = [](Index rows) { return ceil_div(rows, step) * step; };
+  const Index all = std::max(block.queries.count, block.keys.count);
+  return std::min(rounded(all), std::clamp(rounded(ceil_div(all, 2)), least, gradient_panel));
 }
 
 }  // namespace
@@ -65,32 +66,31 @@ auto CpuBackward<T>::make_workspace() const -> Workspace {
   const Index factors = functions_.padded(d);
   const Index value_factors = functions_.padded(d_v);
   const Index scores = query_tile * key_tile<T>;
-  Workspace workspace{
-      .memory =
-          allocate_zeros<T>(gradient_panel * (2 * (d + d_v) + 3 * factors + value_factors) +
-                            key_tile<T> * (factors + value_factors) + 2 * scores + query_tile * d),
-      .scratch = {},
-      .keys = {},
-      .visible = std::vector<Interval>(gradient_panel),
-      .staging = std::vector<T>(static_cast<std::size_t>(gradient_panel * d)),
-      .value_staging = std::vector<T>(static_cast<std::size_t>(gradient_panel * d_v))};
+  Workspace workspace{.memory = allocate_zeros<T>(
+                          panel_ * (2 * (d + d_v) + 3 * factors + value_factors) +
+                          key_tile<T> * (factors + value_factors) + 2 * scores + query_tile * d),
+                      .scratch = {},
+                      .keys = {},
+                      .visible = std::vector<Interval>(static_cast<std::size_t>(panel_)),
+                      .staging = std::vector<T>(static_cast<std::size_t>(panel_ * d)),
+                      .value_staging = std::vector<T>(static_cast<std::size_t>(panel_ * d_v))};
   T* next = workspace.memory.get();
   const auto take = [&](Index count) { return std::exchange(next, next + count); };
   // All lengths are multiples of a vector, as a panel is.
-  workspace.scratch = {.q = take(gradient_panel * d),
-                       .dout = take(gradient_panel * d_v),
-                       .q_factors = take(gradient_panel * factors),
-                       .dout_factors = take(gradient_panel * value_factors),
-                       .dq = take(gradient_panel * factors),
+  workspace.scratch = {.q = take(panel_ * d),
+                       .dout = take(panel_ * d_v),
+                       .q_factors = take(panel_ * factors),
+                       .dout_factors = take(panel_ * value_factors),
+                       .dq = take(panel_ * factors),
                        .dk = take(key_tile<T> * factors),
                        .dv = take(key_tile<T> * value_factors),
                        .weights = take(scores),
                        .gradients = take(scores),
                        .scaled = take(query_tile * d)};
   workspace.keys = {.count = 0,
-                    .columns = take(gradient_panel * d),
-                    .value_columns = take(gradient_panel * d_v),
-                    .factors = take(gradient_panel * factors)};
+                    .columns = take(panel_ * d),
+                    .value_columns = take(panel_ * d_v),
+                    .factors = take(panel_ * factors)};
   return workspace;
 }
 
@@ -101,8 +101,14 @@ void CpuBackward<T>::accumulate(ConstTensorView k, ConstTensorView v, std::span<
              k.dim == queries_.q.dim && v.dim == options_.value_dim && k.rows == v.rows &&
              dk.has_shape(k.rows, k.heads, k.dim) && dv.has_shape(v.rows, v.heads, v.dim),
          "keys, values and their gradients have the shapes of the pass");
-  while (workspaces_.size() < static_cast<std::size_t>(options_.threads)) {
-    workspaces_.push_back(make_workspace());
+  Index longest = 0;
+  for (const auto& block : blocks) longest = std::max(longest, panel_length(block));
+  if (longest > panel_) {
+    panel_ = longest;
+    workspaces_.clear();
+    for (int worker = 0; worker < options_.threads; ++worker) {
+      workspaces_.push_back(make_workspace());
+    }
   }
   std::vector<PanelPair> pairs;
   for (const auto& block : blocks) {

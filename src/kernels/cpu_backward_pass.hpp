@@ -57,6 +57,7 @@ class CpuBackward final : public BackwardPass {
   std::vector<T> lse_;                 // (H, rows); 0 where a row saw nothing
   std::vector<T> mean_;                // (H, rows)
   std::vector<T> sums_;                // (H, rows, d): Sum_j dz k_j
+  Index panel_ = 0;                    // rows that the workspaces have room for
   std::vector<Workspace> workspaces_;  // one for each thread
 };
 

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 #include <malloc.h>
 
+#include <algorithm>
+#include <cctype>
 #include <fstream>
 #include <string>
 
@@ -114,6 +116,15 @@ bool reset_peak() {
 
 class Memory : public testing::TestWithParam<std::tuple<const char*, Sharding, Pass, DataType>> {};
 
+std::string name_of_case(const testing::TestParamInfo<Memory::ParamType>& info) {
+  const auto [mask, sharding, pass, type] = info.param;
+  std::string name(mask);
+  std::ranges::replace_if(
+      name, [](char letter) { return !std::isalnum(letter); }, '_');
+  return name + "_" + std::string(name_of(sharding)) + "_" + std::string(name_of(type)) +
+         (pass == Pass::backward ? "_backward" : "_forward");
+}
+
 TEST_P(Memory, IsThatOfThePlanToATenth) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "sanitizers keep what is freed";
@@ -153,7 +164,8 @@ INSTANTIATE_TEST_SUITE_P(
         std::tuple("window:300", Sharding::contiguous, Pass::backward, DataType::float32),
         std::tuple("window:300", Sharding::zigzag, Pass::backward, DataType::float32),
         std::tuple("window:300,300", Sharding::contiguous, Pass::backward, DataType::float32),
-        std::tuple("window:300", Sharding::striped, Pass::backward, DataType::bfloat16)));
+        std::tuple("window:300", Sharding::striped, Pass::backward, DataType::bfloat16)),
+    name_of_case);
 
 }  // namespace
 }  // namespace annulus::test
