@@ -20,17 +20,22 @@ namespace annulus::kernels::HWY_NAMESPACE {
 template <class T>
 void pack_rows(const T* rows, Index stride, Index count, Index dim, const double* scale,
                Index scale_stride, T* HWY_RESTRICT packed) {
-  for (Index first = 0; first < count; first += score_rows, packed += dim * score_rows) {
-    for (Index r = 0; r < score_rows; ++r) {
-      const bool present = first + r < count;
-      const T* HWY_RESTRICT from = rows + (present ? (first + r) * stride : 0);
-      if (present && scale == nullptr) {
-        for (Index c = 0; c < dim; ++c) packed[c * score_rows + r] = from[c];
-        continue;
+  // Scaled along a row, where vectors are whole, and transposed while in the first-level cache.
+  constexpr Index columns = 64;
+  T scaled[score_rows][columns];
+  for (Index first = 0; first < count; first += score_rows) {
+    for (Index column = 0; column < dim; column += columns) {
+      const Index width = HWY_MIN(columns, dim - column);
+      for (Index r = 0; r < score_rows; ++r) {
+        const bool present = first + r < count;
+        const T* HWY_RESTRICT from = rows + (present ? (first + r) * stride + column : 0);
+        const double factor = !present ? 0 : scale ? scale[(first + r) * scale_stride] : 1;
+        for (Index c = 0; c < width; ++c) {
+          scaled[r][c] = static_cast<T>(factor * static_cast<double>(from[c]));
+        }
       }
-      const double factor = present ? scale[(first + r) * scale_stride] : 0;
-      for (Index c = 0; c < dim; ++c) {
-        packed[c * score_rows + r] = static_cast<T>(factor * static_cast<double>(from[c]));
+      for (Index c = 0; c < width; ++c, packed += score_rows) {
+        for (Index r = 0; r < score_rows; ++r) packed[r] = scaled[r][c];
       }
     }
   }
