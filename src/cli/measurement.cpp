@@ -184,7 +184,7 @@ void add_measurement(Table& table, const Plan& plan, int threads, Pass pass, boo
              cell(Index{plan.ranks}),
              cell(Index{threads}),
              cell(std::string(pass == Pass::backward ? "backward" : "forward")),
-             cell(std::string("ring")),
+             cell(std::string(name_of(plan.schedule))),
              cell(std::string(name_of(plan.sharding))),
              cell(measurement.median_seconds),
              cell(measurement.least_seconds),
