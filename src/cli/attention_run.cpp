@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include "annulus/base/error.hpp"
-#include "annulus/comm/agreement.hpp"
 
 namespace annulus::cli {
 namespace {
