@@ -14,6 +14,10 @@ namespace annulus::kernels {
 /// The vector instruction set in use, such as AVX3_ZEN4 or AVX2.
 [[nodiscard]] std::string simd_target();
 
+/// Whether bf16 inputs are multiplied as they are, by the CPU's dot product of pairs of bf16
+/// (AVX512_BF16). Elsewhere they are widened to fp32.
+[[nodiscard]] bool multiplies_bf16();
+
 /// FLOP/s of a loop of independent fused multiply-adds on `threads` threads, measured for about
 /// `seconds`: the ceiling that kernels are compared with.
 [[nodiscard]] double measure_peak_flops(DataType type, int threads, double seconds = 0.2);
