@@ -29,9 +29,10 @@ void expect_exact(WholeProblem<T> whole, const char* what) {
   const auto expected = direct_gradients_of(whole, dout);
   // A gradient is a sum of weights times differences of two numbers of the size of
   // |dout| |v| <= 2 d_v times the largest entries, whose errors are those of the weights.
-  const double bound = 8 * bound_of(whole).weight;
   for (const auto name : kernels::backend_names()) {
     const auto& kernel = kernels::find_backend(name, data_type_of<T>);
+    const auto errors = bound_of(whole, kernel);
+    const double bound = 8 * (errors.weight + errors.factor);
     for (const int ranks : rank_counts) {
       for (const auto sharding : all_shardings()) {
         for (const int per_node : nodes_for(ranks)) {
@@ -121,7 +122,7 @@ TEST(RingBackward, LengthsAroundTilesAndPanels) {
                                          7);
       const auto dout = random_dout<float>(whole.problem);
       const auto expected = direct_gradients_of(whole, dout);
-      const double bound = 8 * bound_of(whole).weight;
+      const double bound = 8 * bound_of(whole, kernels::cpu()).weight;
       for (const int ranks : {1, 2}) {
         SCOPED_TRACE(std::string(mask) + ", n = " + std::to_string(n));
         const auto got =

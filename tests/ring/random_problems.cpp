@@ -142,7 +142,7 @@ void expect_ranks_agree(Choice& choice, WholeProblem<T>& whole, unsigned seed) {
                ", " + std::string(name_of(sharding)) + "/" +
                std::string(name_of(spread.keys.value_or(sharding))) + ", " +
                std::string(kernel.name()));
-  const auto bound = bound_of(whole);
+  const auto bound = bound_of(whole, kernel);
   const int threads = static_cast<int>(choice.number(1, 3));
   Outputs<Accumulator<T>> got(whole.problem.documents.queries(), whole.problem.query_heads,
                               whole.problem.output_dim());
@@ -158,7 +158,8 @@ void expect_ranks_agree(Choice& choice, WholeProblem<T>& whole, unsigned seed) {
   const double size = largest_element(whole.v) * largest_element(dout) *
                       static_cast<double>(whole.problem.output_dim());
   const double key_size = largest_logit(whole) * size + size;
-  const double e = 4 * bound.weight * static_cast<double>(whole.problem.documents.queries() + 1);
+  const double e = 4 * (bound.weight + bound.factor) *
+                   static_cast<double>(whole.problem.documents.queries() + 1);
   expect_near("dq", gradients.dq.values, expected.dq.values, e * key_size);
   expect_near("dk", gradients.dk.values, expected.dk.values, e * key_size);
   expect_near("dv", gradients.dv.values, expected.dv.values, e * size);

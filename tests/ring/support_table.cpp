@@ -90,13 +90,13 @@ bool agrees(const Option& option, Way way, const kernels::Kernel& kernel) {
   auto whole = random_problem<T>(option.problem, 7);
   if (option.gain) whole.gain.assign(2, 0.7);
   if (option.sink) whole.sink.assign(2, 0.4);
-  const auto bound = bound_of(whole);
+  const auto bound = bound_of(whole, kernel);
   if (way == Way::backward) {
     const auto dout = random_dout<T>(option.problem);
     const auto expected = direct_gradients_of(whole, dout);
     const auto got = gradients_by_ranks(whole, dout, ranks, option.spread, kernel, true);
     // Generous: gradients are judged closely elsewhere, and what is ignored shows far above.
-    const double most = 1e3 * bound.roundoff * (1 + largest_logit(whole));
+    const double most = (1e3 * bound.roundoff + 16 * bound.factor) * (1 + largest_logit(whole));
     const auto close = [&](const char* name, const auto& a, const auto& b) {
       return static_cast<bool>(all_close(name, a, b, [&](double) { return most; }));
     };

@@ -189,15 +189,16 @@ template <class T>
   return gain * problem.logit_scale.base(problem.head_dim) * factor * norm(whole.q) * norm(whole.k);
 }
 
-/// The bound for a whole problem in its own type: inputs are what they are, and everything that is
-/// computed from them is fp32 or fp64.
+/// The bound for a whole problem in its own type: inputs are what they are, and everything that
+/// `kernel` computes from them is fp32 or fp64, but for the weights that it multiplies values with.
 template <class T>
-[[nodiscard]] ErrorBound bound_of(const WholeProblem<T>& whole) {
+[[nodiscard]] ErrorBound bound_of(const WholeProblem<T>& whole, const kernels::Kernel& kernel) {
   double largest = largest_logit(whole);
   for (const double sink : whole.sink) {
     if (std::isfinite(sink)) largest = std::max(largest, std::abs(sink));
   }
-  return ErrorBound::of(whole.problem, accumulator_of(data_type_of<T>), largest);
+  return ErrorBound::of(whole.problem, accumulator_of(data_type_of<T>), largest,
+                        kernel.factor_type(data_type_of<T>));
 }
 
 }  // namespace annulus::test
