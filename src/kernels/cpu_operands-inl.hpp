@@ -78,6 +78,18 @@ HWY_INLINE void store_operands(D d, hn::Vec<D> low, hn::Vec<D> high, BFloat16Pai
   asm("vcvtne2ps2bf16 %1, %2, %0" : "=v"(pairs.raw) : "v"(low.raw), "v"(high.raw));
   hn::StoreU(pairs, hn::RebindToUnsigned<D>(), reinterpret_cast<std::uint32_t*>(to));
 }
+
+/// The nearest bf16, ties to even, of what two rows have in each place, as pairs.
+template <class D>
+HWY_INLINE void store_pairs(D d, hn::Vec<D> first, hn::Vec<D> second, BFloat16Pair* to) {
+  alignas(64) static constexpr std::uint16_t order[] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                                        21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                                        11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  PairVec<D> both;
+  asm("vcvtne2ps2bf16 %1, %2, %0" : "=v"(both.raw) : "v"(first.raw), "v"(second.raw));
+  both.raw = _mm512_permutexvar_epi16(_mm512_load_si512(order), both.raw);
+  hn::StoreU(both, hn::RebindToUnsigned<D>(), reinterpret_cast<std::uint32_t*>(to));
+}
 #endif
 
 /// A vector of operands of type O.
