@@ -22,25 +22,25 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <class D>
 inline constexpr Index lanes_of = static_cast<Index>(hn::MaxLanes(D()));
 
-template <class D, class T = hn::TFromD<D>>
-HWY_INLINE hn::Vec<D> load_operands(D d, const T* from) {
+template <class D>
+HWY_INLINE hn::Vec<D> load_operands(D d, const hn::TFromD<D>* from) {
   return hn::LoadU(d, from);
 }
 
-template <class D, class T = hn::TFromD<D>>
-HWY_INLINE hn::Vec<D> repeat_operand(D d, T value) {
+template <class D>
+HWY_INLINE hn::Vec<D> repeat_operand(D d, hn::TFromD<D> value) {
   return hn::Set(d, value);
 }
 
 /// a b + sum.
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V add_product(D, V a, V b, V sum) {
+template <class D>
+HWY_INLINE hn::Vec<D> add_product(D, hn::Vec<D> a, hn::Vec<D> b, hn::Vec<D> sum) {
   return hn::MulAdd(a, b, sum);
 }
 
 /// Two vectors of weights, as operands of the next product.
-template <class D, class V = hn::Vec<D>, class T = hn::TFromD<D>>
-HWY_INLINE void store_operands(D d, V low, V high, T* to) {
+template <class D>
+HWY_INLINE void store_operands(D d, hn::Vec<D> low, hn::Vec<D> high, hn::TFromD<D>* to) {
   hn::Store(low, d, to);
   hn::Store(high, d, to + lanes_of<D>);
 }
