@@ -30,12 +30,13 @@ GradientBound GradientBound::of(const Problem& problem, const ErrorBound& bound,
   const auto n = static_cast<double>(queries * problem.group());
   const double weight = bound.logit + bound.lse(sizes.lse) + 4 * u;
   const double product = sizes.dout * sizes.v;
-  const double dz = 2 * weight + bound.weight + bound.factor + static_cast<double>(problem.output_dim() + 8) * u;
+  const double dz = 2 * weight + bound.weight + 3 * bound.factor +
+                    static_cast<double>(problem.output_dim() + 8) * u;
   const double key_sum = 2 * static_cast<double>(keys + 4) * u;
   const double query_sum = 2 * (n + 4) * u;
   return {.dq = sizes.scale * sizes.k * product * (dz + key_sum),
           .dk = n * sizes.scale * sizes.q * product * (dz + query_sum),
-          .dv = n * sizes.dout * (weight + query_sum)};
+          .dv = n * sizes.dout * (weight + bound.factor + query_sum)};
 }
 
 double ErrorBound::lse(double value) const {

@@ -31,6 +31,9 @@ class Cpu final : public Kernel {
 
   [[nodiscard]] std::unique_ptr<BackwardPass> backward(const BackwardQueries& queries,
                                                        const PassOptions& options) const override {
+    if (factor_type(queries.q.type) == DataType::bfloat16) {
+      return std::make_unique<CpuBackward<BFloat16>>(queries, options);
+    }
     return with_accumulator(accumulator_of(queries.q.type),
                             [&]<class T>() -> std::unique_ptr<BackwardPass> {
                               return std::make_unique<CpuBackward<T>>(queries, options);

@@ -91,8 +91,8 @@ void accumulate_keys(const ForwardTile<E>& tile, Scale scale) {
 /// scores are scaled instead. Returns what is left to scale.
 template <class T>
 Unscaled pack_queries(const ForwardTile<T>& tile) {
-  pack_rows(tile.q, tile.q_stride, tile.rows.count, tile.dim, tile.scale, tile.scale_stride,
-            tile.scratch.q);
+  pack_scaled_rows(tile.q, tile.q_stride, tile.rows.count, tile.dim, tile.scale, tile.scale_stride,
+                   tile.scratch.q);
   return {};
 }
 HWY_INLINE RowScales<float> pack_queries(const ForwardTile<BFloat16>& tile) {

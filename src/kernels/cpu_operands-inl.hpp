@@ -22,25 +22,25 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <class D>
 inline constexpr Index lanes_of = static_cast<Index>(hn::MaxLanes(D()));
 
-template <class D, class T = hn::TFromD<D>>
-HWY_INLINE hn::Vec<D> load_operands(D d, const T* from) {
+template <class D>
+HWY_INLINE hn::Vec<D> load_operands(D d, const hn::TFromD<D>* from) {
   return hn::LoadU(d, from);
 }
 
-template <class D, class T = hn::TFromD<D>>
-HWY_INLINE hn::Vec<D> repeat_operand(D d, T value) {
+template <class D>
+HWY_INLINE hn::Vec<D> repeat_operand(D d, hn::TFromD<D> value) {
   return hn::Set(d, value);
 }
 
 /// a b + sum.
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V add_product(D, V a, V b, V sum) {
+template <class D>
+HWY_INLINE hn::Vec<D> add_product(D, hn::Vec<D> a, hn::Vec<D> b, hn::Vec<D> sum) {
   return hn::MulAdd(a, b, sum);
 }
 
 /// Two vectors of weights, as operands of the next product.
-template <class D, class V = hn::Vec<D>, class T = hn::TFromD<D>>
-HWY_INLINE void store_operands(D d, V low, V high, T* to) {
+template <class D>
+HWY_INLINE void store_operands(D d, hn::Vec<D> low, hn::Vec<D> high, hn::TFromD<D>* to) {
   hn::Store(low, d, to);
   hn::Store(high, d, to + lanes_of<D>);
 }
@@ -77,6 +77,18 @@ HWY_INLINE void store_operands(D d, hn::Vec<D> low, hn::Vec<D> high, BFloat16Pai
   PairVec<D> pairs;
   asm("vcvtne2ps2bf16 %1, %2, %0" : "=v"(pairs.raw) : "v"(low.raw), "v"(high.raw));
   hn::StoreU(pairs, hn::RebindToUnsigned<D>(), reinterpret_cast<std::uint32_t*>(to));
+}
+
+/// The nearest bf16, ties to even, of what two rows have in each place, as pairs.
+template <class D>
+HWY_INLINE void store_pairs(D d, hn::Vec<D> first, hn::Vec<D> second, BFloat16Pair* to) {
+  alignas(64) static constexpr std::uint16_t order[] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                                        21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                                        11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  PairVec<D> both;
+  asm("vcvtne2ps2bf16 %1, %2, %0" : "=v"(both.raw) : "v"(first.raw), "v"(second.raw));
+  both.raw = _mm512_permutexvar_epi16(_mm512_load_si512(order), both.raw);
+  hn::StoreU(both, hn::RebindToUnsigned<D>(), reinterpret_cast<std::uint32_t*>(to));
 }
 #endif
 

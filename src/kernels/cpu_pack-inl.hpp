@@ -58,10 +58,9 @@ HWY_INLINE void transpose(const T* rows, Index width, T* HWY_RESTRICT columns) {
 }
 
 /// Rows, each times its scale, as (row groups, dim, score_rows). The product is rounded once.
-/// Without `scale`, rows as they are.
 template <class T>
-void pack_rows(const T* rows, Index stride, Index count, Index dim, const double* scale,
-               Index scale_stride, T* HWY_RESTRICT packed) {
+void pack_scaled_rows(const T* rows, Index stride, Index count, Index dim, const double* scale,
+                      Index scale_stride, T* HWY_RESTRICT packed) {
   // Scaled along a row, where vectors are whole, and transposed while in the first-level cache.
   constexpr Index columns = 64;
   alignas(64) T scaled[score_rows][columns];
@@ -78,7 +77,7 @@ void pack_rows(const T* rows, Index stride, Index count, Index dim, const double
             hwy::Prefetch(next + c);
           }
         }
-        const double factor = !present ? 0 : scale ? scale[(first + r) * scale_stride] : 1;
+        const double factor = present ? scale[(first + r) * scale_stride] : 0;
         for (Index c = 0; c < width; ++c) {
           scaled[r][c] = static_cast<T>(factor * static_cast<double>(from[c]));
         }
@@ -107,12 +106,13 @@ HWY_INLINE void pack_column(const BFloat16* rows, Index stride, Index count, Ind
   for (Index j = count; j < width; ++j) packed[j] = BFloat16Pair();
 }
 
-/// Rows of bf16 as they are, as (row groups, pairs of dim, score_rows).
-HWY_INLINE void pack_rows(const BFloat16* rows, Index stride, Index count, Index dim,
-                          BFloat16Pair* HWY_RESTRICT packed) {
+/// Rows as they are, as (row groups, operands of dim, score_rows).
+template <class E>
+void pack_rows(const E* rows, Index stride, Index count, Index dim,
+               Operand<E>* HWY_RESTRICT packed) {
   for (Index first = 0; first < count; first += score_rows) {
     const Index present = HWY_MIN(Index{score_rows}, count - first);
-    for (Index c = 0; c < operands<BFloat16>(dim); ++c, packed += score_rows) {
+    for (Index c = 0; c < operands<E>(dim); ++c, packed += score_rows) {
       pack_column(rows + first * stride, stride, present, dim, c, score_rows, packed);
     }
   }

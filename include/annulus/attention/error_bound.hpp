@@ -11,7 +11,7 @@ struct ErrorBound {
   double roundoff = 0;  ///< unit roundoff u of the type that is computed in
   double logit = 0;     ///< absolute, of a logit
   double weight = 0;    ///< relative, of a probability
-  double factor = 0;    ///< relative, of what a probability becomes where it multiplies a value
+  double factor = 0;    ///< relative, of the rounding of what multiplies a value
 
   /// Bounds for `problem` with logits and sinks no larger than `largest_logit` in magnitude, where
   /// for the logits |scale| |q| |k| counts, not their sum that cancels. A logit Z made of d
@@ -40,8 +40,9 @@ struct GradientSizes {
 
 /// First-order absolute bounds for the elements of gradients. With G = |dout| |v|, which bounds
 /// <dout, v> and <dout, out>, and p made again from z and a rounded lse: dz = p (<dout, v> -
-/// <dout, out>) is off by p G times a few relative errors; dq sums over keys, whose p sum to 1, and
-/// dk and dv over the N queries of a document and group, whose p sum to at most N.
+/// <dout, out>), at most 2 p G, is off by p G times a few relative errors, those of p, of out and
+/// of its own rounding; dq sums over keys, whose p sum to 1, and dk and dv over the N queries of a
+/// document and group, whose p sum to at most N.
 struct GradientBound {
   double dq = 0;
   double dk = 0;

@@ -7,8 +7,8 @@
 
 namespace annulus::kernels {
 
-/// The cpu backend: fp64, fp32 and 16-bit inputs, vector instructions chosen at run time, OpenMP over heads and
-/// query tiles.
+/// The cpu backend: fp64, fp32 and 16-bit inputs, vector instructions chosen at run time, OpenMP
+/// over heads and query tiles.
 [[nodiscard]] const Kernel& cpu();
 
 /// The vector instruction set in use, such as AVX3_ZEN4 or AVX2.
