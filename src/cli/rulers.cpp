@@ -1,0 +1,45 @@
+#include "cli/rulers.hpp"
+
+#include <array>
+#include <cmath>
+
+#include "annulus/base/error.hpp"
+#include "annulus/kernels/cpu.hpp"
+#include "cli/gemm.hpp"
+
+namespace annulus::cli {
+namespace {
+
+constexpr double seconds_a_sample = 0.05;
+
+}  // namespace
+
+Rulers::Rulers(const std::vector<DataType>& types, comm::Communicator& communicator, int threads,
+               WithGemm gemm)
+    : communicator_(communicator), threads_(threads), gemm_(gemm) {
+  ensure(gemm == WithGemm::no || communicator.size() == 1, "products by BLAS are of one rank");
+  for (const auto type : types) best_[type] = {};
+}
+
+void Rulers::sample() {
+  // What is not measured yet is NaN, and fmax takes the other one.
+  if (gemm_ == WithGemm::yes) {
+    // First, since threads of BLAS may spin for some milliseconds after their last product. Types
+    // that have the same sums have the same product.
+    std::map<DataType, double> measured;
+    for (const auto& [type, ceilings] : best_) measured[accumulator_of(type)] = 0;
+    for (auto& [type, flops] : measured) {
+      flops = measure_gemm_flops(type, threads_, seconds_a_sample);
+    }
+    for (auto& [type, best] : best_)
+      best.gemm = std::fmax(best.gemm, measured[accumulator_of(type)]);
+  }
+  for (auto& [type, best] : best_) {
+    communicator_.barrier();
+    std::array<double, 1> peak{kernels::measure_peak_flops(type, threads_, seconds_a_sample)};
+    communicator_.all_reduce(peak, comm::Reduction::sum);
+    best.peak = std::fmax(best.peak, peak[0]);
+  }
+}
+
+}  // namespace annulus::cli
