@@ -1,18 +1,19 @@
 """annulus beside torch.nn.functional.scaled_dot_product_attention, on the CPU, in one process.
 
-Started by bench/peers, which makes the Python environment and sets the number of OpenMP threads.
+Started by bench/peers, which makes the Python environment, sets the number of OpenMP threads and
+hands over its options as JSON.
 Both work on the same numbers, each in its own layout: (n, heads, d) for annulus, (1, heads, n, d)
 for torch. Passes take turns, so that slow phases of the machine hit both alike. The backward pass is
 timed without the forward pass before it, on both sides.
 """
 
-import argparse
 import json
 import os
 import pathlib
 import statistics
 import sys
 import time
+import types
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
@@ -21,39 +22,6 @@ from annulus_c import Attention, Library
 
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 SHORT_SECONDS = 0.05  # a pass this short finds caches that the others have emptied
-
-
-def listed(values):
-    """Reads a comma-separated list of `values`, or of numbers where there are none."""
-
-    def read(text):
-        items = text.split(",")
-        if values is None:
-            numbers = [int(item) for item in items]
-            if min(numbers) < 1:
-                raise ValueError
-            return numbers
-        if not set(items) <= set(values):
-            raise argparse.ArgumentTypeError(f"'{text}': expected some of {', '.join(values)}")
-        return items
-
-    read.__name__ = "list"
-    return read
-
-
-def read_arguments():
-    parser = argparse.ArgumentParser(prog="bench/peers", description=__doc__.split("\n")[0])
-    number = listed(None)
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--length", type=number, default=[1024, 4096, 8192])
-    parser.add_argument("--head-dim", type=number, default=[64, 128])
-    parser.add_argument("--heads", type=int, default=4)
-    parser.add_argument("--precision", type=listed(TYPES), default=list(TYPES))
-    parser.add_argument("--mask", type=listed(["full", "causal"]), default=["full", "causal"])
-    parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", metavar="FILE", help="also write everything to FILE")
-    return parser.parse_args()
 
 
 class Pair:
@@ -180,9 +148,7 @@ def measured_rows(arguments, library):
 
 
 def main():
-    arguments = read_arguments()
-    if arguments.threads < 1 or arguments.repetitions < 1:
-        sys.exit("bench/peers: --threads and --repetitions: expected at least 1")
+    arguments = types.SimpleNamespace(**json.loads(sys.argv[1]))
     torch.set_num_threads(arguments.threads)
     # After torch, whose OpenMP library both then use.
     library = Library(pathlib.Path(__file__).resolve().parents[1] / "build")
