@@ -106,8 +106,8 @@ KernelPreset kernel_preset(std::string_view name) {
     return {.sweeps = {sweep}, .repetitions = 5, .row_seconds = 1};
   }
   if (name == "full") {
-    // About 3e13 operations a repetition: some 5 minutes at 100 GFLOP/s. Of the largest shapes only
-    // those that somebody would run on one rank.
+    // 7e13 operations a repetition; few of the large shapes are repeated. Of the largest only those
+    // that somebody would run on one rank.
     auto sizes = all;
     sizes.lengths = {512, 1024, 4096, 8192};
     sizes.head_dims = {64, 128, 256};

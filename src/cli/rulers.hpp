@@ -37,6 +37,8 @@ class Rulers {
   [[nodiscard]] const Ceilings& of(DataType type) const { return best_.at(type); }
 
  private:
+  void sample_gemm();
+
   comm::Communicator& communicator_;
   int threads_;
   WithGemm gemm_;

@@ -1,10 +1,17 @@
-"""bench/ratios says what it should of rows that are known. Nothing here depends on how fast a machine is."""
+"""The scripts of bench/, on rows that are known. Nothing here depends on how fast a machine is."""
 
+import ctypes
 import json
 import re
 import subprocess
+import sys
+
+import pytest
 
 from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "bench"))
+import annulus_c
 
 ROW = {
     "n_q": 64, "n_k": 64, "heads": 4, "key_heads": 2, "head_dim": 16, "value_dim": 16,
@@ -104,3 +111,40 @@ def test_refuses_what_is_no_measurement(tmp_path):
         finished = ratios(*arguments)
         assert finished.returncode == 2
         assert re.match("(usage: )?bench/ratios", finished.stderr) and not finished.stdout
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        (["--threads", "0"], "--threads"),
+        (["--mask", "window:3"], "--mask.*full,causal"),
+        (["--precision", "fp32,fp8"], "--precision.*fp32,bf16"),
+        (["--length", "64,-1"], "--length"),
+        (["--head-dim", "x"], "--head-dim"),
+        (["--repetitions", "0"], "--repetitions"),
+        (["--colour", "red"], "--colour"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_peers_refuses_before_it_installs(tmp_path, options, says):
+    environment = tmp_path / "environment"
+    finished = subprocess.run(
+        [ROOT / "bench" / "peers", "--environment", environment, *options],
+        capture_output=True, text=True,
+    )
+    assert finished.returncode == 2 and re.search(says, finished.stderr)
+    assert not environment.exists()
+
+
+@pytest.mark.parametrize("struct, type_name", [("annulus_problem", "Problem"),
+                                               ("annulus_options", "Options"),
+                                               ("annulus_outputs", "Outputs")])
+def test_structs_are_those_of_the_header(struct, type_name):
+    """bench/peers calls the C interface: the fields must lie where the library looks for them."""
+    ctypes_of = {"int64_t": ctypes.c_int64, "int": ctypes.c_int, "void*": ctypes.c_void_p,
+                 "const char*": ctypes.c_char_p, "const int64_t*": ctypes.POINTER(ctypes.c_int64)}
+    header = (ROOT / "include" / "annulus" / "annulus.h").read_text()
+    body = re.search(rf"typedef struct {struct} {{(.*?)}} {struct};", header, re.DOTALL)[1]
+    fields = re.findall(r"^\s*([\w ]+?\*?)\s+(\w+);", body, re.MULTILINE)
+    assert getattr(annulus_c, type_name)._fields_ == [
+        (name, ctypes_of[type_]) for type_, name in fields]
