@@ -47,7 +47,7 @@ class BenchKernel final : public Command {
     add_list("--statistics", sweep_.statistics,
              "off or on, a list: whether the forward pass writes the statistics of its rows");
     auto* preset = app.add_option(
-        "--preset", preset_, "quick (a minute) or full (some 10 minutes), in place of the lists");
+        "--preset", preset_, "quick (seconds) or full (some 10 minutes), in place of the lists");
     for (auto* list : lists) preset->excludes(list);
     shape_.add_unswept_to(app);
     execution_.add_compute_to(app);
