@@ -117,7 +117,10 @@ void ExecutionOptions::add_plan_to(CLI::App& command) {
       ->capture_default_str();
   command.add_option("--key-sharding", key_sharding,
                      "of keys and values, like --sharding (default: as the queries)");
-  command.add_option("--schedule", schedule, "auto or ring")->capture_default_str();
+  command
+      .add_option("--schedule", schedule,
+                  "auto, ring or node-ring (ranks of a node read keys in place)")
+      ->capture_default_str();
   command.add_option("--precision", precision, "fp32, fp64, bf16 or fp16")->capture_default_str();
 }
 
@@ -133,11 +136,10 @@ DataType ExecutionOptions::data_type() const {
 }
 
 PlanOptions ExecutionOptions::plan_options() const {
-  if (schedule != "auto" && schedule != "ring") {
-    throw InputError(
-        fmt::format("--schedule: unknown schedule '{}'; expected auto or ring", schedule));
-  }
   PlanOptions options{.data_type = data_type()};
+  if (schedule != "auto") {
+    options.schedule = read_option("--schedule", [&] { return parse_schedule(schedule); });
+  }
   if (sharding != "auto") {
     options.sharding = read_option("--sharding", [&] { return parse_sharding(sharding); });
   }

@@ -110,7 +110,8 @@ std::vector<Deviation> compare_gradients(const Plan& plan, const CheckedRun& got
 }
 
 template <class T>
-std::vector<Deviation> compare(const Plan& plan, const CheckedRun& got, std::uint64_t seed) {
+std::vector<Deviation> compare(const Plan& plan, const kernels::Kernel& kernel,
+                               const CheckedRun& got, std::uint64_t seed) {
   const auto& problem = plan.problem;
   const Index n_q = problem.documents.queries();
   const Index n_k = problem.documents.keys();
@@ -127,7 +128,8 @@ std::vector<Deviation> compare(const Plan& plan, const CheckedRun& got, std::uin
   const auto bound =
       ErrorBound::of(problem, accumulator_of(plan.data_type),
                      largest_scale(problem) * largest_norm(inputs.q, problem.head_dim) *
-                         largest_norm(inputs.k, problem.head_dim));
+                         largest_norm(inputs.k, problem.head_dim),
+                     kernel.factor_type(plan.data_type));
   double largest_value = 0;
   for (const T value : inputs.v) {
     largest_value = std::max(largest_value, std::abs(static_cast<double>(value)));
@@ -161,7 +163,7 @@ std::vector<Deviation> validate_as(const Plan& plan, comm::Communicator& communi
                        : run_passes<T>(plan, communicator, kernel, threads, what, seed);
   const auto got = gather(plan.problem, communicator, own);
   std::vector<Deviation> deviations;
-  comm::on_root(communicator, [&] { deviations = compare<T>(plan, got, seed); });
+  comm::on_root(communicator, [&] { deviations = compare<T>(plan, kernel, got, seed); });
   static constexpr std::array names{"out", "lse", "entropy", "dq", "dk", "dv"};
   auto count = static_cast<Index>(deviations.size());
   communicator.broadcast(std::as_writable_bytes(std::span(&count, 1)), 0);

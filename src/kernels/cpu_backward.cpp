@@ -46,25 +46,25 @@ void accumulate_tile(const GradientPanel<T>& panel, Index row, Index first) {
   const hn::ScalableTag<T> d;
   const auto& scratch = panel.scratch;
   const VisibleRows rows{HWY_MIN(query_tile, panel.rows.count - row), panel.rows.visible + row};
-  score_tile(d, rows, scratch.q + row * panel.dim, panel.keys.columns, panel.dim, first,
-             scratch.weights);
-  score_tile(d, rows, scratch.dout + row * panel.value_dim, panel.keys.value_columns,
-             panel.value_dim, first, scratch.gradients);
+  score_tile<T>(d, rows, scratch.q + row * panel.dim, panel.keys.columns, panel.dim, first,
+                Unscaled{}, scratch.weights);
+  score_tile<T>(d, rows, scratch.dout + row * panel.value_dim, panel.keys.value_columns,
+                panel.value_dim, first, Unscaled{}, scratch.gradients);
   const bool full = all_seen<T>(rows, first);
   for (Index r = 0; r < rows.count; ++r) {
     T* weights = scratch.weights + r * key_tile<T>;
-    if (!full) mask_row(d, seen_by<T>(rows, r, 1, first), weights);
+    if (!full) mask_row<T>(d, seen_by<T>(rows, r, 1, first), weights);
     differentiate_row(d, panel.lse[row + r], panel.mean[row + r], weights,
                       scratch.gradients + r * key_tile<T>);
   }
   const Index dim = padded<T>(panel.dim);
   const Index value_dim = padded<T>(panel.value_dim);
-  add_products<Weights::by_key>(d, rows, scratch.weights, scratch.dout_factors + row * value_dim,
-                                panel.value_dim, first, scratch.dv);
-  add_products<Weights::by_key>(d, rows, scratch.gradients, scratch.q_factors + row * dim,
-                                panel.dim, first, scratch.dk);
-  add_products<Weights::by_query>(d, rows, scratch.gradients, panel.keys.factors + first * dim,
-                                  panel.dim, first, scratch.dq + row * dim);
+  add_products<T, Weights::by_key>(d, rows, scratch.weights, scratch.dout_factors + row * value_dim,
+                                   panel.value_dim, first, scratch.dv);
+  add_products<T, Weights::by_key>(d, rows, scratch.gradients, scratch.q_factors + row * dim,
+                                   panel.dim, first, scratch.dk);
+  add_products<T, Weights::by_query>(d, rows, scratch.gradients, panel.keys.factors + first * dim,
+                                     panel.dim, first, scratch.dq + row * dim);
 }
 
 /// Whether some row of the tile sees a key of [first, first + key_tile).

@@ -41,17 +41,44 @@ void pack_rows(const T* rows, Index stride, Index count, Index dim, const double
   }
 }
 
-/// Keys as (score tiles, d, score_keys).
+/// Operand c of `count` rows, and zeros up to `width`.
 template <class T>
-void pack_keys(const T* keys, Index stride, Index count, Index dim, T* HWY_RESTRICT packed) {
-  constexpr Index width = score_keys<hn::ScalableTag<T>>;
-  for (Index first = 0; first < key_tile<T>; first += width, packed += dim * width) {
+HWY_INLINE void pack_column(const T* rows, Index stride, Index count, Index, Index c, Index width,
+                            T* HWY_RESTRICT packed) {
+  for (Index j = 0; j < count; ++j) packed[j] = rows[j * stride + c];
+  for (Index j = count; j < width; ++j) packed[j] = 0;
+}
+HWY_INLINE void pack_column(const BFloat16* rows, Index stride, Index count, Index dim, Index c,
+                            Index width, BFloat16Pair* HWY_RESTRICT packed) {
+  const BFloat16* from = rows + 2 * c;
+  if (2 * c + 1 < dim) {
+    for (Index j = 0; j < count; ++j) packed[j] = {from[j * stride], from[j * stride + 1]};
+  } else {
+    for (Index j = 0; j < count; ++j) packed[j] = {from[j * stride], BFloat16()};
+  }
+  for (Index j = count; j < width; ++j) packed[j] = BFloat16Pair();
+}
+
+/// Rows of bf16 as they are, as (row groups, pairs of dim, score_rows).
+HWY_INLINE void pack_rows(const BFloat16* rows, Index stride, Index count, Index dim,
+                          BFloat16Pair* HWY_RESTRICT packed) {
+  for (Index first = 0; first < count; first += score_rows) {
+    const Index present = HWY_MIN(Index{score_rows}, count - first);
+    for (Index c = 0; c < operands<BFloat16>(dim); ++c, packed += score_rows) {
+      pack_column(rows + first * stride, stride, present, dim, c, score_rows, packed);
+    }
+  }
+}
+
+/// Keys as (score tiles, operands of d, score_keys).
+template <class E>
+void pack_keys(const E* keys, Index stride, Index count, Index dim,
+               Operand<E>* HWY_RESTRICT packed) {
+  constexpr Index width = score_keys<hn::ScalableTag<Accumulator<E>>>;
+  for (Index first = 0; first < key_tile<E>; first += width) {
     const Index present = HWY_MAX(Index{0}, HWY_MIN(width, count - first));
-    const T* from = keys + first * stride;
-    for (Index c = 0; c < dim; ++c) {
-      T* HWY_RESTRICT to = packed + c * width;
-      for (Index j = 0; j < present; ++j) to[j] = from[j * stride + c];
-      for (Index j = present; j < width; ++j) to[j] = 0;
+    for (Index c = 0; c < operands<E>(dim); ++c, packed += width) {
+      pack_column(keys + first * stride, stride, present, dim, c, width, packed);
     }
   }
 }
@@ -64,28 +91,41 @@ HWY_INLINE Index chunk_columns(Index column, Index value_dim) {
   return HWY_MIN(value_vectors * lanes, ceil_div(value_dim - column, lanes) * lanes);
 }
 
-/// Rows as (chunks of columns, tile, columns of the chunk).
-template <class T>
-void pack_factors(const T* rows, Index stride, Index count, Index dim, Index tile,
-                  T* HWY_RESTRICT packed) {
+/// Rows j, j + 1 ... that make up an operand of a sum over rows, as one row of operands of the
+/// `present` first columns and zeros up to `width`.
+template <class E>
+HWY_INLINE void pack_factor_row(const E* HWY_RESTRICT rows, Index stride, Index count,
+                                Index present, Index width, Operand<E>* HWY_RESTRICT packed) {
+  const Index copied = count > 0 ? present : 0;
+  if constexpr (operand_size<E> == 1) {
+    for (Index c = 0; c < copied; ++c) packed[c] = rows[c];
+  } else if (count > 1) {
+    for (Index c = 0; c < copied; ++c) packed[c] = {rows[c], rows[stride + c]};
+  } else {
+    for (Index c = 0; c < copied; ++c) packed[c] = {rows[c], E()};
+  }
+  for (Index c = copied; c < width; ++c) packed[c] = Operand<E>();
+}
+
+/// Rows as (chunks of columns, operands of tile, columns of the chunk).
+template <class E>
+void pack_factors(const E* rows, Index stride, Index count, Index dim, Index tile,
+                  Operand<E>* HWY_RESTRICT packed) {
   for (Index column = 0; column < dim;) {
-    const Index width = chunk_columns<T>(column, dim);
+    const Index width = chunk_columns<Accumulator<E>>(column, dim);
     const Index present = HWY_MIN(width, dim - column);
-    for (Index j = 0; j < tile; ++j, packed += width) {
-      const T* HWY_RESTRICT from = rows + j * stride + column;
-      const Index copied = j < count ? present : 0;
-      for (Index c = 0; c < copied; ++c) packed[c] = from[c];
-      for (Index c = copied; c < width; ++c) packed[c] = 0;
+    for (Index j = 0; j < tile; j += operand_size<E>, packed += width) {
+      pack_factor_row(rows + j * stride + column, stride, count - j, present, width, packed);
     }
     column += width;
   }
 }
 
-/// Values as (chunks of columns, key_tile, columns of the chunk).
-template <class T>
-void pack_values(const T* values, Index stride, Index count, Index value_dim,
-                 T* HWY_RESTRICT packed) {
-  pack_factors(values, stride, count, value_dim, key_tile<T>, packed);
+/// Values as (chunks of columns, operands of key_tile, columns of the chunk).
+template <class E>
+void pack_values(const E* values, Index stride, Index count, Index value_dim,
+                 Operand<E>* HWY_RESTRICT packed) {
+  pack_factors(values, stride, count, value_dim, key_tile<E>, packed);
 }
 
 }  // namespace annulus::kernels::HWY_NAMESPACE

@@ -186,13 +186,14 @@ def test_backward(attend_file, backend, shape, mask, scale, sharding, ranks, see
 
 @pytest.mark.mpi
 @pytest.mark.usefixtures("needs_mpi")
+@pytest.mark.parametrize("schedule", ["ring", "node-ring"])
 @pytest.mark.parametrize("sharding,ranks", zip(SHARDINGS * 2, [2, 3, 5, 8, 1, 2]))
-def test_backward_under_mpirun(attend_file, sharding, ranks):
+def test_backward_under_mpirun(attend_file, sharding, ranks, schedule):
     problem = problem_of("gain_and_sink", "window:9,4", "critical", 1)
     dout = np.random.default_rng(1).standard_normal(problem.q.shape)
-    output = attend_file(
-        problem, sharding, ranks, *FP64, "--backward", launched=True, dout=dout
-    )
+    options = [*FP64, "--schedule", schedule, "--backward"]
+    output = attend_file(problem, sharding, ranks, *options, launched=True, dout=dout)
+    check(output, problem)
     check_gradients(output, problem, dout)
 
 
