@@ -58,10 +58,13 @@ class BenchStrong final : public Command {
     }
     if (context.speaks()) {
       if (context.json) {
-        fmt::print("{}\n", Json{{"backend", kernel.name()}, {"rows", table.json()}}.dump(
-                               2, ' ', false, Json::error_handler_t::replace));
+        fmt::print(
+            "{}\n",
+            Json{{"backend", kernel.name()}, {"transport", world.name()}, {"rows", table.json()}}
+                .dump(2, ' ', false, Json::error_handler_t::replace));
       } else {
-        fmt::print("backend {}\n{}", kernel.name(), table.folded_text());
+        fmt::print("backend {}, transport {}\n{}", kernel.name(), world.name(),
+                   table.folded_text());
       }
     }
     Index verdict = valid ? 1 : 0;

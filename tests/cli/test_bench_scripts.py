@@ -28,8 +28,9 @@ def ratios(*paths):
     return subprocess.run([ROOT / "bench" / "ratios", *paths], capture_output=True, text=True)
 
 
-def written(path, *rows, backend="cpu"):
-    path.write_text(json.dumps({"backend": backend, "rows": [{**ROW, **row} for row in rows]}))
+def written(path, *rows, backend="cpu", transport="self"):
+    content = {"backend": backend, "transport": transport, "rows": [{**ROW, **row} for row in rows]}
+    path.write_text(json.dumps(content))
     return path
 
 
@@ -60,15 +61,18 @@ def test_ranks_and_threads(tmp_path):
     two = {"ranks": 2, "sharding": "zigzag", "seconds": 0.5, "seconds_min": 0.5,
            "exposed_seconds": 2e-6}
     finished = ratios(
-        written(tmp_path / "ranks-1.json", two),
-        written(tmp_path / "ranks-2.json", {**two, "seconds": 0.7}),
-        written(tmp_path / "ranks-3.json", {**two, "seconds": 9.0}),
+        written(tmp_path / "ranks-1.json", two, transport="mpi"),
+        written(tmp_path / "ranks-2.json", {**two, "seconds": 0.7}, transport="mpi"),
+        written(tmp_path / "ranks-3.json", {**two, "seconds": 9.0}, transport="mpi"),
+        # Runs over another transport are others.
+        written(tmp_path / "in-process.json", {**two, "seconds": 0.9}, transport="threads"),
         written(tmp_path / "threads.json", {"threads": 2, "seconds": 0.63, "seconds_min": 0.45}),
     )
     assert finished.returncode == 0, finished.stderr
     speed = numbers_below("speed of P ranks", finished.stdout)
-    assert speed == [["0.900", "0.900"]]  # of the median run
-    assert numbers_below("exposed communication", finished.stdout) == [["2.0 us", "0.000003"]]
+    assert speed == [["0.900", "0.900"], ["0.700", "0.900"]]  # of the median run
+    assert numbers_below("exposed communication", finished.stdout) == [["2.0 us", "0.000003"],
+                                                                       ["2.0 us", "0.000002"]]
 
 
 def test_rows_of_another_backend_are_not_compared(tmp_path):
