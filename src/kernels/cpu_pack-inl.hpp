@@ -7,6 +7,7 @@
 #define ANNULUS_KERNELS_CPU_PACK_INL
 #endif
 
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include "kernels/cpu_products-inl.hpp"
@@ -15,27 +16,74 @@
 HWY_BEFORE_NAMESPACE();
 namespace annulus::kernels::HWY_NAMESPACE {
 
+#if HWY_TARGET != HWY_SCALAR
+/// The square of N rows and columns that starts at `rows`, as columns `score_rows` apart; a row is
+/// a vector of D.
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE void transpose_square(D d, const T* rows, Index stride, T* HWY_RESTRICT columns) {
+  constexpr int n = static_cast<int>(hn::MaxLanes(D()));
+  hn::Vec<D> now[n];
+  for (int r = 0; r < n; ++r) now[r] = hn::Load(d, rows + r * stride);
+  // Every round interleaves the first half of the vectors with the second.
+  for (int round = 1; round < n; round *= 2) {
+    hn::Vec<D> next[n];
+    for (int r = 0; r < n / 2; ++r) {
+      next[2 * r] = hn::InterleaveLower(d, now[r], now[r + n / 2]);
+      next[2 * r + 1] = hn::InterleaveUpper(d, now[r], now[r + n / 2]);
+    }
+    for (int r = 0; r < n; ++r) now[r] = next[r];
+  }
+  for (int c = 0; c < n; ++c) hn::Store(now[c], d, columns + c * score_rows);
+}
+
+#endif
+
+/// `width` columns of score_rows rows, `stride` apart, one column after the other.
+template <Index stride, class T>
+HWY_INLINE void transpose(const T* rows, Index width, T* HWY_RESTRICT columns) {
+  Index c = 0;
+#if HWY_TARGET != HWY_SCALAR
+  const hn::Full128<T> d;
+  constexpr Index n = lanes_of<decltype(d)>;
+  static_assert(score_rows % n == 0);
+  for (; c + n <= width; c += n) {
+    for (Index r = 0; r < score_rows; r += n) {
+      transpose_square(d, rows + r * stride + c, stride, columns + c * score_rows + r);
+    }
+  }
+#endif
+  for (; c < width; ++c) {
+    for (Index r = 0; r < score_rows; ++r) columns[c * score_rows + r] = rows[r * stride + c];
+  }
+}
+
 /// Rows, each times its scale, as (row groups, dim, score_rows). The product is rounded once.
 template <class T>
 void pack_scaled_rows(const T* rows, Index stride, Index count, Index dim, const double* scale,
                       Index scale_stride, T* HWY_RESTRICT packed) {
   // Scaled along a row, where vectors are whole, and transposed while in the first-level cache.
   constexpr Index columns = 64;
-  T scaled[score_rows][columns];
+  alignas(64) T scaled[score_rows][columns];
   for (Index first = 0; first < count; first += score_rows) {
     for (Index column = 0; column < dim; column += columns) {
       const Index width = HWY_MIN(columns, dim - column);
       for (Index r = 0; r < score_rows; ++r) {
         const bool present = first + r < count;
         const T* HWY_RESTRICT from = rows + (present ? (first + r) * stride + column : 0);
+        // Rows of one head are apart, so that no hardware foresees the next ones.
+        if (first + r + score_rows < count) {
+          const T* next = from + score_rows * stride;
+          for (Index c = 0; c < width; c += 64 / static_cast<Index>(sizeof(T))) {
+            hwy::Prefetch(next + c);
+          }
+        }
         const double factor = present ? scale[(first + r) * scale_stride] : 0;
         for (Index c = 0; c < width; ++c) {
           scaled[r][c] = static_cast<T>(factor * static_cast<double>(from[c]));
         }
       }
-      for (Index c = 0; c < width; ++c, packed += score_rows) {
-        for (Index r = 0; r < score_rows; ++r) packed[r] = scaled[r][c];
-      }
+      transpose<columns>(&scaled[0][0], width, packed);
+      packed += width * score_rows;
     }
   }
 }

@@ -94,19 +94,37 @@ void CpuForward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<c
     packed_keys_ = allocate_zeros<Operand<E>>(options_.key_heads * head_keys_);
     packed_values_ = allocate_zeros<Operand<E>>(options_.key_heads * head_values_);
   }
+  std::vector<Block> many;
   for (const auto& block : blocks) {
-    if (is_few(block)) {
-      few_queries_.accumulate(k, v, block, poll,
-                              [&](Index head, Index row, const PartialState<T>& state) {
-                                merge_into(head, row, state);
-                              });
+    if (!is_few(block)) {
+      many.push_back(block);
       continue;
     }
-    for (Index first = 0; first < block.keys.count; first += panel_keys) {
-      const Interval keys{first, std::min(first + panel_keys, block.keys.count)};
+    few_queries_.accumulate(
+        k, v, block, poll,
+        [&](Index head, Index row, const PartialState<T>& state) { merge_into(head, row, state); });
+  }
+  // Blocks of the same keys one after the other, so that these are packed once.
+  const auto key_row = [](const Block& block) { return block.keys.row; };
+  std::ranges::stable_sort(many, {}, key_row);
+  for (auto block = many.begin(); block != many.end();) {
+    const auto end = std::ranges::upper_bound(block, many.end(), block->keys.row, {}, key_row);
+    accumulate_keys(k, v, std::span(block, end), poll);
+    block = end;
+  }
+}
+
+template <class E>
+void CpuForward<E>::accumulate_keys(ConstTensorView k, ConstTensorView v,
+                                    std::span<const Block> blocks, const Poll& poll) {
+  const Index count = blocks.front().keys.count;
+  for (Index first = 0; first < count; first += panel_keys) {
+    const Interval keys{first, std::min(first + panel_keys, count)};
+    bool packed = false;
+    for (const auto& block : blocks) {
       const auto queries = queries_that_see(block, keys);
       if (queries.empty()) continue;
-      pack_panel(k, v, block, keys, poll);
+      if (!std::exchange(packed, true)) pack_panel(k, v, block, keys, poll);
       accumulate_panel(block, keys, queries, poll);
     }
   }

@@ -53,6 +53,9 @@ class CpuForward final : public ForwardPass {
   /// Queries of `block` that see some of `keys`.
   [[nodiscard]] static Interval queries_that_see(const Block& block, Interval keys);
 
+  /// Accumulates blocks that have the same keys.
+  void accumulate_keys(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                       const Poll& poll);
   void pack_panel(ConstTensorView k, ConstTensorView v, const Block& block, Interval keys,
                   const Poll& poll);
   void accumulate_panel(const Block& block, Interval keys, Interval queries, const Poll& poll);

@@ -43,18 +43,21 @@ void expect_exact(WholeProblem<T> whole, const char* what) {
     const double bound = 8 * (errors.weight + errors.factor);
     for (const int ranks : rank_counts) {
       for (const auto sharding : all_shardings()) {
-        for (const bool keep : {true, false}) {
-          SCOPED_TRACE(std::string(what) + ", " + std::string(name) +
-                       ", P = " + std::to_string(ranks) + ", " + std::string(name_of(sharding)) +
-                       (keep ? "" : ", fetched again"));
-          const auto got = gradients_by_ranks(whole, dout, ranks, sharding, kernel, keep);
-          expect_near("dq", got.dq.values, expected.dq.values, bound);
-          expect_near("dk", got.dk.values, expected.dk.values, bound);
-          expect_near("dv", got.dv.values, expected.dv.values, bound);
-          expect_near("dgain", got.dgain, expected.dgain, 8 * errors.weight + errors.factor,
-                      gain_sizes);
-          expect_near("dsink", got.dsink, expected.dsink, bound);
-          if (testing::Test::HasFailure()) return;
+        for (const int per_node : nodes_for(ranks)) {
+          for (const bool keep : {true, false}) {
+            SCOPED_TRACE(std::string(what) + ", " + std::string(name) + ", P = " +
+                         std::to_string(ranks) + " on nodes of " + std::to_string(per_node) + ", " +
+                         std::string(name_of(sharding)) + (keep ? "" : ", fetched again"));
+            const auto got = gradients_by_ranks(
+                whole, dout, ranks, Spread(sharding).over_nodes_of(per_node), kernel, keep);
+            expect_near("dq", got.dq.values, expected.dq.values, bound);
+            expect_near("dk", got.dk.values, expected.dk.values, bound);
+            expect_near("dv", got.dv.values, expected.dv.values, bound);
+            expect_near("dgain", got.dgain, expected.dgain, 8 * errors.weight + errors.factor,
+                        gain_sizes);
+            expect_near("dsink", got.dsink, expected.dsink, bound);
+            if (testing::Test::HasFailure()) return;
+          }
         }
       }
     }
@@ -174,6 +177,30 @@ void expect_same_bits() {
 TEST(RingBackward, AnyNumberOfThreadsGivesTheSameBits) {
   expect_same_bits<float>();
   expect_same_bits<BFloat16>();
+}
+
+// Peers add to the gradients of a shard in turns, whoever comes first.
+TEST(RingBackward, EveryRunGivesTheSameBits) {
+  const auto whole = random_problem<float>({.query_heads = 2,
+                                            .key_heads = 1,
+                                            .head_dim = 9,
+                                            .documents = Documents::single(211),
+                                            .mask = Mask::causal()},
+                                           7);
+  const auto dout = random_dout<float>(whole.problem);
+  for (const int per_node : {1, 2, 3, 6}) {
+    const auto gradients = [&] {
+      return gradients_by_ranks(whole, dout, 6, Spread(Sharding::zigzag).over_nodes_of(per_node),
+                                kernels::cpu(), true);
+    };
+    const auto first = gradients();
+    for (int run = 0; run < 5; ++run) {
+      const auto again = gradients();
+      EXPECT_EQ(first.dq.values, again.dq.values) << per_node;
+      EXPECT_EQ(first.dk.values, again.dk.values) << per_node;
+      EXPECT_EQ(first.dv.values, again.dv.values) << per_node;
+    }
+  }
 }
 
 TEST(RingBackward, GainsAndSinks) {

@@ -12,12 +12,12 @@ namespace {
 constexpr int rank_counts[] = {1, 2, 3, 4, 5, 8};
 
 template <class T>
-Outputs<Accumulator<T>> by_ranks(const WholeProblem<T>& whole, int ranks, Sharding sharding,
+Outputs<Accumulator<T>> by_ranks(const WholeProblem<T>& whole, int ranks, Spread spread,
                                  const kernels::Kernel& kernel) {
   Outputs<Accumulator<T>> result(whole.problem.documents.queries(), whole.problem.query_heads,
                                  whole.problem.output_dim());
-  comm::run_threads(ranks, [&](comm::Communicator& communicator) {
-    attend(whole, communicator, sharding, kernel, result);
+  comm::run_threads(spread.topology(ranks), [&](comm::Communicator& communicator) {
+    attend(whole, communicator, spread, kernel, result);
   });
   return result;
 }
@@ -30,11 +30,15 @@ void expect_exact(WholeProblem<T> whole, const char* what) {
     const auto& kernel = kernels::find_backend(name, data_type_of<T>);
     for (const int ranks : rank_counts) {
       for (const auto sharding : all_shardings()) {
-        SCOPED_TRACE(std::string(what) + ", " + std::string(name) +
-                     ", P = " + std::to_string(ranks) + ", " + std::string(name_of(sharding)));
-        expect_close(by_ranks(whole, ranks, sharding, kernel), expected, bound_of(whole, kernel),
-                     largest);
-        if (testing::Test::HasFailure()) return;
+        for (const int per_node : nodes_for(ranks)) {
+          SCOPED_TRACE(std::string(what) + ", " + std::string(name) +
+                       ", P = " + std::to_string(ranks) + " on nodes of " +
+                       std::to_string(per_node) + ", " + std::string(name_of(sharding)));
+          const auto spread = Spread(sharding).over_nodes_of(per_node);
+          expect_close(by_ranks(whole, ranks, spread, kernel), expected, bound_of(whole, kernel),
+                       largest);
+          if (testing::Test::HasFailure()) return;
+        }
       }
     }
   }

@@ -104,7 +104,7 @@ template <class T>
   using Sum = Accumulator<T>;
   const auto& problem = whole.problem;
   AllGradients<Sum> result(problem);
-  comm::run_threads(ranks, [&](comm::Communicator& communicator) {
+  comm::run_threads(spread.topology(ranks), [&](comm::Communicator& communicator) {
     const auto plan = make_plan(problem, communicator.topology(), spread.options(data_type_of<T>));
     const auto rank = static_cast<std::size_t>(communicator.rank());
     const auto rows = packed_rows(plan.query_shards[rank], problem.documents.query_offsets());
