@@ -177,14 +177,7 @@ std::vector<std::vector<std::byte>> MpiCommunicator::all_gather(std::span<const 
 SharedMemory& MpiCommunicator::shared_memory(Index bytes) {
   if (shared_memory_ && shared_memory_->bytes() >= bytes) return *shared_memory_;
   shared_memory_.reset();  // first, so that old and new are never there together
-  std::vector<int> ranks;
-  const auto& node_of = topology_.node_of;
-  for (int rank = 0; rank < size(); ++rank) {
-    if (node_of[static_cast<std::size_t>(rank)] == node_of[static_cast<std::size_t>(rank_)]) {
-      ranks.push_back(rank);
-    }
-  }
-  shared_memory_ = make_mpi_window(node_, ranks, rank_, bytes);
+  shared_memory_ = make_mpi_window(node_, peers_of(topology_, rank_), rank_, bytes);
   return *shared_memory_;
 }
 

@@ -56,10 +56,8 @@ class ThreadCommunicator final : public Communicator {
     auto all = std::make_shared<std::vector<std::shared_ptr<std::byte>>>(
         group_->share(rank_, make_region(bytes)));
     std::vector<SharedMemory::Region> regions;
-    const auto& nodes = topology().node_of;
-    for (std::size_t peer = 0; peer < nodes.size(); ++peer) {
-      if (nodes[peer] != nodes[static_cast<std::size_t>(rank_)]) continue;
-      regions.push_back({static_cast<int>(peer), (*all)[peer].get()});
+    for (const int peer : peers_of(topology(), rank_)) {
+      regions.push_back({peer, (*all)[static_cast<std::size_t>(peer)].get()});
     }
     shared_memory_ = std::make_unique<SharedMemory>(rank_, bytes, std::move(regions),
                                                     std::move(all), [this] { check_world(); });

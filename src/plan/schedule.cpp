@@ -15,10 +15,6 @@ constexpr std::array schedules{Schedule::ring, Schedule::node_ring};
 
 }  // namespace
 
-std::span<const Schedule> all_schedules() {
-  return schedules;
-}
-
 std::string_view name_of(Schedule schedule) {
   switch (schedule) {
     case Schedule::ring:

@@ -27,6 +27,16 @@ std::vector<std::vector<int>> ranks_of_nodes(const Topology& topology) {
   return nodes;
 }
 
+std::vector<int> peers_of(const Topology& topology, int rank) {
+  if (topology.node_of.empty()) return {rank};
+  const auto node_of = [&](int other) { return topology.node_of[static_cast<std::size_t>(other)]; };
+  std::vector<int> peers;
+  for (int other = 0; other < topology.ranks; ++other) {
+    if (node_of(other) == node_of(rank)) peers.push_back(other);
+  }
+  return peers;
+}
+
 Topology even_topology(int ranks, int per_node) {
   if (ranks < 1 || per_node < 1) {
     throw InputError(

@@ -1,21 +1,19 @@
 #include "ring/circulate.hpp"
 
-#include <chrono>
 #include <memory>
 #include <optional>
+
+#include "ring/waiting.hpp"
 
 namespace annulus::ring {
 
 void circulate(const Plan& plan, comm::Communicator& communicator, Node& node,
                ShardBuffers& buffers, bool keep, const ComputeStep& compute, PassReport& report) {
-  using Clock = std::chrono::steady_clock;
-  const auto exposed_since = [&](Clock::time_point start) {
-    report.exposed_seconds += std::chrono::duration<double>(Clock::now() - start).count();
-  };
   const auto rank = static_cast<std::size_t>(communicator.rank());
-  const auto packed = Clock::now();
-  node.meet({});
-  exposed_since(packed);
+  {
+    const Waiting waiting(report);
+    node.meet();
+  }
   for (std::size_t at = 0; at < plan.steps.size(); ++at) {
     const auto& [reads, hop] = plan.steps[at].ranks[rank];
     std::optional<comm::Send> send;
@@ -33,13 +31,14 @@ void circulate(const Plan& plan, comm::Communicator& communicator, Node& node,
       for (const auto& read : reads) compute(read, at, poll);
     }
 
-    const auto computed = Clock::now();
-    if (exchange) exchange->wait();
-    // Peers read what is held here, and will read what has arrived. After the last step they do
-    // nothing with it that the next pass would not wait for.
-    if (at + 1 < plan.steps.size()) node.meet({});
-    exchange.reset();
-    exposed_since(computed);
+    {
+      const Waiting waiting(report);
+      if (exchange) exchange->wait();
+      // Peers read what is held here, and will read what has arrived. After the last step they do
+      // nothing with it that the next pass would not wait for.
+      if (at + 1 < plan.steps.size()) node.meet();
+      exchange.reset();
+    }
     // What is sent on in this hop comes back the same way.
     const bool comes_back = hop.to >= 0 && hop.send_owner == buffers.current_owner();
     if (receive) buffers.arrived(hop.receive_owner, keep && !comes_back);

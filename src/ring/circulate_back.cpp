@@ -1,10 +1,9 @@
 #include "ring/circulate_back.hpp"
 
-#include <chrono>
 #include <memory>
 #include <optional>
 
-#include "annulus/base/error.hpp"
+#include "ring/waiting.hpp"
 
 namespace annulus::ring {
 namespace {
@@ -40,10 +39,6 @@ std::unique_ptr<comm::Exchange> start(comm::Communicator& communicator,
 void circulate_back(const Plan& plan, comm::Communicator& shards, comm::Communicator& gradients,
                     Node& node, HeldShards held, ShardBuffers& buffers, GradientBuffers& sums,
                     const GradientStep& compute, PassReport& report) {
-  using Clock = std::chrono::steady_clock;
-  const auto exposed_since = [&](Clock::time_point start) {
-    report.exposed_seconds += std::chrono::duration<double>(Clock::now() - start).count();
-  };
   const int rank = shards.rank();
   const auto hop_of = [&](std::size_t step) {
     return plan.steps[step].ranks[static_cast<std::size_t>(rank)].hop;
@@ -52,9 +47,10 @@ void circulate_back(const Plan& plan, comm::Communicator& shards, comm::Communic
   const std::size_t last = plan.steps.size() - 1;
   buffers.hold(ends.take(), last);
   sums.hold(buffers.current_owner(), last);
-  const auto ready = Clock::now();
-  node.meet({});
-  exposed_since(ready);
+  {
+    const Waiting waiting(report);
+    node.meet();
+  }
   for (std::size_t step = plan.steps.size(); step-- > 0;) {
     // The hop by which this step's shard came, and the one by which it went on.
     const Hop came = step > 0 ? hop_of(step - 1) : Hop{};
@@ -80,26 +76,28 @@ void circulate_back(const Plan& plan, comm::Communicator& shards, comm::Communic
       if (gradient_exchange) gradient_exchange->poll();
     };
     for (const auto& read : plan.steps[step].ranks[static_cast<std::size_t>(rank)].reads) {
-      const auto turn = Clock::now();
-      node.wait_for_turn(read.holder, step, poll);
-      exposed_since(turn);
+      {
+        const Waiting waiting(report);
+        node.wait_for_turn(read.holder, step, poll);
+      }
       compute(read, step, poll);
       node.end_turn(read.holder);
     }
 
-    const auto computed = Clock::now();
-    if (shard_exchange) shard_exchange->wait();
-    if (gradient_exchange) gradient_exchange->wait();
-    shard_exchange.reset();
-    gradient_exchange.reset();
-    // Before the peers meet, as they read it next.
-    if (back) {
-      buffers.arrived(came.send_owner);
-    } else if (came.from >= 0) {
-      buffers.hold(ends.take(), step - 1);
+    {
+      const Waiting waiting(report);
+      if (shard_exchange) shard_exchange->wait();
+      if (gradient_exchange) gradient_exchange->wait();
+      shard_exchange.reset();
+      gradient_exchange.reset();
+      // Before the peers meet, as they read it next.
+      if (back) {
+        buffers.arrived(came.send_owner);
+      } else if (came.from >= 0) {
+        buffers.hold(ends.take(), step - 1);
+      }
+      node.meet();
     }
-    node.meet({});
-    exposed_since(computed);
 
     // After it, as until then they add to what leaves.
     if (went.to >= 0) sums.arrived(went.send_owner);

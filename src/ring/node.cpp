@@ -22,7 +22,7 @@ Node::Node(const Plan& plan, comm::Communicator& communicator, Pass pass)
       if (step.ranks[static_cast<std::size_t>(peer)].hop.from >= 0) ++arrived;
     }
   }
-  meet({});
+  meet();
 }
 
 std::span<std::byte> Node::part(int holder, Index begin, Index bytes) const {
@@ -31,8 +31,7 @@ std::span<std::byte> Node::part(int holder, Index begin, Index bytes) const {
 }
 
 std::size_t Node::place(int holder, std::size_t step) const {
-  const auto peer = std::ranges::find(peers_, holder) - peers_.begin();
-  return places_[static_cast<std::size_t>(peer)][step];
+  return places_[static_cast<std::size_t>(position_of(holder))][step];
 }
 
 std::span<std::byte> Node::shard(int owner, int holder, std::size_t step) const {
@@ -56,37 +55,44 @@ std::span<std::byte> Node::arrival_sums(std::size_t place, Index bytes) const {
 
 // Between two meetings a rank announces the turns that it has ended, 1 to as many as it has peers,
 // counted from the last meeting.
-void Node::meet(const kernels::Poll& poll) {
+void Node::meet() {
   if (!shares()) return;
   met_ += static_cast<Index>(peers_.size()) + 1;
   memory_->announce(met_);
-  for (const int peer : peers_) memory_->wait_for(peer, met_, poll);
+  for (const int peer : peers_) memory_->wait_for(peer, met_, {});
 }
 
-Index Node::turn(int rank, int holder) const {
-  const auto at = [&](int peer) { return std::ranges::find(peers_, peer) - peers_.begin(); };
+Index Node::position_of(int peer) const {
+  return std::ranges::find(peers_, peer) - peers_.begin();
+}
+
+Index Node::turn(int holder) const {
   const auto count = static_cast<Index>(peers_.size());
-  return (static_cast<Index>(at(rank) - at(holder)) + count) % count;
+  return (position_of(rank_) - position_of(holder) + count) % count;
+}
+
+int Node::peer_at(Index turn, int holder) const {
+  const auto count = static_cast<Index>(peers_.size());
+  return peers_[static_cast<std::size_t>((position_of(holder) + turn) % count)];
 }
 
 void Node::wait_for_turn(int holder, std::size_t step, const kernels::Poll& poll) {
   if (!shares() || holder == rank_) return;
   // Turns that this rank has no use for are over, and others may wait for them.
-  end_turns_before(turn(rank_, holder));
-  // The last one before this rank who adds something; whoever that is has waited for the others.
-  int before = holder;
-  for (const int peer : peers_) {
+  end_turns_before(turn(holder));
+  // The last one before this rank who adds something, or the holder: whoever that is has waited for
+  // the others.
+  const auto adds = [&](int peer) {
     const auto& reads = plan_.steps[step].ranks[static_cast<std::size_t>(peer)].reads;
-    if (std::ranges::find(reads, holder, &Read::holder) == reads.end()) continue;
-    if (turn(peer, holder) < turn(rank_, holder) && turn(peer, holder) > turn(before, holder)) {
-      before = peer;
-    }
-  }
-  memory_->wait_for(before, met_ + turn(before, holder) + 1, poll);
+    return std::ranges::find(reads, holder, &Read::holder) != reads.end();
+  };
+  Index before = turn(holder) - 1;
+  while (before > 0 && !adds(peer_at(before, holder))) --before;
+  memory_->wait_for(peer_at(before, holder), met_ + before + 1, poll);
 }
 
 void Node::end_turn(int holder) {
-  if (shares()) end_turns_before(turn(rank_, holder) + 1);
+  if (shares()) end_turns_before(turn(holder) + 1);
 }
 
 void Node::end_turns_before(Index turn) {

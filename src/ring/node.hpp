@@ -31,7 +31,7 @@ class Node {
   [[nodiscard]] std::size_t place(int holder, std::size_t step) const;
 
   /// Returns once all peers have come here; what they wrote before is there.
-  void meet(const kernels::Poll& poll);
+  void meet();
 
   /// In a step, the peers add to the gradients that `holder` holds one after the other, `holder`
   /// first: waits until all who are to be before this rank have added theirs.
@@ -42,8 +42,11 @@ class Node {
 
  private:
   [[nodiscard]] std::span<std::byte> part(int holder, Index begin, Index bytes) const;
-  /// How many peers come before this one or another rank in the turns of `holder`.
-  [[nodiscard]] Index turn(int rank, int holder) const;
+  /// How many peers come before this rank in the turns of `holder`, which count from `holder` on.
+  [[nodiscard]] Index turn(int holder) const;
+  /// The peer who has that turn.
+  [[nodiscard]] int peer_at(Index turn, int holder) const;
+  [[nodiscard]] Index position_of(int peer) const;
   void end_turns_before(Index turn);
 
   const Plan& plan_;

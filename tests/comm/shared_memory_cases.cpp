@@ -11,14 +11,6 @@
 namespace annulus::comm {
 namespace {
 
-/// The ranks of the node of `world.rank()`.
-std::vector<int> peers_of(const Communicator& world) {
-  for (const auto& ranks : ranks_of_nodes(world.topology())) {
-    if (std::ranges::find(ranks, world.rank()) != ranks.end()) return ranks;
-  }
-  return {};
-}
-
 /// What rank `rank` writes in `round`.
 Bytes contents(int rank, Index round) {
   return random_bytes(70001, static_cast<std::uint64_t>(1000 * round + rank));
@@ -27,7 +19,7 @@ Bytes contents(int rank, Index round) {
 TEST_P(Transport, ReadsWhatPeersWroteBeforeTheirTick) {
   on_ranks([](Communicator& world) {
     auto& memory = world.shared_memory(70001);
-    const auto peers = peers_of(world);
+    const auto peers = peers_of(world.topology(), world.rank());
     Index tick = memory.tick();
     for (Index round = 0; round < 20; ++round) {
       std::ranges::copy(contents(world.rank(), round), memory.of(world.rank()).begin());
@@ -47,7 +39,7 @@ TEST_P(Transport, ReadsWhatPeersWroteBeforeTheirTick) {
 TEST_P(Transport, PeersWriteInTurns) {
   on_ranks([](Communicator& world) {
     auto& memory = world.shared_memory(8);
-    const auto peers = peers_of(world);
+    const auto peers = peers_of(world.topology(), world.rank());
     const auto place = std::ranges::find(peers, world.rank()) - peers.begin();
     auto& sum = *reinterpret_cast<Index*>(memory.of(peers.front()).data());
     const Index start = memory.tick();
@@ -75,7 +67,8 @@ TEST_P(Transport, SharedMemoryGrowsAndIsReused) {
     auto& large = world.shared_memory(100003);
     EXPECT_GE(large.bytes(), 100003);
     EXPECT_EQ(large.tick(), 0) << "new memory, new ticks";
-    for (const int peer : peers_of(world)) EXPECT_EQ(large.of(peer).size(), 100003U);
+    for (const int peer : peers_of(world.topology(), world.rank()))
+      EXPECT_EQ(large.of(peer).size(), 100003U);
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(large.of(world.rank()).data()) % 64, 0U);
     world.barrier();
   });

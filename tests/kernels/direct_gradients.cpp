@@ -52,14 +52,7 @@ void expect_gradients(const Problem& problem, bool gain_and_sink) {
   std::vector<double> dgain(heads);
   std::vector<double> dsink(heads);
   kernels::direct_gradients(
-      problem,
-      {.q = whole.q.view(),
-       .k = whole.k.view(),
-       .v = whole.v.view(),
-       .gain = whole.gain,
-       .sink = whole.sink,
-       .table = whole.table},
-      dout.view(),
+      problem, inputs_of(whole), dout.view(),
       {.dq = dq.view(), .dk = dk.view(), .dv = dv.view(), .dgain = dgain, .dsink = dsink});
   const auto check = [&](const char* name, std::vector<double>& inputs,
                          const std::vector<double>& gradients) {

@@ -145,6 +145,14 @@ TEST(Ring, PeersReadFromEachOtherInTurns) {
   }
 }
 
+TEST(Ring, PeersAreTheRanksOfANode) {
+  for (const auto& topology : topologies()) {
+    for (const auto& ranks : ranks_of_nodes(topology)) {
+      for (const int rank : ranks) EXPECT_EQ(peers_of(topology, rank), ranks);
+    }
+  }
+}
+
 TEST(Ring, TheScheduleFitsTheNodes) {
   EXPECT_EQ(fitting_schedule({.ranks = 4}), Schedule::ring);
   EXPECT_EQ(fitting_schedule(even_topology(4, 1)), Schedule::ring);

@@ -38,14 +38,7 @@ template <class T>
 [[nodiscard]] AllGradients<double> direct_gradients_of(const WholeProblem<T>& whole,
                                                        const Tensor<T>& dout) {
   AllGradients<double> all(whole.problem);
-  kernels::direct_gradients(whole.problem,
-                            {.q = whole.q.view(),
-                             .k = whole.k.view(),
-                             .v = whole.v.view(),
-                             .gain = whole.gain,
-                             .sink = whole.sink,
-                             .table = whole.table},
-                            dout.view(),
+  kernels::direct_gradients(whole.problem, inputs_of(whole), dout.view(),
                             {.dq = all.dq.view(),
                              .dk = all.dk.view(),
                              .dv = all.dv.view(),
@@ -66,30 +59,22 @@ template <class T>
   const auto k = kernels::copy_dense(whole.k.view());
   const auto v = kernels::copy_dense(whole.v.view());
   const auto given = kernels::copy_dense(dout.view());
-  kernels::for_each_direct_row(
-      problem,
-      {.q = whole.q.view(),
-       .k = whole.k.view(),
-       .v = whole.v.view(),
-       .gain = whole.gain,
-       .sink = whole.sink,
-       .table = whole.table},
-      q, k, [&](const kernels::DirectRow& row) {
-        if (row.sees_nothing()) return;
-        const kernels::DirectSoftmax softmax(row);
-        const auto product = [&](const kernels::DirectKey& key) {
-          const double* value = v.row(key.row, row.key_head);
-          return std::abs(std::inner_product(value, value + problem.output_dim(),
-                                             given.row(row.row, row.head), 0.0));
-        };
-        double mean = 0;
-        for (const auto& key : row.keys) mean += softmax.weight(key.z) * product(key);
-        for (const auto& key : row.keys) {
-          sizes[static_cast<std::size_t>(row.head)] += std::abs(row.scale_per_gain * key.product) *
-                                                       softmax.weight(key.z) *
-                                                       (product(key) + 2 * mean);
-        }
-      });
+  kernels::for_each_direct_row(problem, inputs_of(whole), q, k, [&](const kernels::DirectRow& row) {
+    if (row.sees_nothing()) return;
+    const kernels::DirectSoftmax softmax(row);
+    const auto product = [&](const kernels::DirectKey& key) {
+      const double* value = v.row(key.row, row.key_head);
+      return std::abs(std::inner_product(value, value + problem.output_dim(),
+                                         given.row(row.row, row.head), 0.0));
+    };
+    double mean = 0;
+    for (const auto& key : row.keys) mean += softmax.weight(key.z) * product(key);
+    for (const auto& key : row.keys) {
+      sizes[static_cast<std::size_t>(row.head)] += std::abs(row.scale_per_gain * key.product) *
+                                                   softmax.weight(key.z) *
+                                                   (product(key) + 2 * mean);
+    }
+  });
   return sizes;
 }
 

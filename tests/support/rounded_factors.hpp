@@ -37,12 +37,7 @@ template <class T>
   const auto add = [](double* to, double factor, const T* from, Index size) {
     for (Index c = 0; c < size; ++c) to[c] += factor * static_cast<double>(from[c]);
   };
-  const kernels::WholeInputs inputs{.q = whole.q.view(),
-                                    .k = whole.k.view(),
-                                    .v = whole.v.view(),
-                                    .gain = whole.gain,
-                                    .sink = whole.sink,
-                                    .table = whole.table};
+  const auto inputs = inputs_of(whole);
   kernels::for_each_direct_row(
       problem, inputs, kernels::copy_dense(inputs.q), kernels::copy_dense(inputs.k),
       [&](const kernels::DirectRow& row) {

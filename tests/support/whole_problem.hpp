@@ -51,19 +51,24 @@ template <class T>
   return whole;
 }
 
+/// What the definition reads.
+template <class T>
+[[nodiscard]] kernels::WholeInputs inputs_of(const WholeProblem<T>& whole) {
+  return {.q = whole.q.view(),
+          .k = whole.k.view(),
+          .v = whole.v.view(),
+          .gain = whole.gain,
+          .sink = whole.sink,
+          .table = whole.table};
+}
+
 /// From the definition, in fp64.
 template <class T>
 [[nodiscard]] Outputs<double> direct(WholeProblem<T>& whole) {
   const auto& problem = whole.problem;
   Outputs<double> expected(problem.documents.queries(), problem.query_heads, problem.output_dim());
-  kernels::direct_attention(problem,
-                            {.q = whole.q.view(),
-                             .k = whole.k.view(),
-                             .v = whole.v.view(),
-                             .gain = whole.gain,
-                             .sink = whole.sink,
-                             .table = whole.table},
-                            expected.out.view(), expected.lse.view(), expected.statistics_view());
+  kernels::direct_attention(problem, inputs_of(whole), expected.out.view(), expected.lse.view(),
+                            expected.statistics_view());
   return expected;
 }
 

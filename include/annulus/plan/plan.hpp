@@ -31,8 +31,6 @@ struct Hop {
 struct Read {
   int owner = -1;
   int holder = -1;
-
-  friend bool operator==(const Read&, const Read&) = default;
 };
 
 /// What one rank does in one step: first start the hop, then compute, then finish the hop.

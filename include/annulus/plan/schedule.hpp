@@ -1,7 +1,6 @@
 #pragma once
 // How keys reach the ranks that need them.
 
-#include <span>
 #include <string_view>
 
 #include "annulus/plan/topology.hpp"
@@ -13,8 +12,6 @@ enum class Schedule {
   node_ring,  ///< from node to node; the ranks of a node read each other's memory in place
 };
 
-/// All schedules.
-[[nodiscard]] std::span<const Schedule> all_schedules();
 [[nodiscard]] std::string_view name_of(Schedule schedule);
 /// The inverse of name_of; throws InputError with the list of names.
 [[nodiscard]] Schedule parse_schedule(std::string_view name);

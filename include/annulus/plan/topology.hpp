@@ -16,6 +16,9 @@ struct Topology {
 /// one number >= 0 for each rank.
 [[nodiscard]] std::vector<std::vector<int>> ranks_of_nodes(const Topology& topology);
 
+/// The ranks of the node of `rank`, itself among them, in their order.
+[[nodiscard]] std::vector<int> peers_of(const Topology& topology, int rank);
+
 /// `ranks` ranks, `per_node` of them on every node but perhaps the last. Throws InputError for
 /// fewer than one of either.
 [[nodiscard]] Topology even_topology(int ranks, int per_node);
