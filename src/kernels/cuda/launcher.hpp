@@ -1,0 +1,44 @@
+#pragma once
+// Starts kernels. Needs no CUDA headers: a GPU is one implementation, the model of the tests
+// another.
+
+#include "annulus/attention/problem.hpp"
+#include "annulus/base/data_type.hpp"
+#include "kernels/cuda/arguments.hpp"
+
+namespace annulus::kernels::gpu {
+
+/// A queue of work on a device, in order; borrowed. For CUDA, a cudaStream_t.
+struct Stream {
+  void* handle = nullptr;
+};
+
+/// What a pass is compiled for.
+struct KernelChoice {
+  DataType type = DataType::bfloat16;  ///< of q, k, v and dout: bf16, fp16 or fp32
+  int dim = 64;                        ///< one of head_dims
+  bool statistics = false;             ///< whether the state has moments, squares and self logits
+};
+
+/// The choice for inputs of this type and these head dimensions: the next of head_dims. Throws
+/// InputError where there is none, or for fp64.
+[[nodiscard]] KernelChoice choose_kernel(DataType type, Index head_dim, Index value_dim);
+
+/// Rows of the tiles that each kernel expects in its list; see query_tiles and key_tiles.
+[[nodiscard]] int forward_tile_rows(const KernelChoice& choice);
+[[nodiscard]] int query_gradient_tile_rows(const KernelChoice& choice);
+[[nodiscard]] int key_gradient_tile_rows(const KernelChoice& choice);
+
+/// Enqueues kernels and returns; pointers must stay valid until the stream has come to the end of
+/// them. Throws Error where a kernel does not start, and InputError on a device that cannot run it.
+class Launcher {
+ public:
+  virtual ~Launcher() = default;
+
+  virtual void start(const StartArguments& arguments, Stream stream) const = 0;
+  virtual void forward(const KernelChoice& choice, const ForwardArguments& arguments,
+                       Stream stream) const = 0;
+  virtual void finish(const FinishArguments& arguments, Stream stream) const = 0;
+};
+
+}  // namespace annulus::kernels::gpu

@@ -1,0 +1,46 @@
+#pragma once
+// Rows of global memory to a tile in shared memory, without waiting for them.
+
+#include <algorithm>
+
+#include "kernels/cuda/arguments.hpp"
+#include "kernels/cuda/swizzle.hpp"
+
+namespace annulus::kernels::gpu {
+
+/// Starts the copy of `count` rows of one head from `row` on to a tile of `rows`, by all threads of
+/// the block. The rest of the tile becomes zeros: rows past the end, whose products must not be NaN
+/// even where their weight is 0, and columns that the input does not have.
+template <class T, int dim, int rows, int threads>
+ANNULUS_DEVICE void copy_tile(SharedOffset tile, const InputRows& input, Index row, int count,
+                              int head) {
+  using Layout = TileLayout<T, dim>;
+  const auto* first =
+      static_cast<const T*>(input.data) + row * input.row_stride + head * input.head_stride;
+  constexpr int chunks = rows * Layout::chunks;
+  ANNULUS_UNROLL
+  for (int start = 0; start < chunks; start += threads) {
+    const int index = start + thread_index();
+    if (chunks % threads != 0 && index >= chunks) break;
+    const int i = index / Layout::chunks;
+    const int column = index % Layout::chunks * Layout::elements;
+    const int there = i < count ? std::clamp(input.dim - column, 0, Layout::elements) : 0;
+    // The address of a copy of nothing is still an address.
+    const T* from = there > 0 ? first + i * input.row_stride + column : first;
+    cp_async<16>(tile + Layout::at(i, column / Layout::elements), from,
+                 there * static_cast<int>(sizeof(T)));
+  }
+}
+
+/// Starts the copy of one number for each of `count` rows of one head from `row` on, out of a table
+/// (rows, heads); the rest of `rows` become zeros.
+template <int rows, int threads>
+ANNULUS_DEVICE void copy_numbers(SharedOffset to, const float* table, int heads, Index row,
+                                 int count, int head) {
+  for (int i = thread_index(); i < rows; i += threads) {
+    const float* from = table + (row + (i < count ? i : 0)) * heads + head;
+    cp_async<4>(to + static_cast<SharedOffset>(4 * i), from, i < count ? 4 : 0);
+  }
+}
+
+}  // namespace annulus::kernels::gpu
