@@ -24,17 +24,34 @@ std::map<std::pair<Index, Index>, int> pairs_of(const gpu::TileList& list, int t
     for (Index i = 0; i < work.rows; ++i) EXPECT_EQ(++tiles_of_row[work.row + i], 1);
     for (int v = 0; v < work.visits; ++v) {
       const auto& visit = list.visits[static_cast<std::size_t>(work.first_visit + v)];
-      EXPECT_EQ(visit.block.queries.row + visit.first, work.row);
       EXPECT_FALSE(visit.seen.empty());
-      for (Index i = 0; i < work.rows; ++i) {
-        const auto visible = visit.block.visible(visit.first + i);
-        for (Index j = visit.seen.begin; j < visit.seen.end; ++j) {
+      for (int i = 0; i < work.rows; ++i) {
+        const auto visible = visit.visible(i);
+        for (int j = visit.seen.begin; j < visit.seen.end; ++j) {
           const bool whole = visit.whole.begin <= j && j < visit.whole.end;
-          EXPECT_TRUE(!whole || visible.contains(j)) << "whole is more than all rows see";
-          if (visible.contains(j)) ++pairs[{work.row + i, visit.block.keys.row + j}];
+          const bool sees = visible.begin <= j && j < visible.end;
+          EXPECT_TRUE(!whole || sees) << "whole is more than all rows see";
+          if (sees) ++pairs[{work.row + i, visit.row + j}];
         }
-        const Index self = visit.block.self_key(visit.first + i);
+        const int self = visit.self_key(i);
         EXPECT_TRUE(self < 0 || (visit.self.begin <= self && self < visit.self.end));
+      }
+    }
+  }
+  return pairs;
+}
+
+/// The pairs of rows that stand at the same position, found the same way.
+std::map<std::pair<Index, Index>, int> self_pairs_of(const gpu::TileList& list) {
+  std::map<std::pair<Index, Index>, int> pairs;
+  for (const auto& work : list.work) {
+    for (int v = 0; v < work.visits; ++v) {
+      const auto& visit = list.visits[static_cast<std::size_t>(work.first_visit + v)];
+      for (int i = 0; i < work.rows; ++i) {
+        const int self = visit.self_key(i);
+        if (self >= visit.seen.begin && self < visit.seen.end) {
+          ++pairs[{work.row + i, visit.row + self}];
+        }
       }
     }
   }
@@ -54,12 +71,25 @@ std::map<std::pair<Index, Index>, int> visible_pairs(const std::vector<Block>& b
   return pairs;
 }
 
+std::map<std::pair<Index, Index>, int> self_pairs(const std::vector<Block>& blocks) {
+  std::map<std::pair<Index, Index>, int> pairs;
+  for (const auto& block : blocks) {
+    for (Index i = 0; i < block.queries.count; ++i) {
+      const Index self = block.self_key(i);
+      if (self >= 0) ++pairs[{block.queries.row + i, block.keys.row + self}];
+    }
+  }
+  return pairs;
+}
+
 void expect_all_pairs_once(const std::vector<Block>& blocks) {
   const auto expected = visible_pairs(blocks);
   std::map<std::pair<Index, Index>, int> exchanged;
   for (const auto& [pair, times] : expected) exchanged[{pair.second, pair.first}] = times;
   for (const int tile_rows : {1, 4, 16}) {
-    EXPECT_EQ(pairs_of(gpu::query_tiles(blocks, tile_rows), tile_rows), expected);
+    const auto tiles = gpu::query_tiles(blocks, tile_rows);
+    EXPECT_EQ(pairs_of(tiles, tile_rows), expected);
+    EXPECT_EQ(self_pairs_of(tiles), self_pairs(blocks));
     EXPECT_EQ(pairs_of(gpu::key_tiles(blocks, tile_rows), tile_rows), exchanged);
   }
 }
@@ -108,6 +138,26 @@ TEST(CudaTileList, LeavesOutWhatNobodySees) {
     const int at = 1000 * static_cast<int>(i);
     EXPECT_EQ(list.visits[i].seen, (gpu::RowRange{at, at + 1}));
   }
+}
+
+// The ends of what 32 bits can say: positions near 2^40, masks without end, large strides.
+TEST(CudaTileList, CountsIn32BitsWhateverThePositions) {
+  constexpr Index far = Index{1} << 40;
+  for (const auto& mask : {Mask::full(), Mask::causal(), Mask::window(5, 3)}) {
+    for (const Index stride : {Index{1}, Index{3}, Index{1} << 21}) {
+      for (const Index shift : {-far, -stride, Index{0}, 2 * stride, far}) {
+        expect_all_pairs_once(
+            {{.queries = {.row = 0, .position = far + shift, .stride = stride, .count = 17},
+              .keys = {.row = 0, .position = far, .stride = stride, .count = 19},
+              .mask = mask}});
+      }
+    }
+  }
+  const Block too_long{.queries = {.count = (Index{1} << 29) + 1}, .keys = {.count = 1}};
+  EXPECT_THROW(static_cast<void>(gpu::query_tiles(std::vector{too_long}, 128)), Error);
+  const Block too_wide{.queries = {.stride = (Index{1} << 21) + 1, .count = 1},
+                       .keys = {.count = 1}};
+  EXPECT_THROW(static_cast<void>(gpu::query_tiles(std::vector{too_wide}, 128)), Error);
 }
 
 TEST(CudaTileList, PutsTheLongestFirst) {

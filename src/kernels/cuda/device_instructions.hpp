@@ -9,6 +9,7 @@
 
 #define ANNULUS_DEVICE __device__ __forceinline__
 #define ANNULUS_UNROLL _Pragma("unroll")
+#define ANNULUS_NO_UNROLL _Pragma("unroll 1")
 
 namespace annulus::kernels::gpu {
 

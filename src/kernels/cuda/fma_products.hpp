@@ -11,22 +11,22 @@ struct Products<float> {
   template <int dim, int row_blocks, int columns>
   ANNULUS_DEVICE static void add_dots(Sums<row_blocks, columns>& sums, SharedOffset own,
                                       SharedOffset streaming) {
-    using Layout = TileLayout<float, dim>;
     using Chunk = Vector<4>;
-    constexpr int rows = 2 * row_blocks;
-    for (int chunk = 0; chunk < Layout::chunks; ++chunk) {
-      Chunk a[rows];
+    constexpr int own_rows = 2 * row_blocks;
+    const LaneChunks<float, dim> rows(own, row_of_lane(0));
+    const LaneChunks<float, dim> sides[2] = {{streaming, column_of_lane(0, 0)},
+                                             {streaming, column_of_lane(0, 1)}};
+    for (int chunk = 0; chunk < TileLayout<float, dim>::chunks; ++chunk) {
+      Chunk a[own_rows];
       ANNULUS_UNROLL
-      for (int r = 0; r < rows; ++r) {
-        a[r] = load_shared<Chunk>(own + Layout::at(row_of_lane(r), chunk));
-      }
+      for (int r = 0; r < own_rows; ++r) a[r] = load_shared<Chunk>(rows.at(8 * r, chunk));
       ANNULUS_UNROLL
       for (int n = 0; n < columns / 8; ++n) {
         ANNULUS_UNROLL
         for (int side = 0; side < 2; ++side) {
-          const auto b = load_shared<Chunk>(streaming + Layout::at(column_of_lane(n, side), chunk));
+          const auto b = load_shared<Chunk>(sides[side].at(8 * n, chunk));
           ANNULUS_UNROLL
-          for (int r = 0; r < rows; ++r) {
+          for (int r = 0; r < own_rows; ++r) {
             ANNULUS_UNROLL
             for (int e = 0; e < 4; ++e) sums.at(r, n, side) += a[r].at[e] * b.at[e];
           }
@@ -43,17 +43,26 @@ struct Products<float> {
     using Layout = TileLayout<float, dim>;
     using Pair = Vector<2>;
     constexpr int rows = 2 * row_blocks;
-    const int first_lane = lane_index() / 4 * 4;
+    // Columns 8 n + 2 (l % 4) and the next lie in chunk 2 n or 2 n + 1, in its first or second
+    // half. Rows turn them by a number known to the compiler, whose lowest bit swaps these two
+    // chunks.
+    const int lane = lane_index();
+    const SharedOffset half = streaming + static_cast<SharedOffset>(lane % 2 * 8);
+    const SharedOffset straight = half + static_cast<SharedOffset>(lane / 2 % 2 * 16);
+    const SharedOffset swapped = half + static_cast<SharedOffset>((1 - lane / 2 % 2) * 16);
     ANNULUS_UNROLL
     for (int j = 0; j < columns; ++j) {
       float weight[rows];
       ANNULUS_UNROLL
       for (int r = 0; r < rows; ++r) {
-        weight[r] = shuffle(weights.at(r, j / 8, j % 2), first_lane + j % 8 / 2);
+        weight[r] = shuffle(weights.at(r, j / 8, j % 2), lane / 4 * 4 + j % 8 / 2);
       }
+      const SharedOffset chunks = Layout::turn_of(j) % 2 == 0 ? straight : swapped;
       ANNULUS_UNROLL
       for (int n = 0; n < dim / 8; ++n) {
-        const auto b = load_shared<Pair>(streaming + Layout::at_element(j, column_of_lane(n, 0)));
+        const int even = 2 * n ^ Layout::turn_of(j) / 2 * 2;
+        const auto b = load_shared<Pair>(
+            chunks + static_cast<SharedOffset>(j * Layout::row_bytes + even * 16));
         ANNULUS_UNROLL
         for (int r = 0; r < rows; ++r) {
           sums.at(r, n, 0) += weight[r] * b.at[0];

@@ -3,7 +3,7 @@
 // head.
 
 #include "kernels/cuda/fma_products.hpp"
-#include "kernels/cuda/row_sums.hpp"
+#include "kernels/cuda/own_rows.hpp"
 #include "kernels/cuda/softmax.hpp"
 #include "kernels/cuda/tile_copy.hpp"
 #include "kernels/cuda/tile_shape.hpp"
@@ -21,21 +21,27 @@ struct ForwardKernel {
   ANNULUS_DEVICE static void run(const ForwardArguments& a) {
     constexpr int threads = shape.threads();
     constexpr SharedOffset column_tile = shape.columns * row_bytes;
-    const TileWork work = a.tiles.work[block_x()];
-    const int head = block_y();
-    const int key_head = head / a.group;
-    const int warp_row = warp_index() * shape.warp_rows();
     const auto keys_at = [](int stage) {
       return static_cast<SharedOffset>(shape.rows() * row_bytes) +
              static_cast<SharedOffset>(stage) * 2 * column_tile;
     };
+    // Made again where it is needed after tiles have begun to stream past, so that no register
+    // holds what follows from it meanwhile.
+    const auto own_rows = [&] {
+      return OwnRows{.work = a.tiles.work[block_x()],
+                     .first = warp_index() * shape.warp_rows(),
+                     .heads = a.heads,
+                     .head = block_y()};
+    };
+    const OwnRows own = own_rows();
+    const int key_head = own.head / a.group;
 
-    copy_tile<T, dim, shape.rows(), threads>(0, a.q, work.row, work.rows, head);
+    copy_tile<T, dim, shape.rows(), threads>(0, a.q, own.work.row, own.work.rows, own.head);
     RowStates<2 * shape.row_blocks> states;
-    states.template load<statistics>(a.state, work, warp_row, a.heads, head);
+    states.template load<statistics>(a.state, own);
     Sums<shape.row_blocks, dim> values;
-    load_sums(values, a.state.values, work, warp_row, a.heads, head, a.v.dim);
-    const RowNumbers<2 * shape.row_blocks> scale(a.scale, work, warp_row, a.heads, head);
+    load_sums(values, a.state.values, own, a.v.dim);
+    const RowNumbers<2 * shape.row_blocks> scale(a.scale, own);
 
     const auto load = [&](const Walk& walk, int stage) {
       const SharedOffset keys = keys_at(stage);
@@ -46,22 +52,24 @@ struct ForwardKernel {
     const auto compute = [&](const Walk& walk, int stage) {
       const SharedOffset keys = keys_at(stage);
       Sums<shape.row_blocks, shape.columns> logits;
-      Products<T>::template add_dots<dim>(logits, static_cast<SharedOffset>(warp_row * row_bytes),
+      Products<T>::template add_dots<dim>(logits, static_cast<SharedOffset>(own.first * row_bytes),
                                           keys);
       for_each_number<2 * shape.row_blocks, shape.columns / 8>(
           [&](int r, int n, int side) { logits.at(r, n, side) *= scale.at[r]; });
-      if (!walk.whole()) hide(logits, walk, warp_row);
+      if (!walk.whole()) hide(logits, walk, own);
       if constexpr (statistics == Statistics::on) {
-        if (walk.meets_self()) capture_self_logits(states, logits, walk, warp_row);
+        if (walk.meets_self()) {
+          capture_self_logits(a.state.self_logit, own_rows(), logits, walk);
+        }
       }
       raise_maximum<statistics>(states, values, logits);
       weigh<statistics>(states, logits);
       Products<T>::template add_weighted_rows<dim>(values, logits, keys + column_tile);
     };
-    stream<shape.stages>(Walk(a.tiles, work, head, 1), load, compute);
+    stream<shape.stages>(Walk(a.tiles, own.work), load, compute);
 
-    states.template store<statistics>(a.state, work, warp_row, a.heads, head);
-    store_sums(values, a.state.values, work, warp_row, a.heads, head, a.v.dim);
+    states.template store<statistics>(a.state, own_rows());
+    store_sums(values, a.state.values, own_rows(), a.v.dim);
   }
 };
 

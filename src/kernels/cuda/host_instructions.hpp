@@ -10,6 +10,7 @@
 
 #define ANNULUS_DEVICE inline
 #define ANNULUS_UNROLL
+#define ANNULUS_NO_UNROLL
 
 namespace annulus::kernels::gpu {
 

@@ -12,85 +12,49 @@ namespace annulus::kernels::gpu {
 /// Whether moments, squares and self logits are computed too.
 enum class Statistics { off, on };
 
-/// The states of a lane's rows. The maximum is that of the whole row; the other members are what
-/// this lane has summed over its own columns, until gather() adds the four lanes of a row.
+/// The states of a lane's rows. The maximum is that of the whole row; sums are what this lane has
+/// summed over its own columns, until store() adds the four lanes of a row.
 template <int rows>
 struct RowStates {
   float maximum[rows];
   float sum[rows];
   float moment[rows];
   float squares[rows];
-  float self_logit[rows];
 
   /// The state that is kept in device memory; the identity for rows past the end. What is kept
   /// enters the sums of one of the four lanes.
   template <Statistics statistics>
-  ANNULUS_DEVICE void load(const DeviceState& state, const TileWork& work, int warp_row, int heads,
-                           int head) {
-    const bool holds = lane_index() % 4 == 0;
+  ANNULUS_DEVICE void load(const DeviceState& state, const OwnRows& own) {
+    const bool first = lane_index() % 4 == 0;
     ANNULUS_UNROLL
     for (int r = 0; r < rows; ++r) {
-      const int row = warp_row + row_of_lane(r);
-      const bool there = row < work.rows;
-      const Index at = static_cast<Index>(work.row + row) * heads + head;
-      maximum[r] = there ? state.maximum[at] : minus_infinity;
-      sum[r] = there && holds ? state.sum[at] : 0.0F;
+      const bool adds = own.has(r) && first;
+      maximum[r] = own.has(r) ? state.maximum[own.at(r)] : minus_infinity;
+      sum[r] = adds ? state.sum[own.at(r)] : 0.0F;
       if constexpr (statistics == Statistics::on) {
-        moment[r] = there && holds ? state.moment[at] : 0.0F;
-        squares[r] = there && holds ? state.squares[at] : 0.0F;
-        self_logit[r] = there ? state.self_logit[at] : minus_infinity;
+        moment[r] = adds ? state.moment[own.at(r)] : 0.0F;
+        squares[r] = adds ? state.squares[own.at(r)] : 0.0F;
       }
     }
   }
 
   /// The inverse of load.
   template <Statistics statistics>
-  ANNULUS_DEVICE void store(const DeviceState& state, const TileWork& work, int warp_row, int heads,
-                            int head) {
+  ANNULUS_DEVICE void store(const DeviceState& state, const OwnRows& own) const {
+    const auto write = [&](int r, float* table, float number) {
+      if (own.has(r) && lane_index() % 4 == 0) table[own.at(r)] = number;
+    };
     ANNULUS_UNROLL
     for (int r = 0; r < rows; ++r) {
-      const int row = warp_row + row_of_lane(r);
-      const bool writes = row < work.rows && lane_index() % 4 == 0;
-      const Index at = static_cast<Index>(work.row + row) * heads + head;
-      const float whole = sum_of_row(sum[r]);
-      if (writes) {
-        state.maximum[at] = maximum[r];
-        state.sum[at] = whole;
-      }
+      write(r, state.maximum, maximum[r]);
+      write(r, state.sum, sum_of_row(sum[r]));
       if constexpr (statistics == Statistics::on) {
-        const float whole_moment = sum_of_row(moment[r]);
-        const float whole_squares = sum_of_row(squares[r]);
-        const float self = largest_of_row(self_logit[r]);
-        if (writes) {
-          state.moment[at] = whole_moment;
-          state.squares[at] = whole_squares;
-          state.self_logit[at] = self;
-        }
+        write(r, state.moment, sum_of_row(moment[r]));
+        write(r, state.squares, sum_of_row(squares[r]));
       }
     }
   }
 };
-
-/// Every mask shows a query its own position, so what is found here is visible.
-template <int row_blocks, int columns, class Walk>
-ANNULUS_DEVICE void capture_self_logits(RowStates<2 * row_blocks>& states,
-                                        const Sums<row_blocks, columns>& logits, const Walk& walk,
-                                        int warp_row) {
-  const auto& visit = walk.visit();
-  ANNULUS_UNROLL
-  for (int r = 0; r < 2 * row_blocks; ++r) {
-    const Index self = visit.block.self_key(visit.first + warp_row + row_of_lane(r));
-    ANNULUS_UNROLL
-    for (int n = 0; n < columns / 8; ++n) {
-      ANNULUS_UNROLL
-      for (int side = 0; side < 2; ++side) {
-        if (self == walk.begin() + column_of_lane(n, side)) {
-          states.self_logit[r] = logits.at(r, n, side);
-        }
-      }
-    }
-  }
-}
 
 /// Moves the states and `values`, the sums O, to the largest of `logits` where that is larger:
 /// every sum is scaled by e^(old - new), and a moment also shifts by l (old - new). After the first

@@ -4,8 +4,7 @@
 #include <cmath>
 
 #include "kernels/cuda/arguments.hpp"
-#include "kernels/cuda/fragments.hpp"
-#include "kernels/cuda/logits.hpp"
+#include "kernels/cuda/own_rows.hpp"
 
 namespace annulus::kernels::gpu {
 

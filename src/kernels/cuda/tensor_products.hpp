@@ -16,20 +16,19 @@ struct Products {
     static_assert(columns % 16 == 0);
     using Layout = TileLayout<T, dim>;
     const int lane = lane_index();
+    // Of `own`: rows 0-7 and 8-15 of the first 8 elements, then of the next 8. Of `streaming`: both
+    // halves of the elements of 8 rows, then of the next 8 rows.
+    const LaneChunks<T, dim> rows(own, lane % 16, lane / 16);
+    const LaneChunks<T, dim> columns_of(streaming, lane / 16 * 8 + lane % 8, lane / 8 % 2);
     ANNULUS_UNROLL
     for (int chunk = 0; chunk < Layout::chunks; chunk += 2) {
       std::uint32_t a[row_blocks][4];
       ANNULUS_UNROLL
-      for (int m = 0; m < row_blocks; ++m) {
-        // Rows 0-7 and 8-15 of the first 8 elements, then of the next 8.
-        ldmatrix_x4(a[m], own + Layout::at(16 * m + lane % 16, chunk + lane / 16));
-      }
+      for (int m = 0; m < row_blocks; ++m) ldmatrix_x4(a[m], rows.at(16 * m, chunk));
       ANNULUS_UNROLL
       for (int n = 0; n < columns / 8; n += 2) {
-        // Both halves of the elements of 8 streaming rows, then of the next 8 rows.
         std::uint32_t b[4];
-        ldmatrix_x4(b,
-                    streaming + Layout::at(8 * n + lane / 16 * 8 + lane % 8, chunk + lane / 8 % 2));
+        ldmatrix_x4(b, columns_of.at(8 * n, chunk));
         ANNULUS_UNROLL
         for (int m = 0; m < row_blocks; ++m) {
           mma_m16n8k16<T>(sums.blocks[m][n], a[m], {b[0], b[1]});
@@ -48,6 +47,8 @@ struct Products {
     static_assert(columns % 16 == 0);
     using Layout = TileLayout<T, dim>;
     const int lane = lane_index();
+    // 16 rows of 8 columns, then of the next 8, both read by columns.
+    const LaneChunks<T, dim> rows(streaming, lane % 16, lane / 16);
     ANNULUS_UNROLL
     for (int j = 0; j < columns / 8; j += 2) {
       std::uint32_t a[row_blocks][4];
@@ -61,9 +62,8 @@ struct Products {
       }
       ANNULUS_UNROLL
       for (int chunk = 0; chunk < Layout::chunks; chunk += 2) {
-        // 16 streaming rows of 8 columns, then of the next 8, both read by columns.
         std::uint32_t b[4];
-        ldmatrix_x4_trans(b, streaming + Layout::at(8 * j + lane % 16, chunk + lane / 16));
+        ldmatrix_x4_trans(b, rows.at(8 * j, chunk));
         ANNULUS_UNROLL
         for (int m = 0; m < row_blocks; ++m) {
           mma_m16n8k16<T>(sums.blocks[m][chunk], a[m], {b[0], b[1]});

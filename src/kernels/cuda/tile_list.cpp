@@ -18,10 +18,23 @@ Block transposed(const Block& block) {
           .mask = Mask::window(block.mask.right(), block.mask.left())};
 }
 
+// With these, line_limit plus the steps of a tile neither overflows nor comes back into a run.
+constexpr Index most_rows = line_limit;
+constexpr Index largest_stride = 1 << 21;
+constexpr int most_tile_rows = 128;
+static_assert(most_tile_rows * largest_stride < line_limit);
+
 void check_width(const PlacedRows& run) {
-  ensure(run.row >= 0 && run.count >= 0 && run.stride > 0 &&
-             run.row + run.count <= std::numeric_limits<int>::max(),
+  ensure(run.row >= 0 && run.count >= 0 && run.row + run.count <= most_rows && run.stride > 0 &&
+             run.stride <= largest_stride,
          "the rows of a run on a device are counted in 32 bits");
+}
+
+/// `offset`: from the first streaming position, for the first row of the tile.
+RowLine line_of(Index offset, Index stride) {
+  return {.quotient =
+              narrow<int>(std::clamp<Index>(floor_div(offset, stride), -line_limit, line_limit)),
+          .remainder = narrow<int>(offset - floor_div(offset, stride) * stride)};
 }
 
 RowRange range_of(Index begin, Index end) {
@@ -44,12 +57,20 @@ void add_visits(const Block& block, Index first, Index rows, std::vector<TileVis
     if (seen.empty()) return;
     const Index whole_begin = std::max(seen.begin, block.visible(first + rows - 1).begin);
     const Index whole_end = std::min(seen.end, block.visible(first).end);
+    const Index position = block.queries.position_of(first) - block.keys.position;
+    const Index stride = block.keys.stride;
     visits.push_back(
-        {.block = block,
-         .first = first,
+        {.row = narrow<int>(block.keys.row),
+         .count = narrow<int>(block.keys.count),
          .seen = range_of(seen.begin, seen.end),
          .whole = whole_begin < whole_end ? range_of(whole_begin, whole_end) : RowRange{},
-         .self = self_range(block, first, first + rows - 1)});
+         .self = self_range(block, first, first + rows - 1),
+         .stride = narrow<int>(stride),
+         .step_quotient = narrow<int>(block.queries.stride / stride),
+         .step_remainder = narrow<int>(block.queries.stride % stride),
+         .before_first = line_of(position - block.mask.left() - 1, stride),
+         .last = line_of(position + block.mask.right(), stride),
+         .position = line_of(position, stride)});
   };
   const auto lowest = block.visible(first);
   const auto highest = block.visible(first + rows - 1);
@@ -104,6 +125,7 @@ Index streaming_rows(const TileList& list, const TileWork& work) {
 }
 
 TileList tiles_of(const std::vector<Block>& blocks, int tile_rows) {
+  ensure(tile_rows >= 1 && tile_rows <= most_tile_rows, "tiles have between 1 and 128 rows");
   for (const auto& block : blocks) {
     check_width(block.queries);
     check_width(block.keys);

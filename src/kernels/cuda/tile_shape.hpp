@@ -37,7 +37,8 @@ struct TileShape {
     if (dim <= 128) return {.warps = 4, .row_blocks = 1, .columns = 32};
     return {.warps = 2, .row_blocks = 1, .columns = 16};
   }
-  if (dim <= 128) return {.warps = 4, .row_blocks = 2, .columns = 64};
+  if (dim <= 96) return {.warps = 4, .row_blocks = 2, .columns = 64};
+  if (dim <= 128) return {.warps = 4, .row_blocks = 2, .columns = 32};
   return {.warps = 4, .row_blocks = 1, .columns = 32};
 }
 

@@ -8,31 +8,26 @@
 
 namespace annulus::kernels::gpu {
 
-/// Steps of `columns` streaming rows: for each of a few heads, all visits of a tile. Visits are
-/// never empty.
+/// Steps of `columns` streaming rows, through all visits of a tile. Visits are never empty.
 template <int columns>
 class TileWalk {
  public:
-  ANNULUS_DEVICE TileWalk(const DeviceTileList& tiles, const TileWork& work, int first_head,
-                          int heads)
+  ANNULUS_DEVICE TileWalk(const DeviceTileList& tiles, const TileWork& work)
       : visits_(tiles.visits + work.first_visit),
         count_(work.visits),
-        head_(first_head),
-        end_head_(first_head + heads),
         begin_(visits_->seen.begin) {}
 
-  [[nodiscard]] ANNULUS_DEVICE bool done() const { return head_ == end_head_; }
+  [[nodiscard]] ANNULUS_DEVICE bool done() const { return index_ == count_; }
   [[nodiscard]] ANNULUS_DEVICE const TileVisit& visit() const { return visits_[index_]; }
-  [[nodiscard]] ANNULUS_DEVICE int head() const { return head_; }
 
-  /// First streaming row of this step, as an index of its run, and how many there are.
+  /// First streaming row of this step, counted in its run, and how many there are.
   [[nodiscard]] ANNULUS_DEVICE int begin() const { return begin_; }
   [[nodiscard]] ANNULUS_DEVICE int count() const {
     return std::min(columns, visit().seen.end - begin_);
   }
 
   /// The same first row, as a local row.
-  [[nodiscard]] ANNULUS_DEVICE Index row() const { return visit().block.keys.row + begin_; }
+  [[nodiscard]] ANNULUS_DEVICE int row() const { return visit().row + begin_; }
 
   /// Whether all rows of the tile see all columns of this step.
   [[nodiscard]] ANNULUS_DEVICE bool whole() const {
@@ -47,20 +42,44 @@ class TileWalk {
   ANNULUS_DEVICE void advance() {
     begin_ += columns;
     if (begin_ < visit().seen.end) return;
-    if (++index_ == count_) {
-      index_ = 0;
-      ++head_;
-    }
-    begin_ = visit().seen.begin;
+    ++index_;
+    if (!done()) begin_ = visit().seen.begin;
+  }
+
+ protected:
+  ANNULUS_DEVICE void restart() {
+    index_ = 0;
+    begin_ = visits_->seen.begin;
   }
 
  private:
   const TileVisit* visits_;
   int count_;
-  int head_;
-  int end_head_;
   int begin_;
   int index_ = 0;
+};
+
+/// The same walk once for each of a few heads.
+template <int columns>
+class GroupWalk : public TileWalk<columns> {
+ public:
+  ANNULUS_DEVICE GroupWalk(const DeviceTileList& tiles, const TileWork& work, int first_head,
+                           int heads)
+      : TileWalk<columns>(tiles, work), head_(first_head), end_(first_head + heads) {}
+
+  [[nodiscard]] ANNULUS_DEVICE bool done() const { return head_ == end_; }
+  [[nodiscard]] ANNULUS_DEVICE int head() const { return head_; }
+
+  ANNULUS_DEVICE void advance() {
+    TileWalk<columns>::advance();
+    if (!TileWalk<columns>::done()) return;
+    this->restart();
+    ++head_;
+  }
+
+ private:
+  int head_;
+  int end_;
 };
 
 /// Calls compute(walk, stage) for every step, in order; load(walk, stage) starts the copies of a
