@@ -19,6 +19,15 @@ class ModelLauncher final : public kernels::gpu::Launcher {
                kernels::gpu::Stream stream) const override;
   void finish(const kernels::gpu::FinishArguments& arguments,
               kernels::gpu::Stream stream) const override;
+  void add_query_gradients(const kernels::gpu::KernelChoice& choice,
+                           const kernels::gpu::GradientArguments& arguments,
+                           kernels::gpu::Stream stream) const override;
+  void add_key_gradients(const kernels::gpu::KernelChoice& choice,
+                         const kernels::gpu::GradientArguments& arguments,
+                         kernels::gpu::Stream stream) const override;
+  void finish(const kernels::gpu::KernelChoice& choice,
+              const kernels::gpu::QueryGradientArguments& arguments,
+              kernels::gpu::Stream stream) const override;
 
   [[nodiscard]] const LaunchReport& report() const { return report_; }
 

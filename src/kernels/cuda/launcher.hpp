@@ -39,6 +39,15 @@ class Launcher {
   virtual void forward(const KernelChoice& choice, const ForwardArguments& arguments,
                        Stream stream) const = 0;
   virtual void finish(const FinishArguments& arguments, Stream stream) const = 0;
+
+  /// Over query tiles.
+  virtual void add_query_gradients(const KernelChoice& choice, const GradientArguments& arguments,
+                                   Stream stream) const = 0;
+  /// Over key tiles.
+  virtual void add_key_gradients(const KernelChoice& choice, const GradientArguments& arguments,
+                                 Stream stream) const = 0;
+  virtual void finish(const KernelChoice& choice, const QueryGradientArguments& arguments,
+                      Stream stream) const = 0;
 };
 
 }  // namespace annulus::kernels::gpu

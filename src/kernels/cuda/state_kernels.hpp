@@ -1,5 +1,5 @@
 #pragma once
-// The beginning and the end of a forward pass: one warp for each row and head.
+// The beginning and the end of a pass: one warp for each row and head.
 
 #include <cmath>
 
@@ -70,6 +70,26 @@ ANNULUS_DEVICE void finish_state(const FinishArguments& a) {
     const float lse = empty ? minus_infinity : a.state.maximum[at] + logf(sum);
     if (a.lse != nullptr) a.lse[at] = lse;
     if (a.entropy != nullptr) write_statistics(a, at, lse);
+  });
+}
+
+/// T: element type of q.
+template <class T>
+ANNULUS_DEVICE void finish_query_gradients(const QueryGradientArguments& a) {
+  with_row(a.rows, a.heads, [&](Index at) {
+    const Index row = at / a.heads;
+    const auto* q =
+        static_cast<const T*>(a.q.data) + row * a.q.row_stride + block_y() * a.q.head_stride;
+    const float scale = a.scale[at];
+    float dot = 0;
+    for (int c = lane_index(); c < a.q.dim; c += warp_lanes) {
+      const Index element = at * a.q.dim + c;
+      const float sum = a.query_sums[element];
+      dot += static_cast<float>(q[c]) * sum;
+      a.dq[element] = scale * sum;
+    }
+    for (int mask = 1; mask < warp_lanes; mask *= 2) dot += shuffle_xor(dot, mask);
+    if (lane_index() == 0) a.dscale[at] = dot;
   });
 }
 
