@@ -29,7 +29,8 @@ struct ModelRun {
   Schedule schedule{};
 };
 
-/// Rows as kernels take them: aligned to 16 bytes, with gaps of NaN that nobody may read.
+/// Rows as kernels take them: aligned to 16 bytes, with gaps and rows of NaN behind that nobody may
+/// read.
 template <class T>
 class AlignedRows {
  public:
@@ -37,7 +38,7 @@ class AlignedRows {
       : head_stride_((ceil_div(tensor.dim, elements) + 1) * elements),
         row_stride_(tensor.heads * head_stride_ + elements),
         dim_(static_cast<int>(tensor.dim)),
-        values_(static_cast<std::size_t>(tensor.rows * row_stride_),
+        values_(static_cast<std::size_t>((tensor.rows + rows_behind) * row_stride_),
                 T(std::numeric_limits<double>::quiet_NaN())) {
     for (Index i = 0; i < tensor.rows; ++i) {
       for (Index h = 0; h < tensor.heads; ++h) {
@@ -54,6 +55,7 @@ class AlignedRows {
 
  private:
   static constexpr Index elements = 16 / sizeof(T);
+  static constexpr Index rows_behind = 128;
   Index head_stride_;
   Index row_stride_;
   int dim_;

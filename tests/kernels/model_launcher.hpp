@@ -7,7 +7,7 @@
 namespace annulus::test {
 
 /// Kernels run before a call returns, on the caller's thread; device memory is memory. Adds what it
-/// finds to `report`.
+/// finds to its report.
 class ModelLauncher final : public kernels::gpu::Launcher {
  public:
   explicit ModelLauncher(const Schedule& schedule) : schedule_(schedule) {}
@@ -32,7 +32,7 @@ class ModelLauncher final : public kernels::gpu::Launcher {
   [[nodiscard]] const LaunchReport& report() const { return report_; }
 
  private:
-  void run(const Launch& launch, const std::function<void()>& body) const;
+  [[nodiscard]] auto launch() const;
 
   Schedule schedule_;
   mutable LaunchReport report_;

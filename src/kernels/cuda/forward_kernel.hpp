@@ -13,13 +13,14 @@ namespace annulus::kernels::gpu {
 /// T: element type of q, k and v. dim: one of head_dims, at least d and d_v.
 template <class T, int dim, Statistics statistics>
 struct ForwardKernel {
+  using Arguments = ForwardArguments;
   static constexpr TileShape shape = forward_shape(sizeof(T), dim);
+  static constexpr int threads = shape.threads();
   static constexpr int row_bytes = dim * static_cast<int>(sizeof(T));
   static constexpr int shared_bytes = shape.shared_bytes(row_bytes, 1);
   using Walk = TileWalk<shape.columns>;
 
-  ANNULUS_DEVICE static void run(const ForwardArguments& a) {
-    constexpr int threads = shape.threads();
+  ANNULUS_DEVICE static void run(const Arguments& a) {
     constexpr SharedOffset column_tile = shape.columns * row_bytes;
     const auto keys_at = [](int stage) {
       return static_cast<SharedOffset>(shape.rows() * row_bytes) +

@@ -22,7 +22,9 @@ enum class KeyGradients { both, keys, values };
 /// transposed here: rows are keys, columns are queries. T, dim: as in ForwardKernel.
 template <class T, int dim, KeyGradients which>
 struct KeyGradientKernel {
+  using Arguments = GradientArguments;
   static constexpr TileShape shape = key_gradient_shape(sizeof(T), dim);
+  static constexpr int threads = shape.threads();
   static constexpr int row_bytes = dim * static_cast<int>(sizeof(T));
   static constexpr int shared_bytes = shape.shared_bytes(row_bytes, 2, 3);
   static constexpr int rows_of_lane = 2 * shape.row_blocks;
@@ -54,8 +56,7 @@ struct KeyGradientKernel {
     return load_shared<Vector<2>>(numbers + static_cast<SharedOffset>(4 * column_of_lane(n, 0)));
   }
 
-  ANNULUS_DEVICE static void run(const GradientArguments& a) {
-    constexpr int threads = shape.threads();
+  ANNULUS_DEVICE static void run(const Arguments& a) {
     constexpr SharedOffset own_tile = shape.rows() * row_bytes;
     const auto own_rows = [&] {
       return OwnRows{.work = a.tiles.work[block_x()],

@@ -12,14 +12,15 @@ namespace annulus::kernels::gpu {
 /// Adds Sum_j dz_ij k_j to the sums of every query. T, dim: as in ForwardKernel.
 template <class T, int dim>
 struct QueryGradientKernel {
+  using Arguments = GradientArguments;
   static constexpr TileShape shape = query_gradient_shape(sizeof(T), dim);
+  static constexpr int threads = shape.threads();
   static constexpr int row_bytes = dim * static_cast<int>(sizeof(T));
   static constexpr int shared_bytes = shape.shared_bytes(row_bytes, 2);
   static constexpr int rows_of_lane = 2 * shape.row_blocks;
   using Walk = TileWalk<shape.columns>;
 
-  ANNULUS_DEVICE static void run(const GradientArguments& a) {
-    constexpr int threads = shape.threads();
+  ANNULUS_DEVICE static void run(const Arguments& a) {
     constexpr SharedOffset own_tile = shape.rows() * row_bytes;
     constexpr SharedOffset column_tile = shape.columns * row_bytes;
     const auto keys_at = [](int stage) {
