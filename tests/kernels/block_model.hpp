@@ -18,8 +18,9 @@
 //
 // What it cannot show: races in finer interleavings than the above, and that memory is seen late;
 // the rounding of tensor cores, which is coarser than the fp32 sums made here (they drop bits where
-// they align products); exp2 off by some units in the last place; registers and spills; conflicts
-// of banks at other instructions; anything about time.
+// they align products); exp2 off by some units in the last place; multiply-adds that nvcc makes of
+// a product and a sum; registers and spills; conflicts of banks at other instructions; anything
+// about time.
 
 #include <cstddef>
 #include <functional>

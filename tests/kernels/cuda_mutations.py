@@ -68,7 +68,7 @@ FAULTS = [
      "sink == minus_infinity ? 0.0F : 1.0F", "0.0F"),
     # Heads, scales, state.
     ("wrong key head", "forward_kernel.hpp", "own.head / a.group", "own.head % (a.heads / a.group)"),
-    ("no scale", "forward_kernel.hpp", "logits.at(r, n, side) *= scale.at[r];", ""),
+    ("no scale", "forward_kernel.hpp", "return scale.at[r];", "return 1.0F;"),
     ("the state of earlier steps is lost", "forward_kernel.hpp",
      "    load_sums(values, a.state.values, own, a.v.dim);\n", ""),
     ("scales of the wrong rows", "own_rows.hpp", "table[own.at(r)]", "table[own.at(r ^ 1)]"),
@@ -89,8 +89,8 @@ FAULTS = [
     # Gradients.
     ("NaN where a row sees nothing", "gradients.hpp", "(lse == minus_infinity ? 0.0F : lse)", "lse"),
     ("no mean in dq", "query_gradient_kernel.hpp", " - mean.at[r]", ""),
-    ("no mean in dk", "key_gradient_kernel.hpp", " - mean.at[side]", ""),
-    ("no scale in dk", "key_gradient_kernel.hpp", "*= scale.at[side] * (dp", "*= (dp"),
+    ("no mean in dk", "key_gradient_kernel.hpp", " - of_columns(from.mean, n).at[side]", ""),
+    ("no scale in dk", "key_gradient_kernel.hpp", "*= of_columns(from.scale, n).at[side] * dz", "*= dz"),
     ("dk of one head of a group", "key_gradient_kernel.hpp",
      "own.head * a.group, a.group)", "own.head * a.group, 1)"),
     ("numbers of all stages in one buffer", "key_gradient_kernel.hpp",
@@ -136,7 +136,7 @@ class Builder:
             if code != 0:
                 return None, text
         libraries = [f"-L{self.options.library_path}", f"-Wl,-rpath,{self.options.library_path}",
-                     *[f"-lannulus_{floor}" for floor in ("kernels", "plan", "attention", "base")],
+                     *[f"-lannulus_{floor}" for floor in ("kernels", "device", "plan", "attention", "base")],
                      "-lgmock", "-lgtest", "-lgtest_main", "-pthread"]
         tests = str(self.folder / "tests")
         code, text = run([self.options.compiler, *made, *self.others, "-o", tests, *libraries], 600)

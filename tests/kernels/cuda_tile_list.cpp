@@ -1,6 +1,7 @@
 // Tiles and what they meet, against every pair of rows.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <map>
 #include <utility>
 #include <vector>
@@ -179,6 +180,37 @@ TEST(CudaKernelChoice, TakesTheNextDimensionAndRefusesWhatItCannot) {
   EXPECT_EQ(gpu::choose_kernel(DataType::float32, 129, 1).dim, 256);
   EXPECT_THROW(static_cast<void>(gpu::choose_kernel(DataType::float32, 257, 1)), InputError);
   EXPECT_THROW(static_cast<void>(gpu::choose_kernel(DataType::float64, 64, 64)), InputError);
+}
+
+TEST(CudaKernelChoice, ChecksArgumentsBeforeAKernelStarts) {
+  const auto choice = gpu::choose_kernel(DataType::bfloat16, 40, 64);
+  alignas(16) static const std::array<BFloat16, 64> element{};
+  const gpu::InputRows q{.data = element.data(), .row_stride = 80, .head_stride = 40, .dim = 40};
+  const gpu::InputRows v{.data = element.data(), .row_stride = 64, .head_stride = 64, .dim = 64};
+  const gpu::ForwardArguments right{.q = q, .k = q, .v = v, .heads = 4, .group = 2};
+  EXPECT_NO_THROW(gpu::check_arguments(choice, right));
+  const auto expect_refused = [&](auto change) {
+    auto wrong = right;
+    change(wrong);
+    EXPECT_THROW(gpu::check_arguments(choice, wrong), Error);
+    gpu::GradientArguments gradients{.q = wrong.q,
+                                     .k = wrong.k,
+                                     .v = wrong.v,
+                                     .dout = wrong.v,
+                                     .heads = wrong.heads,
+                                     .group = wrong.group};
+    EXPECT_THROW(gpu::check_arguments(choice, gradients), Error);
+  };
+  expect_refused([](auto& a) { a.k.data = &element[1]; });
+  expect_refused([](auto& a) { a.q.row_stride = 84; });
+  expect_refused([](auto& a) { a.v.head_stride = 68; });
+  expect_refused([](auto& a) { a.v.dim = 65; });
+  expect_refused([](auto& a) { a.k.dim = 39; });
+  expect_refused([](auto& a) { a.group = 3; });
+  expect_refused([](auto& a) { a.group = 0; });
+  auto with_statistics = choice;
+  with_statistics.statistics = true;
+  EXPECT_THROW(gpu::check_arguments(with_statistics, right), Error);
 }
 
 }  // namespace

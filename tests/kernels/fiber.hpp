@@ -1,19 +1,24 @@
 #pragma once
 // Threads of control that hand over to one another by name, on one thread of the system.
 
-#include <csetjmp>
+#include <ucontext.h>
+
 #include <functional>
 #include <memory>
 
 namespace annulus::test {
 
 /// A stack of its own on which `body` runs, from the first time that somebody switches to it until
-/// it switches away. `body` must not return.
+/// it switches away. `body` must not return. A fiber may be destroyed while it is switched away
+/// from; nothing on its stack is then destroyed.
 class Fiber {
  public:
   /// The caller's own stack.
-  Fiber() = default;
+  Fiber();
   explicit Fiber(std::function<void()> body);
+  ~Fiber();
+  Fiber(const Fiber&) = delete;
+  Fiber& operator=(const Fiber&) = delete;
 
   /// Leaves `from`, which must be the one that runs, for `to`; returns when somebody switches back.
   static void switch_to(Fiber& from, Fiber& to);
@@ -22,14 +27,15 @@ class Fiber {
   static constexpr std::size_t stack_bytes = 128 * 1024;
 
   static void enter();
-  static void start(Fiber& fiber);
+  void run();
 
   std::unique_ptr<std::byte[]> stack_;
   std::function<void()> body_;
-  bool started_ = false;
-  std::jmp_buf place_{};
-  // What the address sanitizer keeps of this stack while another one runs.
-  void* sanitizer_stack_ = nullptr;
+  bool started_ = true;
+  ucontext_t context_{};  ///< where it starts
+  void* place_[5]{};      ///< where it goes on
+  // What sanitizers keep of this stack while another one runs.
+  void* sanitizer_ = nullptr;
   const void* bottom_ = nullptr;
   std::size_t size_ = 0;
 };

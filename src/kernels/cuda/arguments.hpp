@@ -31,19 +31,19 @@ struct DeviceState {
 /// Accumulates the visible pairs of a list of query tiles into the state. Query head h reads key
 /// head h / group.
 struct ForwardArguments {
-  InputRows q;
-  InputRows k;
-  InputRows v;
+  InputRows q{};
+  InputRows k{};
+  InputRows v{};
   const float* scale = nullptr;  ///< (rows, H): z = scale * <q, k>
   int heads = 0;                 ///< H
   int group = 1;                 ///< H / G
-  DeviceState state;
-  DeviceTileList tiles;  ///< of queries
+  DeviceState state{};
+  DeviceTileList tiles{};  ///< of queries
 };
 
 /// The state before the first block: the identity, or one key with logit sink[h] and value 0.
 struct StartArguments {
-  DeviceState state;
+  DeviceState state{};
   const float* sink = nullptr;  ///< (H), or null
   int rows = 0;
   int heads = 0;
@@ -53,7 +53,7 @@ struct StartArguments {
 /// What follows from the state, see write_row. Everything but `out` may be null; the statistics are
 /// all there or all null.
 struct FinishArguments {
-  DeviceState state;
+  DeviceState state{};
   int rows = 0;
   int heads = 0;
   int value_dim = 0;
@@ -72,10 +72,10 @@ struct FinishArguments {
 /// kernels over query tiles add Sum_j dz k_j to `query_sums`,
 /// kernels over key tiles add Sum scale dz q to `dk` and Sum p dout to `dv`.
 struct GradientArguments {
-  InputRows q;
-  InputRows k;
-  InputRows v;
-  InputRows dout;
+  InputRows q{};
+  InputRows k{};
+  InputRows v{};
+  InputRows dout{};
   const float* scale = nullptr;  ///< (rows, H)
   const float* lse = nullptr;    ///< (rows, H), natural base; -inf where a row sees nothing
   const float* mean = nullptr;   ///< (rows, H): <dout, out>
@@ -84,12 +84,12 @@ struct GradientArguments {
   float* query_sums = nullptr;  ///< (rows, H, d)
   float* dk = nullptr;          ///< (keys, G, d)
   float* dv = nullptr;          ///< (keys, G, d_v)
-  DeviceTileList tiles;
+  DeviceTileList tiles{};
 };
 
 /// From Sum_j dz k_j to dq = scale times that, and dscale = <q, that>.
 struct QueryGradientArguments {
-  InputRows q;
+  InputRows q{};
   const float* scale = nullptr;       ///< (rows, H)
   const float* query_sums = nullptr;  ///< (rows, H, d)
   int rows = 0;

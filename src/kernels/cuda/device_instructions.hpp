@@ -139,4 +139,8 @@ ANNULUS_DEVICE float exp2_approximate(float x) {
   return power;
 }
 
+ANNULUS_DEVICE float rounded_product(float x, float y) {
+  return __fmul_rn(x, y);
+}
+
 }  // namespace annulus::kernels::gpu

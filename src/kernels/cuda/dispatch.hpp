@@ -55,6 +55,7 @@ void dispatch_rows(const typename Kernel::Arguments& arguments, Launch launch) {
 template <class T, class Launch>
 void dispatch_forward(const KernelChoice& choice, const ForwardArguments& arguments,
                       Launch launch) {
+  check_arguments(choice, arguments);
   const auto run = [&]<class Kernel>() {
     launch.template operator()<Kernel>(arguments.tiles.count, arguments.heads, arguments);
   };
@@ -70,6 +71,7 @@ void dispatch_forward(const KernelChoice& choice, const ForwardArguments& argume
 template <class T, class Launch>
 void dispatch_query_gradients(const KernelChoice& choice, const GradientArguments& arguments,
                               Launch launch) {
+  check_arguments(choice, arguments);
   with_dim(choice, [&]<int dim>() {
     launch.template operator()<QueryGradientKernel<T, dim>>(arguments.tiles.count, arguments.heads,
                                                             arguments);
@@ -79,6 +81,7 @@ void dispatch_query_gradients(const KernelChoice& choice, const GradientArgument
 template <class T, class Launch>
 void dispatch_key_gradients(const KernelChoice& choice, const GradientArguments& arguments,
                             Launch launch) {
+  check_arguments(choice, arguments);
   const auto run = [&]<class Kernel>() {
     launch.template operator()<Kernel>(arguments.tiles.count, arguments.heads / arguments.group,
                                        arguments);

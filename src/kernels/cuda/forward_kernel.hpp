@@ -55,8 +55,7 @@ struct ForwardKernel {
       Sums<shape.row_blocks, shape.columns> logits;
       Products<T>::template add_dots<dim>(logits, static_cast<SharedOffset>(own.first * row_bytes),
                                           keys);
-      for_each_number<2 * shape.row_blocks, shape.columns / 8>(
-          [&](int r, int n, int side) { logits.at(r, n, side) *= scale.at[r]; });
+      scale_logits(logits, [&](int r, int, int) { return scale.at[r]; });
       if (!walk.whole()) hide(logits, walk, own);
       if constexpr (statistics == Statistics::on) {
         if (walk.meets_self()) {

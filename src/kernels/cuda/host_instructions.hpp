@@ -59,4 +59,6 @@ std::uint32_t pack(float low, float high);
 
 float exp2_approximate(float x);
 
+float rounded_product(float x, float y);
+
 }  // namespace annulus::kernels::gpu

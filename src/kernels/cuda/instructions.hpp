@@ -14,6 +14,7 @@
 //   load_shared<V>(at)                   a vector of shared memory
 //   pack<T>(low, high)                   two floats, rounded to T, as one register
 //   exp2_approximate(x)                  2^x, relative error a few 2^-23; 0 for -inf
+//   rounded_product(x, y)                never part of a multiply-add, as x * y may become
 //
 // mma, ldmatrix, shuffles and any() are for whole warps: every lane takes part.
 

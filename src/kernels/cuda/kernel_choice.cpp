@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdint>
 #include <iterator>
 
 #include <fmt/format.h>
@@ -15,7 +16,38 @@ int element_bytes(const KernelChoice& choice) {
   return static_cast<int>(size_of(choice.type));
 }
 
+void check_rows(const KernelChoice& choice, const InputRows& rows, int dim) {
+  const auto bytes = [&](Index elements) { return elements * element_bytes(choice); };
+  ensure(reinterpret_cast<std::uintptr_t>(rows.data) % 16 == 0 &&
+             bytes(rows.row_stride) % 16 == 0 && bytes(rows.head_stride) % 16 == 0,
+         "rows on a device start at multiples of 16 bytes");
+  ensure(rows.dim == dim && dim >= 1 && dim <= choice.dim,
+         "rows have the elements that their kernel is compiled for");
+}
+
+void check_heads(int heads, int group) {
+  ensure(group >= 1 && heads >= group && heads % group == 0,
+         "query heads are a multiple of key heads");
+}
+
 }  // namespace
+
+void check_arguments(const KernelChoice& choice, const ForwardArguments& arguments) {
+  check_rows(choice, arguments.q, arguments.q.dim);
+  check_rows(choice, arguments.k, arguments.q.dim);
+  check_rows(choice, arguments.v, arguments.v.dim);
+  check_heads(arguments.heads, arguments.group);
+  ensure(!choice.statistics || arguments.state.moment != nullptr,
+         "statistics are kept from the start of a pass");
+}
+
+void check_arguments(const KernelChoice& choice, const GradientArguments& arguments) {
+  check_rows(choice, arguments.q, arguments.q.dim);
+  check_rows(choice, arguments.k, arguments.q.dim);
+  check_rows(choice, arguments.v, arguments.v.dim);
+  check_rows(choice, arguments.dout, arguments.v.dim);
+  check_heads(arguments.heads, arguments.group);
+}
 
 KernelChoice choose_kernel(DataType type, Index head_dim, Index value_dim) {
   if (type == DataType::float64) {

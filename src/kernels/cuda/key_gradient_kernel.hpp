@@ -93,34 +93,21 @@ struct KeyGradientKernel {
       const Stage from(stage);
       Sums<shape.row_blocks, shape.columns> p;
       Products<T>::template add_dots<dim>(p, k, from.q);
-      ANNULUS_UNROLL
-      for (int n = 0; n < shape.columns / 8; ++n) {
-        const auto scale = of_columns(from.scale, n);
-        for_each_number<rows_of_lane, 1>(
-            [&](int r, int, int side) { p.at(r, n, side) *= scale.at[side]; });
-      }
+      scale_logits(p, [&](int, int n, int side) { return of_columns(from.scale, n).at[side]; });
       if (!walk.whole()) hide(p, walk, own);
-      ANNULUS_UNROLL
-      for (int n = 0; n < shape.columns / 8; ++n) {
-        const auto lse = of_columns(from.lse, n);
-        for_each_number<rows_of_lane, 1>([&](int r, int, int side) {
-          p.at(r, n, side) = probability(p.at(r, n, side), lse.at[side]);
-        });
-      }
+      for_each_number<rows_of_lane, shape.columns / 8>([&](int r, int n, int side) {
+        p.at(r, n, side) = probability(p.at(r, n, side), of_columns(from.lse, n).at[side]);
+      });
       if constexpr (which != KeyGradients::keys) {
         Products<T>::template add_weighted_rows<dim>(dv, p, from.dout);
       }
       if constexpr (which != KeyGradients::values) {
         Sums<shape.row_blocks, shape.columns> dp;
         Products<T>::template add_dots<dim>(dp, v, from.dout);
-        ANNULUS_UNROLL
-        for (int n = 0; n < shape.columns / 8; ++n) {
-          const auto scale = of_columns(from.scale, n);
-          const auto mean = of_columns(from.mean, n);
-          for_each_number<rows_of_lane, 1>([&](int r, int, int side) {
-            p.at(r, n, side) *= scale.at[side] * (dp.at(r, n, side) - mean.at[side]);
-          });
-        }
+        for_each_number<rows_of_lane, shape.columns / 8>([&](int r, int n, int side) {
+          const float dz = dp.at(r, n, side) - of_columns(from.mean, n).at[side];
+          p.at(r, n, side) *= of_columns(from.scale, n).at[side] * dz;
+        });
         Products<T>::template add_weighted_rows<dim>(dk, p, from.q);
       }
     };

@@ -29,8 +29,14 @@ struct KernelChoice {
 [[nodiscard]] int query_gradient_tile_rows(const KernelChoice& choice);
 [[nodiscard]] int key_gradient_tile_rows(const KernelChoice& choice);
 
+/// Throws Error where arguments do not fit a kernel: rows that do not start at multiples of 16
+/// bytes, more elements than the kernel has, dimensions or heads that contradict one another.
+void check_arguments(const KernelChoice& choice, const ForwardArguments& arguments);
+void check_arguments(const KernelChoice& choice, const GradientArguments& arguments);
+
 /// Enqueues kernels and returns; pointers must stay valid until the stream has come to the end of
-/// them. Throws Error where a kernel does not start, and InputError on a device that cannot run it.
+/// them. Throws Error as check_arguments does and where a kernel does not start, and
+/// InputError on a device that cannot run it.
 class Launcher {
  public:
   virtual ~Launcher() = default;

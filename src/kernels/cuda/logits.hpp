@@ -1,10 +1,21 @@
 #pragma once
-// Which logits the mask hides, and which stand at a row's own position.
+// From dot products to logits: the scale, what the mask hides, and what stands at a row's own
+// position.
 
 #include "kernels/cuda/own_rows.hpp"
 #include "kernels/cuda/tile_walk.hpp"
 
 namespace annulus::kernels::gpu {
+
+/// z = scale <q, k>, rounded: where the compiler subtracted the maximum of rounded logits from
+/// products that are not, the difference at the maximum itself would not be 0, and large where
+/// logits are.
+template <int row_blocks, int columns, class ScaleOf>
+ANNULUS_DEVICE void scale_logits(Sums<row_blocks, columns>& dots, ScaleOf scale_of) {
+  for_each_number<2 * row_blocks, columns / 8>([&](int r, int n, int side) {
+    dots.at(r, n, side) = rounded_product(dots.at(r, n, side), scale_of(r, n, side));
+  });
+}
 
 /// Logits that the mask hides become -inf.
 template <int row_blocks, int columns, class Walk>

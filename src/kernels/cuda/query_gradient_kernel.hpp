@@ -55,8 +55,7 @@ struct QueryGradientKernel {
       const SharedOffset keys = keys_at(stage);
       Sums<shape.row_blocks, shape.columns> dz;
       Products<T>::template add_dots<dim>(dz, q, keys);
-      for_each_number<rows_of_lane, shape.columns / 8>(
-          [&](int r, int n, int side) { dz.at(r, n, side) *= scale.at[r]; });
+      scale_logits(dz, [&](int r, int, int) { return scale.at[r]; });
       if (!walk.whole()) hide(dz, walk, own);
       Sums<shape.row_blocks, shape.columns> dp;
       Products<T>::template add_dots<dim>(dp, dout, keys + column_tile);
