@@ -56,7 +56,7 @@ void Fiber::enter() {
 }
 
 /// Not instrumented: sanitizers would take the jump for the end of the frames of this stack.
-__attribute__((noinline, no_sanitize_address)) void Fiber::run() {
+__attribute__((noinline, no_sanitize_address, no_sanitize_thread)) void Fiber::run() {
   if (started_) __builtin_longjmp(place_, 1);
   started_ = true;
   setcontext(&context_);

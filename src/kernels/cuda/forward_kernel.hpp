@@ -18,6 +18,7 @@ struct ForwardKernel {
   static constexpr int threads = shape.threads();
   static constexpr int row_bytes = dim * static_cast<int>(sizeof(T));
   static constexpr int shared_bytes = shape.shared_bytes(row_bytes, 1);
+  static_assert(shared_bytes <= most_shared_bytes);
   using Walk = TileWalk<shape.columns>;
 
   ANNULUS_DEVICE static void run(const Arguments& a) {

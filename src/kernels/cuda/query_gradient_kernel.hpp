@@ -17,6 +17,7 @@ struct QueryGradientKernel {
   static constexpr int threads = shape.threads();
   static constexpr int row_bytes = dim * static_cast<int>(sizeof(T));
   static constexpr int shared_bytes = shape.shared_bytes(row_bytes, 2);
+  static_assert(shared_bytes <= most_shared_bytes);
   static constexpr int rows_of_lane = 2 * shape.row_blocks;
   using Walk = TileWalk<shape.columns>;
 

@@ -2,9 +2,12 @@
 // How large the tiles of each kernel are: host code, by element size and head dimension.
 //
 // A warp owns row_blocks * 16 rows, whose sums over everything that streams past stay in registers.
-// The limits are 255 registers a thread, and 99 KiB of shared memory a thread block, which compute
-// capabilities 8.6, 8.9 and 12.0 have (8.0 has 163, 9.0 and 10.0 have 227). Per thread and with
-// R = row_blocks, sums of d columns take R d / 2 registers and scores of c columns R c / 2.
+// The limits are 255 registers a thread, and the 99 KiB of shared memory that a thread block has on
+// compute capabilities 8.6, 8.9 and 12.0 (163 on 8.0, 227 on 9.0 and 10.0). Per thread and with
+// R = row_blocks, sums of d columns take R d / 2 registers and logits of c columns R c / 2. At
+// the rates of capability 8.0, 1024 multiply-adds and 128 bytes of shared memory a clock, four
+// warps of 16 rows would read shared memory all the time that their products take; of 32 rows, half
+// of it.
 
 #include "kernels/cuda/machine.hpp"
 
@@ -12,6 +15,9 @@ namespace annulus::kernels::gpu {
 
 /// Elements of a head that kernels are compiled for; others are filled up with zeros.
 inline constexpr int head_dims[] = {64, 96, 128, 256};
+
+/// What a thread block of any supported GPU can have.
+inline constexpr int most_shared_bytes = 99 * 1024;
 
 struct TileShape {
   int warps = 4;
