@@ -72,7 +72,8 @@ int annulus_plan_rows(const annulus_plan* plan, int rank, int64_t* query_rows, i
 int annulus_plan_row_indices(const annulus_plan* plan, int rank, int64_t* query_indices,
                              int64_t* key_indices);
 
-/* Bytes that `rank` holds during a pass, its inputs and outputs included. */
+/* Bytes that `rank` holds during a pass, its inputs and outputs included, where every rank is on a
+ * node of its own. */
 int annulus_plan_memory(const annulus_plan* plan, int rank, int backward, int64_t* bytes);
 
 /* The plan as text. Writes at most `capacity` bytes, the last a 0, and sets *needed to the bytes of
@@ -83,8 +84,9 @@ int annulus_plan_text(const annulus_plan* plan, char* text, size_t capacity, siz
 
 typedef struct annulus_attention annulus_attention;
 
-/* Collective. Keeps a copy of the plan and a duplicate of the communicator. MPI must be initialised
- * with at least MPI_THREAD_FUNNELED. */
+/* Collective. Keeps a copy of the plan and a duplicate of the communicator. Ranks that share a node
+ * read each other's keys in place, where every node has as many ranks; shards stay as they are. MPI
+ * must be initialised with at least MPI_THREAD_FUNNELED. */
 #ifndef ANNULUS_WITHOUT_MPI
 int annulus_attention_create(const annulus_plan* plan, MPI_Comm communicator,
                              annulus_attention** attention);

@@ -22,8 +22,8 @@ struct annulus_attention {
   annulus_attention(const annulus_plan& plan,
                     std::unique_ptr<annulus::comm::Communicator> communicator_)
       : communicator(std::move(communicator_)),
-        attention(plan.plan, *communicator, plan.options.kernel(),
-                  plan.options.threads_of(*communicator)) {}
+        attention(annulus::rescheduled(plan.plan, communicator->topology()), *communicator,
+                  plan.options.kernel(), plan.options.threads_of(*communicator)) {}
 };
 
 namespace {

@@ -115,8 +115,7 @@ class Attend final : public Command {
                             {"logit_scale", plan.problem.logit_scale.name()},
                             {"sharding", name_of(plan.sharding)},
                             {"key_sharding", name_of(plan.key_sharding)},
-                            {"key_sharding", name_of(plan.key_sharding)},
-                            {"schedule", "ring"},
+                            {"schedule", name_of(plan.schedule)},
                             {"precision", name_of(plan.data_type)},
                             {"device", "cpu"},
                             {"backend", backend},
@@ -156,6 +155,7 @@ class Attend final : public Command {
                 {"logit_scale", problem.logit_scale.name()},
                 {"ranks", plan.ranks},
                 {"threads", threads},
+                {"schedule", name_of(plan.schedule)},
                 {"sharding", name_of(plan.sharding)},
                 {"key_sharding", name_of(plan.key_sharding)},
                 {"steps", plan.steps.size()},
@@ -181,9 +181,9 @@ class Attend final : public Command {
                problem.head_dim, problem.output_dim());
     fmt::print("           mask {}, logit scale {}\n", problem.mask.name(),
                problem.logit_scale.name());
-    fmt::print("plan       ranks {}, threads each {}, {} sharding, {} steps, {}, backend {}\n",
-               plan.ranks, threads, name_of(plan.sharding), plan.steps.size(),
-               name_of(plan.data_type), backend);
+    fmt::print("plan       ranks {}, threads each {}, {} sharding, {}, {} steps, {}, backend {}\n",
+               plan.ranks, threads, name_of(plan.sharding), name_of(plan.schedule),
+               plan.steps.size(), name_of(plan.data_type), backend);
     const auto print_pass = [](const char* name, const PassReport& pass, double pass_flops) {
       fmt::print("{:<10} {}, {:.4g} GFLOP/s; {} of it waiting for transfers, {} sent\n", name,
                  seconds_text(pass.seconds), pass_flops / pass.seconds * 1e-9,

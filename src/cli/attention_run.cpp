@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include "annulus/base/error.hpp"
-#include "annulus/comm/agreement.hpp"
 
 namespace annulus::cli {
 namespace {
@@ -25,34 +24,45 @@ bool overflowed(ConstTensorView lse, ConstTensorView out, Index i, Index h, bool
   return !std::all_of(values, values + out.dim, [](T value) { return std::isfinite(value); });
 }
 
-/// Collective. Refuses rows whose numbers are beyond the range of the type.
-void check_numbers(const std::string& path, const AttentionRun& run, const Plan& plan,
-                   std::span<const double> sink, comm::Communicator& communicator) {
+/// The first number of the packed outputs (queries, H) that this rank holds and that overflowed, or
+/// the largest Index.
+Index first_overflow(const AttentionRun& run, const Plan& plan, std::span<const double> sink,
+                     int rank) {
   const auto lse = run.lse.view();
   const auto out = run.out.view();
   const auto& problem = plan.problem;
-  comm::together(communicator, [&] {
-    Index row = 0;
-    for (const auto& part : plan.query_shards[static_cast<std::size_t>(communicator.rank())]) {
-      for (Index i = 0; i < part.count; ++i, ++row) {
-        const Index in_document = part.first + i * part.stride;
-        const bool sees_keys = place_of(problem, part.document, in_document).visible > 0;
-        for (Index h = 0; h < lse.heads; ++h) {
-          const bool has_sink = !sink.empty() && !std::isinf(sink[static_cast<std::size_t>(h)]);
-          const bool sees_something = sees_keys || has_sink;
-          const bool over = with_accumulator(
-              lse.type, [&]<class T>() { return overflowed<T>(lse, out, row, h, sees_something); });
-          if (!over) continue;
-          throw InputError(fmt::format(
-              "{}: query {}, head {} overflows {} (a logit, or a sum of values); expected smaller "
-              "/q, /k, /v, /sink or scales{}",
-              path, problem.documents.query_offset(part.document) + in_document, h,
-              name_of(accumulator_of(plan.data_type)),
-              plan.data_type == DataType::float64 ? "" : ", or --precision fp64"));
-        }
+  Index first = std::numeric_limits<Index>::max();
+  Index row = 0;
+  for (const auto& part : plan.query_shards[static_cast<std::size_t>(rank)]) {
+    for (Index i = 0; i < part.count; ++i, ++row) {
+      const Index in_document = part.first + i * part.stride;
+      const Index query = problem.documents.query_offset(part.document) + in_document;
+      const bool sees_keys = place_of(problem, part.document, in_document).visible > 0;
+      for (Index h = 0; h < lse.heads; ++h) {
+        const bool has_sink = !sink.empty() && !std::isinf(sink[static_cast<std::size_t>(h)]);
+        const bool sees_something = sees_keys || has_sink;
+        const bool over = with_accumulator(
+            lse.type, [&]<class T>() { return overflowed<T>(lse, out, row, h, sees_something); });
+        if (over) first = std::min(first, query * lse.heads + h);
       }
     }
-  });
+  }
+  return first;
+}
+
+/// Collective. Refuses numbers beyond the range of the type; names the first one of all ranks, so
+/// that the message does not depend on the sharding.
+void check_numbers(const std::string& path, const AttentionRun& run, const Plan& plan,
+                   std::span<const double> sink, comm::Communicator& communicator) {
+  Index first = first_overflow(run, plan, sink, communicator.rank());
+  communicator.all_reduce(std::span(&first, 1), comm::Reduction::minimum);
+  if (first == std::numeric_limits<Index>::max()) return;
+  const Index heads = plan.problem.query_heads;
+  throw InputError(fmt::format(
+      "{}: query {}, head {} overflows {} (a logit, or a sum of values); expected smaller /q, /k, "
+      "/v, /sink or scales{}",
+      path, first / heads, first % heads, name_of(accumulator_of(plan.data_type)),
+      plan.data_type == DataType::float64 ? "" : ", or --precision fp64"));
 }
 
 /// The slowest rank's times and all ranks' bytes. Collective.

@@ -1,11 +1,21 @@
 // annulus bench kernel: one rank alone, against the peak of its cores.
+#include <algorithm>
+#include <array>
+#include <map>
+#include <memory>
+#include <optional>
+
 #include <fmt/format.h>
 
 #include "annulus/comm/agreement.hpp"
 #include "annulus/comm/self.hpp"
+#include "annulus/kernels/cpu.hpp"
 #include "cli/command.hpp"
+#include "cli/gemm.hpp"
+#include "cli/kernel_sweep.hpp"
 #include "cli/measurement.hpp"
 #include "cli/options.hpp"
+#include "cli/progress.hpp"
 
 namespace annulus::cli {
 namespace {
@@ -13,90 +23,176 @@ namespace {
 class BenchKernel final : public Command {
  public:
   void add_options(CLI::App& app) override {
-    app.add_option("-n,--length", lengths_, "keys in each sequence, a list")
-        ->delimiter(',')
-        ->capture_default_str();
-    app.add_option("--head-dim", head_dims_, "dimensions of queries and keys, a list")
-        ->delimiter(',')
-        ->capture_default_str();
-    shape_.add_without_sizes_to(app);
+    std::vector<CLI::Option*> lists;
+    const auto add_list = [&](const char* name, auto& values, const char* description) {
+      lists.push_back(
+          app.add_option(name, values, description)->delimiter(',')->capture_default_str());
+    };
+    add_list("-n,--length", sweep_.lengths, "keys in each sequence, a list");
+    add_list("--head-dim", sweep_.head_dims, "dimensions of queries and keys, a list");
+    add_list("--key-heads", sweep_.key_heads, "key heads, a list; 0: as many as query heads");
+    // No delimiter: the commas of a list of masks are not all alike.
+    lists.push_back(app.add_option("--mask", sweep_.masks,
+                                   "full, causal, window:LEFT or window:LEFT,RIGHT, a list; a "
+                                   "number after a comma is the RIGHT of the window before it")
+                        ->capture_default_str());
+    add_list("--precision", sweep_.precisions, "fp32, fp64, bf16 or fp16, a list");
+    auto* passes =
+        app.add_option("--pass", sweep_.passes, "forward or backward, a list")->delimiter(',');
+    passes->capture_default_str();
+    lists.push_back(passes);
+    auto* backward = app.add_flag("--backward", backward_, "the same as --pass backward");
+    backward->excludes(passes);
+    lists.push_back(backward);
+    add_list("--statistics", sweep_.statistics,
+             "off or on, a list: whether the forward pass writes the statistics of its rows");
+    auto* preset = app.add_option(
+        "--preset", preset_, "quick (seconds) or full (some 10 minutes), in place of the lists");
+    for (auto* list : lists) preset->excludes(list);
+    shape_.add_unswept_to(app);
     execution_.add_compute_to(app);
-    app.add_option("--precision", execution_.precision, "fp32, fp64, bf16 or fp16")
-        ->capture_default_str();
-    app.add_flag("--backward", backward_, "time the backward pass in place of the forward pass");
-    app.add_option("--repetitions", repetitions_, "timed passes")->capture_default_str();
+    app.add_option("--repetitions", repetitions_,
+                   "timed passes of each row (default: 5, or what the preset says)");
+    app.add_option("--row-seconds", row_seconds_,
+                   "fewer repetitions of a row where they would take longer (default: no limit, or "
+                   "what the preset says)");
     app.add_option("--seed", seed_, "of the random inputs")->capture_default_str();
+    progress_.add_to(app);
   }
 
   [[nodiscard]] bool has_ranks() const override { return false; }
 
   void check() const override {
-    (void)execution_.kernel(execution_.data_type());
-    if (repetitions_ < 1) {
+    if (repetitions_.value_or(1) < 1) {
       throw InputError(
-          fmt::format("--repetitions: {} is too small; expected at least 1", repetitions_));
+          fmt::format("--repetitions: {} is too small; expected at least 1", *repetitions_));
     }
-    if (!shape_.documents.empty() && lengths_.size() > 1) {
-      throw InputError("--documents: gives the lengths, so --length cannot be a list");
+    if (!(row_seconds_.value_or(1) > 0)) {
+      throw InputError(
+          fmt::format("--row-seconds: {} is no time; expected more than 0 seconds", *row_seconds_));
     }
-    for_each_shape([](const Problem&) {});
+    if (!shape_.documents.empty() && (sweep_.lengths.size() > 1 || !preset_.empty())) {
+      throw InputError(
+          "--documents: gives the lengths, so --length cannot be a list, nor can a preset give it");
+    }
+    for (const auto& group : groups()) {
+      for (const auto& one : group) (void)execution_.kernel(one.type);
+    }
+    (void)progress_.shown();
   }
 
   int run(const Context& context) const override {
-    bool valid = true;
-    comm::on_root(context.communicator, [&] { valid = run_alone(context); });
-    Index verdict = valid ? 1 : 0;
-    context.communicator.broadcast(std::as_writable_bytes(std::span(&verdict, 1)), 0);
-    return verdict == 1 ? 0 : 1;
+    Index invalid = 0;
+    comm::on_root(context.communicator, [&] { invalid = run_alone(context); });
+    context.communicator.broadcast(std::as_writable_bytes(std::span(&invalid, 1)), 0);
+    return invalid == 0 ? 0 : 1;
   }
 
  private:
-  [[nodiscard]] Pass pass() const { return backward_ ? Pass::backward : Pass::forward; }
+  using Groups = std::vector<std::vector<KernelCase>>;
 
-  template <class Body>
-  void for_each_shape(Body body) const {
-    for (const Index length : lengths_) {
-      for (const Index head_dim : head_dims_) {
-        auto shape = shape_;
-        shape.length = length;
-        shape.head_dim = head_dim;
-        body(shape.problem());
+  [[nodiscard]] Groups groups() const {
+    if (!preset_.empty()) {
+      Groups all;
+      for (const auto& sweep : kernel_preset(preset_).sweeps) {
+        std::ranges::move(sweep.groups(shape_), std::back_inserter(all));
+      }
+      return all;
+    }
+    auto sweep = sweep_;
+    if (backward_) sweep.passes = {"backward"};
+    return sweep.groups(shape_);
+  }
+
+  [[nodiscard]] Repetitions repetitions() const {
+    Repetitions some;
+    if (!preset_.empty()) {
+      const auto preset = kernel_preset(preset_);
+      some = {preset.repetitions, preset.row_seconds};
+    }
+    return {repetitions_.value_or(some.count), row_seconds_.value_or(some.most_seconds)};
+  }
+
+  /// Adds the rows of one group to the table; returns how many of them are wrong.
+  Index measure_group(const std::vector<KernelCase>& group, comm::Communicator& alone, int threads,
+                      Table& table) const {
+    std::vector<Plan> plans;
+    std::vector<bool> right;
+    std::vector<DataType> types;
+    std::map<DataType, std::shared_ptr<const TimedInputs>> inputs;
+    std::vector<std::unique_ptr<TimedPass>> passes;
+    for (const auto& one : group) {
+      const PlanOptions options{.data_type = one.type};
+      const auto& kernel = execution_.kernel(one.type);
+      const auto& plan = plans.emplace_back(make_plan(one.problem, alone.topology(), options));
+      right.push_back(validate_before_timing(one.problem, alone, options, kernel, threads, one.pass,
+                                             one.statistics, seed_));
+      if (!right.back()) continue;
+      types.push_back(one.type);
+      auto& shared = inputs[one.type];
+      if (!shared) shared = timed_inputs(plan, 0, seed_);
+      passes.push_back(std::make_unique<TimedPass>(plan, one.pass, one.statistics, shared, alone,
+                                                   kernel, threads));
+    }
+    Rulers rulers(types, alone, threads, WithGemm::yes);
+    const auto measured = measure_in_turns(passes, alone, rulers, repetitions());
+    auto next = measured.begin();
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      add_measurement(table, WithGemm::yes,
+                      {plans[i], threads, group[i].pass, group[i].statistics, right[i]},
+                      right[i] ? *next++ : Measurement{});
+    }
+    return std::ranges::count(right, false);
+  }
+
+  /// How many rows are wrong.
+  [[nodiscard]] Index run_alone(const Context& context) const {
+    auto alone = comm::self();
+    const int threads = execution_.threads_per_rank(alone.topology(), 0);
+    const auto all = groups();
+    Index rows = 0;
+    for (const auto& group : all) rows += static_cast<Index>(group.size());
+    Index invalid = 0;
+    auto table = measurement_table(WithGemm::yes);
+    {
+      Progress progress(progress_.shown());
+      Index done = 0;
+      progress.update(done, rows);
+      for (const auto& group : all) {
+        invalid += measure_group(group, alone, threads, table);
+        done += static_cast<Index>(group.size());
+        progress.update(done, rows);
       }
     }
-  }
-
-  /// Whether every shape was valid.
-  [[nodiscard]] bool run_alone(const Context& context) const {
-    auto alone = comm::self();
-    const PlanOptions options{.data_type = execution_.data_type()};
-    const auto& kernel = execution_.kernel(options.data_type);
-    const int threads = execution_.threads_per_rank(alone.topology(), 0);
-    bool valid = true;
-    auto table = measurement_table();
-    for_each_shape([&](const Problem& problem) {
-      const bool right =
-          validate_before_timing(problem, alone, options, kernel, threads, pass(), seed_);
-      const auto plan = make_plan(problem, alone.topology(), options);
-      const auto measurement = measure(plan, alone, kernel, threads, pass(), repetitions_, seed_);
-      add_measurement(table, plan, threads, pass(), right, measurement);
-      valid = valid && right;
-    });
+    const auto backend = execution_.kernel(all.front().front().type).name();
     if (context.json) {
-      fmt::print("{}\n", Json{{"backend", kernel.name()}, {"rows", table.json()}}.dump(
-                             2, ' ', false, Json::error_handler_t::replace));
+      fmt::print("{}\n", Json{{"backend", backend},
+                              {"simd_target", kernels::simd_target()},
+                              {"blas", blas_name()},
+                              {"rows", table.json()}}
+                             .dump(2, ' ', false, Json::error_handler_t::replace));
     } else {
-      fmt::print("backend {}\n{}", kernel.name(), table.folded_text());
+      fmt::print("backend {}, {}, gemm by {}\n{}", backend, kernels::simd_target(), blas_name(),
+                 table.folded_text());
     }
-    return valid;
+    if (invalid > 0) {
+      fmt::print(stderr,
+                 "annulus: INVALID: {} of {} rows differ from the fp64 reference by more than "
+                 "rounding can; they were not timed\n",
+                 invalid, rows);
+    }
+    return invalid;
   }
 
-  std::vector<Index> lengths_{1024, 4096};
-  std::vector<Index> head_dims_{64, 128};
+  KernelSweep sweep_;
+  bool backward_ = false;
+  std::string preset_;
   ShapeOptions shape_;
   ExecutionOptions execution_;
-  bool backward_ = false;
-  int repetitions_ = 5;
+  std::optional<int> repetitions_;
+  std::optional<double> row_seconds_;
   std::uint64_t seed_ = 1;
+  ProgressOption progress_;
 };
 
 }  // namespace

@@ -1,5 +1,7 @@
 // annulus bench strong: one problem on more and more of the ranks.
 #include <algorithm>
+#include <array>
+#include <memory>
 
 #include <fmt/format.h>
 
@@ -39,27 +41,30 @@ class BenchStrong final : public Command {
     const auto options = execution_.plan_options();
     const auto& kernel = execution_.kernel(options.data_type);
     bool valid = true;
-    auto table = measurement_table();
+    auto table = measurement_table(WithGemm::no);
     for (const int ranks : rank_counts(world.size())) {
       const auto part = world.first(ranks);
       if (part) {
         // As many threads as each rank has when all ranks run, so that P alone changes.
         const int threads = execution_.threads_per_rank(world.topology(), world.rank());
-        const bool right =
-            validate_before_timing(problem, *part, options, kernel, threads, pass(), seed_);
+        const bool right = validate_before_timing(problem, *part, options, kernel, threads, pass(),
+                                                  Statistics::off, seed_);
         const auto plan = make_plan(problem, part->topology(), options);
-        const auto measurement = measure(plan, *part, kernel, threads, pass(), repetitions_, seed_);
-        add_measurement(table, plan, threads, pass(), right, measurement);
+        add_measurement(table, WithGemm::no, {plan, threads, pass(), Statistics::off, right},
+                        right ? measure(plan, *part, kernel, threads) : Measurement{});
         valid = valid && right;
       }
       world.barrier();
     }
     if (context.speaks()) {
       if (context.json) {
-        fmt::print("{}\n", Json{{"backend", kernel.name()}, {"rows", table.json()}}.dump(
-                               2, ' ', false, Json::error_handler_t::replace));
+        fmt::print(
+            "{}\n",
+            Json{{"backend", kernel.name()}, {"transport", world.name()}, {"rows", table.json()}}
+                .dump(2, ' ', false, Json::error_handler_t::replace));
       } else {
-        fmt::print("backend {}\n{}", kernel.name(), table.folded_text());
+        fmt::print("backend {}, transport {}\n{}", kernel.name(), world.name(),
+                   table.folded_text());
       }
     }
     Index verdict = valid ? 1 : 0;
@@ -69,6 +74,15 @@ class BenchStrong final : public Command {
 
  private:
   [[nodiscard]] Pass pass() const { return backward_ ? Pass::backward : Pass::forward; }
+
+  [[nodiscard]] Measurement measure(const Plan& plan, comm::Communicator& part,
+                                    const kernels::Kernel& kernel, int threads) const {
+    std::array<std::unique_ptr<TimedPass>, 1> timed{
+        std::make_unique<TimedPass>(plan, pass(), Statistics::off,
+                                    timed_inputs(plan, part.rank(), seed_), part, kernel, threads)};
+    Rulers rulers({plan.data_type}, part, threads, WithGemm::no);
+    return measure_in_turns(timed, part, rulers, {.count = repetitions_}).front();
+  }
 
   [[nodiscard]] std::vector<int> rank_counts(int all) const {
     for (const int ranks : ranks_) {

@@ -1,6 +1,7 @@
 #include "cli/checked_run.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <utility>
 
@@ -29,8 +30,9 @@ std::vector<Index> next_counts(const Documents& documents, const CacheLayout& la
 
 template <class T>
 CheckedRun run_passes(const Plan& plan, comm::Communicator& communicator,
-                      const kernels::Kernel& kernel, int threads, bool backward,
+                      const kernels::Kernel& kernel, int threads, Checked what,
                       std::uint64_t seed) {
+  const bool backward = what == Checked::backward;
   const auto& problem = plan.problem;
   const auto rank = static_cast<std::size_t>(communicator.rank());
   const auto rows = packed_rows(plan.query_shards[rank], problem.documents.query_offsets());
@@ -53,7 +55,9 @@ CheckedRun run_passes(const Plan& plan, comm::Communicator& communicator,
   HeldShards held;
   attention.forward(q, k, v, out_view,
                     {.lse = lse_view,
-                     .statistics = statistics_into(entropy, rest, n_q, heads),
+                     .statistics = what == Checked::forward_without_statistics
+                                       ? StatisticsView{}
+                                       : statistics_into(entropy, rest, n_q, heads),
                      .held = backward ? &held : nullptr});
   CheckedRun results{.rows = rows,
                      .key_rows = key_rows,
@@ -143,12 +147,14 @@ CheckedRun gather(const Problem& problem, comm::Communicator& communicator, cons
   };
   const Index heads = problem.query_heads;
   CheckedRun all{.out = of_queries(own.out, heads * problem.output_dim()),
-                 .lse = of_queries(own.lse, heads),
-                 .entropy = of_queries(own.entropy, heads)};
-  // A rank without rows has no gradients either: what is asked for is in some rank's results.
-  Index backward = own.dq.empty() && own.dk.empty() ? 0 : 1;
-  communicator.all_reduce(std::span(&backward, 1), comm::Reduction::maximum);
-  if (backward == 0) return all;
+                 .lse = of_queries(own.lse, heads)};
+  // A rank without rows has neither entropy nor gradients: what is asked for is in some rank's
+  // results.
+  std::array<Index, 2> present{own.entropy.empty() ? 0 : 1,
+                               own.dq.empty() && own.dk.empty() ? 0 : 1};
+  communicator.all_reduce(present, comm::Reduction::maximum);
+  if (present[0] == 1) all.entropy = of_queries(own.entropy, heads);
+  if (present[1] == 0) return all;
   all.dq = of_queries(own.dq, heads * problem.head_dim);
   all.dk = of_keys(own.dk, problem.key_heads * problem.head_dim);
   all.dv = of_keys(own.dv, problem.key_heads * problem.output_dim());
@@ -157,7 +163,7 @@ CheckedRun gather(const Problem& problem, comm::Communicator& communicator, cons
 
 #define ANNULUS_INSTANTIATE(T)                                                                     \
   template CheckedRun run_passes<T>(const Plan&, comm::Communicator&, const kernels::Kernel&, int, \
-                                    bool, std::uint64_t);                                          \
+                                    Checked, std::uint64_t);                                       \
   template CheckedRun run_decode<T>(const Plan&, comm::Communicator&, const kernels::Kernel&, int, \
                                     std::uint64_t);
 ANNULUS_INSTANTIATE(double)

@@ -8,10 +8,12 @@
 #include "annulus/comm/communicator.hpp"
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/plan/plan.hpp"
+#include "cli/validation.hpp"
 
 namespace annulus::cli {
 
-/// What some rows give, one after the other, in fp64; the gradients only with a backward pass.
+/// What some rows give, one after the other, in fp64; the entropy only with statistics, the
+/// gradients only with a backward pass.
 struct CheckedRun {
   std::vector<Index> rows{};      ///< queries, in the packed sequence
   std::vector<Index> key_rows{};  ///< likewise, of dk and dv
@@ -41,11 +43,11 @@ template <class T>
           .self_probability = part(4)};
 }
 
-/// Collective. A forward pass of the plan, and a backward pass if asked for: the rank's own rows.
-/// Inputs are of type T.
+/// Collective. A forward pass of the plan, and a backward pass if `what` says so: the rank's own
+/// rows. Inputs are of type T.
 template <class T>
 [[nodiscard]] CheckedRun run_passes(const Plan& plan, comm::Communicator& communicator,
-                                    const kernels::Kernel& kernel, int threads, bool backward,
+                                    const kernels::Kernel& kernel, int threads, Checked what,
                                     std::uint64_t seed);
 
 /// Collective. The same forward pass over a cache: all but the last few tokens of every document as

@@ -48,6 +48,7 @@ class Info final : public Command {
     json["nccl"] = features.nccl ? Json{{"version", nccl_version()}} : Json();
     json["openmp"] = features.openmp;
     json["simd_target"] = kernels::simd_target();
+    json["bf16_dot_product"] = kernels::multiplies_bf16();
     json["cores"] = std::thread::hardware_concurrency();
     json["gpus"] = Json::array();
     for (const auto& gpu : visible_gpus()) {
@@ -90,7 +91,9 @@ class Info final : public Command {
                                         : fmt::format("runtime {}", text(json["cuda"]["runtime"])));
     line("nccl", json["nccl"].is_null() ? absent : text(json["nccl"]["version"]));
     line("openmp", json["openmp"].get<bool>() ? "yes" : absent);
-    line("simd", text(json["simd_target"]));
+    line("simd", text(json["simd_target"]) + (json["bf16_dot_product"].get<bool>()
+                                                  ? ", bf16 dot product"
+                                                  : ", bf16 widened to fp32"));
     line("cores", fmt::format("{}", json["cores"].get<int>()));
     if (json["gpus"].empty()) line("gpus", "none");
     for (const auto& gpu : json["gpus"]) {

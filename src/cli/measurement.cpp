@@ -1,31 +1,13 @@
 #include "cli/measurement.hpp"
 
 #include <algorithm>
-#include <array>
-#include <chrono>
-#include <utility>
+#include <cmath>
 #include <vector>
 
-#include <fmt/format.h>
-
-#include "annulus/base/tensor.hpp"
-#include "annulus/kernels/cpu.hpp"
-#include "annulus/plan/cost.hpp"
-#include "annulus/ring/ring_attention.hpp"
-#include "cli/random_inputs.hpp"
 #include "cli/validation.hpp"
 
 namespace annulus::cli {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double peak_of_all(comm::Communicator& communicator, DataType type, int threads) {
-  communicator.barrier();
-  std::array<double, 1> peak{kernels::measure_peak_flops(type, threads)};
-  communicator.all_reduce(peak, comm::Reduction::sum);
-  return peak[0];
-}
 
 double median_of(std::vector<double> values) {
   std::sort(values.begin(), values.end());
@@ -33,79 +15,47 @@ double median_of(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-template <class T>
-Measurement measure_as(const Plan& plan, comm::Communicator& communicator,
-                       const kernels::Kernel& kernel, int threads, Pass pass, int repetitions,
-                       std::uint64_t seed) {
-  const auto& problem = plan.problem;
-  const auto rank = static_cast<std::size_t>(communicator.rank());
-  const auto rows = packed_rows(plan.query_shards[rank], problem.documents.query_offsets());
-  const auto key_rows = packed_rows(plan.key_shards[rank], problem.documents.key_offsets());
-  const auto inputs = random_inputs<T>(problem, seed, rows, key_rows);
-  const auto n_q = static_cast<Index>(rows.size());
-  const auto n_k = static_cast<Index>(key_rows.size());
-  const Index heads = problem.query_heads;
-  const auto q = dense_view(inputs.q.data(), n_q, heads, problem.head_dim);
-  const auto k = dense_view(inputs.k.data(), n_k, problem.key_heads, problem.head_dim);
-  const auto v = dense_view(inputs.v.data(), n_k, problem.key_heads, problem.output_dim());
-  const DataType sums = accumulator_of(plan.data_type);
-  Tensor out(sums, n_q, heads, problem.output_dim());
-  Tensor lse(sums, n_q, heads, 1);
-  RingAttention attention(plan, communicator, kernel, threads);
-  HeldShards held;
-  std::vector<T> dout;
-  Tensor dq;
-  Tensor dk;
-  Tensor dv;
-  if (pass == Pass::backward) {
-    attention.forward(q, k, v, out.view(), {.lse = lse.view(), .held = &held});
-    dout = random_output_gradients<T>(problem, seed, rows);
-    dq = Tensor(sums, n_q, heads, problem.head_dim);
-    dk = Tensor(sums, n_k, problem.key_heads, problem.head_dim);
-    dv = Tensor(sums, n_k, problem.key_heads, problem.output_dim());
+/// The repetitions of one pass.
+struct Samples {
+  int wanted = 0;
+  bool is_short = false;
+  std::vector<double> seconds{};
+  std::vector<double> exposed{};
+
+  void add(const TimedPass::Times& times) {
+    seconds.push_back(times.seconds);
+    exposed.push_back(times.exposed_seconds);
   }
-  Index bytes_sent = 0;
-  const auto run_once = [&] {
-    auto start_from = held;
-    communicator.barrier();
-    const auto start = Clock::now();
-    const auto report =
-        pass == Pass::forward
-            ? attention.forward(q, k, v, out.view())
-            : attention.backward({.q = q,
-                                  .k = k,
-                                  .v = v,
-                                  .out = out.view(),
-                                  .lse = lse.view(),
-                                  .dout = dense_view(dout.data(), n_q, heads, problem.output_dim()),
-                                  .held = std::move(start_from)},
-                                 {.dq = dq.view(), .dk = dk.view(), .dv = dv.view()});
-    std::array<double, 2> times{std::chrono::duration<double>(Clock::now() - start).count(),
-                                report.exposed_seconds};
-    communicator.all_reduce(times, comm::Reduction::maximum);
-    bytes_sent = report.bytes_sent;
-    return times;
-  };
-  Measurement measurement{.flops = cost_of(plan).flops *
-                                   (pass == Pass::backward ? backward_to_forward_flops : 1)};
-  measurement.peak_flops = peak_of_all(communicator, plan.data_type, threads);
-  run_once();
+};
+
+/// A first run of a pass: how often it will be repeated.
+Samples warm_up(TimedPass& pass, Repetitions repetitions) {
+  // The caches of the machine are refilled in a small part of it.
+  constexpr double short_seconds = 0.05;
+  const auto times = pass.run();
+  Samples samples{.wanted = repetitions.count, .is_short = times.seconds < short_seconds};
+  if (times.seconds > repetitions.most_seconds) {
+    samples.wanted = 1;
+    samples.add(times);
+  } else if (times.seconds * repetitions.count > repetitions.most_seconds) {
+    samples.wanted = static_cast<int>(repetitions.most_seconds / times.seconds);
+  }
+  return samples;
+}
+
+Measurement measurement_of(const TimedPass& pass, const Samples& samples,
+                           comm::Communicator& communicator, const Rulers& rulers) {
+  Index bytes_sent = pass.bytes_sent();
   communicator.all_reduce(std::span(&bytes_sent, 1), comm::Reduction::sum);
-  measurement.bytes_sent = bytes_sent;
-  std::vector<double> seconds;
-  std::vector<double> exposed;
-  for (int repetition = 0; repetition < repetitions; ++repetition) {
-    const auto times = run_once();
-    seconds.push_back(times[0]);
-    exposed.push_back(times[1]);
-  }
-  measurement.peak_flops =
-      std::max(measurement.peak_flops, peak_of_all(communicator, plan.data_type, threads));
-  measurement.median_seconds = median_of(seconds);
-  measurement.least_seconds = *std::min_element(seconds.begin(), seconds.end());
-  measurement.most_seconds = *std::max_element(seconds.begin(), seconds.end());
-  measurement.exposed_seconds = median_of(exposed);
-  return measurement;
+  const auto [least, most] = std::ranges::minmax(samples.seconds);
+  return {.repetitions = static_cast<int>(samples.seconds.size()),
+          .median_seconds = median_of(samples.seconds),
+          .least_seconds = least,
+          .most_seconds = most,
+          .exposed_seconds = median_of(samples.exposed),
+          .flops = pass.flops(),
+          .bytes_sent = bytes_sent,
+          .ceilings = rulers.of(pass.plan().data_type)};
 }
 
 /// Documents cut so that all of them together have at most a few hundred queries and keys.
@@ -125,76 +75,109 @@ Documents shortened(const Documents& documents) {
 
 }  // namespace
 
-Measurement measure(const Plan& plan, comm::Communicator& communicator,
-                    const kernels::Kernel& kernel, int threads, Pass pass, int repetitions,
-                    std::uint64_t seed) {
-  return with_element(plan.data_type, [&]<class T>() {
-    return measure_as<T>(plan, communicator, kernel, threads, pass, repetitions, seed);
-  });
+std::vector<Measurement> measure_in_turns(std::span<const std::unique_ptr<TimedPass>> passes,
+                                          comm::Communicator& communicator, Rulers& rulers,
+                                          Repetitions repetitions) {
+  std::vector<Samples> samples;
+  for (const auto& pass : passes) samples.push_back(warm_up(*pass, repetitions));
+  const auto is_wanting = [](const Samples& some) {
+    return static_cast<int>(some.seconds.size()) < some.wanted;
+  };
+  rulers.sample();
+  while (std::ranges::any_of(samples, is_wanting)) {
+    for (std::size_t i = 0; i < passes.size(); ++i) {
+      if (!is_wanting(samples[i])) continue;
+      if (samples[i].is_short) passes[i]->run();
+      samples[i].add(passes[i]->run());
+    }
+    rulers.sample();
+  }
+  std::vector<Measurement> measurements;
+  for (std::size_t i = 0; i < passes.size(); ++i) {
+    measurements.push_back(measurement_of(*passes[i], samples[i], communicator, rulers));
+  }
+  return measurements;
 }
 
 bool validate_before_timing(const Problem& problem, comm::Communicator& communicator,
                             const PlanOptions& options, const kernels::Kernel& kernel, int threads,
-                            Pass pass, std::uint64_t seed) {
+                            Pass pass, Statistics statistics, std::uint64_t seed) {
   Problem brief = problem;
   brief.documents = shortened(problem.documents);
+  const auto what = pass == Pass::backward          ? Checked::backward
+                    : statistics == Statistics::off ? Checked::forward_without_statistics
+                                                    : Checked::forward;
   return validate_plan(make_plan(brief, communicator.topology(), options), communicator, kernel,
-                       threads, pass == Pass::backward ? Checked::backward : Checked::forward, seed)
+                       threads, what, seed)
       .valid();
 }
 
-Table measurement_table() {
-  return Table({"n_q",
-                "n_k",
-                "heads",
-                "key_heads",
-                "head_dim",
-                "value_dim",
-                "documents",
-                "mask",
-                "precision",
-                "ranks",
-                "threads",
-                "pass",
-                "schedule",
-                "sharding",
-                "seconds",
-                "seconds_min",
-                "seconds_max",
-                "flops",
-                "flops_per_second",
-                "fraction_of_peak",
-                "exposed_seconds",
-                "bytes_sent",
-                "verdict"});
+Table measurement_table(WithGemm gemm) {
+  std::vector<std::string> columns{"n_q",
+                                   "n_k",
+                                   "heads",
+                                   "key_heads",
+                                   "head_dim",
+                                   "value_dim",
+                                   "documents",
+                                   "mask",
+                                   "precision",
+                                   "ranks",
+                                   "threads",
+                                   "pass",
+                                   "statistics",
+                                   "schedule",
+                                   "sharding",
+                                   "repetitions",
+                                   "seconds",
+                                   "seconds_min",
+                                   "seconds_max",
+                                   "flops",
+                                   "flops_per_second",
+                                   "peak_flops_per_second",
+                                   "fraction_of_peak"};
+  if (gemm == WithGemm::yes) {
+    columns.insert(columns.end(), {"gemm_flops_per_second", "fraction_of_gemm"});
+  }
+  columns.insert(columns.end(), {"exposed_seconds", "bytes_sent", "verdict"});
+  return Table(std::move(columns));
 }
 
-void add_measurement(Table& table, const Plan& plan, int threads, Pass pass, bool valid,
+void add_measurement(Table& table, WithGemm gemm, const MeasuredCase& measured,
                      const Measurement& measurement) {
-  const auto& problem = plan.problem;
-  table.add({cell(problem.documents.queries()),
-             cell(problem.documents.keys()),
-             cell(problem.query_heads),
-             cell(problem.key_heads),
-             cell(problem.head_dim),
-             cell(problem.output_dim()),
-             cell(problem.documents.count()),
-             cell(problem.mask.name()),
-             cell(std::string(name_of(plan.data_type))),
-             cell(Index{plan.ranks}),
-             cell(Index{threads}),
-             cell(std::string(pass == Pass::backward ? "backward" : "forward")),
-             cell(std::string("ring")),
-             cell(std::string(name_of(plan.sharding))),
-             cell(measurement.median_seconds),
-             cell(measurement.least_seconds),
-             cell(measurement.most_seconds),
-             cell(measurement.flops),
-             cell(measurement.flops_per_second()),
-             cell(measurement.fraction_of_peak(), 3),
-             cell(measurement.exposed_seconds, 3),
-             cell(measurement.bytes_sent),
-             cell(std::string(valid ? "VALID" : "INVALID"))});
+  const auto& problem = measured.plan.problem;
+  const double speed = measurement.flops_per_second();
+  std::vector<Cell> row{cell(problem.documents.queries()),
+                        cell(problem.documents.keys()),
+                        cell(problem.query_heads),
+                        cell(problem.key_heads),
+                        cell(problem.head_dim),
+                        cell(problem.output_dim()),
+                        cell(problem.documents.count()),
+                        cell(problem.mask.name()),
+                        cell(std::string(name_of(measured.plan.data_type))),
+                        cell(Index{measured.plan.ranks}),
+                        cell(Index{measured.threads}),
+                        cell(std::string(measured.pass == Pass::backward ? "backward" : "forward")),
+                        cell(std::string(measured.statistics == Statistics::on ? "on" : "off")),
+                        cell(std::string(name_of(measured.plan.schedule))),
+                        cell(std::string(name_of(measured.plan.sharding))),
+                        cell(Index{measurement.repetitions}),
+                        cell(measurement.median_seconds),
+                        cell(measurement.least_seconds),
+                        cell(measurement.most_seconds),
+                        cell(measurement.flops),
+                        cell(speed),
+                        cell(measurement.ceilings.peak),
+                        cell(speed / measurement.ceilings.peak, 3)};
+  if (gemm == WithGemm::yes) {
+    row.push_back(cell(measurement.ceilings.gemm));
+    row.push_back(cell(speed / measurement.ceilings.gemm, 3));
+  }
+  row.push_back(cell(measurement.exposed_seconds, 3));
+  row.push_back(cell(measurement.bytes_sent));
+  row.push_back(cell(std::string(measured.valid ? "VALID" : "INVALID")));
+  table.add(std::move(row));
 }
 
 }  // namespace annulus::cli

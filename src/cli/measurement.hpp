@@ -1,47 +1,72 @@
 #pragma once
-// How long a plan takes.
+// How long plans take.
 
 #include <cstdint>
+#include <limits>
+#include <memory>
+#include <span>
 #include <string>
 
 #include "annulus/comm/communicator.hpp"
 #include "annulus/kernels/kernel.hpp"
-#include "annulus/plan/memory.hpp"
 #include "annulus/plan/plan.hpp"
+#include "cli/rulers.hpp"
 #include "cli/table.hpp"
+#include "cli/timed_pass.hpp"
 
 namespace annulus::cli {
 
-/// Over repetitions; each time is the maximum over ranks.
+/// Over repetitions; each time is the maximum over ranks. NaN where nothing was timed.
 struct Measurement {
-  double median_seconds = 0;
-  double least_seconds = 0;
-  double most_seconds = 0;
-  double exposed_seconds = 0;  ///< median: waiting for transfers with nothing to compute
-  double peak_flops = 0;       ///< FLOP/s of fused multiply-adds on all ranks at once
-  double flops = 0;            ///< of one pass, from the exact visible area
-  Index bytes_sent = 0;        ///< of one pass, all ranks
+  int repetitions = 0;
+  double median_seconds = std::numeric_limits<double>::quiet_NaN();
+  double least_seconds = std::numeric_limits<double>::quiet_NaN();
+  double most_seconds = std::numeric_limits<double>::quiet_NaN();
+  /// Median: waiting for transfers with nothing to compute.
+  double exposed_seconds = std::numeric_limits<double>::quiet_NaN();
+  double flops = 0;      ///< of one pass, from the exact visible area
+  Index bytes_sent = 0;  ///< of one pass, all ranks
+  Ceilings ceilings{};   ///< of all ranks at once
 
   [[nodiscard]] double flops_per_second() const { return flops / median_seconds; }
-  [[nodiscard]] double fraction_of_peak() const { return flops_per_second() / peak_flops; }
 };
 
-/// Collective. Runs `pass` of `plan` on random inputs once to warm up and then
-/// `repetitions` times, each after a barrier; the peak is measured before and after in the same
-/// way, and the larger counts. The result is the same on all ranks.
-[[nodiscard]] Measurement measure(const Plan& plan, comm::Communicator& communicator,
-                                  const kernels::Kernel& kernel, int threads, Pass pass,
-                                  int repetitions, std::uint64_t seed);
+/// How often each pass is timed.
+struct Repetitions {
+  int count = 5;
+  /// Fewer repetitions where they would take longer than this. A pass that takes longer on its own
+  /// is not warmed up: its first run is what is timed.
+  double most_seconds = std::numeric_limits<double>::infinity();
+};
 
-/// Collective. Whether a short version of `problem` (documents cut to a few hundred rows) agrees
-/// with the reference on these ranks: nothing is timed that is wrong.
+/// Collective. Runs each pass once to warm up and then in rounds, one repetition of every pass
+/// after the other, so that slow phases of a machine hit all of them alike; the rulers are sampled
+/// before, between and after rounds. A short pass is run once more before each repetition, since
+/// the passes before it have emptied the caches. The result is the same on all ranks.
+[[nodiscard]] std::vector<Measurement> measure_in_turns(
+    std::span<const std::unique_ptr<TimedPass>> passes, comm::Communicator& communicator,
+    Rulers& rulers, Repetitions repetitions);
+
+/// Collective. Whether a short version of `plan`'s problem (documents cut to a few hundred rows)
+/// agrees with the reference on these ranks: nothing is timed that is wrong.
 [[nodiscard]] bool validate_before_timing(const Problem& problem, comm::Communicator& communicator,
                                           const PlanOptions& options, const kernels::Kernel& kernel,
-                                          int threads, Pass pass, std::uint64_t seed);
+                                          int threads, Pass pass, Statistics statistics,
+                                          std::uint64_t seed);
 
-/// A table of measurements, with the columns that every benchmark has.
-[[nodiscard]] Table measurement_table();
-void add_measurement(Table& table, const Plan& plan, int threads, Pass pass, bool valid,
+/// What a row of a table of measurements is about.
+struct MeasuredCase {
+  const Plan& plan;
+  int threads;
+  Pass pass;
+  Statistics statistics;
+  bool valid;
+};
+
+/// A table of measurements, with the columns that every benchmark has; WithGemm::yes adds those of
+/// the product by BLAS.
+[[nodiscard]] Table measurement_table(WithGemm gemm);
+void add_measurement(Table& table, WithGemm gemm, const MeasuredCase& measured,
                      const Measurement& measurement);
 
 }  // namespace annulus::cli

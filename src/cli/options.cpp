@@ -13,6 +13,10 @@ namespace annulus::cli {
 void AttentionOptions::add_to(CLI::App& command) {
   command.add_option("--mask", mask, "full, causal, window:LEFT or window:LEFT,RIGHT")
       ->capture_default_str();
+  add_logit_scale_to(command);
+}
+
+void AttentionOptions::add_logit_scale_to(CLI::App& command) {
   command
       .add_option("--logit-scale", logit_scale,
                   "NAME[:key=value,...]; names: none, critical, ssmax, su, qwen, yarn, llama4, "
@@ -30,10 +34,17 @@ void ShapeOptions::add_to(CLI::App& command) {
   command.add_option("-n,--length", length, "keys in each sequence")->capture_default_str();
   command.add_option("--head-dim", head_dim, "dimension of queries and keys")
       ->capture_default_str();
-  add_without_sizes_to(command);
+  command.add_option("--key-heads", key_heads, "key heads (default: as many as query heads)");
+  add_shape_to(command);
+  attention.add_to(command);
 }
 
-void ShapeOptions::add_without_sizes_to(CLI::App& command) {
+void ShapeOptions::add_unswept_to(CLI::App& command) {
+  add_shape_to(command);
+  attention.add_logit_scale_to(command);
+}
+
+void ShapeOptions::add_shape_to(CLI::App& command) {
   command.add_option("--queries", queries, "queries in each sequence (default: as many as keys)");
   command.add_option("--batch", batch, "sequences")->capture_default_str();
   command
@@ -41,9 +52,7 @@ void ShapeOptions::add_without_sizes_to(CLI::App& command) {
                   "lengths of packed documents, in place of --length, --queries and --batch")
       ->delimiter(',');
   command.add_option("--heads", heads, "query heads")->capture_default_str();
-  command.add_option("--key-heads", key_heads, "key heads (default: as many as query heads)");
   command.add_option("--value-dim", value_dim, "dimension of values (default: --head-dim)");
-  attention.add_to(command);
 }
 
 Problem ShapeOptions::problem() const {
@@ -108,7 +117,10 @@ void ExecutionOptions::add_plan_to(CLI::App& command) {
       ->capture_default_str();
   command.add_option("--key-sharding", key_sharding,
                      "of keys and values, like --sharding (default: as the queries)");
-  command.add_option("--schedule", schedule, "auto or ring")->capture_default_str();
+  command
+      .add_option("--schedule", schedule,
+                  "auto, ring or node-ring (ranks of a node read keys in place)")
+      ->capture_default_str();
   command.add_option("--precision", precision, "fp32, fp64, bf16 or fp16")->capture_default_str();
 }
 
@@ -124,11 +136,10 @@ DataType ExecutionOptions::data_type() const {
 }
 
 PlanOptions ExecutionOptions::plan_options() const {
-  if (schedule != "auto" && schedule != "ring") {
-    throw InputError(
-        fmt::format("--schedule: unknown schedule '{}'; expected auto or ring", schedule));
-  }
   PlanOptions options{.data_type = data_type()};
+  if (schedule != "auto") {
+    options.schedule = read_option("--schedule", [&] { return parse_schedule(schedule); });
+  }
   if (sharding != "auto") {
     options.sharding = read_option("--sharding", [&] { return parse_sharding(sharding); });
   }

@@ -30,6 +30,8 @@ struct AttentionOptions {
   std::string logit_scale = "none";
 
   void add_to(CLI::App& command);
+  /// --logit-scale alone, where masks are a list.
+  void add_logit_scale_to(CLI::App& command);
   /// Sets the mask and the logit scale of `problem`.
   void apply(Problem& problem) const;
 };
@@ -47,9 +49,12 @@ struct ShapeOptions {
   AttentionOptions attention;
 
   void add_to(CLI::App& command);
-  /// All but --length and --head-dim, for sweeps over these.
-  void add_without_sizes_to(CLI::App& command);
+  /// All but --length, --head-dim, --key-heads and --mask, which bench kernel sweeps.
+  void add_unswept_to(CLI::App& command);
   [[nodiscard]] Problem problem() const;
+
+ private:
+  void add_shape_to(CLI::App& command);
 };
 
 /// How it is computed: what is chosen is refused where it cannot be honoured.

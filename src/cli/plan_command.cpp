@@ -26,9 +26,14 @@ Json json_of(const Plan& plan) {
   Json steps = Json::array();
   for (const auto& step : plan.steps) {
     Json ranks = Json::array();
-    for (const auto& [owner, hop] : step.ranks) {
+    for (const auto& [reads, hop] : step.ranks) {
       const auto or_null = [](int rank) { return rank < 0 ? Json() : Json(rank); };
-      ranks.push_back({{"compute", or_null(owner)},
+      Json compute = Json::array();
+      for (const auto& read : reads) {
+        compute.push_back({{"owner", read.owner}, {"holder", read.holder}});
+      }
+      ranks.push_back({{"compute", reads.empty() ? Json() : Json(reads.front().owner)},
+                       {"reads", std::move(compute)},
                        {"send", or_null(hop.send_owner)},
                        {"to", or_null(hop.to)},
                        {"receive", or_null(hop.receive_owner)},
@@ -42,7 +47,7 @@ Json json_of(const Plan& plan) {
     shards.push_back(
         {{"queries", json_of(plan.query_shards[at])}, {"keys", json_of(plan.key_shards[at])}});
   }
-  return {{"schedule", "ring"},
+  return {{"schedule", name_of(plan.schedule)},
           {"sharding", name_of(plan.sharding)},
           {"key_sharding", name_of(plan.key_sharding)},
           {"precision", name_of(plan.data_type)},
@@ -68,6 +73,8 @@ class PlanCommand final : public Command {
   void add_options(CLI::App& app) override {
     shape_.add_to(app);
     app.add_option("--ranks", ranks_, "ranks to plan for")->capture_default_str();
+    app.add_option("--ranks-per-node", per_node_, "ranks that share the memory of a node")
+        ->capture_default_str();
     execution_.add_plan_to(app);
     app.add_flag("--backward", backward_, "the cost of the backward pass");
   }
@@ -78,6 +85,12 @@ class PlanCommand final : public Command {
     if (ranks_ < 1 || ranks_ > 16384) {
       throw InputError(fmt::format("--ranks: {} is out of range; expected 1 to 16384", ranks_));
     }
+    if (per_node_ < 1 || per_node_ > ranks_) {
+      throw InputError(
+          fmt::format("--ranks-per-node: {} is out of range; expected 1 to the {} of "
+                      "--ranks",
+                      per_node_, ranks_));
+    }
     (void)shape_.problem();
     (void)execution_.plan_options();
   }
@@ -85,7 +98,7 @@ class PlanCommand final : public Command {
   int run(const Context& context) const override {
     if (!context.speaks()) return 0;
     const auto plan =
-        make_plan(shape_.problem(), Topology{.ranks = ranks_}, execution_.plan_options());
+        make_plan(shape_.problem(), even_topology(ranks_, per_node_), execution_.plan_options());
     const auto cost = cost_of(plan, {}, backward_ ? Pass::backward : Pass::forward);
     const auto table = cost_table(cost);
     if (context.json) {
@@ -110,6 +123,7 @@ class PlanCommand final : public Command {
   ShapeOptions shape_;
   ExecutionOptions execution_;
   int ranks_ = 4;
+  int per_node_ = 1;
   bool backward_ = false;
 };
 

@@ -110,7 +110,8 @@ std::vector<Deviation> compare_gradients(const Plan& plan, const CheckedRun& got
 }
 
 template <class T>
-std::vector<Deviation> compare(const Plan& plan, const CheckedRun& got, std::uint64_t seed) {
+std::vector<Deviation> compare(const Plan& plan, const kernels::Kernel& kernel,
+                               const CheckedRun& got, std::uint64_t seed) {
   const auto& problem = plan.problem;
   const Index n_q = problem.documents.queries();
   const Index n_k = problem.documents.keys();
@@ -127,7 +128,8 @@ std::vector<Deviation> compare(const Plan& plan, const CheckedRun& got, std::uin
   const auto bound =
       ErrorBound::of(problem, accumulator_of(plan.data_type),
                      largest_scale(problem) * largest_norm(inputs.q, problem.head_dim) *
-                         largest_norm(inputs.k, problem.head_dim));
+                         largest_norm(inputs.k, problem.head_dim),
+                     kernel.factor_type(plan.data_type));
   double largest_value = 0;
   for (const T value : inputs.v) {
     largest_value = std::max(largest_value, std::abs(static_cast<double>(value)));
@@ -138,11 +140,13 @@ std::vector<Deviation> compare(const Plan& plan, const CheckedRun& got, std::uin
   std::vector<Deviation> deviations{
       {"out", largest_error(got.out, out, out_bound, [&](double) { return out_bound; }), out_bound},
       {"lse", largest_error(got.lse, lse, bound.lse(0), [&](double z) { return bound.lse(z); }),
-       bound.lse(0)},
-      {"entropy",
-       largest_error(got.entropy, entropy, bound.entropy(0),
-                     [&](double h) { return bound.entropy(h); }),
-       bound.entropy(0)}};
+       bound.lse(0)}};
+  if (!got.entropy.empty()) {
+    deviations.push_back({"entropy",
+                          largest_error(got.entropy, entropy, bound.entropy(0),
+                                        [&](double h) { return bound.entropy(h); }),
+                          bound.entropy(0)});
+  }
   if (!got.dq.empty() || !got.dk.empty()) {
     const auto more = compare_gradients(plan, got, inputs, bound, lse, seed);
     deviations.insert(deviations.end(), more.begin(), more.end());
@@ -154,13 +158,12 @@ template <class T>
 std::vector<Deviation> validate_as(const Plan& plan, comm::Communicator& communicator,
                                    const kernels::Kernel& kernel, int threads, Checked what,
                                    std::uint64_t seed) {
-  const auto own =
-      what == Checked::decode
-          ? run_decode<T>(plan, communicator, kernel, threads, seed)
-          : run_passes<T>(plan, communicator, kernel, threads, what == Checked::backward, seed);
+  const auto own = what == Checked::decode
+                       ? run_decode<T>(plan, communicator, kernel, threads, seed)
+                       : run_passes<T>(plan, communicator, kernel, threads, what, seed);
   const auto got = gather(plan.problem, communicator, own);
   std::vector<Deviation> deviations;
-  comm::on_root(communicator, [&] { deviations = compare<T>(plan, got, seed); });
+  comm::on_root(communicator, [&] { deviations = compare<T>(plan, kernel, got, seed); });
   static constexpr std::array names{"out", "lse", "entropy", "dq", "dk", "dv"};
   auto count = static_cast<Index>(deviations.size());
   communicator.broadcast(std::as_writable_bytes(std::span(&count, 1)), 0);

@@ -25,13 +25,13 @@ struct Validation {
   [[nodiscard]] bool valid() const;
 };
 
-/// What is run: a forward pass, a backward pass after it, or the forward pass token by token over a
-/// cache.
-enum class Checked { forward, backward, decode };
+/// What is run: a forward pass, the same without statistics, a backward pass after it, or the
+/// forward pass token by token over a cache.
+enum class Checked { forward, forward_without_statistics, backward, decode };
 
-/// Collective. Runs `plan` on random inputs and compares out, lse and entropy with the reference,
-/// and dq, dk and dv where there are any; the result is the same on all ranks. Rank 0 holds the
-/// whole problem in fp64.
+/// Collective. Runs `plan` on random inputs and compares out and lse with the reference, and
+/// entropy, dq, dk and dv where there are any; the result is the same on all ranks. Rank 0 holds
+/// the whole problem in fp64.
 [[nodiscard]] Validation validate_plan(const Plan& plan, comm::Communicator& communicator,
                                        const kernels::Kernel& kernel, int threads, Checked what,
                                        std::uint64_t seed);

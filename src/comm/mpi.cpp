@@ -13,6 +13,7 @@
 #include "comm/mpi_call.hpp"
 #include "comm/mpi_exchange.hpp"
 #include "comm/mpi_scoped.hpp"
+#include "comm/mpi_window.hpp"
 #include "comm/reduce.hpp"
 
 namespace annulus::comm {
@@ -39,15 +40,11 @@ MPI_Comm duplicate(MPI_Comm borrowed) {
 }
 
 /// Ranks that share memory are on one node; nodes are numbered in the order of their lowest rank.
-Topology find_topology(MPI_Comm communicator, int rank) {
+Topology find_topology(MPI_Comm communicator, MPI_Comm node, int rank) {
   Topology topology;
   check_mpi(MPI_Comm_size(communicator, &topology.ranks), "MPI_Comm_size", rank);
-  ScopedMpiComm node;
-  check_mpi(
-      MPI_Comm_split_type(communicator, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, node.out()),
-      "MPI_Comm_split_type", rank);
   int lowest = rank;
-  check_mpi(MPI_Bcast(&lowest, 1, MPI_INT, 0, node.get()), "MPI_Bcast", rank);
+  check_mpi(MPI_Bcast(&lowest, 1, MPI_INT, 0, node), "MPI_Bcast", rank);
   topology.node_of.resize(static_cast<std::size_t>(topology.ranks));
   check_mpi(MPI_Allgather(&lowest, 1, MPI_INT, topology.node_of.data(), 1, MPI_INT, communicator),
             "MPI_Allgather", rank);
@@ -68,7 +65,9 @@ MpiCommunicator::MpiCommunicator(MPI_Comm borrowed, Index largest_message)
   }
   handle_ = duplicate(borrowed);
   check_mpi(MPI_Comm_rank(handle_, &rank_), "MPI_Comm_rank", rank_);
-  topology_ = find_topology(handle_, rank_);
+  check_mpi(MPI_Comm_split_type(handle_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node_),
+            "MPI_Comm_split_type", rank_);
+  topology_ = find_topology(handle_, node_, rank_);
 }
 
 MpiCommunicator::~MpiCommunicator() {
@@ -76,6 +75,8 @@ MpiCommunicator::~MpiCommunicator() {
   if (std::uncaught_exceptions() > exceptions_) return;
   int finalized = 0;
   if (MPI_Finalized(&finalized) != MPI_SUCCESS || finalized != 0) return;
+  shared_memory_.reset();
+  static_cast<void>(MPI_Comm_free(&node_));
   static_cast<void>(MPI_Comm_free(&handle_));
 }
 
@@ -171,6 +172,20 @@ std::vector<std::vector<std::byte>> MpiCommunicator::all_gather(std::span<const 
     }
   }
   return result;
+}
+
+SharedMemory& MpiCommunicator::shared_memory(Index bytes) {
+  if (shared_memory_ && shared_memory_->bytes() >= bytes) return *shared_memory_;
+  shared_memory_.reset();  // first, so that old and new are never there together
+  std::vector<int> ranks;
+  const auto& node_of = topology_.node_of;
+  for (int rank = 0; rank < size(); ++rank) {
+    if (node_of[static_cast<std::size_t>(rank)] == node_of[static_cast<std::size_t>(rank_)]) {
+      ranks.push_back(rank);
+    }
+  }
+  shared_memory_ = make_mpi_window(node_, ranks, rank_, bytes);
+  return *shared_memory_;
 }
 
 std::unique_ptr<Communicator> MpiCommunicator::first(int ranks) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "comm/arguments.hpp"
+#include "comm/local_region.hpp"
 
 namespace annulus::comm {
 namespace {
@@ -32,6 +33,16 @@ void SelfCommunicator::all_reduce(std::span<Index> /*data*/, Reduction /*reducti
 
 std::vector<std::vector<std::byte>> SelfCommunicator::all_gather(std::span<const std::byte> data) {
   return {std::vector<std::byte>(data.begin(), data.end())};
+}
+
+SharedMemory& SelfCommunicator::shared_memory(Index bytes) {
+  if (!shared_memory_ || shared_memory_->bytes() < bytes) {
+    auto region = make_region(bytes);
+    std::vector<SharedMemory::Region> regions{{0, region.get()}};
+    shared_memory_ = std::make_unique<SharedMemory>(0, bytes, std::move(regions), std::move(region),
+                                                    std::function<void()>{});
+  }
+  return *shared_memory_;
 }
 
 std::unique_ptr<Communicator> SelfCommunicator::first(int ranks) {

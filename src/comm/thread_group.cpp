@@ -38,14 +38,15 @@ void ThreadWorld::check_present(int rank, int peer) {
   check();
 }
 
-ThreadGroup::ThreadGroup(std::shared_ptr<ThreadWorld> world, int ranks)
+ThreadGroup::ThreadGroup(std::shared_ptr<ThreadWorld> world, Topology topology)
     : world_(std::move(world)),
-      ranks_(ranks),
-      slots_(static_cast<std::size_t>(ranks) * static_cast<std::size_t>(ranks)),
-      pending_(static_cast<std::size_t>(ranks)) {}
+      topology_(std::move(topology)),
+      slots_(topology_.node_of.size() * topology_.node_of.size()),
+      regions_(topology_.node_of.size()),
+      pending_(topology_.node_of.size()) {}
 
 ThreadGroup::Slot& ThreadGroup::slot(int from, int to) {
-  return slots_[static_cast<std::size_t>(from) * static_cast<std::size_t>(ranks_) +
+  return slots_[static_cast<std::size_t>(from) * static_cast<std::size_t>(ranks()) +
                 static_cast<std::size_t>(to)];
 }
 
@@ -55,26 +56,48 @@ std::shared_ptr<const ThreadGroup::Contributions> ThreadGroup::gather(int rank,
   world_->check();
   pending_[static_cast<std::size_t>(rank)] = std::move(mine);
   const Index round = round_;
-  if (++arrived_ == ranks_) {
+  if (++arrived_ == ranks()) {
     published_ = std::make_shared<const Contributions>(
-        std::exchange(pending_, Contributions(static_cast<std::size_t>(ranks_))));
+        std::exchange(pending_, Contributions(pending_.size())));
     arrived_ = 0;
     ++round_;
     world_->changed.notify_all();
   }
   while (round_ == round) {
     world_->check();
-    for (int peer = 0; peer < ranks_; ++peer) world_->check_present(rank, peer);
+    for (int peer = 0; peer < ranks(); ++peer) world_->check_present(rank, peer);
     world_->changed.wait(lock);
   }
   // The next round cannot end before this rank joins it, so this is still the round's result.
   return published_;
 }
 
+std::vector<std::shared_ptr<std::byte>> ThreadGroup::share(int rank,
+                                                           std::shared_ptr<std::byte> region) {
+  {
+    const std::lock_guard lock(world_->mutex);
+    regions_[static_cast<std::size_t>(rank)] = std::move(region);
+  }
+  static_cast<void>(gather(rank, {}));
+  std::vector<std::shared_ptr<std::byte>> all;
+  {
+    const std::lock_guard lock(world_->mutex);
+    all = regions_;
+  }
+  // Nobody brings the next region before all have seen this one.
+  static_cast<void>(gather(rank, {}));
+  return all;
+}
+
 std::shared_ptr<ThreadGroup> ThreadGroup::first(Index call, int ranks) {
   const std::lock_guard lock(world_->mutex);
   auto& child = children_[call];
-  if (!child) child = std::make_shared<ThreadGroup>(world_, ranks);
+  if (!child) {
+    auto part = topology_;
+    part.ranks = ranks;
+    part.node_of.resize(static_cast<std::size_t>(ranks));
+    child = std::make_shared<ThreadGroup>(world_, std::move(part));
+  }
   if (child->ranks() != ranks) {
     throw Error(fmt::format("ranks ask for their first {} and their first {} in the same call",
                             child->ranks(), ranks));

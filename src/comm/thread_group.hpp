@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "annulus/base/index.hpp"
+#include "annulus/plan/topology.hpp"
 
 namespace annulus::comm {
 
@@ -51,9 +52,11 @@ class ThreadGroup {
     std::span<const std::byte> data;  ///< the sender's
   };
 
-  ThreadGroup(std::shared_ptr<ThreadWorld> world, int ranks);
+  /// Ranks on the nodes of `topology`, which names all of them.
+  ThreadGroup(std::shared_ptr<ThreadWorld> world, Topology topology);
 
-  [[nodiscard]] int ranks() const { return ranks_; }
+  [[nodiscard]] int ranks() const { return topology_.ranks; }
+  [[nodiscard]] const Topology& topology() const { return topology_; }
   [[nodiscard]] ThreadWorld& world() { return *world_; }
   /// With the world's lock held.
   [[nodiscard]] Slot& slot(int from, int to);
@@ -62,13 +65,18 @@ class ThreadGroup {
   /// up takes nothing away that others still read.
   [[nodiscard]] std::shared_ptr<const Contributions> gather(int rank, std::vector<std::byte> mine);
 
+  /// Collective. Everybody's region, by rank, which lives as long as anybody holds it.
+  [[nodiscard]] std::vector<std::shared_ptr<std::byte>> share(int rank,
+                                                              std::shared_ptr<std::byte> region);
+
   /// The group of the first `ranks` ranks that the `call`-th call of each rank asks for.
   [[nodiscard]] std::shared_ptr<ThreadGroup> first(Index call, int ranks);
 
  private:
   std::shared_ptr<ThreadWorld> world_;
-  int ranks_;
+  Topology topology_;
   std::vector<Slot> slots_;
+  std::vector<std::shared_ptr<std::byte>> regions_;
   Contributions pending_;
   int arrived_ = 0;
   Index round_ = 0;

@@ -9,6 +9,7 @@
 
 #include "annulus/base/error.hpp"
 #include "comm/arguments.hpp"
+#include "comm/local_region.hpp"
 #include "comm/reduce.hpp"
 #include "comm/thread_exchange.hpp"
 #include "comm/thread_group.hpp"
@@ -19,10 +20,10 @@ namespace {
 class ThreadCommunicator final : public Communicator {
  public:
   ThreadCommunicator(std::shared_ptr<ThreadGroup> group, int rank)
-      : group_(std::move(group)), rank_(rank), topology_{.ranks = group_->ranks(), .node_of = {}} {}
+      : group_(std::move(group)), rank_(rank) {}
 
   [[nodiscard]] int rank() const override { return rank_; }
-  [[nodiscard]] const Topology& topology() const override { return topology_; }
+  [[nodiscard]] const Topology& topology() const override { return group_->topology(); }
   [[nodiscard]] std::string_view name() const override { return "threads"; }
 
   [[nodiscard]] std::unique_ptr<Exchange> exchange(std::optional<Send> send,
@@ -49,6 +50,23 @@ class ThreadCommunicator final : public Communicator {
     return *group_->gather(rank_, copy_of(data));
   }
 
+  [[nodiscard]] SharedMemory& shared_memory(Index bytes) override {
+    if (shared_memory_ && shared_memory_->bytes() >= bytes) return *shared_memory_;
+    shared_memory_.reset();
+    auto all = std::make_shared<std::vector<std::shared_ptr<std::byte>>>(
+        group_->share(rank_, make_region(bytes)));
+    std::vector<SharedMemory::Region> regions;
+    const auto& nodes = topology().node_of;
+    for (std::size_t peer = 0; peer < nodes.size(); ++peer) {
+      if (nodes[peer] != nodes[static_cast<std::size_t>(rank_)]) continue;
+      regions.push_back({static_cast<int>(peer), (*all)[peer].get()});
+    }
+    shared_memory_ = std::make_unique<SharedMemory>(rank_, bytes, std::move(regions),
+                                                    std::move(all), [this] { check_world(); });
+    barrier();  // nobody looks at a tick before it is set
+    return *shared_memory_;
+  }
+
   [[nodiscard]] std::unique_ptr<Communicator> first(int ranks) override {
     check_first(*this, ranks);
     auto group = group_->first(calls_of_first_++, ranks);
@@ -58,6 +76,11 @@ class ThreadCommunicator final : public Communicator {
 
  private:
   using Bytes = std::vector<std::byte>;
+
+  void check_world() const {
+    const std::lock_guard lock(group_->world().mutex);
+    group_->world().check();
+  }
 
   static Bytes copy_of(std::span<const std::byte> data) { return {data.begin(), data.end()}; }
 
@@ -77,7 +100,7 @@ class ThreadCommunicator final : public Communicator {
 
   std::shared_ptr<ThreadGroup> group_;
   int rank_;
-  Topology topology_;
+  std::unique_ptr<SharedMemory> shared_memory_;
   Index calls_of_first_ = 0;
 };
 
@@ -85,8 +108,16 @@ class ThreadCommunicator final : public Communicator {
 
 void run_threads(int ranks, const std::function<void(Communicator&)>& body) {
   if (ranks < 1) throw InputError(fmt::format("threads: {} ranks; expected 1 or more", ranks));
+  run_threads(even_topology(ranks, ranks), body);
+}
+
+void run_threads(const Topology& topology, const std::function<void(Communicator&)>& body) {
+  const int ranks = topology.ranks;
+  if (ranks < 1 || ranks_of_nodes(topology).empty() || topology.node_of.empty()) {
+    throw InputError("threads: a topology without ranks or nodes");
+  }
   const auto world = std::make_shared<ThreadWorld>(ranks);
-  const auto group = std::make_shared<ThreadGroup>(world, ranks);
+  const auto group = std::make_shared<ThreadGroup>(world, topology);
   std::vector<std::exception_ptr> failures(static_cast<std::size_t>(ranks));
 
   const auto run = [&](int rank) {

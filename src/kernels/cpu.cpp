@@ -14,8 +14,15 @@ class Cpu final : public Kernel {
 
   [[nodiscard]] bool supports(DataType) const override { return true; }
 
+  [[nodiscard]] DataType factor_type(DataType type) const override {
+    return type == DataType::bfloat16 && multiplies_bf16() ? type : accumulator_of(type);
+  }
+
   [[nodiscard]] std::unique_ptr<ForwardPass> forward(const Queries& queries,
                                                      const PassOptions& options) const override {
+    if (factor_type(queries.q.type) == DataType::bfloat16) {
+      return std::make_unique<CpuForward<BFloat16>>(queries, options);
+    }
     return with_accumulator(accumulator_of(queries.q.type),
                             [&]<class T>() -> std::unique_ptr<ForwardPass> {
                               return std::make_unique<CpuForward<T>>(queries, options);
@@ -24,6 +31,9 @@ class Cpu final : public Kernel {
 
   [[nodiscard]] std::unique_ptr<BackwardPass> backward(const BackwardQueries& queries,
                                                        const PassOptions& options) const override {
+    if (factor_type(queries.q.type) == DataType::bfloat16) {
+      return std::make_unique<CpuBackward<BFloat16>>(queries, options);
+    }
     return with_accumulator(accumulator_of(queries.q.type),
                             [&]<class T>() -> std::unique_ptr<BackwardPass> {
                               return std::make_unique<CpuBackward<T>>(queries, options);

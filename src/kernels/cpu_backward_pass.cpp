@@ -20,11 +20,12 @@ bool sees_some(const Block& block, Interval queries, Interval keys) {
 }
 
 /// Rows of the panels of a block: at least two panels on the longer side, so that there is work to
-/// share, as long as packing is worth its while.
+/// share, as long as packing is worth its while. Tiles are whole but for the last of a block.
+template <class E>
 Index panel_length(const Block& block) {
-  constexpr Index step = 96;
-  constexpr Index least = 2 * step;
-  static_assert(gradient_panel % step == 0);
+  constexpr Index step = std::max<Index>(96, key_tile<E>);
+  constexpr Index least = 192;
+  static_assert(gradient_panel % step == 0 && step % query_tile == 0 && step % key_tile<E> == 0);
   const auto rounded = [](Index rows) { return ceil_div(rows, step) * step; };
   const Index all = std::max(block.queries.count, block.keys.count);
   return std::min(rounded(all), std::clamp(rounded(ceil_div(all, 2)), least, gradient_panel));
@@ -32,11 +33,12 @@ Index panel_length(const Block& block) {
 
 }  // namespace
 
-template <class T>
-CpuBackward<T>::CpuBackward(const BackwardQueries& queries, const PassOptions& options)
+template <class E>
+CpuBackward<E>::CpuBackward(const BackwardQueries& queries, const PassOptions& options)
     : queries_(queries),
       options_(options),
-      functions_(tile_functions<T>()),
+      tiles_(tile_functions<E>()),
+      functions_(gradient_functions<E>()),
       lse_(at(queries.q.heads, 0)),
       mean_(lse_.size()),
       sums_(lse_.size() * static_cast<std::size_t>(queries.q.dim)) {
@@ -58,51 +60,71 @@ CpuBackward<T>::CpuBackward(const BackwardQueries& queries, const PassOptions& o
   }
 }
 
-template <class T>
-auto CpuBackward<T>::make_workspace() const -> Workspace {
-  static_assert(gradient_panel % query_tile == 0 && gradient_panel % key_tile<T> == 0);
+template <class E>
+auto CpuBackward<E>::make_workspace() const -> Workspace {
+  constexpr bool in_place = operand_size<E> == 1;  // p and dz take the place of what they are of
   const Index d = queries_.q.dim;
   const Index d_v = options_.value_dim;
-  const Index factors = functions_.padded(d);
-  const Index value_factors = functions_.padded(d_v);
-  const Index scores = query_tile * key_tile<T>;
-  Workspace workspace{.memory = allocate_zeros<T>(
-                          panel_ * (2 * (d + d_v) + 3 * factors + value_factors) +
-                          key_tile<T> * (factors + value_factors) + 2 * scores + query_tile * d),
+  const Index dim = tiles_.padded(d);
+  const Index value_dim = tiles_.padded(d_v);
+  const Index scores = query_tile * key_tile<E>;
+  const Index weights = in_place ? 0 : operands<E>(scores);
+  const Index columns = panel_ * operands<E>(d);
+  const Index value_columns = panel_ * operands<E>(d_v);
+  const Index factors = operands<E>(panel_) * dim;
+  const Index value_factors = operands<E>(panel_) * value_dim;
+  Workspace workspace{.memory = allocate_zeros<T>(panel_ * dim + key_tile<E> * (dim + value_dim) +
+                                                  2 * scores + panel_ + query_tile * d),
+                      .factors = allocate_zeros<Operand<E>>(
+                          2 * (columns + value_columns + factors) + value_factors + 3 * weights),
                       .scratch = {},
                       .keys = {},
                       .visible = std::vector<Interval>(static_cast<std::size_t>(panel_)),
-                      .staging = std::vector<T>(static_cast<std::size_t>(panel_ * d)),
-                      .value_staging = std::vector<T>(static_cast<std::size_t>(panel_ * d_v))};
+                      .staging = std::vector<E>(static_cast<std::size_t>(panel_ * d)),
+                      .value_staging = std::vector<E>(static_cast<std::size_t>(panel_ * d_v))};
+  // All lengths are multiples of a vector, as a panel is.
+  Operand<E>* next_factor = workspace.factors.get();
+  const auto take_factors = [&](Index count) {
+    return std::exchange(next_factor, next_factor + count);
+  };
   T* next = workspace.memory.get();
   const auto take = [&](Index count) { return std::exchange(next, next + count); };
-  // All lengths are multiples of a vector, as a panel is.
-  workspace.scratch = {.q = take(panel_ * d),
-                       .dout = take(panel_ * d_v),
-                       .q_factors = take(panel_ * factors),
-                       .dout_factors = take(panel_ * value_factors),
-                       .dq = take(panel_ * factors),
-                       .dk = take(key_tile<T> * factors),
-                       .dv = take(key_tile<T> * value_factors),
-                       .weights = take(scores),
-                       .gradients = take(scores),
-                       .scaled = take(query_tile * d)};
+  auto& scratch = workspace.scratch;
+  scratch = {.q = take_factors(columns),
+             .dout = take_factors(value_columns),
+             .q_factors = take_factors(factors),
+             .dout_factors = take_factors(value_factors),
+             .scale = take(panel_),
+             .scaled = take(query_tile * d),
+             .dq = take(panel_ * dim),
+             .dk = take(key_tile<E> * dim),
+             .dv = take(key_tile<E> * value_dim),
+             .logits = take(scores),
+             .products = take(scores),
+             .p = take_factors(weights),
+             .dz_by_key = take_factors(weights),
+             .dz_by_query = take_factors(weights)};
+  if constexpr (in_place) {
+    scratch.p = scratch.logits;
+    scratch.dz_by_key = scratch.products;
+    scratch.dz_by_query = scratch.products;
+  }
   workspace.keys = {.count = 0,
-                    .columns = take(panel_ * d),
-                    .value_columns = take(panel_ * d_v),
-                    .factors = take(panel_ * factors)};
+                    .columns = take_factors(columns),
+                    .value_columns = take_factors(value_columns),
+                    .factors = take_factors(factors)};
   return workspace;
 }
 
-template <class T>
-void CpuBackward<T>::accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+template <class E>
+void CpuBackward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                                 TensorView dk, TensorView dv, const Poll& poll) {
   ensure(k.heads == options_.key_heads && v.heads == options_.key_heads &&
              k.dim == queries_.q.dim && v.dim == options_.value_dim && k.rows == v.rows &&
              dk.has_shape(k.rows, k.heads, k.dim) && dv.has_shape(v.rows, v.heads, v.dim),
          "keys, values and their gradients have the shapes of the pass");
   Index longest = 0;
-  for (const auto& block : blocks) longest = std::max(longest, panel_length(block));
+  for (const auto& block : blocks) longest = std::max(longest, panel_length<E>(block));
   if (longest > panel_) {
     panel_ = longest;
     workspaces_.clear();
@@ -112,7 +134,7 @@ void CpuBackward<T>::accumulate(ConstTensorView k, ConstTensorView v, std::span<
   }
   std::vector<PanelPair> pairs;
   for (const auto& block : blocks) {
-    const Index length = panel_length(block);
+    const Index length = panel_length<E>(block);
     const auto panel_of = [&](Index i, Index count) {
       return Interval{i * length, std::min((i + 1) * length, count)};
     };
@@ -138,8 +160,8 @@ void CpuBackward<T>::accumulate(ConstTensorView k, ConstTensorView v, std::span<
   }
 }
 
-template <class T>
-void CpuBackward<T>::accumulate_pair(ConstTensorView k, ConstTensorView v, const Block& block,
+template <class E>
+void CpuBackward<E>::accumulate_pair(ConstTensorView k, ConstTensorView v, const Block& block,
                                      const PanelPair& pair, TensorView dk, TensorView dv,
                                      Workspace& workspace) {
   const auto& q = queries_.q;
@@ -156,43 +178,43 @@ void CpuBackward<T>::accumulate_pair(ConstTensorView k, ConstTensorView v, const
   const auto keys = tile_rows(k, key, pair.key_head, pair.keys.size(), workspace.staging.data());
   const auto values =
       tile_rows(v, key, pair.key_head, pair.keys.size(), workspace.value_staging.data());
-  pack_gradient_keys(keys.data, keys.stride, values.data, values.stride, q.dim, options_.value_dim,
-                     workspace.keys);
+  functions_.pack_keys(keys.data, keys.stride, values.data, values.stride, q.dim,
+                       options_.value_dim, workspace.keys);
   for (Index head = pair.key_head * group; head < (pair.key_head + 1) * group; ++head) {
     const auto queries = tile_rows(q, row, head, count, workspace.staging.data());
     const auto dout = tile_rows(queries_.dout, row, head, count, workspace.value_staging.data());
-    accumulate_gradients<T>({.rows = {count, workspace.visible.data()},
-                             .dim = q.dim,
-                             .value_dim = options_.value_dim,
-                             .q = queries.data,
-                             .q_stride = queries.stride,
-                             .scale = queries_.scale.data() + row * q.heads + head,
-                             .scale_stride = q.heads,
-                             .dout = dout.data,
-                             .dout_stride = dout.stride,
-                             .lse = &lse_[at(head, row)],
-                             .mean = &mean_[at(head, row)],
-                             .dq = &sums_[at(head, row) * static_cast<std::size_t>(q.dim)],
-                             .keys = workspace.keys,
-                             .dk = dk.row<T>(key, pair.key_head),
-                             .dk_stride = dk.row_stride,
-                             .dv = dv.row<T>(key, pair.key_head),
-                             .dv_stride = dv.row_stride,
-                             .scratch = workspace.scratch});
+    functions_.accumulate({.rows = {count, workspace.visible.data()},
+                           .dim = q.dim,
+                           .value_dim = options_.value_dim,
+                           .q = queries.data,
+                           .q_stride = queries.stride,
+                           .scale = queries_.scale.data() + row * q.heads + head,
+                           .scale_stride = q.heads,
+                           .dout = dout.data,
+                           .dout_stride = dout.stride,
+                           .lse = &lse_[at(head, row)],
+                           .mean = &mean_[at(head, row)],
+                           .dq = &sums_[at(head, row) * static_cast<std::size_t>(q.dim)],
+                           .keys = workspace.keys,
+                           .dk = dk.row<T>(key, pair.key_head),
+                           .dk_stride = dk.row_stride,
+                           .dv = dv.row<T>(key, pair.key_head),
+                           .dv_stride = dv.row_stride,
+                           .scratch = workspace.scratch});
   }
 }
 
-template <class T>
-void CpuBackward<T>::finish(TensorView dq, std::span<double> dscale) {
+template <class E>
+void CpuBackward<E>::finish(TensorView dq, std::span<double> dscale) {
   const auto& q = queries_.q;
   ensure(dq.has_shape(q.rows, q.heads, q.dim) && dscale.size() == lse_.size(),
          "the gradients have the shape of the pass");
   for_each_item(q.rows, options_.threads, {}, [&](Index i, int) {
-    std::vector<T> staging(static_cast<std::size_t>(q.dim));
+    std::vector<E> staging(static_cast<std::size_t>(q.dim));
     for (Index h = 0; h < q.heads; ++h) {
       const auto given = static_cast<std::size_t>(i * q.heads + h);
       const T* sum = &sums_[at(h, i) * static_cast<std::size_t>(q.dim)];
-      const T* query = tile_rows(q, i, h, 1, staging.data()).data;
+      const E* query = tile_rows(q, i, h, 1, staging.data()).data;
       T* to = dq.row<T>(i, h);
       double product = 0;
       for (Index c = 0; c < q.dim; ++c) {
@@ -206,5 +228,6 @@ void CpuBackward<T>::finish(TensorView dq, std::span<double> dscale) {
 
 template class CpuBackward<float>;
 template class CpuBackward<double>;
+template class CpuBackward<BFloat16>;
 
 }  // namespace annulus::kernels

@@ -13,8 +13,9 @@ namespace annulus::kernels {
 /// Both sides of a block are cut into panels. All three gradients come out of one visit to a pair
 /// of panels, so pairs that share queries or keys must not run at the same time: they run in
 /// rounds, and in round t the panel of keys i meets the panel of queries (i + t) mod C. Every sum
-/// has one order, whatever the number of threads.
-template <class T>
+/// has one order, whatever the number of threads. Products are those of elements of type E: fp64,
+/// fp32, or bf16 where the CPU multiplies it.
+template <class E>
 class CpuBackward final : public BackwardPass {
  public:
   CpuBackward(const BackwardQueries& queries, const PassOptions& options);
@@ -24,16 +25,19 @@ class CpuBackward final : public BackwardPass {
   void finish(TensorView dq, std::span<double> dscale) override;
 
  private:
-  using Buffer = hwy::AlignedFreeUniquePtr<T[]>;
+  using T = Accumulator<E>;
+  template <class Number>
+  using Buffer = hwy::AlignedFreeUniquePtr<Number[]>;
 
   /// What one worker computes in.
   struct Workspace {
-    Buffer memory;
-    GradientScratch<T> scratch;
-    GradientKeys<T> keys;
+    Buffer<T> memory;
+    Buffer<Operand<E>> factors;
+    GradientScratch<E> scratch;
+    GradientKeys<E> keys;
     std::vector<Interval> visible;
-    std::vector<T> staging;  ///< rows of d or d_v elements in T, see tile_rows
-    std::vector<T> value_staging;
+    std::vector<E> staging;  ///< rows of d or d_v elements in E, see tile_rows
+    std::vector<E> value_staging;
   };
 
   /// A pair of panels, for all query heads that read one key head.
@@ -53,7 +57,8 @@ class CpuBackward final : public BackwardPass {
 
   BackwardQueries queries_;
   PassOptions options_;
-  const TileFunctions<T>& functions_;
+  const TileFunctions<E>& tiles_;
+  const GradientFunctions<E>& functions_;
   std::vector<T> lse_;                 // (H, rows); 0 where a row saw nothing
   std::vector<T> mean_;                // (H, rows)
   std::vector<T> sums_;                // (H, rows, d): Sum_j dz k_j

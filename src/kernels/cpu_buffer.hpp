@@ -16,7 +16,7 @@ template <class T>
   const auto size = static_cast<std::size_t>(std::max<Index>(count, 1));  // Highway refuses 0
   auto buffer = hwy::AllocateAligned<T>(size);
   if (buffer == nullptr) throw std::bad_alloc();
-  std::fill_n(buffer.get(), size, T{0});
+  std::fill_n(buffer.get(), size, T());
   return buffer;
 }
 

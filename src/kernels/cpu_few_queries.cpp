@@ -50,12 +50,16 @@ auto CpuFewQueries<T>::make_workspace() const -> Workspace {
   const auto take = [&](Index count) { return std::exchange(next, next + count); };
   workspace.keys = take(chunk_keys * d);
   workspace.values = take(chunk_keys * padded);
-  workspace.scratch = {.q = take(query_tile * d),
-                       .scores = take(scores),
-                       .out = take(query_tile * padded),
-                       .sum = take(sums),
-                       .moment = take(sums),
-                       .squares = take(sums)};
+  auto& scratch = workspace.scratch;
+  scratch = {.q = take(query_tile * d),
+             .scale = nullptr,
+             .scores = take(scores),
+             .weights = nullptr,
+             .out = take(query_tile * padded),
+             .sum = take(sums),
+             .moment = take(sums),
+             .squares = take(sums)};
+  scratch.weights = scratch.scores;
   return workspace;
 }
 

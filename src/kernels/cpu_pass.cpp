@@ -18,11 +18,11 @@ constexpr T minus_infinity = -std::numeric_limits<T>::infinity();
 
 }  // namespace
 
-template <class T>
-CpuForward<T>::CpuForward(const Queries& queries, const PassOptions& options)
+template <class E>
+CpuForward<E>::CpuForward(const Queries& queries, const PassOptions& options)
     : queries_(queries),
       options_(options),
-      functions_(tile_functions<T>()),
+      functions_(tile_functions<E>()),
       maximum_(at(queries.q.heads, 0), minus_infinity<T>),
       sum_(maximum_.size()),
       moment_(maximum_.size()),
@@ -46,32 +46,40 @@ CpuForward<T>::CpuForward(const Queries& queries, const PassOptions& options)
   }
 }
 
-template <class T>
-auto CpuForward<T>::make_workspace() const -> Workspace {
-  const Index q = query_tile * queries_.q.dim;
-  const Index scores = query_tile * key_tile<T>;
+template <class E>
+auto CpuForward<E>::make_workspace() const -> Workspace {
+  constexpr bool in_place = operand_size<E> == 1;  // weights take the place of scores
+  const Index q = query_tile * operands<E>(queries_.q.dim);
+  const Index weights = in_place ? 0 : query_tile * operands<E>(key_tile<E>);
+  const Index scores = query_tile * key_tile<E>;
   const Index out = query_tile * functions_.padded(options_.value_dim);
   const Index sums = query_tile * functions_.lanes;
   Workspace workspace{
-      .memory = allocate_zeros<T>(q + scores + out + 3 * sums),
+      .memory = allocate_zeros<T>(scores + out + 3 * sums + query_tile),
+      .factors = allocate_zeros<Operand<E>>(weights + q),
       .scratch = {},
       .visible = std::vector<Interval>(query_tile),
       .self_key = std::vector<Index>(query_tile),
-      .staging = std::vector<T>(static_cast<std::size_t>(
-          std::max(query_tile, key_tile<T>) * std::max(queries_.q.dim, options_.value_dim)))};
+      .staging = std::vector<E>(static_cast<std::size_t>(
+          std::max(query_tile, key_tile<E>) * std::max(queries_.q.dim, options_.value_dim)))};
   T* next = workspace.memory.get();
   const auto take = [&](Index count) { return std::exchange(next, next + count); };
-  workspace.scratch = {.q = take(q),
-                       .scores = take(scores),
-                       .out = take(out),
-                       .sum = take(sums),
-                       .moment = take(sums),
-                       .squares = take(sums)};
+  auto& scratch = workspace.scratch;
+  scratch = {.q = workspace.factors.get() + weights,
+             .scale = nullptr,
+             .scores = take(scores),
+             .weights = workspace.factors.get(),
+             .out = take(out),
+             .sum = take(sums),
+             .moment = take(sums),
+             .squares = take(sums)};
+  scratch.scale = take(query_tile);
+  if constexpr (in_place) scratch.weights = scratch.scores;
   return workspace;
 }
 
-template <class T>
-void CpuForward<T>::accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+template <class E>
+void CpuForward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                                const Poll& poll) {
   ensure(k.heads == options_.key_heads && v.heads == options_.key_heads &&
              k.dim == queries_.q.dim && v.dim == options_.value_dim && k.rows == v.rows,
@@ -81,31 +89,49 @@ void CpuForward<T>::accumulate(ConstTensorView k, ConstTensorView v, std::span<c
     for (int worker = 0; worker < options_.threads; ++worker) {
       workspaces_.push_back(make_workspace());
     }
-    head_keys_ = panel_keys * queries_.q.dim;
-    head_values_ = panel_keys * functions_.padded(options_.value_dim);
-    packed_keys_ = allocate_zeros<T>(options_.key_heads * head_keys_);
-    packed_values_ = allocate_zeros<T>(options_.key_heads * head_values_);
+    head_keys_ = functions_.packed_keys(panel_keys, queries_.q.dim);
+    head_values_ = functions_.packed_values(panel_keys, options_.value_dim);
+    packed_keys_ = allocate_zeros<Operand<E>>(options_.key_heads * head_keys_);
+    packed_values_ = allocate_zeros<Operand<E>>(options_.key_heads * head_values_);
   }
+  std::vector<Block> many;
   for (const auto& block : blocks) {
-    if (is_few(block)) {
-      few_queries_.accumulate(k, v, block, poll,
-                              [&](Index head, Index row, const PartialState<T>& state) {
-                                merge_into(head, row, state);
-                              });
+    if (!is_few(block)) {
+      many.push_back(block);
       continue;
     }
-    for (Index first = 0; first < block.keys.count; first += panel_keys) {
-      const Interval keys{first, std::min(first + panel_keys, block.keys.count)};
+    few_queries_.accumulate(
+        k, v, block, poll,
+        [&](Index head, Index row, const PartialState<T>& state) { merge_into(head, row, state); });
+  }
+  // Blocks of the same keys one after the other, so that these are packed once.
+  const auto key_row = [](const Block& block) { return block.keys.row; };
+  std::ranges::stable_sort(many, {}, key_row);
+  for (auto block = many.begin(); block != many.end();) {
+    const auto end = std::ranges::upper_bound(block, many.end(), block->keys.row, {}, key_row);
+    accumulate_keys(k, v, std::span(block, end), poll);
+    block = end;
+  }
+}
+
+template <class E>
+void CpuForward<E>::accumulate_keys(ConstTensorView k, ConstTensorView v,
+                                    std::span<const Block> blocks, const Poll& poll) {
+  const Index count = blocks.front().keys.count;
+  for (Index first = 0; first < count; first += panel_keys) {
+    const Interval keys{first, std::min(first + panel_keys, count)};
+    bool packed = false;
+    for (const auto& block : blocks) {
       const auto queries = queries_that_see(block, keys);
       if (queries.empty()) continue;
-      pack_panel(k, v, block, keys, poll);
+      if (!std::exchange(packed, true)) pack_panel(k, v, block, keys, poll);
       accumulate_panel(block, keys, queries, poll);
     }
   }
 }
 
-template <class T>
-void CpuForward<T>::merge_into(Index head, Index row, const PartialState<T>& state) {
+template <class E>
+void CpuForward<E>::merge_into(Index head, Index row, const PartialState<T>& state) {
   const auto i = at(head, row);
   const auto width = static_cast<std::size_t>(options_.value_dim);
   SoftmaxState<T> softmax{maximum_[i], sum_[i], moment_[i], squares_[i]};
@@ -118,8 +144,8 @@ void CpuForward<T>::merge_into(Index head, Index row, const PartialState<T>& sta
   self_logit_[i] = std::max(self_logit_[i], state.self_logit);
 }
 
-template <class T>
-Interval CpuForward<T>::queries_that_see(const Block& block, Interval keys) {
+template <class E>
+Interval CpuForward<E>::queries_that_see(const Block& block, Interval keys) {
   const auto queries = std::views::iota(Index{0}, block.queries.count);
   const auto before = [&](Index i) { return block.visible(i).end <= keys.begin; };
   const auto not_past = [&](Index i) { return block.visible(i).begin < keys.end; };
@@ -127,30 +153,31 @@ Interval CpuForward<T>::queries_that_see(const Block& block, Interval keys) {
           *std::ranges::partition_point(queries, not_past)};
 }
 
-template <class T>
-void CpuForward<T>::pack_panel(ConstTensorView k, ConstTensorView v, const Block& block,
+template <class E>
+void CpuForward<E>::pack_panel(ConstTensorView k, ConstTensorView v, const Block& block,
                                Interval keys, const Poll& poll) {
-  const Index tiles = ceil_div(keys.size(), key_tile<T>);
+  const Index tiles = ceil_div(keys.size(), key_tile<E>);
   const auto pack = [&](Index item, int worker) {
-    T* staging = workspaces_[static_cast<std::size_t>(worker)].staging.data();
+    E* staging = workspaces_[static_cast<std::size_t>(worker)].staging.data();
     const Index head = item / tiles;
-    const Index tile = item % tiles;
-    const Index first = keys.begin + tile * key_tile<T>;
-    const Index count = std::min(key_tile<T>, keys.end - first);
+    const Index tile = item % tiles * key_tile<E>;
+    const Index first = keys.begin + tile;
+    const Index count = std::min(key_tile<E>, keys.end - first);
     const Index row = block.keys.row + first;
     const auto key_rows = tile_rows(k, row, head, count, staging);
-    functions_.pack_keys(key_rows.data, key_rows.stride, count, k.dim,
-                         packed_keys_.get() + head * head_keys_ + tile * key_tile<T> * k.dim);
+    functions_.pack_keys(
+        key_rows.data, key_rows.stride, count, k.dim,
+        packed_keys_.get() + head * head_keys_ + functions_.packed_keys(tile, k.dim));
     const auto value_rows = tile_rows(v, row, head, count, staging);
     functions_.pack_values(
         value_rows.data, value_rows.stride, count, v.dim,
-        packed_values_.get() + head * head_values_ + tile * key_tile<T> * functions_.padded(v.dim));
+        packed_values_.get() + head * head_values_ + functions_.packed_values(tile, v.dim));
   };
   for_each_item(options_.key_heads * tiles, options_.threads, poll, pack);
 }
 
-template <class T>
-void CpuForward<T>::accumulate_panel(const Block& block, Interval keys, Interval queries,
+template <class E>
+void CpuForward<E>::accumulate_panel(const Block& block, Interval keys, Interval queries,
                                      const Poll& poll) {
   const Index tiles = ceil_div(queries.size(), query_tile);
   const auto compute = [&](Index item, int worker) {
@@ -162,8 +189,8 @@ void CpuForward<T>::accumulate_panel(const Block& block, Interval keys, Interval
   for_each_item(queries_.q.heads * tiles, options_.threads, poll, compute);
 }
 
-template <class T>
-void CpuForward<T>::accumulate_tile(const Block& block, Interval keys, Index first_query,
+template <class E>
+void CpuForward<E>::accumulate_tile(const Block& block, Interval keys, Index first_query,
                                     Index rows, Index head, Workspace& workspace) {
   for (Index r = 0; r < rows; ++r) {
     const auto i = static_cast<std::size_t>(r);
@@ -199,9 +226,9 @@ void CpuForward<T>::accumulate_tile(const Block& block, Interval keys, Index fir
        .scratch = workspace.scratch});
 }
 
-template <class T>
+template <class E>
 template <class Visit>
-void CpuForward<T>::for_each_state(Visit visit) const {
+void CpuForward<E>::for_each_state(Visit visit) const {
   const auto width = static_cast<std::size_t>(options_.value_dim);
   for_each_item(queries_.q.rows, options_.threads, {}, [&](Index row, int) {
     for (Index head = 0; head < queries_.q.heads; ++head) {
@@ -212,8 +239,8 @@ void CpuForward<T>::for_each_state(Visit visit) const {
   });
 }
 
-template <class T>
-void CpuForward<T>::finish(const ForwardOutputs& outputs) {
+template <class E>
+void CpuForward<E>::finish(const ForwardOutputs& outputs) {
   ensure(outputs.out.has_shape(queries_.q.rows, queries_.q.heads, options_.value_dim),
          "the output has the shape of the pass");
   ensure(options_.statistics || !outputs.statistics.present(),
@@ -224,8 +251,8 @@ void CpuForward<T>::finish(const ForwardOutputs& outputs) {
   });
 }
 
-template <class T>
-void CpuForward<T>::write_state(TensorView state) const {
+template <class E>
+void CpuForward<E>::write_state(TensorView state) const {
   ensure(state.has_shape(queries_.q.rows, queries_.q.heads, state_width(options_.value_dim)),
          "the state has the shape of the pass");
   for_each_state([&](Index row, Index head, const SoftmaxState<T>& softmax, T self_logit,
@@ -236,5 +263,6 @@ void CpuForward<T>::write_state(TensorView state) const {
 
 template class CpuForward<float>;
 template class CpuForward<double>;
+template class CpuForward<BFloat16>;
 
 }  // namespace annulus::kernels

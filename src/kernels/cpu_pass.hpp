@@ -14,8 +14,9 @@ namespace annulus::kernels {
 
 /// Keys and values are packed a panel of keys at a time, for all key heads; then every tile of
 /// queries meets the panel; or, where a block has few queries, as CpuFewQueries does it. The order
-/// in which a row meets its keys does not depend on the threads.
-template <class T>
+/// in which a row meets its keys does not depend on the threads. Products are those of elements of
+/// type E: fp64, fp32, or bf16 where the CPU multiplies it.
+template <class E>
 class CpuForward final : public ForwardPass {
  public:
   CpuForward(const Queries& queries, const PassOptions& options);
@@ -26,20 +27,23 @@ class CpuForward final : public ForwardPass {
   void write_state(TensorView state) const override;
 
  private:
-  using Buffer = hwy::AlignedFreeUniquePtr<T[]>;
+  using T = Accumulator<E>;
+  template <class Number>
+  using Buffer = hwy::AlignedFreeUniquePtr<Number[]>;
 
   /// What one worker computes in.
   struct Workspace {
-    Buffer memory;
-    TileScratch<T> scratch;
+    Buffer<T> memory;
+    Buffer<Operand<E>> factors;
+    TileScratch<E> scratch;
     std::vector<Interval> visible;
     std::vector<Index> self_key;
-    std::vector<T> staging;  ///< rows of q, k or v in T, see tile_rows
+    std::vector<E> staging;  ///< rows of q, k or v in E, see tile_rows
   };
 
   /// Key tiles that are packed together.
   static constexpr Index panel_tiles = 12;
-  static constexpr Index panel_keys = panel_tiles * key_tile<T>;
+  static constexpr Index panel_keys = panel_tiles * key_tile<E>;
 
   [[nodiscard]] Workspace make_workspace() const;
 
@@ -49,6 +53,9 @@ class CpuForward final : public ForwardPass {
   /// Queries of `block` that see some of `keys`.
   [[nodiscard]] static Interval queries_that_see(const Block& block, Interval keys);
 
+  /// Accumulates blocks that have the same keys.
+  void accumulate_keys(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                       const Poll& poll);
   void pack_panel(ConstTensorView k, ConstTensorView v, const Block& block, Interval keys,
                   const Poll& poll);
   void accumulate_panel(const Block& block, Interval keys, Interval queries, const Poll& poll);
@@ -65,7 +72,7 @@ class CpuForward final : public ForwardPass {
 
   Queries queries_;
   PassOptions options_;
-  const TileFunctions<T>& functions_;
+  const TileFunctions<E>& functions_;
   // The state, (H, rows) and for the values (H, rows, d_v).
   std::vector<T> maximum_;
   std::vector<T> sum_;
@@ -75,10 +82,10 @@ class CpuForward final : public ForwardPass {
   std::vector<T> values_;
   CpuFewQueries<T> few_queries_;
   std::vector<Workspace> workspaces_;  // one for each thread
-  Index head_keys_ = 0;                // elements of a key head in packed_keys_
+  Index head_keys_ = 0;                // operands of a key head in packed_keys_
   Index head_values_ = 0;
-  Buffer packed_keys_;  // (G, panel_tiles, key_tile * d), of the panel at hand
-  Buffer packed_values_;
+  Buffer<Operand<E>> packed_keys_;  // (G, panel_tiles, a packed tile), of the panel at hand
+  Buffer<Operand<E>> packed_values_;
 };
 
 }  // namespace annulus::kernels

@@ -21,12 +21,12 @@ namespace annulus::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 /// Logits outside `visible` become -inf.
-template <class D, class T = hn::TFromD<D>>
+template <class E, class D, class T = hn::TFromD<D>>
 HWY_INLINE void mask_row(D d, Interval visible, T* HWY_RESTRICT scores) {
   const auto begin = hn::Set(d, static_cast<T>(visible.begin));
   const auto end = hn::Set(d, static_cast<T>(visible.end));
   const auto hidden = hn::Set(d, -std::numeric_limits<T>::infinity());
-  for (Index j = 0; j < key_tile<T>; j += lanes_of<D>) {
+  for (Index j = 0; j < key_tile<E>; j += lanes_of<D>) {
     const auto index = hn::Iota(d, static_cast<T>(j));
     const auto seen = hn::And(hn::Ge(index, begin), hn::Lt(index, end));
     hn::Store(hn::IfThenElse(seen, hn::Load(d, scores + j), hidden), d, scores + j);
@@ -35,8 +35,8 @@ HWY_INLINE void mask_row(D d, Interval visible, T* HWY_RESTRICT scores) {
 
 /// Moves row r to a larger maximum: every sum is scaled by e^(old - new), and the moment also
 /// shifts by l (old - new).
-template <bool statistics, class D, class T = hn::TFromD<D>>
-HWY_NOINLINE void raise_maximum(D d, const ForwardTile<T>& tile, Index r, T maximum) {
+template <bool statistics, class E, class D, class T = hn::TFromD<D>>
+HWY_NOINLINE void raise_maximum(D d, const ForwardTile<E>& tile, Index r, T maximum) {
   const auto& scratch = tile.scratch;
   T& old = tile.state.maximum[r];
   const T factor = old == -std::numeric_limits<T>::infinity() ? T{0} : std::exp(old - maximum);
@@ -64,15 +64,18 @@ HWY_NOINLINE void raise_maximum(D d, const ForwardTile<T>& tile, Index r, T maxi
   }
 }
 
-/// Row r of the scores from logits to weights e^(z - m), which are added to the sums. The maximum
-/// seldom rises after the first tiles, so only then are sums rescaled.
-template <bool statistics, class D, class T = hn::TFromD<D>>
-HWY_INLINE void weigh_row(D d, const ForwardTile<T>& tile, Index r) {
+/// Row r of the scores, logits, into weights e^(z - m), which are added to the sums and then
+/// rounded to what values are multiplied with. The maximum seldom rises after the first tiles, so
+/// only then are sums rescaled.
+template <bool statistics, class E, class D, class T = hn::TFromD<D>>
+HWY_INLINE void weigh_row(D d, const ForwardTile<E>& tile, Index r) {
   constexpr Index lanes = lanes_of<D>;
+  static_assert(key_tile<E> % (2 * lanes) == 0);
   const auto& scratch = tile.scratch;
-  T* HWY_RESTRICT scores = scratch.scores + r * key_tile<T>;
+  const T* scores = scratch.scores + r * key_tile<E>;
+  Operand<E>* weights = scratch.weights + r * operands<E>(key_tile<E>);
   auto largest = hn::Load(d, scores);
-  for (Index j = lanes; j < key_tile<T>; j += lanes) {
+  for (Index j = lanes; j < key_tile<E>; j += lanes) {
     largest = hn::Max(largest, hn::Load(d, scores + j));
   }
   if (!hn::AllTrue(d, hn::Le(largest, hn::Set(d, tile.state.maximum[r])))) {
@@ -84,15 +87,18 @@ HWY_INLINE void weigh_row(D d, const ForwardTile<T>& tile, Index r) {
   auto sum = hn::Load(d, scratch.sum + r * lanes);
   auto moment = hn::Load(d, scratch.moment + r * lanes);
   auto squares = hn::Load(d, scratch.squares + r * lanes);
-  for (Index j = 0; j < key_tile<T>; j += lanes) {
-    const auto x = clamp_exponent(d, hn::Sub(hn::Load(d, scores + j), maximum));
-    const auto weight = exp_clamped(d, x);
-    hn::Store(weight, d, scores + j);
-    sum = hn::Add(sum, weight);
-    if constexpr (statistics) {
-      moment = hn::MulAdd(weight, x, moment);
-      squares = hn::MulAdd(weight, weight, squares);
+  for (Index j = 0; j < key_tile<E>; j += 2 * lanes) {
+    hn::Vec<D> weight[2];
+    for (int x = 0; x < 2; ++x) {
+      const auto z = clamp_exponent(d, hn::Sub(hn::Load(d, scores + j + x * lanes), maximum));
+      weight[x] = exp_clamped(d, z);
+      sum = hn::Add(sum, weight[x]);
+      if constexpr (statistics) {
+        moment = hn::MulAdd(weight[x], z, moment);
+        squares = hn::MulAdd(weight[x], weight[x], squares);
+      }
     }
+    store_operands(d, weight[0], weight[1], weights + j / operand_size<E>);
   }
   hn::Store(sum, d, scratch.sum + r * lanes);
   if constexpr (statistics) {

@@ -18,38 +18,39 @@ namespace annulus::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 /// Keys of the tile that starts at key `first` which rows [row, row + count) see between them.
-template <class T>
+template <class E>
 HWY_INLINE Interval seen_by(const VisibleRows& rows, Index row, Index count, Index first) {
   const Index last = HWY_MIN(row + count, rows.count) - 1;
-  const auto clamped = [](Index key) { return HWY_MAX(Index{0}, HWY_MIN(key_tile<T>, key)); };
+  const auto clamped = [](Index key) { return HWY_MAX(Index{0}, HWY_MIN(key_tile<E>, key)); };
   return {clamped(rows.visible[row].begin - first), clamped(rows.visible[last].end - first)};
 }
 
 /// Whether every row sees every key of the tile that starts at key `first`.
-template <class T>
+template <class E>
 HWY_INLINE bool all_seen(const VisibleRows& rows, Index first) {
-  return rows.visible[rows.count - 1].begin <= first && rows.visible[0].end >= first + key_tile<T>;
+  return rows.visible[rows.count - 1].begin <= first && rows.visible[0].end >= first + key_tile<E>;
 }
 
-/// scores(r, j) = <row r, key j> in the register tiles that hold visible pairs; the others keep
-/// what they held. `packed_rows` as (row groups, dim, score_rows), `keys` as pack_keys leaves them.
-template <class D, class T = hn::TFromD<D>>
-HWY_INLINE void score_tile(D d, const VisibleRows& rows, const T* packed_rows, const T* keys,
-                           Index dim, Index first, T* scores) {
-  keys += first * dim;
-  for (Index j = 0; j < key_tile<T>; j += score_keys<D>) {
+/// scores(r, j) = scale(r) <row r, key j> in the register tiles that hold visible pairs; the others
+/// keep what they held. `packed_rows` as (row groups, operands of dim, score_rows), `keys` as
+/// pack_keys leaves them.
+template <class E, class D, class Scale, class T = hn::TFromD<D>>
+HWY_INLINE void score_tile(D d, const VisibleRows& rows, const Operand<E>* packed_rows,
+                           const Operand<E>* keys, Index dim, Index first, Scale scale, T* scores) {
+  const Index length = operands<E>(dim);
+  keys += first * length;
+  for (Index j = 0; j < key_tile<E>; j += score_keys<D>) {
     for (Index row = 0; row < rows.count; row += score_rows) {
-      const auto seen = seen_by<T>(rows, row, score_rows, first);
+      const auto seen = seen_by<E>(rows, row, score_rows, first);
       if (seen.begin >= j + score_keys<D> || seen.end <= j) continue;
-      multiply_scores(d, packed_rows + row * dim, keys + j * dim, dim,
-                      scores + row * key_tile<T> + j);
+      multiply_scores<E>(d, packed_rows + row * length, keys + j * length, length, scale.from(row),
+                         scores + row * key_tile<E> + j);
     }
   }
 }
 
 /// Queries of the tile that see some of the keys [key, key + count) of the tile that starts at key
 /// `first`.
-template <class T>
 HWY_INLINE Interval seeing(const VisibleRows& rows, Index key, Index count, Index first) {
   Index begin = 0;
   Index end = rows.count;
@@ -58,22 +59,29 @@ HWY_INLINE Interval seeing(const VisibleRows& rows, Index key, Index count, Inde
   return {begin, end};
 }
 
+/// Operands that hold some of the elements of an interval. What else they hold has weight 0.
+template <class E>
+HWY_INLINE Interval operands_of(Interval elements) {
+  return {floor_div(elements.begin, operand_size<E>), ceil_div(elements.end, operand_size<E>)};
+}
+
 /// Adds one chunk of columns of weights times values, `vectors` vectors wide, whose rows are
 /// `stride` apart.
-template <int vectors, Weights order, class D, class T = hn::TFromD<D>>
-HWY_NOINLINE void add_chunk(D d, const VisibleRows& rows, const T* weights, const T* values,
-                            Index stride, Index first, T* sums) {
+template <class E, int vectors, Weights order, class D, class T = hn::TFromD<D>>
+HWY_NOINLINE void add_chunk(D d, const VisibleRows& rows, const Operand<E>* weights,
+                            const Operand<E>* values, Index stride, Index first, T* sums) {
   if constexpr (order == Weights::by_query) {
     for (Index row = 0; row < rows.count; row += value_rows) {
-      multiply_values<vectors, order>(d, weights + row * key_tile<T>, values, stride,
-                                      seen_by<T>(rows, row, value_rows, first),
-                                      sums + row * vectors * lanes_of<D>);
+      multiply_values<E, vectors, order>(d, weights + row * operands<E>(key_tile<E>), values,
+                                         stride,
+                                         operands_of<E>(seen_by<E>(rows, row, value_rows, first)),
+                                         sums + row * vectors * lanes_of<D>);
     }
   } else {
-    for (Index key = 0; key < key_tile<T>; key += value_rows) {
-      multiply_values<vectors, order>(d, weights + key, values, stride,
-                                      seeing<T>(rows, key, value_rows, first),
-                                      sums + key * vectors * lanes_of<D>);
+    for (Index key = 0; key < key_tile<E>; key += value_rows) {
+      multiply_values<E, vectors, order>(d, weights + key, values, stride,
+                                         operands_of<E>(seeing(rows, key, value_rows, first)),
+                                         sums + key * vectors * lanes_of<D>);
     }
   }
 }
@@ -83,29 +91,32 @@ HWY_NOINLINE void add_chunk(D d, const VisibleRows& rows, const T* weights, cons
 /// columns, query_tile, chunk) and `values` of that tile as pack_values leaves it. By key:
 /// sums(j, c) += Sum_r weights(r, j) values(r, c), with the lengths of the tiles exchanged.
 /// With a `stride` other than 0, values are rows that far apart.
-template <Weights order, class D, class T = hn::TFromD<D>>
-HWY_INLINE void add_products(D d, const VisibleRows& rows, const T* weights, const T* values,
-                             Index value_dim, Index first, T* sums, Index stride = 0) {
+template <class E, Weights order, class D, class T = hn::TFromD<D>>
+HWY_INLINE void add_products(D d, const VisibleRows& rows, const Operand<E>* weights,
+                             const Operand<E>* values, Index value_dim, Index first, T* sums,
+                             Index stride = 0) {
   constexpr Index lanes = lanes_of<D>;
+  constexpr Index inner = order == Weights::by_query ? key_tile<E> : query_tile;
+  constexpr Index outer = order == Weights::by_query ? query_tile : key_tile<E>;
   for (Index column = 0; column < value_dim;) {
     const Index width = chunk_columns<T>(column, value_dim);
     const Index apart = stride == 0 ? width : stride;
     switch (width / lanes) {
       case 1:
-        add_chunk<1, order>(d, rows, weights, values, apart, first, sums);
+        add_chunk<E, 1, order>(d, rows, weights, values, apart, first, sums);
         break;
       case 2:
-        add_chunk<2, order>(d, rows, weights, values, apart, first, sums);
+        add_chunk<E, 2, order>(d, rows, weights, values, apart, first, sums);
         break;
       case 3:
-        add_chunk<3, order>(d, rows, weights, values, apart, first, sums);
+        add_chunk<E, 3, order>(d, rows, weights, values, apart, first, sums);
         break;
       default:
-        add_chunk<value_vectors, order>(d, rows, weights, values, apart, first, sums);
+        add_chunk<E, value_vectors, order>(d, rows, weights, values, apart, first, sums);
         break;
     }
-    values += stride != 0 ? width : (order == Weights::by_query ? key_tile<T> : query_tile) * width;
-    sums += (order == Weights::by_query ? query_tile : key_tile<T>)*width;
+    values += stride != 0 ? width : operands<E>(inner) * width;
+    sums += outer * width;
     column += width;
   }
 }

@@ -71,14 +71,14 @@ PlanCost cost_of(const Plan& plan, const MachineModel& machine, Pass pass) {
       const auto& mine = step.ranks[static_cast<std::size_t>(rank)];
       auto& total = cost.ranks[static_cast<std::size_t>(rank)];
       double compute = 0;
-      if (mine.compute_owner >= 0) {
+      for (const auto& read : mine.reads) {
         Index computed = 0;
-        for (const auto& block : plan.blocks(rank, mine.compute_owner)) {
+        for (const auto& block : plan.blocks(rank, read.owner)) {
           const Index area = visible_area(block);
           total.area += area;
           computed += computed_pairs(block, area, machine.tile);
         }
-        compute = passes * forward_flops(plan.problem, computed) / machine.flops_per_second;
+        compute += passes * forward_flops(plan.problem, computed) / machine.flops_per_second;
       }
       const auto traffic = pass == Pass::forward ? forward_traffic(plan, step, rank)
                                                  : backward_traffic(plan, at, rank);

@@ -3,6 +3,25 @@
 #include <fmt/format.h>
 
 namespace annulus {
+namespace {
+
+/// "1 step", "2 steps"
+std::string counted(std::size_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+/// What a rank computes with: keys that it holds itself, and those that it reads where they are.
+std::string to_string(const std::vector<Read>& reads, int rank) {
+  if (reads.empty()) return "computes nothing";
+  std::string text = "computes with keys of";
+  for (const auto& [owner, holder] : reads) {
+    text += fmt::format(" {}", owner);
+    if (holder != rank && holder != owner) text += fmt::format(" (held by {})", holder);
+  }
+  return text;
+}
+
+}  // namespace
 
 std::string to_string(const Run& run) {
   const Index last = run.first + (run.count - 1) * run.stride;
@@ -26,9 +45,12 @@ std::string to_string(const Plan& plan) {
   if (plan.key_sharding != plan.sharding) {
     sharding += fmt::format(" (keys {})", name_of(plan.key_sharding));
   }
-  auto text = fmt::format("ring over {} rank{}, {} sharding, {} step{}, {}\n", plan.ranks,
-                          plan.ranks == 1 ? "" : "s", sharding, plan.steps.size(),
-                          plan.steps.size() == 1 ? "" : "s", name_of(plan.data_type));
+  auto text = fmt::format("{} over {}, {} sharding, {}, {}\n", name_of(plan.schedule),
+                          plan.reads_in_place()
+                              ? fmt::format("{} of {}", counted(plan.nodes.size(), "node"),
+                                            counted(plan.peers(0).size(), "rank"))
+                              : counted(plan.nodes.size(), "rank"),
+                          sharding, counted(plan.steps.size(), "step"), name_of(plan.data_type));
   for (int rank = 0; rank < plan.ranks; ++rank) {
     const auto& queries = plan.query_shards[static_cast<std::size_t>(rank)];
     const auto& keys = plan.key_shards[static_cast<std::size_t>(rank)];
@@ -37,9 +59,8 @@ std::string to_string(const Plan& plan) {
   }
   for (std::size_t step = 0; step < plan.steps.size(); ++step) {
     for (int rank = 0; rank < plan.ranks; ++rank) {
-      const auto& [owner, hop] = plan.steps[step].ranks[static_cast<std::size_t>(rank)];
-      text += fmt::format("step {} rank {}: ", step, rank);
-      text += owner >= 0 ? fmt::format("computes with keys of {}", owner) : "computes nothing";
+      const auto& [reads, hop] = plan.steps[step].ranks[static_cast<std::size_t>(rank)];
+      text += fmt::format("step {} rank {}: {}", step, rank, to_string(reads, rank));
       if (hop.to >= 0) text += fmt::format(", sends keys of {} to {}", hop.send_owner, hop.to);
       if (hop.from >= 0) {
         text += fmt::format(", receives keys of {} from {}", hop.receive_owner, hop.from);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "annulus/attention/partial_state.hpp"
+#include "annulus/plan/node_memory.hpp"
 
 namespace annulus {
 namespace {
@@ -51,20 +52,24 @@ RankMemory memory_of(const Plan& plan, int rank, Pass pass) {
   const auto traffic = traffic_of(plan, rank);
   const Index inputs = rows * d * element + plan.payload_bytes(rank);
   const Index results = rows * (d_v + 1) * sum;  // out and lse
+  // What the node shares, or what a rank by itself needs in its place.
+  const Index shared = node_memory_of(plan, pass).bytes;
   if (pass == Pass::forward) {
+    const Index alone = (traffic.sends_own ? plan.payload_bytes(rank) : 0) +
+                        std::min<Index>(2, traffic.receives) * traffic.received;
     return {.inputs = inputs,
             .outputs = results,
             .state = rows * (state_width(d_v) * sum + number),  // and the scale
-            .buffers = (traffic.sends_own ? plan.payload_bytes(rank) : 0) +
-                       std::min<Index>(2, traffic.receives) * traffic.received};
+            .buffers = shared > 0 ? shared : alone};
   }
   const Index key_width = problem.key_heads * (d + d_v) * sum;
+  const Index alone =
+      std::min<Index>(2, traffic.receives) * traffic.received + 2 * traffic.rows * key_width;
   return {.inputs = inputs + results + rows * d_v * element,
           .outputs = rows * d * sum + plan.key_rows(rank) * key_width,
           // the sums of dq, lse, <dout, out>; scale twice, <dout, out> and d scale
           .state = rows * ((d + 2) * sum + 4 * number),
-          .buffers = std::min<Index>(2, traffic.receives) * traffic.received + traffic.kept +
-                     (2 * traffic.rows + traffic.sent_on) * key_width};
+          .buffers = (shared > 0 ? shared : alone) + traffic.kept + traffic.sent_on * key_width};
 }
 
 }  // namespace annulus

@@ -1,12 +1,13 @@
 #include "annulus/plan/plan.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "annulus/base/error.hpp"
 #include "annulus/plan/cost.hpp"
-#include "plan/schedule.hpp"
+#include "plan/ring_steps.hpp"
 
 namespace annulus {
 namespace {
@@ -22,14 +23,31 @@ Index area_of(const Problem& problem, const Run& queries) {
   return area;
 }
 
-Plan plan_with(const Problem& problem, int ranks, Sharding sharding, Sharding key_sharding,
-               DataType data_type) {
+/// The ranks that read each other's memory under `schedule`.
+std::vector<std::vector<int>> nodes_for(Schedule schedule, const Topology& topology) {
+  if (schedule == Schedule::ring) return ranks_of_nodes({.ranks = topology.ranks});
+  auto nodes = ranks_of_nodes(topology);
+  for (const auto& ranks : nodes) {
+    if (ranks.size() == nodes.front().size()) continue;
+    throw InputError(
+        fmt::format("schedule node-ring: a node has {} ranks and another one {}; expected as many "
+                    "on every node, or schedule ring",
+                    nodes.front().size(), ranks.size()));
+  }
+  return nodes;
+}
+
+Plan plan_with(const Problem& problem, const Topology& topology, Sharding sharding,
+               Sharding key_sharding, const PlanOptions& options) {
+  const int ranks = topology.ranks;
   const auto& documents = problem.documents;
   Plan plan{.problem = problem,
             .ranks = ranks,
             .sharding = sharding,
             .key_sharding = key_sharding,
-            .data_type = data_type,
+            .schedule = Schedule::ring,
+            .data_type = options.data_type,
+            .nodes = {},
             .query_shards = make_shards(sharding, documents.query_offsets(), ranks,
                                         [&](const Run& run) { return area_of(problem, run); }),
             .key_shards = {},
@@ -38,8 +56,7 @@ Plan plan_with(const Problem& problem, int ranks, Sharding sharding, Sharding ke
   plan.key_shards = documents.self_attention() && sharding == key_sharding
                         ? plan.query_shards
                         : make_shards(key_sharding, documents.key_offsets(), ranks);
-  plan.steps = ring_steps(plan);
-  return plan;
+  return rescheduled(std::move(plan), topology, options.schedule);
 }
 
 }  // namespace
@@ -73,20 +90,38 @@ std::vector<Block> Plan::blocks(int rank, int owner) const {
                         key_shards[static_cast<std::size_t>(owner)]);
 }
 
+const std::vector<int>& Plan::peers(int rank) const {
+  for (const auto& node : nodes) {
+    if (std::ranges::find(node, rank) != node.end()) return node;
+  }
+  broken_invariant("a plan puts every rank on a node");
+}
+
+Plan rescheduled(Plan plan, const Topology& topology, std::optional<Schedule> schedule) {
+  if (topology.ranks != plan.ranks) {
+    throw InputError(fmt::format("the plan is for {} ranks; the communicator has {}", plan.ranks,
+                                 topology.ranks));
+  }
+  plan.schedule = schedule.value_or(fitting_schedule(topology));
+  plan.nodes = nodes_for(plan.schedule, topology);
+  plan.steps = ring_steps(plan);
+  return plan;
+}
+
 Plan make_plan(const Problem& problem, const Topology& topology, const PlanOptions& options) {
   validate(problem);
   if (topology.ranks < 1) {
     throw InputError(fmt::format("a plan for {} ranks; expected at least 1", topology.ranks));
   }
   if (options.sharding) {
-    return plan_with(problem, topology.ranks, *options.sharding,
-                     options.key_sharding.value_or(*options.sharding), options.data_type);
+    return plan_with(problem, topology, *options.sharding,
+                     options.key_sharding.value_or(*options.sharding), options);
   }
   std::optional<Plan> best;
   double best_seconds = 0;
   for (const auto sharding : all_shardings()) {
-    auto plan = plan_with(problem, topology.ranks, sharding,
-                          options.key_sharding.value_or(sharding), options.data_type);
+    auto plan =
+        plan_with(problem, topology, sharding, options.key_sharding.value_or(sharding), options);
     const double seconds = cost_of(plan, options.machine).seconds;
     if (!best || seconds < best_seconds) {
       best = std::move(plan);

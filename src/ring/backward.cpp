@@ -6,6 +6,7 @@
 #include "ring/check_shapes.hpp"
 #include "ring/circulate.hpp"
 #include "ring/circulate_back.hpp"
+#include "ring/node.hpp"
 #include "ring/query_scale.hpp"
 
 namespace annulus {
@@ -85,21 +86,24 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
       {.key_heads = problem.key_heads, .value_dim = d_v, .threads = threads_});
 
   PassReport report;
-  ring::ShardBuffers buffers(plan_, rank, {.keys = inputs.k, .values = inputs.v}, *buffers_);
+  ring::Node node(plan_, communicator_, Pass::backward);
+  ring::ShardBuffers buffers(plan_, rank, {.keys = inputs.k, .values = inputs.v}, node, *buffers_);
   if (!inputs.held.present) {
-    ring::circulate(plan_, communicator_, buffers, true, {}, report);
+    ring::circulate(plan_, communicator_, node, buffers, true, {}, report);
     inputs.held = buffers.let_go();
   }
   if (!gradient_communicator_) {
     gradient_communicator_ = communicator_.first(communicator_.size());
   }
-  ring::GradientBuffers sums(plan_, rank, {.dk = gradients.dk, .dv = gradients.dv}, *buffers_);
+  ring::GradientBuffers sums(plan_, rank, {.dk = gradients.dk, .dv = gradients.dv}, node,
+                             *buffers_);
   ring::circulate_back(
-      plan_, communicator_, *gradient_communicator_, std::move(inputs.held), buffers, sums,
-      [&](int owner, const kernels::Poll& poll) {
-        const auto held = buffers.held(owner);
-        const auto to = sums.sums(owner);
-        pass->accumulate(held.keys, held.values, plan_.blocks(rank, owner), to.dk, to.dv, poll);
+      plan_, communicator_, *gradient_communicator_, node, std::move(inputs.held), buffers, sums,
+      [&](const Read& read, std::size_t step, const kernels::Poll& poll) {
+        const auto held = buffers.read(read, step);
+        const auto to = sums.sums(read, step);
+        pass->accumulate(held.keys, held.values, plan_.blocks(rank, read.owner), to.dk, to.dv,
+                         poll);
       },
       report);
 

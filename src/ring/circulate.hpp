@@ -6,17 +6,19 @@
 #include "annulus/comm/communicator.hpp"
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/ring/ring_attention.hpp"
+#include "ring/node.hpp"
 #include "ring/shard_buffers.hpp"
 
 namespace annulus::ring {
 
-/// Computes with the shard of `owner`, which is held, and calls `poll` now and then.
-using ComputeStep = std::function<void(int owner, const kernels::Poll& poll)>;
+/// Computes with what the rank reads in `step`, and calls `poll` now and then.
+using ComputeStep =
+    std::function<void(const Read& read, std::size_t step, const kernels::Poll& poll)>;
 
-/// Collective. Executes the steps of `plan` in order: starts a hop, computes with what is held,
-/// waits for the hop. With `keep`, buffers.let_go() then gives all shards that a backward pass
-/// starts from. Adds to the exposed time and the bytes of `report`.
-void circulate(const Plan& plan, comm::Communicator& communicator, ShardBuffers& buffers, bool keep,
-               const ComputeStep& compute, PassReport& report);
+/// Collective. Executes the steps of `plan` in order: starts a hop, computes with what is held here
+/// and by peers, waits for the hop and for the peers. With `keep`, buffers.let_go() then gives all
+/// shards that a backward pass starts from. Adds to the exposed time and the bytes of `report`.
+void circulate(const Plan& plan, comm::Communicator& communicator, Node& node,
+               ShardBuffers& buffers, bool keep, const ComputeStep& compute, PassReport& report);
 
 }  // namespace annulus::ring

@@ -38,16 +38,23 @@ std::unique_ptr<comm::Exchange> start(comm::Communicator& communicator,
 }  // namespace
 
 void circulate_back(const Plan& plan, comm::Communicator& shards, comm::Communicator& gradients,
-                    HeldShards held, ShardBuffers& buffers, GradientBuffers& sums,
+                    Node& node, HeldShards held, ShardBuffers& buffers, GradientBuffers& sums,
                     const GradientStep& compute, PassReport& report) {
   using Clock = std::chrono::steady_clock;
+  const auto exposed_since = [&](Clock::time_point start) {
+    report.exposed_seconds += std::chrono::duration<double>(Clock::now() - start).count();
+  };
   const int rank = shards.rank();
   const auto hop_of = [&](std::size_t step) {
     return plan.steps[step].ranks[static_cast<std::size_t>(rank)].hop;
   };
   Ends ends(std::move(held));
-  buffers.hold(ends.take());
-  sums.hold(buffers.current_owner());
+  const std::size_t last = plan.steps.size() - 1;
+  buffers.hold(ends.take(), last);
+  sums.hold(buffers.current_owner(), last);
+  const auto ready = Clock::now();
+  node.meet({});
+  exposed_since(ready);
   for (std::size_t step = plan.steps.size(); step-- > 0;) {
     // The hop by which this step's shard came, and the one by which it went on.
     const Hop came = step > 0 ? hop_of(step - 1) : Hop{};
@@ -68,12 +75,16 @@ void circulate_back(const Plan& plan, comm::Communicator& shards, comm::Communic
     if (went.to >= 0) receive = {went.to, sums.arrival(went.send_owner)};
     auto gradient_exchange = start(gradients, send, receive, report);
 
-    const int owner = plan.steps[step].ranks[static_cast<std::size_t>(rank)].compute_owner;
-    if (owner >= 0) {
-      compute(owner, [&] {
-        if (shard_exchange) shard_exchange->poll();
-        if (gradient_exchange) gradient_exchange->poll();
-      });
+    const kernels::Poll poll = [&] {
+      if (shard_exchange) shard_exchange->poll();
+      if (gradient_exchange) gradient_exchange->poll();
+    };
+    for (const auto& read : plan.steps[step].ranks[static_cast<std::size_t>(rank)].reads) {
+      const auto turn = Clock::now();
+      node.wait_for_turn(read.holder, step, poll);
+      exposed_since(turn);
+      compute(read, step, poll);
+      node.end_turn(read.holder);
     }
 
     const auto computed = Clock::now();
@@ -81,17 +92,20 @@ void circulate_back(const Plan& plan, comm::Communicator& shards, comm::Communic
     if (gradient_exchange) gradient_exchange->wait();
     shard_exchange.reset();
     gradient_exchange.reset();
-    report.exposed_seconds += std::chrono::duration<double>(Clock::now() - computed).count();
-
-    if (went.to >= 0) sums.arrived(went.send_owner);
-    if (came.from < 0) continue;
+    // Before the peers meet, as they read it next.
     if (back) {
       buffers.arrived(came.send_owner);
-    } else {
-      buffers.hold(ends.take());
+    } else if (came.from >= 0) {
+      buffers.hold(ends.take(), step - 1);
     }
-    sums.hold(buffers.current_owner());
+    node.meet({});
+    exposed_since(computed);
+
+    // After it, as until then they add to what leaves.
+    if (went.to >= 0) sums.arrived(went.send_owner);
+    if (came.from >= 0) sums.hold(buffers.current_owner(), step - 1);
   }
+  sums.finish();
 }
 
 }  // namespace annulus::ring

@@ -7,19 +7,22 @@
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/ring/ring_attention.hpp"
 #include "ring/gradient_buffers.hpp"
+#include "ring/node.hpp"
 #include "ring/shard_buffers.hpp"
 
 namespace annulus::ring {
 
-/// Adds to the gradients of the shard of `owner`, which is held, and calls `poll` now and then.
-using GradientStep = std::function<void(int owner, const kernels::Poll& poll)>;
+/// Adds to the gradients of what the rank reads in `step`, and calls `poll` now and then.
+using GradientStep =
+    std::function<void(const Read& read, std::size_t step, const kernels::Poll& poll)>;
 
 /// Collective. Executes the steps of `plan` from the last to the first, each hop against its
 /// direction, starting from the shards `held` that circulate() left. While a rank computes with one
 /// shard, the shard it held before comes back to it over `shards`, and over `gradients` the
-/// gradients that the next rank summed for the shard which this rank had sent there.
+/// gradients that the next rank summed for the shard which this rank had sent there. Peers add to
+/// the gradients of one shard one after the other, in the same order every time.
 void circulate_back(const Plan& plan, comm::Communicator& shards, comm::Communicator& gradients,
-                    HeldShards held, ShardBuffers& buffers, GradientBuffers& sums,
+                    Node& node, HeldShards held, ShardBuffers& buffers, GradientBuffers& sums,
                     const GradientStep& compute, PassReport& report);
 
 }  // namespace annulus::ring

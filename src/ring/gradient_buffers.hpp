@@ -1,6 +1,7 @@
 #pragma once
 // Gradients of keys and values on their way home.
 
+#include <array>
 #include <cstddef>
 #include <span>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "annulus/base/tensor_view.hpp"
 #include "annulus/plan/plan.hpp"
 #include "ring/buffer_pool.hpp"
+#include "ring/node.hpp"
 
 namespace annulus::ring {
 
@@ -18,39 +20,48 @@ struct KeyValueGradients {
 };
 
 /// A rank's sums for its own shard and for the one that it holds, and two packed buffers that take
-/// turns: one that leaves and one that arrives.
+/// turns: one that leaves and one that arrives. What is summed is the node's memory where peers add
+/// to it.
 class GradientBuffers {
  public:
-  /// Borrows `own`, where the gradients of the rank's own shard are summed; sets it to zero. Takes
-  /// buffers from `pool` and gives them back.
-  GradientBuffers(const Plan& plan, int rank, const KeyValueGradients& own, BufferPool& pool);
+  /// Borrows `own`, where the gradients of the rank's own shard go, and the others; sets all sums
+  /// to zero. Takes buffers from `pool` and gives them back.
+  GradientBuffers(const Plan& plan, int rank, const KeyValueGradients& own, const Node& node,
+                  BufferPool& pool);
   GradientBuffers(const GradientBuffers&) = delete;
   GradientBuffers& operator=(const GradientBuffers&) = delete;
   ~GradientBuffers();
 
-  /// Where to add gradients of the shard of `owner`: the rank's own or the one held.
-  [[nodiscard]] KeyValueGradients sums(int owner);
-  /// Holds the shard of `owner`, with gradients of zero. What was held until now leaves next.
-  void hold(int owner);
+  /// Where to add gradients of what the rank reads in `step`.
+  [[nodiscard]] KeyValueGradients sums(const Read& read, std::size_t step);
+  /// Holds the shard of `owner` in `step`, with gradients of zero. What was held until now leaves
+  /// next.
+  void hold(int owner, std::size_t step);
   /// The gradients of `owner`, which was held before, as bytes to send.
-  [[nodiscard]] std::span<const std::byte> leaving(int owner) const;
+  [[nodiscard]] std::span<const std::byte> leaving(int owner);
   /// Where gradients of `owner` are to arrive.
   [[nodiscard]] std::span<std::byte> arrival(int owner);
-  /// Adds what has arrived to the sums of `owner`.
+  /// Adds what has arrived to the sums of `owner`, the rank itself or whose shard it holds.
   void arrived(int owner);
+  /// Brings the gradients of the own shard to where they go, when all have been added.
+  void finish();
 
  private:
   [[nodiscard]] std::size_t bytes(int owner) const;
-  [[nodiscard]] KeyValueGradients unpacked(std::byte* data, int owner) const;
+  [[nodiscard]] KeyValueGradients unpacked(std::span<std::byte> data, int owner) const;
+  [[nodiscard]] KeyValueGradients sums_of(int owner);
+  /// The place of the gradients that are held, or of those that leave.
+  [[nodiscard]] std::span<std::byte> at(std::size_t place, int owner);
 
   const Plan& plan_;
   int rank_;
   DataType type_;
   KeyValueGradients own_;
+  const Node& node_;
   BufferPool& pool_;
-  Buffer held_;
-  Buffer leaving_;
+  std::array<Buffer, 2> places_;  // empty where the node's are used
   Buffer arriving_;
+  std::size_t held_ = 0;  // the place of the gradients of the shard that is held
   int held_owner_ = -1;
   int leaving_owner_ = -1;
 };

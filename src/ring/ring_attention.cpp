@@ -1,15 +1,18 @@
 #include "annulus/ring/ring_attention.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "annulus/base/error.hpp"
 #include "annulus/kernels/backend.hpp"
 #include "annulus/ring/thread_share.hpp"
 #include "ring/check_shapes.hpp"
 #include "ring/circulate.hpp"
+#include "ring/node.hpp"
 #include "ring/query_scale.hpp"
 #include "ring/shard_buffers.hpp"
 
@@ -20,6 +23,19 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Throws InputError unless the ranks that read each other's memory are on one node.
+void check_nodes(const Plan& plan, const Topology& topology) {
+  const auto nodes = ranks_of_nodes(topology);
+  for (const auto& peers : plan.nodes) {
+    const bool together = std::ranges::any_of(
+        nodes, [&](const auto& ranks) { return std::ranges::includes(ranks, peers); });
+    if (together) continue;
+    throw InputError(fmt::format(
+        "the plan has ranks {} on one node, and the communicator has not; plan for its topology",
+        fmt::join(peers, ", ")));
+  }
 }
 
 const kernels::Kernel& fastest_kernel(Device device, DataType type) {
@@ -43,6 +59,7 @@ RingAttention::RingAttention(Plan plan, comm::Communicator& communicator,
     throw InputError(fmt::format("the plan is for {} ranks; the communicator has {}", plan_.ranks,
                                  communicator.size()));
   }
+  check_nodes(plan_, communicator.topology());
   if (!kernel.supports(plan_.data_type)) {
     throw InputError(fmt::format("backend {} does not compute in precision {}", kernel.name(),
                                  name_of(plan_.data_type)));
@@ -76,14 +93,15 @@ PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTen
                                      .value_dim = problem.output_dim(),
                                      .statistics = options.statistics.present(),
                                      .threads = threads_});
-  ring::ShardBuffers buffers(plan_, rank, {.keys = k, .values = v}, *buffers_);
+  ring::Node node(plan_, communicator_, Pass::forward);
+  ring::ShardBuffers buffers(plan_, rank, {.keys = k, .values = v}, node, *buffers_);
 
   PassReport report;
   ring::circulate(
-      plan_, communicator_, buffers, options.held != nullptr,
-      [&](int owner, const kernels::Poll& poll) {
-        const auto held = buffers.held(owner);
-        pass->accumulate(held.keys, held.values, plan_.blocks(rank, owner), poll);
+      plan_, communicator_, node, buffers, options.held != nullptr,
+      [&](const Read& read, std::size_t step, const kernels::Poll& poll) {
+        const auto shard = buffers.read(read, step);
+        pass->accumulate(shard.keys, shard.values, plan_.blocks(rank, read.owner), poll);
       },
       report);
   pass->finish(outputs);

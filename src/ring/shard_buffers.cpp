@@ -1,5 +1,6 @@
 #include "ring/shard_buffers.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "annulus/base/error.hpp"
@@ -7,70 +8,100 @@
 
 namespace annulus::ring {
 
-ShardBuffers::ShardBuffers(const Plan& plan, int rank, const KeysAndValues& own, BufferPool& pool)
-    : plan_(plan), rank_(rank), own_(own), pool_(pool) {}
+ShardBuffers::ShardBuffers(const Plan& plan, int rank, const KeysAndValues& own, const Node& node,
+                           BufferPool& pool)
+    : plan_(plan), rank_(rank), own_(own), node_(node), pool_(pool) {
+  if (node.shares()) pack_own(node.shard(rank, rank, 0));
+}
 
 ShardBuffers::~ShardBuffers() {
-  for (auto* buffer : {&own_packed_, &current_, &next_}) pool_.give(std::move(*buffer));
+  pool_.give(std::move(own_packed_));
+  for (auto& place : places_) pool_.give(std::move(place));
 }
 
 std::size_t ShardBuffers::bytes(int owner) const {
   return static_cast<std::size_t>(plan_.payload_bytes(owner));
 }
 
-KeysAndValues ShardBuffers::held(int owner) const {
-  if (owner == rank_) return own_;
-  const auto packed_shard = received(owner);
+KeysAndValues ShardBuffers::unpacked(std::span<const std::byte> packed, int owner) const {
   const auto& problem = plan_.problem;
   const Index rows = plan_.key_rows(owner);
   const auto view = [&](const std::byte* data, Index dim) {
     return packed_view<const void>(data, plan_.data_type, rows, problem.key_heads, dim);
   };
   const auto key_bytes = row_bytes(plan_.data_type, rows, problem.key_heads, problem.head_dim);
-  return {view(packed_shard.data(), problem.head_dim),
-          view(packed_shard.data() + key_bytes, problem.output_dim())};
+  return {view(packed.data(), problem.head_dim),
+          view(packed.data() + key_bytes, problem.output_dim())};
+}
+
+KeysAndValues ShardBuffers::read(const Read& read, std::size_t step) const {
+  if (read.owner == rank_) return own_;
+  if (read.holder == rank_) return unpacked(received(read.owner), read.owner);
+  return unpacked(node_.shard(read.owner, read.holder, step), read.owner);
+}
+
+void ShardBuffers::pack_own(std::span<std::byte> to) const {
+  std::byte* const keys_end = pack_rows(to.data(), own_.keys, 0, own_.keys.rows);
+  pack_rows(keys_end, own_.values, 0, own_.values.rows);
 }
 
 std::span<const std::byte> ShardBuffers::packed(int owner) {
   if (owner != rank_) return received(owner);
+  if (node_.shares()) return node_.shard(rank_, rank_, 0);
   if (own_packed_.empty()) {
     own_packed_ = pool_.take(bytes(rank_));
-    std::byte* const keys_end = pack_rows(own_packed_.data(), own_.keys, 0, own_.keys.rows);
-    pack_rows(keys_end, own_.values, 0, own_.values.rows);
+    pack_own(own_packed_);
   }
   return std::span(own_packed_).first(bytes(rank_));
 }
 
 std::span<const std::byte> ShardBuffers::received(int owner) const {
   ensure(owner == current_owner_, "a rank uses a shard that it does not hold");
-  return std::span(current_).first(bytes(owner));
+  if (node_.shares()) return node_.arrival(current_, plan_.payload_bytes(owner));
+  return std::span(places_[current_]).first(bytes(owner));
 }
 
 std::span<std::byte> ShardBuffers::arrival(int owner) {
-  pool_.ensure_size(next_, bytes(owner));
-  return std::span(next_).first(bytes(owner));
+  const std::size_t next = 1 - current_;
+  if (node_.shares()) return node_.arrival(next, plan_.payload_bytes(owner));
+  pool_.ensure_size(places_[next], bytes(owner));
+  return std::span(places_[next]).first(bytes(owner));
 }
 
 void ShardBuffers::arrived(int owner, bool keep) {
-  if (keep && current_owner_ >= 0) {
-    kept_.push_back({current_owner_, std::exchange(current_, {})});
-  }
-  std::swap(current_, next_);
+  if (keep && current_owner_ >= 0) kept_.push_back(take_current());
+  current_ = 1 - current_;
   current_owner_ = owner;
 }
 
-void ShardBuffers::hold(HeldShards::Shard shard) {
+HeldShards::Shard ShardBuffers::take_current() {
+  HeldShards::Shard shard{current_owner_, {}};
+  if (node_.shares()) {
+    const auto packed = received(current_owner_);
+    shard.packed.assign(packed.begin(), packed.end());
+  } else {
+    shard.packed = std::exchange(places_[current_], {});
+  }
+  return shard;
+}
+
+void ShardBuffers::hold(HeldShards::Shard shard, std::size_t step) {
   ensure(shard.owner < 0 || shard.packed.size() >= bytes(shard.owner),
          "a shard that is held has the bytes of its owner");
-  pool_.give(std::exchange(current_, std::move(shard.packed)));
   current_owner_ = shard.owner;
+  if (node_.shares()) {
+    current_ = node_.place(rank_, step);
+    if (shard.owner < 0) return;
+    const Index size = plan_.payload_bytes(shard.owner);
+    std::copy_n(shard.packed.begin(), size, node_.arrival(current_, size).begin());
+  } else {
+    pool_.give(std::exchange(places_[current_], std::move(shard.packed)));
+  }
 }
 
 HeldShards ShardBuffers::let_go() {
   HeldShards all{.shards = std::move(kept_), .present = true};
-  if (current_owner_ >= 0) {
-    all.shards.push_back({current_owner_, std::exchange(current_, {})});
-  }
+  if (current_owner_ >= 0) all.shards.push_back(take_current());
   current_owner_ = -1;
   pool_.give(std::exchange(own_packed_, {}));
   return all;

@@ -14,7 +14,7 @@ int thread_share(const Topology& topology, int rank) {
   const int online = static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
   const int usable =
       sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : online;
-  int ranks = topology.ranks;
+  int ranks = 1;
   if (const auto& nodes = topology.node_of; !nodes.empty()) {
     const int node = nodes[static_cast<std::size_t>(rank)];
     ranks = static_cast<int>(std::count(nodes.begin(), nodes.end(), node));

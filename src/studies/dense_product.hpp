@@ -40,7 +40,7 @@ struct MatrixView {
 /// a b^T.
 [[nodiscard]] Matrix product_transposed(const MatrixView& a, const MatrixView& b);
 
-/// How many threads BLAS may use, in libraries that can be told.
-void set_blas_threads(int threads);
+/// How many threads BLAS may use; returns whether the library can be told.
+bool set_blas_threads(int threads);
 
 }  // namespace annulus::studies

@@ -186,7 +186,7 @@ OPTIONS = [
     (["--logit-scale", "critical:gamma=x"], ["--logit-scale", "gamma"]),
     (["--sharding", "diagonal"], ["--sharding", "zigzag"]),
     (["--key-sharding", "diagonal"], ["--key-sharding", "balanced"]),
-    (["--schedule", "ulysses"], ["--schedule", "ring"]),
+    (["--schedule", "ulysses"], ["--schedule", "ring", "node-ring"]),
     (["--precision", "fp8"], ["--precision", "fp32"]),
     (["--device", "cuda"], ["--device", "cuda"]),
     (["--device", "tpu"], ["--device", "tpu"]),

@@ -36,7 +36,7 @@ def test_version(annulus):
 
 def test_info(annulus):
     info = annulus.ok("info", "--json").json
-    for key in "version git_commit mpi hdf5 cuda nccl simd_target gpus backends transports".split():
+    for key in "version git_commit mpi hdf5 cuda nccl simd_target bf16_dot_product gpus backends transports".split():
         assert key in info
     assert {"reference", "cpu"} <= set(info["backends"])
     text = annulus.ok("info").out
@@ -155,6 +155,29 @@ def test_plan(annulus, sharding):
     assert "step 0 rank 0" in text and "balance" in text
 
 
+def test_plan_over_nodes(annulus):
+    options = ["--length", 1024, "--ranks", 8, "--sharding", "contiguous"]
+    shard = 128 * 4 * (64 + 64) * 4
+    for per_node, steps, sent in [(1, 8, 7), (2, 4, 3), (4, 2, 1), (8, 1, 0)]:
+        plan = annulus.ok("plan", *options, "--ranks-per-node", per_node, "--json").json
+        assert plan["schedule"] == ("ring" if per_node == 1 else "node-ring")
+        assert len(plan["steps"]) == steps
+        assert {rank["bytes_sent"] for rank in plan["ranks"]} == {sent * shard}
+        for rank, first in enumerate(plan["steps"][0]):
+            node = range(rank - rank % per_node, rank - rank % per_node + per_node)
+            assert sorted(read["holder"] for read in first["reads"]) == list(node)
+            assert first["reads"][0] == {"owner": rank, "holder": rank}
+    ring = annulus.ok("plan", *options, "--ranks-per-node", 8, "--schedule", "ring", "--json").json
+    assert ring["schedule"] == "ring" and len(ring["steps"]) == 8
+    for per_node in [0, 9]:
+        annulus.refused(
+            "plan", *options, "--ranks-per-node", per_node, says=["--ranks-per-node", "1 to the 8"]
+        )
+    annulus.refused(
+        "plan", *options, "--ranks-per-node", 3, "--schedule", "node-ring", says=["node-ring", "2"]
+    )
+
+
 def test_plan_counts_memory(annulus):
     options = ["--length", 1024, "--ranks", 4, "--heads", 4, "--key-heads", 2, "--mask", "full"]
     for backward in [[], ["--backward"]]:
@@ -199,7 +222,12 @@ def test_bench_strong(annulus):
     rows = result["rows"]
     assert rows[0]["ranks"] == 1 and rows[-1]["ranks"] == 4
     assert all(row["verdict"] == "VALID" for row in rows)
-    assert rows[0]["bytes_sent"] == 0 and rows[-1]["bytes_sent"] > 0
+    # Ranks of one node read keys where they are.
+    assert rows[-1]["schedule"] == "node-ring" and rows[-1]["bytes_sent"] == 0
+    sent = annulus.ok(
+        "bench", "strong", "--length", 256, "--transport", "threads:4", "--schedule", "ring", "--json"
+    ).json["rows"]
+    assert sent[0]["bytes_sent"] == 0 and sent[-1]["bytes_sent"] > 0
 
 
 @pytest.mark.usefixtures("needs_hdf5")

@@ -61,6 +61,7 @@ const std::vector<Wait>& waits() {
          world.all_reduce(std::span(&value, 1), Reduction::sum);
        }},
       {"all_gather", [](Communicator& world, int) { static_cast<void>(world.all_gather({})); }},
+      {"shared_memory", [](Communicator& world, int) { (void)world.shared_memory(8); }},
       {"first", [](Communicator& world, int) { world.first(world.size())->barrier(); }}};
   return all;
 }
@@ -109,6 +110,32 @@ std::string error_of(int ranks, const World::Body& body) {
     return error.what();
   }
   return "no exception";
+}
+
+// A wait in memory, where no message says that the other one is gone.
+TEST(Threads, AWaitForATickEndsWithTheRankThatFails) {
+  EXPECT_EQ(error_of(3,
+                     [](Communicator& world) {
+                       auto& memory = world.shared_memory(8);
+                       if (world.rank() == 1) throw Error("before its tick");
+                       memory.wait_for(1, 1, {});
+                     }),
+            "before its tick");
+}
+
+TEST(Threads, RanksOfOtherNodesAreNotPeers) {
+  run_threads(even_topology(4, 2), [](Communicator& world) {
+    auto& memory = world.shared_memory(8);
+    EXPECT_EQ(memory.of(world.rank() ^ 1).size(), 8U);
+    EXPECT_THROW((void)memory.of((world.rank() + 2) % 4), Error);
+    EXPECT_EQ(ranks_of_nodes(world.topology()).size(), 2U);
+    const auto part = world.first(3);
+    if (part) {
+      EXPECT_EQ(part->topology().node_of, (std::vector<int>{0, 0, 1}));
+    }
+    world.barrier();
+  });
+  EXPECT_THROW(run_threads(Topology{.ranks = 2}, [](Communicator&) {}), InputError);
 }
 
 // The exchange of the rank that fails is under way, and no peer will ever complete it.

@@ -20,16 +20,22 @@ TEST_P(CpuNumerics, LargeLogits) {
   }
 }
 
-TEST_P(CpuNumerics, NegativeAndZeroScales) {
+template <class T>
+void expect_exact_with_negative_and_zero_scales() {
   const Problem problem{.query_heads = 4,
                         .key_heads = 2,
                         .head_dim = 9,
                         .documents = Documents::single(127),
                         .logit_scale = LogitScale::table()};
-  auto whole = random_problem<double>(problem, 5, 4.0);
+  auto whole = random_problem<T>(problem, 5, 4.0);
   for (std::size_t i = 0; i < whole.table.size(); i += 7) whole.table[i] = 0;
   whole.gain = {-2, 0, 1, 0.25};
   expect_exact_on_cpu(whole, in_one_and_three_shards);
+}
+
+TEST_P(CpuNumerics, NegativeAndZeroScales) {
+  expect_exact_with_negative_and_zero_scales<double>();
+  expect_exact_with_negative_and_zero_scales<BFloat16>();
 }
 
 template <class T>
@@ -49,6 +55,7 @@ void expect_exact_with_sinks() {
 TEST_P(CpuNumerics, Sinks) {
   expect_exact_with_sinks<float>();
   expect_exact_with_sinks<double>();
+  expect_exact_with_sinks<BFloat16>();
 }
 
 /// Two queries that see keys with the largest logits of both signs that T can hold.
@@ -118,13 +125,19 @@ TEST_P(CpuNumerics, TheExponentialIsAccurate) {
   expect_accurate_exponential<double>(708.0);
 }
 
-TEST_P(CpuNumerics, StatisticsChangeNothingElse) {
-  const auto whole = random_problem<float>(
+template <class T>
+void expect_that_statistics_change_nothing_else() {
+  const auto whole = random_problem<T>(
       {.head_dim = 33, .documents = Documents::single(251), .mask = Mask::causal()}, 3, 2.0);
   const auto with = attend_on_cpu(whole, {.statistics = true});
   const auto without = attend_on_cpu(whole, {.statistics = false});
   EXPECT_EQ(with.out.values, without.out.values);
   EXPECT_EQ(with.lse.values, without.lse.values);
+}
+
+TEST_P(CpuNumerics, StatisticsChangeNothingElse) {
+  expect_that_statistics_change_nothing_else<float>();
+  expect_that_statistics_change_nothing_else<BFloat16>();
 }
 
 }  // namespace

@@ -80,7 +80,7 @@ TEST_P(CpuShapes, GroupedHeads) {
 }
 
 TEST_P(CpuShapes, EveryLengthAroundATile) {
-  for (const Index length : {1, 2, 5, 6, 7, 47, 48, 49, 95, 96, 97, 191, 193}) {
+  for (const Index length : {1, 2, 5, 6, 7, 47, 48, 49, 95, 96, 97, 191, 193, 383, 385}) {
     for (const auto& mask : {Mask::full(), Mask::causal()}) {
       expect_exact_on_cpu({.head_dim = 4, .documents = Documents::single(length), .mask = mask});
     }

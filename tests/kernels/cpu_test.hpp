@@ -60,7 +60,7 @@ class GappedTensor {
         row_stride_(tensor.heads * head_stride_ + 5),
         tensor_(tensor),
         values_(static_cast<std::size_t>(tensor.rows * row_stride_),
-                std::numeric_limits<T>::quiet_NaN()) {
+                static_cast<T>(std::numeric_limits<double>::quiet_NaN())) {
     for (Index i = 0; i < tensor.rows; ++i) {
       for (Index h = 0; h < tensor.heads; ++h) {
         for (Index c = 0; c < tensor.dim; ++c) {
@@ -84,10 +84,11 @@ class GappedTensor {
 
 /// The whole problem, one pass for each shard of queries and one call for each shard of keys.
 template <class T>
-[[nodiscard]] Outputs<T> attend_on_cpu(const WholeProblem<T>& whole, const CpuRun& run = {}) {
+[[nodiscard]] Outputs<Accumulator<T>> attend_on_cpu(const WholeProblem<T>& whole,
+                                                    const CpuRun& run = {}) {
   const auto& problem = whole.problem;
   const auto& documents = problem.documents;
-  Outputs<T> result(documents.queries(), problem.query_heads, problem.output_dim());
+  Outputs<Accumulator<T>> result(documents.queries(), problem.query_heads, problem.output_dim());
   const auto query_shards = make_shards(run.sharding, documents.query_offsets(), run.shards);
   auto key_shards = make_shards(run.sharding, documents.key_offsets(), run.shards);
   if (run.reversed) std::reverse(key_shards.begin(), key_shards.end());
@@ -109,7 +110,8 @@ template <class T>
       const auto blocks = visible_blocks(problem, query_shard, key_shard);
       pass->accumulate(GappedTensor(k).view(), GappedTensor(v).view(), blocks, run.poll);
     }
-    Outputs<T> local(static_cast<Index>(rows.size()), problem.query_heads, problem.output_dim());
+    Outputs<Accumulator<T>> local(static_cast<Index>(rows.size()), problem.query_heads,
+                                  problem.output_dim());
     pass->finish({local.out.view(), local.lse.view(),
                   run.statistics ? local.statistics_view() : StatisticsView{}});
     put_rows(result.out, rows, local.out);
@@ -128,15 +130,17 @@ void expect_exact_on_cpu(WholeProblem<T> whole, const std::vector<CpuRun>& runs 
     SCOPED_TRACE(std::string(name_of(data_type_of<T>)) + ", d = " +
                  std::to_string(whole.problem.head_dim) + ", " + whole.problem.mask.name() + ", " +
                  std::to_string(run.shards) + " " + std::string(name_of(run.sharding)) + " shards");
-    expect_close(attend_on_cpu(whole, run), expected, bound_of(whole), largest_element(whole.v));
+    expect_close(attend_on_cpu(whole, run), expected, bound_of(whole, kernels::cpu()),
+                 largest_element(whole.v));
   }
 }
 
-/// In fp32 and in fp64, with standard normal inputs and queries `size` times as large.
+/// In fp32, fp64 and bf16, with standard normal inputs and queries `size` times as large.
 inline void expect_exact_on_cpu(const Problem& problem, const std::vector<CpuRun>& runs = {{}},
                                 double size = 1) {
   expect_exact_on_cpu(random_problem<float>(problem, 11, size), runs);
   expect_exact_on_cpu(random_problem<double>(problem, 12, size), runs);
+  expect_exact_on_cpu(random_problem<BFloat16>(problem, 13, size), runs);
 }
 
 }  // namespace annulus::test

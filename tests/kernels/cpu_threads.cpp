@@ -52,6 +52,7 @@ TEST(CpuThreads, AnyNumberOfThreadsGivesTheSameBits) {
   expect_same_bits_for_few_queries<double>();
   expect_same_bits<float>();
   expect_same_bits<double>();
+  expect_same_bits<BFloat16>();
 }
 
 TEST(CpuThreads, PollIsCalledOnTheCallingThreadAlone) {

@@ -117,7 +117,7 @@ void expect_gradients_on_model(const WholeProblem<T>& whole,
                                const std::vector<ModelRun>& runs = {{}}) {
   const auto dout = random_dout<T>(whole.problem);
   const auto expected = rounded_gradients(whole, dout, [](double weight) { return weight; });
-  const double sums = 8 * bound_of(whole).weight;
+  const double sums = 8 * bound_of(whole, kernels::reference()).weight;
   const Index most = std::max(whole.problem.documents.keys(),
                               whole.problem.documents.queries() * whole.problem.group());
   const double rounding = rounding_of_weights<T>(0);

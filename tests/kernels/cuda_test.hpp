@@ -184,9 +184,9 @@ template <class T>
 template <class T>
 void expect_exact_on_model(WholeProblem<T> whole, const std::vector<ModelRun>& runs = {{}}) {
   const auto expected = direct(whole);
-  const auto bound = bound_of(whole);
-  const double rounding = rounding_of_weights<T>(whole.problem.documents.keys());
-  const double largest = largest_element(whole.v) * (1 + rounding / bound.weight);
+  auto bound = bound_of(whole, kernels::reference());
+  bound.factor = rounding_of_weights<T>(whole.problem.documents.keys());
+  const double largest = largest_element(whole.v);
   for (const auto& run : runs) {
     SCOPED_TRACE(std::string(name_of(data_type_of<T>)) + ", d = " +
                  std::to_string(whole.problem.head_dim) + ", " + whole.problem.mask.name() + ", " +

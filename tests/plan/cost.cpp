@@ -35,6 +35,28 @@ TEST(Cost, RingVolumeIsTheClosedForm) {
   }
 }
 
+// A node of m ranks sends (nodes - 1) times what its ranks hold, a rank its own part of that; peers
+// keep one packed copy of what is theirs.
+TEST(Cost, WhatANodeSharesIsNotSent) {
+  auto problem = causal_problem(64);
+  problem.mask = Mask::full();
+  const Index shard = 2 * (64 / 8) * 2 * 64 * 2;
+  for (const int per_node : {2, 4, 8}) {
+    const auto plan =
+        make_plan(problem, even_topology(8, per_node),
+                  {.sharding = Sharding::contiguous, .data_type = DataType::bfloat16});
+    const int nodes = 8 / per_node;
+    for (const auto& rank : cost_of(plan).ranks) {
+      EXPECT_EQ(rank.bytes_sent, (nodes - 1) * shard);
+      EXPECT_EQ(rank.memory.buffers, std::min(nodes, 3) * shard);
+    }
+    // Gradients, in fp32, go home from every node; what was received last is there already.
+    for (const auto& rank : cost_of(plan, {}, Pass::backward).ranks) {
+      EXPECT_EQ(rank.bytes_sent, std::max(0, nodes - 2) * shard + (nodes - 1) * 2 * shard);
+    }
+  }
+}
+
 TEST(Cost, ZigzagBalancesCausalWorkAndContiguousDoesNot) {
   const int ranks = 8;
   const Index n = 1600;
@@ -45,7 +67,7 @@ TEST(Cost, ZigzagBalancesCausalWorkAndContiguousDoesNot) {
   const double chunk = static_cast<double>(n) / (2 * ranks);
   for (const auto& step : plan.steps) {
     for (int rank = 0; rank < ranks; ++rank) {
-      const int owner = step.ranks[static_cast<std::size_t>(rank)].compute_owner;
+      const int owner = step.ranks[static_cast<std::size_t>(rank)].reads.at(0).owner;
       Index area = 0;
       for (const auto& block : plan.blocks(rank, owner)) area += visible_area(block);
       EXPECT_NEAR(static_cast<double>(area), even, chunk);

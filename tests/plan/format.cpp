@@ -26,5 +26,19 @@ TEST(Format, APlanReadsAsASentenceAStep) {
             "step 1 rank 1: computes with keys of 0\n");
 }
 
+TEST(Format, APlanOverNodesSaysWhoHoldsWhatIsRead) {
+  const auto plan = make_plan({.documents = Documents::single(8), .mask = Mask::full()},
+                              even_topology(4, 2), {.sharding = Sharding::contiguous});
+  const auto text = to_string(plan);
+  EXPECT_EQ(text.substr(0, text.find('\n')),
+            "node-ring over 2 nodes of 2 ranks, contiguous sharding, 2 steps, fp32");
+  EXPECT_NE(text.find("step 0 rank 0: computes with keys of 0 1, sends keys of 0 to 2, receives "
+                      "keys of 2 from 2\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("step 1 rank 1: computes with keys of 3 2 (held by 0)\n"), std::string::npos)
+      << text;
+}
+
 }  // namespace
 }  // namespace annulus

@@ -1,5 +1,6 @@
 // The plan is simulated: what a rank sends it must hold, what it computes with it must hold, every
 // rank computes with every shard that it needs exactly once, and nothing moves in vain.
+#include <algorithm>
 #include <set>
 
 #include <gtest/gtest.h>
@@ -27,13 +28,16 @@ Traffic simulate(const Plan& plan) {
       const auto at = static_cast<std::size_t>(rank);
       const auto& mine = step.ranks[at];
       const auto holds = [&](int owner) { return owner == rank || owner == held[at]; };
-      if (mine.compute_owner >= 0) {
-        EXPECT_TRUE(holds(mine.compute_owner));
-        EXPECT_TRUE(traffic.computed.insert({rank, mine.compute_owner}).second);
+      const auto& peers = plan.peers(rank);
+      for (const auto& [owner, holder] : mine.reads) {
+        EXPECT_TRUE(std::ranges::find(peers, holder) != peers.end());
+        EXPECT_TRUE(owner == holder || owner == held[static_cast<std::size_t>(holder)]);
+        EXPECT_TRUE(traffic.computed.insert({rank, owner}).second);
       }
       if (mine.hop.to >= 0) {
         EXPECT_TRUE(holds(mine.hop.send_owner));
-        EXPECT_NE(mine.hop.to, rank);
+        EXPECT_TRUE(std::ranges::find(peers, mine.hop.to) == peers.end())
+            << "what a peer needs is not sent";
         const auto& peer = step.ranks[static_cast<std::size_t>(mine.hop.to)].hop;
         EXPECT_EQ(peer.from, rank);
         EXPECT_EQ(peer.receive_owner, mine.hop.send_owner);
@@ -49,9 +53,27 @@ Traffic simulate(const Plan& plan) {
   return traffic;
 }
 
+Plan plan_of(const Documents& documents, const Mask& mask, Sharding sharding,
+             const Topology& topology) {
+  return make_plan({.documents = documents, .mask = mask}, topology, {.sharding = sharding});
+}
+
 Plan plan_of(const Documents& documents, const Mask& mask, Sharding sharding, int ranks) {
-  return make_plan({.documents = documents, .mask = mask}, {.ranks = ranks},
-                   {.sharding = sharding});
+  return plan_of(documents, mask, sharding, Topology{.ranks = ranks});
+}
+
+/// Nodes of one rank each, one node, and several nodes of several ranks, in blocks and in turns.
+std::vector<Topology> topologies() {
+  std::vector<Topology> all{even_topology(4, 2),
+                            even_topology(9, 3),
+                            even_topology(15, 5),
+                            {.ranks = 6, .node_of = {0, 1, 2, 0, 1, 2}},
+                            {.ranks = 8, .node_of = {3, 1, 1, 0, 0, 2, 3, 2}}};
+  for (const int ranks : {1, 2, 3, 4, 5, 8, 13}) {
+    all.push_back({.ranks = ranks});
+    all.push_back(even_topology(ranks, ranks));
+  }
+  return all;
 }
 
 TEST(Ring, EveryNeededPairOfRanksIsComputedOnce) {
@@ -61,8 +83,9 @@ TEST(Ring, EveryNeededPairOfRanksIsComputedOnce) {
     for (const auto& mask : {Mask::full(), Mask::causal(), Mask::window(5), Mask::window(3, 9),
                              Mask::window(0, 20), Mask::window(0)}) {
       for (const auto sharding : all_shardings()) {
-        for (const int ranks : {1, 2, 3, 4, 5, 8, 13}) {
-          const auto plan = plan_of(documents, mask, sharding, ranks);
+        for (const auto& topology : topologies()) {
+          const int ranks = topology.ranks;
+          const auto plan = plan_of(documents, mask, sharding, topology);
           const auto traffic = simulate(plan);
           for (int rank = 0; rank < ranks; ++rank) {
             for (int owner = 0; owner < ranks; ++owner) {
@@ -72,7 +95,7 @@ TEST(Ring, EveryNeededPairOfRanksIsComputedOnce) {
           }
           const auto& last = plan.steps.back().ranks;
           bool computes = plan.steps.size() == 1;
-          for (const auto& mine : last) computes = computes || mine.compute_owner >= 0;
+          for (const auto& mine : last) computes = computes || !mine.reads.empty();
           EXPECT_TRUE(computes) << "a step in which nobody computes";
         }
       }
@@ -86,6 +109,60 @@ TEST(Ring, FullAttentionSendsEachShardToAllOthers) {
     EXPECT_EQ(plan.steps.size(), static_cast<std::size_t>(ranks));
     EXPECT_EQ(simulate(plan).hops, ranks * (ranks - 1));
   }
+}
+
+TEST(Ring, RanksOfOneNodeSendNothing) {
+  for (const auto* mask : {"full", "causal", "window:9,9"}) {
+    const auto plan =
+        plan_of(Documents::single(64), Mask::parse(mask), Sharding::zigzag, even_topology(8, 8));
+    EXPECT_EQ(plan.schedule, Schedule::node_ring);
+    EXPECT_EQ(plan.steps.size(), 1U);
+    EXPECT_EQ(simulate(plan).hops, 0);
+  }
+}
+
+// Every shard crosses to each other node once, whatever the ranks of a node.
+TEST(Ring, NodesSendEachShardToAllOtherNodesOnce) {
+  const auto plan =
+      plan_of(Documents::single(64), Mask::full(), Sharding::contiguous, even_topology(12, 3));
+  EXPECT_EQ(plan.steps.size(), 4U);
+  EXPECT_EQ(simulate(plan).hops, 12 * 3);
+}
+
+// In every step all ranks of a node read from different ones, so that none waits for another.
+TEST(Ring, PeersReadFromEachOtherInTurns) {
+  const auto plan =
+      plan_of(Documents::single(64), Mask::full(), Sharding::contiguous, even_topology(6, 3));
+  for (const auto& step : plan.steps) {
+    for (std::size_t turn = 0; turn < 3; ++turn) {
+      std::set<int> holders;
+      for (const auto& mine : step.ranks) holders.insert(mine.reads.at(turn).holder);
+      EXPECT_EQ(holders.size(), 6U);
+    }
+    for (int rank = 0; rank < 6; ++rank) {
+      EXPECT_EQ(step.ranks[static_cast<std::size_t>(rank)].reads.front().holder, rank);
+    }
+  }
+}
+
+TEST(Ring, TheScheduleFitsTheNodes) {
+  EXPECT_EQ(fitting_schedule({.ranks = 4}), Schedule::ring);
+  EXPECT_EQ(fitting_schedule(even_topology(4, 1)), Schedule::ring);
+  EXPECT_EQ(fitting_schedule(even_topology(4, 4)), Schedule::node_ring);
+  EXPECT_EQ(fitting_schedule(even_topology(6, 2)), Schedule::node_ring);
+  EXPECT_EQ(fitting_schedule(even_topology(5, 2)), Schedule::ring) << "nodes of 2, 2 and 1";
+  const Problem problem{.documents = Documents::single(64)};
+  EXPECT_THROW((void)make_plan(problem, even_topology(5, 2), {.schedule = Schedule::node_ring}),
+               InputError);
+  const auto ring = make_plan(problem, even_topology(6, 3), {.schedule = Schedule::ring});
+  EXPECT_FALSE(ring.reads_in_place());
+  EXPECT_EQ(ring.steps.size(), 6U);
+  EXPECT_TRUE(rescheduled(ring, even_topology(6, 3)).reads_in_place());
+  EXPECT_THROW((void)rescheduled(ring, even_topology(4, 2)), InputError);
+  EXPECT_THROW((void)make_plan(problem, {.ranks = 3, .node_of = {0, 1}}), InputError);
+  EXPECT_THROW((void)make_plan(problem, {.ranks = 2, .node_of = {0, -1}}), InputError);
+  EXPECT_EQ(parse_schedule("node-ring"), Schedule::node_ring);
+  EXPECT_THROW((void)parse_schedule("rings"), InputError);
 }
 
 TEST(Ring, ContiguousCausalSendsOnlyToLaterRanks) {

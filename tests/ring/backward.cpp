@@ -11,55 +11,69 @@ namespace {
 
 constexpr int rank_counts[] = {1, 2, 3, 4, 5, 8};
 
-/// Within `bound` of the largest entry.
+/// Within `bound` of the largest entry of `sizes`.
 template <class T>
 void expect_near(const char* name, const std::vector<T>& got, const std::vector<double>& expected,
-                 double bound) {
+                 double bound, const std::vector<double>& sizes) {
   double largest = 1;
-  for (const double value : expected) largest = std::max(largest, std::abs(value));
+  for (const double value : sizes) largest = std::max(largest, std::abs(value));
   for (std::size_t i = 0; i < got.size(); ++i) {
     ASSERT_NEAR(static_cast<double>(got[i]), expected[i], bound * largest)
         << name << "[" << i << "]";
   }
 }
 
+/// Within `bound` of the largest entry.
+template <class T>
+void expect_near(const char* name, const std::vector<T>& got, const std::vector<double>& expected,
+                 double bound) {
+  expect_near(name, got, expected, bound, expected);
+}
+
 template <class T>
 void expect_exact(WholeProblem<T> whole, const char* what) {
   const auto dout = random_dout<T>(whole.problem);
+  const auto gain_sizes = sizes_of_gain_gradients(whole, dout);
   const auto expected = direct_gradients_of(whole, dout);
   // A gradient is a sum of weights times differences of two numbers of the size of
   // |dout| |v| <= 2 d_v times the largest entries, whose errors are those of the weights.
-  const double bound = 8 * bound_of(whole).weight;
   for (const auto name : kernels::backend_names()) {
     const auto& kernel = kernels::find_backend(name, data_type_of<T>);
+    const auto errors = bound_of(whole, kernel);
+    const double bound = 8 * (errors.weight + errors.factor);
     for (const int ranks : rank_counts) {
       for (const auto sharding : all_shardings()) {
-        for (const bool keep : {true, false}) {
-          SCOPED_TRACE(std::string(what) + ", " + std::string(name) +
-                       ", P = " + std::to_string(ranks) + ", " + std::string(name_of(sharding)) +
-                       (keep ? "" : ", fetched again"));
-          const auto got = gradients_by_ranks(whole, dout, ranks, sharding, kernel, keep);
-          expect_near("dq", got.dq.values, expected.dq.values, bound);
-          expect_near("dk", got.dk.values, expected.dk.values, bound);
-          expect_near("dv", got.dv.values, expected.dv.values, bound);
-          expect_near("dgain", got.dgain, expected.dgain, bound);
-          expect_near("dsink", got.dsink, expected.dsink, bound);
-          if (testing::Test::HasFailure()) return;
+        for (const int per_node : nodes_for(ranks)) {
+          for (const bool keep : {true, false}) {
+            SCOPED_TRACE(std::string(what) + ", " + std::string(name) + ", P = " +
+                         std::to_string(ranks) + " on nodes of " + std::to_string(per_node) + ", " +
+                         std::string(name_of(sharding)) + (keep ? "" : ", fetched again"));
+            const auto got = gradients_by_ranks(
+                whole, dout, ranks, Spread(sharding).over_nodes_of(per_node), kernel, keep);
+            expect_near("dq", got.dq.values, expected.dq.values, bound);
+            expect_near("dk", got.dk.values, expected.dk.values, bound);
+            expect_near("dv", got.dv.values, expected.dv.values, bound);
+            expect_near("dgain", got.dgain, expected.dgain, 8 * errors.weight + errors.factor,
+                        gain_sizes);
+            expect_near("dsink", got.dsink, expected.dsink, bound);
+            if (testing::Test::HasFailure()) return;
+          }
         }
       }
     }
   }
 }
 
-void expect_exact_in_both_types(const Problem& problem, const char* what) {
+void expect_exact_in_every_type(const Problem& problem, const char* what) {
   expect_exact(random_problem<double>(problem, 7), what);
   expect_exact(random_problem<float>(problem, 7), what);
+  expect_exact(random_problem<BFloat16>(problem, 7), what);
 }
 
 TEST(RingBackward, EveryMask) {
   for (const auto* mask : {"full", "causal", "window:0", "window:5", "window:7,3", "window:0,11",
                            "window:40", "window:9,9"}) {
-    expect_exact_in_both_types({.query_heads = 2,
+    expect_exact_in_every_type({.query_heads = 2,
                                 .key_heads = 1,
                                 .head_dim = 7,
                                 .documents = Documents::single(67),
@@ -71,7 +85,7 @@ TEST(RingBackward, EveryMask) {
 TEST(RingBackward, EveryLogitScale) {
   for (const auto name : LogitScale::names()) {
     const auto scale = name == "table" ? LogitScale::table() : LogitScale::parse(name);
-    expect_exact_in_both_types({.query_heads = 2,
+    expect_exact_in_every_type({.query_heads = 2,
                                 .key_heads = 2,
                                 .head_dim = 5,
                                 .documents = Documents::single(31),
@@ -82,14 +96,14 @@ TEST(RingBackward, EveryLogitScale) {
 }
 
 TEST(RingBackward, DocumentsBatchesAndGroups) {
-  expect_exact_in_both_types({.query_heads = 6,
+  expect_exact_in_every_type({.query_heads = 6,
                               .key_heads = 2,
                               .head_dim = 4,
                               .value_dim = 9,
                               .documents = Documents::packed({0, 13, 14, 14, 40}),
                               .mask = Mask::causal()},
                              "packed");
-  expect_exact_in_both_types(
+  expect_exact_in_every_type(
       {.query_heads = 2, .key_heads = 1, .head_dim = 3, .documents = Documents::batch(3, 11, 11)},
       "batch");
 }
@@ -97,7 +111,7 @@ TEST(RingBackward, DocumentsBatchesAndGroups) {
 TEST(RingBackward, QueriesAndKeysOfDifferentNumber) {
   for (const auto& documents : {Documents::single(3, 31), Documents::single(29, 5),
                                 Documents::packed({0, 4, 5, 9}, {0, 9, 12, 12})}) {
-    expect_exact_in_both_types({.query_heads = 2,
+    expect_exact_in_every_type({.query_heads = 2,
                                 .key_heads = 1,
                                 .head_dim = 4,
                                 .documents = documents,
@@ -106,39 +120,48 @@ TEST(RingBackward, QueriesAndKeysOfDifferentNumber) {
   }
 }
 
+template <class T>
+void expect_exact_on_two_threads(const Problem& problem) {
+  auto whole = random_problem<T>(problem, 7);
+  const auto dout = random_dout<T>(whole.problem);
+  const auto expected = direct_gradients_of(whole, dout);
+  const auto errors = bound_of(whole, kernels::cpu());
+  const double bound = 8 * (errors.weight + errors.factor);
+  for (const int ranks : {1, 2}) {
+    SCOPED_TRACE(std::string(name_of(data_type_of<T>)) + ", " + problem.mask.name() +
+                 ", n = " + std::to_string(problem.documents.queries()));
+    const auto got =
+        gradients_by_ranks(whole, dout, ranks, Sharding::zigzag, kernels::cpu(), true, 2);
+    expect_near("dq", got.dq.values, expected.dq.values, bound);
+    expect_near("dk", got.dk.values, expected.dk.values, bound);
+    expect_near("dv", got.dv.values, expected.dv.values, bound);
+  }
+}
+
 // The cpu backend cuts queries and keys into panels of up to 768 rows, and those into tiles.
 TEST(RingBackward, LengthsAroundTilesAndPanels) {
-  for (const Index n : {47, 49, 95, 97, 191, 193, 385, 767, 769, 1543}) {
+  for (const Index n : {47, 49, 95, 97, 191, 193, 383, 385, 767, 769, 1543}) {
     for (const auto* mask : {"causal", "window:100,30"}) {
-      auto whole = random_problem<float>({.query_heads = 2,
-                                          .key_heads = 1,
-                                          .head_dim = 5,
-                                          .documents = Documents::single(n),
-                                          .mask = Mask::parse(mask)},
-                                         7);
-      const auto dout = random_dout<float>(whole.problem);
-      const auto expected = direct_gradients_of(whole, dout);
-      const double bound = 8 * bound_of(whole).weight;
-      for (const int ranks : {1, 2}) {
-        SCOPED_TRACE(std::string(mask) + ", n = " + std::to_string(n));
-        const auto got =
-            gradients_by_ranks(whole, dout, ranks, Sharding::zigzag, kernels::cpu(), true, 2);
-        expect_near("dq", got.dq.values, expected.dq.values, bound);
-        expect_near("dk", got.dk.values, expected.dk.values, bound);
-        expect_near("dv", got.dv.values, expected.dv.values, bound);
-      }
+      const Problem problem{.query_heads = 2,
+                            .key_heads = 1,
+                            .head_dim = 5,
+                            .documents = Documents::single(n),
+                            .mask = Mask::parse(mask)};
+      expect_exact_on_two_threads<float>(problem);
+      expect_exact_on_two_threads<BFloat16>(problem);
     }
   }
 }
 
-TEST(RingBackward, AnyNumberOfThreadsGivesTheSameBits) {
-  const auto whole = random_problem<float>({.query_heads = 4,
-                                            .key_heads = 2,
-                                            .head_dim = 17,
-                                            .documents = Documents::packed({0, 700, 1100}),
-                                            .mask = Mask::causal()},
-                                           7);
-  const auto dout = random_dout<float>(whole.problem);
+template <class T>
+void expect_same_bits() {
+  const auto whole = random_problem<T>({.query_heads = 4,
+                                        .key_heads = 2,
+                                        .head_dim = 17,
+                                        .documents = Documents::packed({0, 700, 1100}),
+                                        .mask = Mask::causal()},
+                                       7);
+  const auto dout = random_dout<T>(whole.problem);
   const auto gradients = [&](int threads) {
     return gradients_by_ranks(whole, dout, 2, Sharding::zigzag, kernels::cpu(), true, threads);
   };
@@ -148,6 +171,35 @@ TEST(RingBackward, AnyNumberOfThreadsGivesTheSameBits) {
     EXPECT_EQ(one.dq.values, many.dq.values) << threads;
     EXPECT_EQ(one.dk.values, many.dk.values) << threads;
     EXPECT_EQ(one.dv.values, many.dv.values) << threads;
+  }
+}
+
+TEST(RingBackward, AnyNumberOfThreadsGivesTheSameBits) {
+  expect_same_bits<float>();
+  expect_same_bits<BFloat16>();
+}
+
+// Peers add to the gradients of a shard in turns, whoever comes first.
+TEST(RingBackward, EveryRunGivesTheSameBits) {
+  const auto whole = random_problem<float>({.query_heads = 2,
+                                            .key_heads = 1,
+                                            .head_dim = 9,
+                                            .documents = Documents::single(211),
+                                            .mask = Mask::causal()},
+                                           7);
+  const auto dout = random_dout<float>(whole.problem);
+  for (const int per_node : {1, 2, 3, 6}) {
+    const auto gradients = [&] {
+      return gradients_by_ranks(whole, dout, 6, Spread(Sharding::zigzag).over_nodes_of(per_node),
+                                kernels::cpu(), true);
+    };
+    const auto first = gradients();
+    for (int run = 0; run < 5; ++run) {
+      const auto again = gradients();
+      EXPECT_EQ(first.dq.values, again.dq.values) << per_node;
+      EXPECT_EQ(first.dk.values, again.dk.values) << per_node;
+      EXPECT_EQ(first.dv.values, again.dv.values) << per_node;
+    }
   }
 }
 
@@ -165,10 +217,10 @@ TEST(RingBackward, GainsAndSinks) {
 }
 
 TEST(RingBackward, FewerRowsThanRanks) {
-  expect_exact_in_both_types(
+  expect_exact_in_every_type(
       {.query_heads = 1, .key_heads = 1, .head_dim = 2, .documents = Documents::single(1)},
       "n = 1");
-  expect_exact_in_both_types({.query_heads = 1,
+  expect_exact_in_every_type({.query_heads = 1,
                               .key_heads = 1,
                               .head_dim = 2,
                               .documents = Documents::single(5),

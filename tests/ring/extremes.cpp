@@ -44,7 +44,7 @@ void expect_both_passes(WholeProblem<T> whole, const std::string& what, double g
         comm::run_threads(ranks, [&](comm::Communicator& communicator) {
           attend(whole, communicator, sharding, kernel, outputs);
         });
-        expect_close(outputs, expected, bound_of(whole), largest_element(whole.v));
+        expect_close(outputs, expected, bound_of(whole, kernel), largest_element(whole.v));
         const auto got = gradients_by_ranks(whole, dout, ranks, sharding, kernel, true);
         const auto near = [&](const char* name, const auto& a, const auto& b) {
           ASSERT_TRUE(all_finite(a)) << name;

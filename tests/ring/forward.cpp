@@ -12,12 +12,12 @@ namespace {
 constexpr int rank_counts[] = {1, 2, 3, 4, 5, 8};
 
 template <class T>
-Outputs<T> by_ranks(const WholeProblem<T>& whole, int ranks, Sharding sharding,
-                    const kernels::Kernel& kernel) {
-  Outputs<T> result(whole.problem.documents.queries(), whole.problem.query_heads,
-                    whole.problem.output_dim());
-  comm::run_threads(ranks, [&](comm::Communicator& communicator) {
-    attend(whole, communicator, sharding, kernel, result);
+Outputs<Accumulator<T>> by_ranks(const WholeProblem<T>& whole, int ranks, Spread spread,
+                                 const kernels::Kernel& kernel) {
+  Outputs<Accumulator<T>> result(whole.problem.documents.queries(), whole.problem.query_heads,
+                                 whole.problem.output_dim());
+  comm::run_threads(spread.topology(ranks), [&](comm::Communicator& communicator) {
+    attend(whole, communicator, spread, kernel, result);
   });
   return result;
 }
@@ -25,30 +25,35 @@ Outputs<T> by_ranks(const WholeProblem<T>& whole, int ranks, Sharding sharding,
 template <class T>
 void expect_exact(WholeProblem<T> whole, const char* what) {
   const auto expected = direct(whole);
-  const auto bound = bound_of(whole);
   const double largest = largest_element(whole.v);
   for (const auto name : kernels::backend_names()) {
     const auto& kernel = kernels::find_backend(name, data_type_of<T>);
     for (const int ranks : rank_counts) {
       for (const auto sharding : all_shardings()) {
-        SCOPED_TRACE(std::string(what) + ", " + std::string(name) +
-                     ", P = " + std::to_string(ranks) + ", " + std::string(name_of(sharding)));
-        expect_close(by_ranks(whole, ranks, sharding, kernel), expected, bound, largest);
-        if (testing::Test::HasFailure()) return;
+        for (const int per_node : nodes_for(ranks)) {
+          SCOPED_TRACE(std::string(what) + ", " + std::string(name) +
+                       ", P = " + std::to_string(ranks) + " on nodes of " +
+                       std::to_string(per_node) + ", " + std::string(name_of(sharding)));
+          const auto spread = Spread(sharding).over_nodes_of(per_node);
+          expect_close(by_ranks(whole, ranks, spread, kernel), expected, bound_of(whole, kernel),
+                       largest);
+          if (testing::Test::HasFailure()) return;
+        }
       }
     }
   }
 }
 
-void expect_exact_in_both_types(const Problem& problem, const char* what, double size = 1.0) {
+void expect_exact_in_every_type(const Problem& problem, const char* what, double size = 1.0) {
   expect_exact(random_problem<double>(problem, 7, size), what);
   expect_exact(random_problem<float>(problem, 7, size), what);
+  expect_exact(random_problem<BFloat16>(problem, 7, size), what);
 }
 
 TEST(RingForward, EveryMask) {
   for (const auto* mask :
        {"full", "causal", "window:0", "window:5", "window:7,3", "window:0,11", "window:40"}) {
-    expect_exact_in_both_types({.query_heads = 2,
+    expect_exact_in_every_type({.query_heads = 2,
                                 .key_heads = 1,
                                 .head_dim = 7,
                                 .documents = Documents::single(67),
@@ -62,7 +67,7 @@ TEST(RingForward, EveryLogitScale) {
                             "ssmax:s=0.7", "su:base_length=16", "qwen:train_length=11", "yarn",
                             "llama4:floor=5", "ministral:original=9", "grok:train_length=13",
                             "infoscale:train_length=17", "table", "critical:gamma=0"}) {
-    expect_exact_in_both_types({.head_dim = 5,
+    expect_exact_in_every_type({.head_dim = 5,
                                 .documents = Documents::packed({0, 37, 37, 61}),
                                 .mask = Mask::causal(),
                                 .logit_scale = LogitScale::parse(scale)},
@@ -72,7 +77,7 @@ TEST(RingForward, EveryLogitScale) {
 
 TEST(RingForward, EveryHeadDimension) {
   for (const Index dim : {1, 2, 3, 8, 17, 33, 64, 127, 256}) {
-    expect_exact_in_both_types({.query_heads = 3,
+    expect_exact_in_every_type({.query_heads = 3,
                                 .key_heads = 3,
                                 .head_dim = dim,
                                 .value_dim = dim == 1 ? 5 : dim - 1,
@@ -84,7 +89,7 @@ TEST(RingForward, EveryHeadDimension) {
 
 TEST(RingForward, GroupedHeads) {
   for (const Index key_heads : {1, 2, 3, 6}) {
-    expect_exact_in_both_types({.query_heads = 6,
+    expect_exact_in_every_type({.query_heads = 6,
                                 .key_heads = key_heads,
                                 .head_dim = 8,
                                 .documents = Documents::single(53)},
@@ -97,7 +102,7 @@ TEST(RingForward, DocumentsAndBatches) {
        {Documents::packed({0, 1, 2, 40, 40, 71}), Documents::batch(5, 13, 13),
         Documents::batch(3, 7, 19), Documents::packed({0, 9, 10, 31}, {0, 2, 30, 41})}) {
     for (const auto* mask : {"full", "causal", "window:4,2"}) {
-      expect_exact_in_both_types({.head_dim = 4, .documents = documents, .mask = Mask::parse(mask)},
+      expect_exact_in_every_type({.head_dim = 4, .documents = documents, .mask = Mask::parse(mask)},
                                  mask);
     }
   }
@@ -107,7 +112,7 @@ TEST(RingForward, QueriesAndKeysOfDifferentNumber) {
   for (const auto& [queries, keys] :
        {std::pair<Index, Index>{1, 61}, {7, 61}, {61, 7}, {3, 1}, {2, 2}, {0, 5}, {5, 0}, {0, 0}}) {
     for (const auto* mask : {"full", "causal", "window:3,1"}) {
-      expect_exact_in_both_types({.query_heads = 2,
+      expect_exact_in_every_type({.query_heads = 2,
                                   .key_heads = 2,
                                   .head_dim = 6,
                                   .documents = Documents::single(queries, keys),
@@ -140,7 +145,7 @@ TEST(RingForward, GainsAndSinks) {
 TEST(RingForward, ExtremeLogitsStayFinite) {
   // Logits as large as 1e4 and more: |q| is 1e4 / sqrt(d) times normal.
   for (const double size : {1e2, 1e4}) {
-    expect_exact_in_both_types(
+    expect_exact_in_every_type(
         {.head_dim = 4, .documents = Documents::single(47), .mask = Mask::causal()}, "extreme",
         size);
   }
@@ -148,7 +153,7 @@ TEST(RingForward, ExtremeLogitsStayFinite) {
 
 TEST(RingForward, FewerRowsThanRanks) {
   for (const Index n : {1, 2, 3, 7}) {
-    expect_exact_in_both_types(
+    expect_exact_in_every_type(
         {.head_dim = 3, .documents = Documents::single(n), .mask = Mask::causal()}, "n < P");
   }
 }
@@ -305,7 +310,7 @@ TEST(RingForward, TheDeviceConstructorComputesToo) {
     const auto report =
         attention.forward(whole.q.view(), whole.k.view(), whole.v.view(), got.out.view());
     EXPECT_EQ(report.bytes_sent, 0);
-    const double bound = bound_of(whole).weight * largest_element(whole.v);
+    const double bound = bound_of(whole, kernels::reference()).weight * largest_element(whole.v);
     EXPECT_TRUE(all_close("out", got.out, expected.out, [&](double) { return bound; }));
     EXPECT_THROW(RingAttention(attention.plan(), communicator, Device::cuda()), InputError);
   });

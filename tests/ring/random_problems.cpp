@@ -134,17 +134,19 @@ template <class T>
 void expect_ranks_agree(Choice& choice, WholeProblem<T>& whole, unsigned seed) {
   const int ranks = choice.of(std::array{1, 2, 3, 4, 5, 8});
   const auto sharding = choice.of(all_shardings());
-  const auto spread =
+  auto spread =
       choice.happens(0.3) ? Spread(sharding, choice.of(all_shardings())) : Spread(sharding);
+  spread.per_node = choice.of(nodes_for(ranks));
   const auto& kernel = kernels::find_backend(choice.of(kernels::backend_names()), data_type_of<T>);
-  SCOPED_TRACE("P = " + std::to_string(ranks) + ", " + std::string(name_of(sharding)) + "/" +
+  SCOPED_TRACE("P = " + std::to_string(ranks) + " on nodes of " + std::to_string(spread.per_node) +
+               ", " + std::string(name_of(sharding)) + "/" +
                std::string(name_of(spread.keys.value_or(sharding))) + ", " +
                std::string(kernel.name()));
-  const auto bound = bound_of(whole);
+  const auto bound = bound_of(whole, kernel);
   const int threads = static_cast<int>(choice.number(1, 3));
   Outputs<Accumulator<T>> got(whole.problem.documents.queries(), whole.problem.query_heads,
                               whole.problem.output_dim());
-  comm::run_threads(ranks, [&](comm::Communicator& communicator) {
+  comm::run_threads(spread.topology(ranks), [&](comm::Communicator& communicator) {
     attend(whole, communicator, spread, kernel, got, threads);
   });
   expect_close(got, direct(whole), bound, largest_element(whole.v));
@@ -156,7 +158,8 @@ void expect_ranks_agree(Choice& choice, WholeProblem<T>& whole, unsigned seed) {
   const double size = largest_element(whole.v) * largest_element(dout) *
                       static_cast<double>(whole.problem.output_dim());
   const double key_size = largest_logit(whole) * size + size;
-  const double e = 4 * bound.weight * static_cast<double>(whole.problem.documents.queries() + 1);
+  const double e = 4 * (bound.weight + bound.factor) *
+                   static_cast<double>(whole.problem.documents.queries() + 1);
   expect_near("dq", gradients.dq.values, expected.dq.values, e * key_size);
   expect_near("dk", gradients.dk.values, expected.dk.values, e * key_size);
   expect_near("dv", gradients.dv.values, expected.dv.values, e * size);

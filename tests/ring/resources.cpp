@@ -62,14 +62,20 @@ TEST(Resources, BytesSentAreThoseOfThePlan) {
     for (const auto* mask : {"full", "causal", "window:9", "window:5,11"}) {
       problem.mask = Mask::parse(mask);
       for (const auto sharding : all_shardings()) {
-        for (const int ranks : {1, 2, 3, 5, 8}) {
+        for (const auto& topology :
+             {Topology{.ranks = 1}, Topology{.ranks = 2}, Topology{.ranks = 3},
+              Topology{.ranks = 5}, Topology{.ranks = 8}, even_topology(3, 3), even_topology(4, 2),
+              even_topology(6, 2), even_topology(9, 3)}) {
+          const int ranks = topology.ranks;
           SCOPED_TRACE(std::string(mask) + " " + std::string(name_of(sharding)) + " " +
                        std::to_string(ranks));
-          const auto plan = make_plan(problem, {.ranks = ranks},
-                                      {.sharding = sharding, .data_type = DataType::bfloat16});
+          const auto plan =
+              make_plan(problem, topology, {.sharding = sharding, .data_type = DataType::bfloat16});
           const auto forward = cost_of(plan);
           const auto backward = cost_of(plan, {}, Pass::backward);
-          comm::run_threads(ranks, [&](comm::Communicator& communicator) {
+          auto nodes = topology;
+          if (nodes.node_of.empty()) nodes = even_topology(ranks, 1);
+          comm::run_threads(nodes, [&](comm::Communicator& communicator) {
             const auto at = static_cast<std::size_t>(communicator.rank());
             const auto reports = run(plan, communicator, true);
             EXPECT_EQ(reports.forward.bytes_sent, forward.ranks[at].bytes_sent);
@@ -114,37 +120,41 @@ bool reset_peak() {
   return static_cast<bool>(file << "5" << std::flush);
 }
 
-class Memory : public testing::TestWithParam<std::tuple<const char*, Sharding, Pass, DataType>> {};
+/// Mask, sharding, pass, type, and ranks of a node.
+using MemoryCase = std::tuple<const char*, Sharding, Pass, DataType, int>;
+class Memory : public testing::TestWithParam<MemoryCase> {};
 
 std::string name_of_case(const testing::TestParamInfo<Memory::ParamType>& info) {
-  const auto [mask, sharding, pass, type] = info.param;
+  const auto [mask, sharding, pass, type, per_node] = info.param;
   std::string name(mask);
   std::ranges::replace_if(
       name, [](char letter) { return !std::isalnum(letter); }, '_');
   return name + "_" + std::string(name_of(sharding)) + "_" + std::string(name_of(type)) +
-         (pass == Pass::backward ? "_backward" : "_forward");
+         (pass == Pass::backward ? "_backward" : "_forward") + "_nodes_of_" +
+         std::to_string(per_node);
 }
 
 TEST_P(Memory, IsThatOfThePlanToATenth) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "sanitizers keep what is freed";
 #endif
-  const auto [mask, sharding, pass, type] = GetParam();
+  const auto [mask, sharding, pass, type, per_node] = GetParam();
   // Large blocks go back to the system when they are freed, so that the peak is what was in use.
   mallopt(M_MMAP_THRESHOLD, 1 << 16);
   mallopt(M_TRIM_THRESHOLD, 1 << 16);
   const int ranks = 4;
-  const auto plan = make_plan({.query_heads = 4,
-                               .key_heads = 2,
-                               .head_dim = 64,
-                               .documents = Documents::single(65536),
-                               .mask = Mask::parse(mask)},
-                              {.ranks = ranks}, {.sharding = sharding, .data_type = type});
+  const auto plan =
+      make_plan({.query_heads = 4,
+                 .key_heads = 2,
+                 .head_dim = 64,
+                 .documents = Documents::single(65536),
+                 .mask = Mask::parse(mask)},
+                even_topology(ranks, per_node), {.sharding = sharding, .data_type = type});
   Index expected = 0;
   for (int rank = 0; rank < ranks; ++rank) expected += memory_of(plan, rank, pass).total();
   const Index before = status_bytes("VmRSS");
   if (before == 0 || !reset_peak()) GTEST_SKIP() << "no peak of the resident size here";
-  comm::run_threads(ranks, [&](comm::Communicator& communicator) {
+  comm::run_threads(even_topology(ranks, per_node), [&](comm::Communicator& communicator) {
     run(plan, communicator, pass == Pass::backward);
   });
   const auto measured = static_cast<double>(status_bytes("VmHWM") - before);
@@ -158,13 +168,17 @@ TEST_P(Memory, IsThatOfThePlanToATenth) {
 INSTANTIATE_TEST_SUITE_P(
     Ring, Memory,
     testing::Values(
-        std::tuple("window:300", Sharding::contiguous, Pass::forward, DataType::float32),
-        std::tuple("window:300", Sharding::zigzag, Pass::forward, DataType::float32),
-        std::tuple("window:300", Sharding::zigzag, Pass::forward, DataType::bfloat16),
-        std::tuple("window:300", Sharding::contiguous, Pass::backward, DataType::float32),
-        std::tuple("window:300", Sharding::zigzag, Pass::backward, DataType::float32),
-        std::tuple("window:300,300", Sharding::contiguous, Pass::backward, DataType::float32),
-        std::tuple("window:300", Sharding::striped, Pass::backward, DataType::bfloat16)),
+        MemoryCase("window:300", Sharding::contiguous, Pass::forward, DataType::float32, 1),
+        MemoryCase("window:300", Sharding::zigzag, Pass::forward, DataType::float32, 1),
+        MemoryCase("window:300", Sharding::zigzag, Pass::forward, DataType::bfloat16, 1),
+        MemoryCase("window:300", Sharding::contiguous, Pass::backward, DataType::float32, 1),
+        MemoryCase("window:300", Sharding::zigzag, Pass::backward, DataType::float32, 1),
+        MemoryCase("window:300,300", Sharding::contiguous, Pass::backward, DataType::float32, 1),
+        MemoryCase("window:300", Sharding::striped, Pass::backward, DataType::bfloat16, 1),
+        MemoryCase("window:300", Sharding::zigzag, Pass::forward, DataType::float32, 4),
+        MemoryCase("window:300", Sharding::zigzag, Pass::backward, DataType::float32, 4),
+        MemoryCase("window:300", Sharding::zigzag, Pass::forward, DataType::bfloat16, 2),
+        MemoryCase("window:300", Sharding::zigzag, Pass::backward, DataType::float32, 2)),
     name_of_case);
 
 }  // namespace

@@ -1,9 +1,11 @@
 #pragma once
 // Gradients of a whole problem, computed two ways: straight from the definition, and by ranks.
 
+#include <numeric>
 #include <random>
 #include <vector>
 
+#include "kernels/direct_rows.hpp"
 #include "support/whole_problem.hpp"
 
 namespace annulus::test {
@@ -52,6 +54,45 @@ template <class T>
   return all;
 }
 
+/// For each head, what relative errors of p, of <dout, out> and of dz are relative to in the
+/// gradient of the gain, whose own terms cancel: with a = Sum_j p |<dout, v_j>|, which bounds
+/// |<dout, out>|, Sum_ij |c beta <q, k_j>| p (|<dout, v_j>| + 2 a).
+template <class T>
+[[nodiscard]] std::vector<double> sizes_of_gain_gradients(const WholeProblem<T>& whole,
+                                                          const Tensor<T>& dout) {
+  const auto& problem = whole.problem;
+  std::vector<double> sizes(static_cast<std::size_t>(problem.query_heads));
+  const auto q = kernels::copy_dense(whole.q.view());
+  const auto k = kernels::copy_dense(whole.k.view());
+  const auto v = kernels::copy_dense(whole.v.view());
+  const auto given = kernels::copy_dense(dout.view());
+  kernels::for_each_direct_row(
+      problem,
+      {.q = whole.q.view(),
+       .k = whole.k.view(),
+       .v = whole.v.view(),
+       .gain = whole.gain,
+       .sink = whole.sink,
+       .table = whole.table},
+      q, k, [&](const kernels::DirectRow& row) {
+        if (row.sees_nothing()) return;
+        const kernels::DirectSoftmax softmax(row);
+        const auto product = [&](const kernels::DirectKey& key) {
+          const double* value = v.row(key.row, row.key_head);
+          return std::abs(std::inner_product(value, value + problem.output_dim(),
+                                             given.row(row.row, row.head), 0.0));
+        };
+        double mean = 0;
+        for (const auto& key : row.keys) mean += softmax.weight(key.z) * product(key);
+        for (const auto& key : row.keys) {
+          sizes[static_cast<std::size_t>(row.head)] += std::abs(row.scale_per_gain * key.product) *
+                                                       softmax.weight(key.z) *
+                                                       (product(key) + 2 * mean);
+        }
+      });
+  return sizes;
+}
+
 /// Forward and backward by ranks that are threads. `keep`: whether the backward pass starts from
 /// what the forward pass held last.
 template <class T>
@@ -63,7 +104,7 @@ template <class T>
   using Sum = Accumulator<T>;
   const auto& problem = whole.problem;
   AllGradients<Sum> result(problem);
-  comm::run_threads(ranks, [&](comm::Communicator& communicator) {
+  comm::run_threads(spread.topology(ranks), [&](comm::Communicator& communicator) {
     const auto plan = make_plan(problem, communicator.topology(), spread.options(data_type_of<T>));
     const auto rank = static_cast<std::size_t>(communicator.rank());
     const auto rows = packed_rows(plan.query_shards[rank], problem.documents.query_offsets());

@@ -91,18 +91,37 @@ void put_rows(Tensor<T>& whole, const std::vector<Index>& rows, const Tensor<T>&
   }
 }
 
-/// How rows are spread; keys as queries unless said otherwise.
+/// How rows are spread over ranks, and ranks over nodes; keys as queries unless said otherwise.
 struct Spread {
   Sharding queries;
   std::optional<Sharding> keys{};
+  int per_node = 0;  ///< ranks of each node; 0: all of them
 
   Spread(Sharding both) : queries(both) {}
   Spread(Sharding of_queries, Sharding of_keys) : queries(of_queries), keys(of_keys) {}
+
+  [[nodiscard]] Spread over_nodes_of(int ranks) const {
+    auto spread = *this;
+    spread.per_node = ranks;
+    return spread;
+  }
+  [[nodiscard]] Topology topology(int ranks) const {
+    return even_topology(ranks, per_node == 0 ? ranks : per_node);
+  }
 
   [[nodiscard]] PlanOptions options(DataType type) const {
     return {.sharding = queries, .key_sharding = keys, .data_type = type};
   }
 };
+
+/// Nodes as test data: every rank on its own, all on one, and several on each of several.
+[[nodiscard]] inline std::vector<int> nodes_for(int ranks) {
+  std::vector<int> sizes{1};
+  for (int size = 2; size <= ranks; ++size) {
+    if (ranks % size == 0) sizes.push_back(size);
+  }
+  return sizes;
+}
 
 /// The same by the ranks of `communicator`: writes this rank's rows into `result`, whose rows are
 /// those of the whole problem. Ranks that are threads may share it, for their rows are disjoint.
@@ -170,15 +189,16 @@ template <class T>
   return gain * problem.logit_scale.base(problem.head_dim) * factor * norm(whole.q) * norm(whole.k);
 }
 
-/// The bound for a whole problem in its own type: inputs are what they are, and everything that is
-/// computed from them is fp32 or fp64.
+/// The bound for a whole problem in its own type: inputs are what they are, and everything that
+/// `kernel` computes from them is fp32 or fp64, but for the weights that it multiplies values with.
 template <class T>
-[[nodiscard]] ErrorBound bound_of(const WholeProblem<T>& whole) {
+[[nodiscard]] ErrorBound bound_of(const WholeProblem<T>& whole, const kernels::Kernel& kernel) {
   double largest = largest_logit(whole);
   for (const double sink : whole.sink) {
     if (std::isfinite(sink)) largest = std::max(largest, std::abs(sink));
   }
-  return ErrorBound::of(whole.problem, accumulator_of(data_type_of<T>), largest);
+  return ErrorBound::of(whole.problem, accumulator_of(data_type_of<T>), largest,
+                        kernel.factor_type(data_type_of<T>));
 }
 
 }  // namespace annulus::test

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "annulus/base/index.hpp"
+#include "annulus/comm/shared_memory.hpp"
 #include "annulus/plan/topology.hpp"
 
 namespace annulus::comm {
@@ -71,6 +72,12 @@ class Communicator {
   /// Everybody's bytes, by rank; lengths may differ.
   [[nodiscard]] virtual std::vector<std::vector<std::byte>> all_gather(
       std::span<const std::byte> data) = 0;
+
+  /// Collective, with the same `bytes` everywhere. Memory of the ranks of this rank's node, at
+  /// least so many bytes for each of them, to pass things between them. What it holds is left over
+  /// from its last use. It is the communicator's, and valid until the next call: one that asks for
+  /// more may replace it.
+  [[nodiscard]] virtual SharedMemory& shared_memory(Index bytes) = 0;
 
   /// A communicator of ranks 0 .. ranks - 1, or null on the others. Collective. The new one does
   /// not outlive this one.

@@ -34,6 +34,7 @@ class MpiCommunicator final : public Communicator {
   void all_reduce(std::span<Index> data, Reduction reduction) override;
   [[nodiscard]] std::vector<std::vector<std::byte>> all_gather(
       std::span<const std::byte> data) override;
+  [[nodiscard]] SharedMemory& shared_memory(Index bytes) override;
   [[nodiscard]] std::unique_ptr<Communicator> first(int ranks) override;
 
   /// The communicator that this object owns, for libraries that take one (parallel HDF5).
@@ -44,9 +45,11 @@ class MpiCommunicator final : public Communicator {
   void reduce(std::span<T> data, Reduction reduction);
 
   MPI_Comm handle_ = MPI_COMM_NULL;
+  MPI_Comm node_ = MPI_COMM_NULL;  // the ranks that share this rank's memory
   Index largest_message_;
   int rank_ = 0;
   Topology topology_;
+  std::unique_ptr<SharedMemory> shared_memory_;
   int exceptions_ = std::uncaught_exceptions();
 };
 

@@ -18,10 +18,12 @@ class SelfCommunicator final : public Communicator {
   void all_reduce(std::span<Index> data, Reduction reduction) override;
   [[nodiscard]] std::vector<std::vector<std::byte>> all_gather(
       std::span<const std::byte> data) override;
+  [[nodiscard]] SharedMemory& shared_memory(Index bytes) override;
   [[nodiscard]] std::unique_ptr<Communicator> first(int ranks) override;
 
  private:
   Topology topology_;
+  std::unique_ptr<SharedMemory> shared_memory_;
 };
 
 /// One rank alone.

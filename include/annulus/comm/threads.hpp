@@ -12,4 +12,8 @@ namespace annulus::comm {
 /// not such a consequence is thrown again here. Throws InputError for fewer than one rank.
 void run_threads(int ranks, const std::function<void(Communicator&)>& body);
 
+/// The same, as if the ranks were on the nodes of `topology`: what crosses nodes is sent, although
+/// it could be read in place. Throws InputError for a topology that makes no sense.
+void run_threads(const Topology& topology, const std::function<void(Communicator&)>& body);
+
 }  // namespace annulus::comm

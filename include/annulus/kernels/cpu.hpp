@@ -7,15 +7,20 @@
 
 namespace annulus::kernels {
 
-/// The cpu backend: fp32 and fp64, vector instructions chosen at run time, OpenMP over heads and
-/// query tiles.
+/// The cpu backend: fp64, fp32 and 16-bit inputs, vector instructions chosen at run time, OpenMP
+/// over heads and query tiles.
 [[nodiscard]] const Kernel& cpu();
 
 /// The vector instruction set in use, such as AVX3_ZEN4 or AVX2.
 [[nodiscard]] std::string simd_target();
 
+/// Whether bf16 inputs are multiplied as they are, by the CPU's dot product of pairs of bf16
+/// (AVX512_BF16). Elsewhere they are widened to fp32.
+[[nodiscard]] bool multiplies_bf16();
+
 /// FLOP/s of a loop of independent fused multiply-adds on `threads` threads, measured for about
-/// `seconds`: the ceiling that kernels are compared with.
+/// `seconds`: the ceiling that kernels are compared with. For bf16, of dot products of pairs where
+/// multiplies_bf16().
 [[nodiscard]] double measure_peak_flops(DataType type, int threads, double seconds = 0.2);
 
 /// Bytes that `threads` threads together read in a second from memory that no cache holds, measured

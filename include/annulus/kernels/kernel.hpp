@@ -88,6 +88,10 @@ class Kernel {
   /// Whether the backend computes with inputs of this type.
   [[nodiscard]] virtual bool supports(DataType type) const = 0;
 
+  /// The type that weights are rounded to where they multiply values, for inputs of `type`; sums
+  /// are of the accumulator type all the same.
+  [[nodiscard]] virtual DataType factor_type(DataType type) const { return accumulator_of(type); }
+
   /// Starts a pass with the identity state, or with the sinks where there are any. Throws
   /// InputError where the backend cannot honour the type.
   [[nodiscard]] virtual std::unique_ptr<ForwardPass> forward(const Queries& queries,

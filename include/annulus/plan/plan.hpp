@@ -11,6 +11,7 @@
 #include "annulus/plan/block.hpp"
 #include "annulus/plan/machine_model.hpp"
 #include "annulus/plan/run.hpp"
+#include "annulus/plan/schedule.hpp"
 #include "annulus/plan/sharding.hpp"
 #include "annulus/plan/topology.hpp"
 
@@ -25,9 +26,18 @@ struct Hop {
   int from = -1;
 };
 
+/// Keys that meet the local queries: the shard of `owner`, which `holder` holds, the rank itself or
+/// another one of its node.
+struct Read {
+  int owner = -1;
+  int holder = -1;
+
+  friend bool operator==(const Read&, const Read&) = default;
+};
+
 /// What one rank does in one step: first start the hop, then compute, then finish the hop.
 struct RankStep {
-  int compute_owner = -1;  ///< whose keys meet the local queries; -1: nothing to compute
+  std::vector<Read> reads;  ///< what it computes with, in this order
   Hop hop;
 };
 
@@ -49,9 +59,12 @@ struct Plan {
   int ranks = 1;
   Sharding sharding = Sharding::contiguous;      ///< of queries
   Sharding key_sharding = Sharding::contiguous;  ///< of keys and values
-  DataType data_type = DataType::float32;        ///< in which keys and values travel
-  std::vector<Shard> query_shards;               ///< one per rank
-  std::vector<Shard> key_shards;                 ///< one per rank
+  Schedule schedule = Schedule::ring;
+  DataType data_type = DataType::float32;  ///< in which keys and values travel
+  /// Ranks that read each other's memory, as many on every node; with `ring`, each is by itself.
+  std::vector<std::vector<int>> nodes;
+  std::vector<Shard> query_shards;  ///< one per rank
+  std::vector<Shard> key_shards;    ///< one per rank
   std::vector<Step> steps;
 
   [[nodiscard]] Index query_rows(int rank) const;
@@ -64,21 +77,35 @@ struct Plan {
   [[nodiscard]] Index gradient_bytes(int owner) const;
   /// What `rank` computes when it holds the keys of `owner`.
   [[nodiscard]] std::vector<Block> blocks(int rank, int owner) const;
+  /// The ranks of the node of `rank`, itself among them.
+  [[nodiscard]] const std::vector<int>& peers(int rank) const;
+  /// Whether ranks read memory of others.
+  [[nodiscard]] bool reads_in_place() const { return nodes.front().size() > 1; }
 };
 
 struct PlanOptions {
   std::optional<Sharding> sharding{};      ///< none: the cheapest under `machine`
   std::optional<Sharding> key_sharding{};  ///< none: as the queries
+  std::optional<Schedule> schedule{};      ///< none: the one that fits the topology
   DataType data_type = DataType::float32;
   MachineModel machine{};
 };
 
-/// Plans a ring over keys and values: step s of rank r computes with the shard of the rank at ring
-/// distance `offset(s)` behind it. Shards go forward as far as anyone needs them and, where only
-/// near neighbours on both sides do (two-sided windows), backward as well; hops after which nobody
-/// computes, and steps in which nothing is left to do, are not there at all.
-/// Throws InputError for a problem that makes no sense or fewer ranks than one.
+/// Plans a ring over keys and values: in step s a rank computes with what the node at ring distance
+/// `offset(s)` behind its own owns, first with the shard that it holds itself and then with those
+/// of its peers, which it reads in place. A shard goes from node to node, always to the rank at the
+/// same place among its peers. Shards go forward as far as anyone needs them and, where only near
+/// neighbours on both sides do (two-sided windows), backward as well; hops after which nobody
+/// computes, and steps in which nothing is left to do, are not there at all. Without peers, this is
+/// the ring from rank to rank.
+/// Throws InputError for a problem that makes no sense, fewer ranks than one, and node_ring where
+/// nodes have different numbers of ranks.
 [[nodiscard]] Plan make_plan(const Problem& problem, const Topology& topology,
                              const PlanOptions& options = {});
+
+/// The same shards with the schedule that fits `topology`, or with `schedule`. Throws InputError
+/// where the plan is for another number of ranks, and as make_plan.
+[[nodiscard]] Plan rescheduled(Plan plan, const Topology& topology,
+                               std::optional<Schedule> schedule = {});
 
 }  // namespace annulus

@@ -7,7 +7,17 @@ namespace annulus {
 
 struct Topology {
   int ranks = 1;
-  std::vector<int> node_of{};  ///< node of each rank, numbered from 0; empty: all on node 0
+  /// Node of each rank, numbered from 0; ranks of one node can read each other's memory. Empty:
+  /// nothing is known, which counts as every rank on a node of its own.
+  std::vector<int> node_of{};
 };
+
+/// The ranks of each node, in their order. Throws InputError where `node_of` is neither empty nor
+/// one number >= 0 for each rank.
+[[nodiscard]] std::vector<std::vector<int>> ranks_of_nodes(const Topology& topology);
+
+/// `ranks` ranks, `per_node` of them on every node but perhaps the last. Throws InputError for
+/// fewer than one of either.
+[[nodiscard]] Topology even_topology(int ranks, int per_node);
 
 }  // namespace annulus

@@ -1,5 +1,5 @@
 #pragma once
-// Schedules: who computes with whose keys at which step, and how the keys get there.
+// Who computes with whose keys at which step, and how the keys get there.
 
 #include <vector>
 
@@ -7,7 +7,7 @@
 
 namespace annulus {
 
-/// The steps of a ring over keys and values, for a plan whose shards are made.
+/// The steps of a ring of nodes, for a plan whose shards and nodes are made.
 [[nodiscard]] std::vector<Step> ring_steps(const Plan& plan);
 
 }  // namespace annulus

@@ -1,0 +1,26 @@
+#pragma once
+// How keys reach the ranks that need them.
+
+#include <span>
+#include <string_view>
+
+#include "annulus/plan/topology.hpp"
+
+namespace annulus {
+
+enum class Schedule {
+  ring,       ///< from rank to rank, all the way round
+  node_ring,  ///< from node to node; the ranks of a node read each other's memory in place
+};
+
+/// All schedules.
+[[nodiscard]] std::span<const Schedule> all_schedules();
+[[nodiscard]] std::string_view name_of(Schedule schedule);
+/// The inverse of name_of; throws InputError with the list of names.
+[[nodiscard]] Schedule parse_schedule(std::string_view name);
+
+/// What `auto` stands for: node_ring where every node has as many ranks as the others, and more
+/// than one of them; else ring.
+[[nodiscard]] Schedule fitting_schedule(const Topology& topology);
+
+}  // namespace annulus

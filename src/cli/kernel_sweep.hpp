@@ -1,0 +1,55 @@
+#pragma once
+// What bench kernel times: every combination of some lists.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "annulus/attention/problem.hpp"
+#include "annulus/base/data_type.hpp"
+#include "annulus/plan/memory.hpp"
+#include "cli/options.hpp"
+#include "cli/timed_pass.hpp"
+
+namespace annulus::cli {
+
+/// One row of the table.
+struct KernelCase {
+  Problem problem;
+  DataType type;
+  Pass pass;
+  Statistics statistics;
+};
+
+/// Lists as they are given on the command line, with its defaults.
+struct KernelSweep {
+  std::vector<Index> lengths{1024, 4096};
+  std::vector<Index> head_dims{64, 128};
+  std::vector<Index> key_heads{0};  ///< 0: as many as query heads
+  std::vector<std::string> masks{"full"};
+  std::vector<std::string> precisions{"fp32"};
+  std::vector<std::string> passes{"forward"};
+  std::vector<std::string> statistics{"off"};
+
+  /// All combinations; `shape` has what is no list. Those of one group have inputs of one shape and
+  /// differ in mask, precision, pass and statistics: what their times are compared for. A backward
+  /// pass is there once, without statistics, which are of the forward pass. Throws InputError,
+  /// which names the option.
+  [[nodiscard]] std::vector<std::vector<KernelCase>> groups(const ShapeOptions& shape) const;
+};
+
+/// A named list of sweeps, and how often they run unless something else is asked for.
+struct KernelPreset {
+  std::vector<KernelSweep> sweeps;
+  int repetitions;
+  double row_seconds;
+};
+
+/// Throws InputError with the list of names.
+[[nodiscard]] KernelPreset kernel_preset(std::string_view name);
+
+/// The masks of a list such as `full,window:512,64,causal`: a number belongs to the window before
+/// it. Not yet parsed.
+[[nodiscard]] std::vector<std::string> split_masks(std::string_view text);
+
+}  // namespace annulus::cli

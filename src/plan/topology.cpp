@@ -1,0 +1,40 @@
+#include "annulus/plan/topology.hpp"
+
+#include <map>
+
+#include <fmt/format.h>
+
+#include "annulus/base/error.hpp"
+
+namespace annulus {
+
+std::vector<std::vector<int>> ranks_of_nodes(const Topology& topology) {
+  const auto& node_of = topology.node_of;
+  if (!node_of.empty() && node_of.size() != static_cast<std::size_t>(topology.ranks)) {
+    throw InputError(fmt::format("a topology gives the nodes of {} ranks; expected {}",
+                                 node_of.size(), topology.ranks));
+  }
+  std::map<int, std::vector<int>> ranks_of;
+  for (int rank = 0; rank < topology.ranks; ++rank) {
+    const int node = node_of.empty() ? rank : node_of[static_cast<std::size_t>(rank)];
+    if (node < 0) {
+      throw InputError(fmt::format("rank {} is on node {}; expected 0 or more", rank, node));
+    }
+    ranks_of[node].push_back(rank);
+  }
+  std::vector<std::vector<int>> nodes;
+  for (auto& [node, ranks] : ranks_of) nodes.push_back(std::move(ranks));
+  return nodes;
+}
+
+Topology even_topology(int ranks, int per_node) {
+  if (ranks < 1 || per_node < 1) {
+    throw InputError(
+        fmt::format("{} ranks, {} on each node; expected at least 1 of both", ranks, per_node));
+  }
+  Topology topology{.ranks = ranks};
+  for (int rank = 0; rank < ranks; ++rank) topology.node_of.push_back(rank / per_node);
+  return topology;
+}
+
+}  // namespace annulus

@@ -1,0 +1,92 @@
+"""Ranks on two hosts, which are network namespaces of this machine: what crosses the link between
+them, and what is read in place on each."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+from conftest import ROOT
+from exact_attention import attend
+from inputs import random_problem, write
+
+
+def can_make_hosts():
+    if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("tc") is None:
+        return False
+    made = subprocess.run(["ip", "netns", "add", f"annulus-probe-{os.getpid()}"]).returncode == 0
+    if made:
+        subprocess.run(["ip", "netns", "del", f"annulus-probe-{os.getpid()}"], check=True)
+    return made
+
+
+pytestmark = [
+    pytest.mark.mpi,
+    pytest.mark.usefixtures("needs_mpi"),
+    pytest.mark.skipif(not can_make_hosts(), reason="no network namespaces here"),
+]
+
+
+def start(annulus, ranks, *arguments):
+    command = [ROOT / "launch" / "two_hosts", ranks, annulus.program, *arguments]
+    return subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def run(annulus, ranks, *arguments):
+    process = start(annulus, ranks, *arguments)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return out
+
+
+@pytest.mark.parametrize("ranks,schedule", [(1, "ring"), (2, "node-ring"), (3, "node-ring")])
+@pytest.mark.parametrize("mask", ["full", "causal", "window:60,40"])
+def test_verify(annulus, ranks, schedule, mask):
+    shape = ["--length", 211, "--mask", mask, "--threads", 1]
+    assert "INVALID" not in run(annulus, ranks, "verify", *shape, "--backward")
+    plan = annulus.ok("plan", *shape[:4], "--ranks", 2 * ranks, "--ranks-per-node", ranks, "--json")
+    assert plan.json["schedule"] == schedule
+
+
+@pytest.mark.usefixtures("needs_hdf5")
+def test_attend_says_where_it_ran(annulus, tmp_path):
+    problem = random_problem(queries=53, mask="causal")
+    source = write(problem, tmp_path / "in.h5")
+    options = ["--mask", "causal", "--precision", "fp64", "--json"]
+    run(annulus, 2, "attend", source, "-o", tmp_path / "out.h5", *options)
+    with h5py.File(tmp_path / "out.h5") as file:
+        np.testing.assert_allclose(file["out"][...], attend(problem).out, rtol=0, atol=1e-12)
+        assert file.attrs["ranks"] == 4
+        assert len(set(np.atleast_1d(file.attrs["hosts"]).tolist())) == 2
+
+
+def test_a_rank_that_dies_ends_the_job_on_both_hosts(annulus):
+    marker = 4099 + os.getpid() % 1000  # tells this job's processes from others
+    process = start(
+        annulus, 2, "bench", "strong", "--length", marker, "--ranks", 4, "--repetitions", 100000
+    )
+    pattern = f"^{annulus.program} bench strong --length {marker}"
+    deadline = time.monotonic() + 60
+    while True:
+        found = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True)
+        ranks = [int(pid) for pid in found.stdout.split()]
+        if len(ranks) == 4:
+            break
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+    time.sleep(1)  # into the passes
+    os.kill(ranks[-1], signal.SIGKILL)
+    killed = time.monotonic()
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert time.monotonic() - killed < 30
+    while subprocess.run(["pgrep", "-f", pattern], capture_output=True).returncode == 0:
+        assert time.monotonic() - killed < 30
+        time.sleep(0.1)
