@@ -45,8 +45,15 @@ endif()
 
 if(NOT ANNULUS_CUDA STREQUAL "OFF")
   find_package(CUDAToolkit QUIET)
+  # Kernels need the compiler, which the runtime libraries alone do not bring.
+  if(NOT CUDAToolkit_NVCC_EXECUTABLE)
+    set(CUDAToolkit_FOUND FALSE)
+  endif()
 endif()
 annulus_optional(CUDA "${CUDAToolkit_FOUND}" "install the CUDA toolkit")
+if(ANNULUS_HAVE_CUDA)
+  include(AnnulusCuda)
+endif()
 
 if(NOT ANNULUS_NCCL STREQUAL "OFF" AND ANNULUS_HAVE_CUDA)
   find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS})

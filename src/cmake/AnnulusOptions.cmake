@@ -29,10 +29,11 @@ set(CMAKE_INSTALL_RPATH "$ORIGIN;$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
 
 add_library(annulus_flags INTERFACE)
 target_compile_options(annulus_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
-  $<$<BOOL:${ANNULUS_WARNINGS_AS_ERRORS}>:-Werror>
-  # GCC 12 warns of overlaps in std::string's operator+ that are not there (GCC bug 105651).
-  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+  # nvcc has flags of its own, see AnnulusCuda.cmake.
+  $<$<NOT:$<COMPILE_LANGUAGE:CUDA>>:-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor
+    -Woverloaded-virtual $<$<BOOL:${ANNULUS_WARNINGS_AS_ERRORS}>:-Werror>
+    # GCC 12 warns of overlaps in std::string's operator+ that are not there (GCC bug 105651).
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>>)
 if(ANNULUS_SANITIZE)
   target_compile_options(annulus_flags INTERFACE
     -fsanitize=${ANNULUS_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g)

@@ -15,6 +15,7 @@
 #include "annulus/kernels/cpu.hpp"
 #include "annulus/plan/sharding.hpp"
 #include "support/expect_close.hpp"
+#include "support/row_scale.hpp"
 #include "support/whole_problem.hpp"
 
 namespace annulus::test {
@@ -49,31 +50,6 @@ struct CpuRun {
   bool reversed = false;  ///< from the last key shard to the first
   kernels::Poll poll{};
 };
-
-/// The scale of every row and head of a problem.
-template <class T>
-[[nodiscard]] std::vector<double> scale_of(const WholeProblem<T>& whole,
-                                           const std::vector<Index>& rows) {
-  const auto& problem = whole.problem;
-  const double base = problem.logit_scale.base(problem.head_dim);
-  std::vector<double> beta;
-  for (Index document = 0; document < problem.documents.count(); ++document) {
-    for (Index i = 0; i < problem.documents.query_length(document); ++i) {
-      beta.push_back(problem.logit_scale.beta(place_of(problem, document, i), problem.head_dim));
-    }
-  }
-  std::vector<double> scale;
-  for (const Index row : rows) {
-    for (Index h = 0; h < problem.query_heads; ++h) {
-      const auto at = static_cast<std::size_t>(row * problem.query_heads + h);
-      const double gain = whole.gain.empty() ? 1 : whole.gain[static_cast<std::size_t>(h)];
-      scale.push_back(
-          gain * base *
-          (whole.table.empty() ? beta[static_cast<std::size_t>(row)] : whole.table[at]));
-    }
-  }
-  return scale;
-}
 
 /// A tensor with gaps between heads and rows, full of NaN that no kernel may read.
 template <class T>

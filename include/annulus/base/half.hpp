@@ -14,7 +14,9 @@ struct BFloat16 {
   /// The nearest bfloat16, ties to even, in one rounding; too large becomes infinity, NaN stays.
   explicit BFloat16(double value);
   /// Exact.
-  operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
+  constexpr operator float() const {
+    return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+  }
 };
 
 /// IEEE binary16: 5 bits of exponent, 10 of fraction.
@@ -25,7 +27,7 @@ struct Float16 {
   /// The nearest binary16, ties to even, in one rounding; too large becomes infinity, NaN stays.
   explicit Float16(double value);
   /// Exact.
-  operator float() const {
+  constexpr operator float() const {
     // Exponent and fraction in fp32's places, as an fp32 whose exponent is too small by 112.
     const auto shifted = static_cast<std::uint32_t>(bits & 0x7fffU) << 13;
     float magnitude = std::bit_cast<float>(shifted) * 0x1p112F;

@@ -1,0 +1,26 @@
+# The CUDA language. Kernels run on compute capability 8.0 and later.
+
+# 80: code for 8.x, and PTX from which the driver makes code for everything later at the first start.
+# A build for a cluster names what it has, as in "80-real;90-real;100-real;120": each takes as long
+# again, and only the last brings PTX.
+set(ANNULUS_CUDA_ARCHITECTURES "80" CACHE STRING "What GPU kernels are compiled for, as CMAKE_CUDA_ARCHITECTURES")
+set(CMAKE_CUDA_ARCHITECTURES "${ANNULUS_CUDA_ARCHITECTURES}")
+
+# nvcc as find_package found it, whether or not it is in the path.
+if(NOT CMAKE_CUDA_COMPILER)
+  set(CMAKE_CUDA_COMPILER "${CUDAToolkit_NVCC_EXECUTABLE}")
+endif()
+enable_language(CUDA)
+
+# CMake 3.25 knows CUDA up to C++17; nvcc has known C++20 since CUDA 12.
+if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
+  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+  set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+endif()
+set(CMAKE_CUDA_STANDARD 20)
+set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+
+# Kernels call constexpr functions of the headers that they share with host code.
+target_compile_options(annulus_flags INTERFACE
+  "$<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;-Xcompiler=-Wall,-Wextra,-Wconversion,-Wshadow>"
+  "$<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${ANNULUS_WARNINGS_AS_ERRORS}>>:-Werror=all-warnings>")

@@ -1,0 +1,101 @@
+#pragma once
+// What kernels are given: pointers into device memory, and shapes. Plain values, passed by copy;
+// nothing is owned. Tables (rows, heads) and (rows, heads, dim) are dense and row-major.
+
+#include "annulus/base/index.hpp"
+#include "kernels/cuda/tile_list.hpp"
+
+namespace annulus::kernels::gpu {
+
+/// Rows of q, k, v or dout: element c of row i, head h is element i * row_stride + h * head_stride
+/// + c of `data`. Every row starts at a multiple of 16 bytes. `dim` may be less than that of the
+/// kernel, which then computes as if zeros followed.
+struct InputRows {
+  const void* data = nullptr;
+  Index row_stride = 0;
+  Index head_stride = 0;
+  int dim = 0;
+};
+
+/// The softmax states of all rows and heads, see SoftmaxState: natural base, fp32, kept from the
+/// first block to the last.
+struct DeviceState {
+  float* maximum = nullptr;     ///< (rows, H): m
+  float* sum = nullptr;         ///< (rows, H): l
+  float* moment = nullptr;      ///< (rows, H): s; only with statistics, as the next two
+  float* squares = nullptr;     ///< (rows, H): u
+  float* self_logit = nullptr;  ///< (rows, H)
+  float* values = nullptr;      ///< (rows, H, d_v): O
+};
+
+/// Accumulates the visible pairs of a list of query tiles into the state. Query head h reads key
+/// head h / group.
+struct ForwardArguments {
+  InputRows q{};
+  InputRows k{};
+  InputRows v{};
+  const float* scale = nullptr;  ///< (rows, H): z = scale * <q, k>
+  int heads = 0;                 ///< H
+  int group = 1;                 ///< H / G
+  DeviceState state{};
+  DeviceTileList tiles{};  ///< of queries
+};
+
+/// The state before the first block: the identity, or one key with logit sink[h] and value 0.
+struct StartArguments {
+  DeviceState state{};
+  const float* sink = nullptr;  ///< (H), or null
+  int rows = 0;
+  int heads = 0;
+  int value_dim = 0;
+};
+
+/// What follows from the state, see write_row. Everything but `out` may be null; the statistics are
+/// all there or all null.
+struct FinishArguments {
+  DeviceState state{};
+  int rows = 0;
+  int heads = 0;
+  int value_dim = 0;
+  float* out = nullptr;  ///< (rows, H, d_v)
+  float* lse = nullptr;  ///< (rows, H), as everything below
+  float* entropy = nullptr;
+  float* effective_keys = nullptr;
+  float* participation = nullptr;
+  float* max_probability = nullptr;
+  float* max_logit = nullptr;
+  float* self_probability = nullptr;
+};
+
+/// Adds the gradients of the visible pairs of a list of tiles to sums in fp32. With
+/// p = e^(z - lse) and dz = p (<dout, v> - mean):
+/// kernels over query tiles add Sum_j dz k_j to `query_sums`,
+/// kernels over key tiles add Sum scale dz q to `dk` and Sum p dout to `dv`.
+struct GradientArguments {
+  InputRows q{};
+  InputRows k{};
+  InputRows v{};
+  InputRows dout{};
+  const float* scale = nullptr;  ///< (rows, H)
+  const float* lse = nullptr;    ///< (rows, H), natural base; -inf where a row sees nothing
+  const float* mean = nullptr;   ///< (rows, H): <dout, out>
+  int heads = 0;
+  int group = 1;
+  float* query_sums = nullptr;  ///< (rows, H, d)
+  float* dk = nullptr;          ///< (keys, G, d)
+  float* dv = nullptr;          ///< (keys, G, d_v)
+  DeviceTileList tiles{};
+};
+
+/// From Sum_j dz k_j to dq = scale times that, and dscale = <q, that>.
+struct QueryGradientArguments {
+  InputRows q{};
+  const float* scale = nullptr;       ///< (rows, H)
+  const float* query_sums = nullptr;  ///< (rows, H, d)
+  int rows = 0;
+  int heads = 0;
+  float* dq = nullptr;      ///< (rows, H, d); may be query_sums itself
+  float* dscale = nullptr;  ///< (rows, H)
+};
+
+}  // namespace annulus::kernels::gpu

@@ -1,0 +1,77 @@
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "annulus/base/error.hpp"
+#include "kernels/cuda/launcher.hpp"
+#include "kernels/cuda/tile_shape.hpp"
+
+namespace annulus::kernels::gpu {
+namespace {
+
+int element_bytes(const KernelChoice& choice) {
+  return static_cast<int>(size_of(choice.type));
+}
+
+void check_rows(const KernelChoice& choice, const InputRows& rows, int dim) {
+  const auto bytes = [&](Index elements) { return elements * element_bytes(choice); };
+  ensure(reinterpret_cast<std::uintptr_t>(rows.data) % 16 == 0 &&
+             bytes(rows.row_stride) % 16 == 0 && bytes(rows.head_stride) % 16 == 0,
+         "rows on a device start at multiples of 16 bytes");
+  ensure(rows.dim == dim && dim >= 1 && dim <= choice.dim,
+         "rows have the elements that their kernel is compiled for");
+}
+
+void check_heads(int heads, int group) {
+  ensure(group >= 1 && heads >= group && heads % group == 0,
+         "query heads are a multiple of key heads");
+}
+
+}  // namespace
+
+void check_arguments(const KernelChoice& choice, const ForwardArguments& arguments) {
+  check_rows(choice, arguments.q, arguments.q.dim);
+  check_rows(choice, arguments.k, arguments.q.dim);
+  check_rows(choice, arguments.v, arguments.v.dim);
+  check_heads(arguments.heads, arguments.group);
+  ensure(!choice.statistics || arguments.state.moment != nullptr,
+         "statistics are kept from the start of a pass");
+}
+
+void check_arguments(const KernelChoice& choice, const GradientArguments& arguments) {
+  check_rows(choice, arguments.q, arguments.q.dim);
+  check_rows(choice, arguments.k, arguments.q.dim);
+  check_rows(choice, arguments.v, arguments.v.dim);
+  check_rows(choice, arguments.dout, arguments.v.dim);
+  check_heads(arguments.heads, arguments.group);
+}
+
+KernelChoice choose_kernel(DataType type, Index head_dim, Index value_dim) {
+  if (type == DataType::float64) {
+    throw InputError("the cuda backend computes in bf16, fp16 and fp32, not in fp64");
+  }
+  const Index needed = std::max(head_dim, value_dim);
+  const auto* dim = std::ranges::find_if(head_dims, [&](int has) { return has >= needed; });
+  if (dim == std::end(head_dims)) {
+    throw InputError(fmt::format("head dimension {}: the cuda backend computes up to {}", needed,
+                                 *std::ranges::max_element(head_dims)));
+  }
+  return {.type = type, .dim = *dim};
+}
+
+int forward_tile_rows(const KernelChoice& choice) {
+  return forward_shape(element_bytes(choice), choice.dim).rows();
+}
+
+int query_gradient_tile_rows(const KernelChoice& choice) {
+  return query_gradient_shape(element_bytes(choice), choice.dim).rows();
+}
+
+int key_gradient_tile_rows(const KernelChoice& choice) {
+  return key_gradient_shape(element_bytes(choice), choice.dim).rows();
+}
+
+}  // namespace annulus::kernels::gpu

@@ -1,0 +1,59 @@
+#pragma once
+// Starts kernels. Needs no CUDA headers: a GPU is one implementation, the model of the tests
+// another.
+
+#include "annulus/attention/problem.hpp"
+#include "annulus/base/data_type.hpp"
+#include "kernels/cuda/arguments.hpp"
+
+namespace annulus::kernels::gpu {
+
+/// A queue of work on a device, in order; borrowed. For CUDA, a cudaStream_t.
+struct Stream {
+  void* handle = nullptr;
+};
+
+/// What a pass is compiled for.
+struct KernelChoice {
+  DataType type = DataType::bfloat16;  ///< of q, k, v and dout: bf16, fp16 or fp32
+  int dim = 64;                        ///< one of head_dims
+  bool statistics = false;             ///< whether the state has moments, squares and self logits
+};
+
+/// The choice for inputs of this type and these head dimensions: the next of head_dims. Throws
+/// InputError where there is none, or for fp64.
+[[nodiscard]] KernelChoice choose_kernel(DataType type, Index head_dim, Index value_dim);
+
+/// Rows of the tiles that each kernel expects in its list; see query_tiles and key_tiles.
+[[nodiscard]] int forward_tile_rows(const KernelChoice& choice);
+[[nodiscard]] int query_gradient_tile_rows(const KernelChoice& choice);
+[[nodiscard]] int key_gradient_tile_rows(const KernelChoice& choice);
+
+/// Throws Error where arguments do not fit a kernel: rows that do not start at multiples of 16
+/// bytes, more elements than the kernel has, dimensions or heads that contradict one another.
+void check_arguments(const KernelChoice& choice, const ForwardArguments& arguments);
+void check_arguments(const KernelChoice& choice, const GradientArguments& arguments);
+
+/// Enqueues kernels and returns; pointers must stay valid until the stream has come to the end of
+/// them. Throws Error as check_arguments does and where a kernel does not start, and
+/// InputError on a device that cannot run it.
+class Launcher {
+ public:
+  virtual ~Launcher() = default;
+
+  virtual void start(const StartArguments& arguments, Stream stream) const = 0;
+  virtual void forward(const KernelChoice& choice, const ForwardArguments& arguments,
+                       Stream stream) const = 0;
+  virtual void finish(const FinishArguments& arguments, Stream stream) const = 0;
+
+  /// Over query tiles.
+  virtual void add_query_gradients(const KernelChoice& choice, const GradientArguments& arguments,
+                                   Stream stream) const = 0;
+  /// Over key tiles.
+  virtual void add_key_gradients(const KernelChoice& choice, const GradientArguments& arguments,
+                                 Stream stream) const = 0;
+  virtual void finish(const KernelChoice& choice, const QueryGradientArguments& arguments,
+                      Stream stream) const = 0;
+};
+
+}  // namespace annulus::kernels::gpu

@@ -1,0 +1,110 @@
+#pragma once
+// The beginning and the end of a pass: one warp for each row and head.
+
+#include <cmath>
+
+#include "kernels/cuda/arguments.hpp"
+#include "kernels/cuda/own_rows.hpp"
+
+namespace annulus::kernels::gpu {
+
+/// What the kernels of this file have in common: block_y is the head.
+struct RowKernel {
+  static constexpr int rows = 4;  ///< of a thread block, one for each warp
+  static constexpr int threads = rows * warp_lanes;
+  static constexpr int shared_bytes = 0;
+
+  /// Calls visit(at) with the place of this warp's row and head in a table (rows, heads).
+  template <class Visit>
+  ANNULUS_DEVICE static void with_row(int all_rows, int heads, Visit visit) {
+    const Index row = static_cast<Index>(block_x()) * rows + warp_index();
+    if (row < all_rows) visit(row * heads + block_y());
+  }
+};
+
+struct StartKernel : RowKernel {
+  using Arguments = StartArguments;
+
+  ANNULUS_DEVICE static void run(const Arguments& a) {
+    with_row(a.rows, a.heads, [&](Index at) {
+      for (int c = lane_index(); c < a.value_dim; c += warp_lanes) {
+        a.state.values[at * a.value_dim + c] = 0;
+      }
+      if (lane_index() != 0) return;
+      const float sink = a.sink == nullptr ? minus_infinity : a.sink[block_y()];
+      const float keys = sink == minus_infinity ? 0.0F : 1.0F;
+      a.state.maximum[at] = sink;
+      a.state.sum[at] = keys;
+      if (a.state.moment == nullptr) return;
+      a.state.moment[at] = 0;
+      a.state.squares[at] = keys;
+      a.state.self_logit[at] = minus_infinity;
+    });
+  }
+};
+
+struct FinishKernel : RowKernel {
+  using Arguments = FinishArguments;
+
+  ANNULUS_DEVICE static void run(const Arguments& a) {
+    with_row(a.rows, a.heads, [&](Index at) {
+      const bool empty = a.state.maximum[at] == minus_infinity;
+      const float sum = a.state.sum[at];
+      for (int c = lane_index(); c < a.value_dim; c += warp_lanes) {
+        const Index element = at * a.value_dim + c;
+        a.out[element] = empty ? 0.0F : a.state.values[element] / sum;
+      }
+      if (lane_index() != 0) return;
+      const float lse = empty ? minus_infinity : a.state.maximum[at] + logf(sum);
+      if (a.lse != nullptr) a.lse[at] = lse;
+      if (a.entropy != nullptr) write_statistics(a, at, lse);
+    });
+  }
+
+  /// The statistics of one row, see statistics_of.
+  ANNULUS_DEVICE static void write_statistics(const Arguments& a, Index at, float lse) {
+    const float maximum = a.state.maximum[at];
+    a.max_logit[at] = maximum;
+    if (maximum == minus_infinity) {
+      a.entropy[at] = 0;
+      a.effective_keys[at] = 0;
+      a.participation[at] = 0;
+      a.max_probability[at] = 0;
+      a.self_probability[at] = 0;
+      return;
+    }
+    const float sum = a.state.sum[at];
+    const float entropy = fmaxf(0.0F, logf(sum) - a.state.moment[at] / sum);
+    a.entropy[at] = entropy;
+    a.effective_keys[at] = expf(entropy);
+    a.participation[at] = fmaxf(1.0F, sum * sum / a.state.squares[at]);
+    a.max_probability[at] = fminf(1.0F, 1.0F / sum);
+    a.self_probability[at] = fminf(1.0F, expf(a.state.self_logit[at] - lse));
+  }
+};
+
+/// T: element type of q.
+template <class T>
+struct FinishQueryGradientsKernel : RowKernel {
+  using Arguments = QueryGradientArguments;
+
+  ANNULUS_DEVICE static void run(const Arguments& a) {
+    with_row(a.rows, a.heads, [&](Index at) {
+      const Index row = at / a.heads;
+      const auto* q =
+          static_cast<const T*>(a.q.data) + row * a.q.row_stride + block_y() * a.q.head_stride;
+      const float scale = a.scale[at];
+      float dot = 0;
+      for (int c = lane_index(); c < a.q.dim; c += warp_lanes) {
+        const Index element = at * a.q.dim + c;
+        const float sum = a.query_sums[element];
+        dot += static_cast<float>(q[c]) * sum;
+        a.dq[element] = scale * sum;
+      }
+      for (int mask = 1; mask < warp_lanes; mask *= 2) dot += shuffle_xor(dot, mask);
+      if (lane_index() == 0) a.dscale[at] = dot;
+    });
+  }
+};
+
+}  // namespace annulus::kernels::gpu

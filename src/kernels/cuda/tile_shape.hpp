@@ -1,0 +1,74 @@
+#pragma once
+// How large the tiles of each kernel are: host code, by element size and head dimension.
+//
+// A warp owns row_blocks * 16 rows, whose sums over everything that streams past stay in registers.
+// The limits are 255 registers a thread, and the 99 KiB of shared memory that a thread block has on
+// compute capabilities 8.6, 8.9 and 12.0 (163 on 8.0, 227 on 9.0 and 10.0). Per thread and with
+// R = row_blocks, sums of d columns take R d / 2 registers and logits of c columns R c / 2. At
+// the rates of capability 8.0, 1024 multiply-adds and 128 bytes of shared memory a clock, four
+// warps of 16 rows would read shared memory all the time that their products take; of 32 rows, half
+// of it.
+
+#include "kernels/cuda/machine.hpp"
+
+namespace annulus::kernels::gpu {
+
+/// Elements of a head that kernels are compiled for; others are filled up with zeros.
+inline constexpr int head_dims[] = {64, 96, 128, 256};
+
+/// What a thread block of any supported GPU can have.
+inline constexpr int most_shared_bytes = 99 * 1024;
+
+struct TileShape {
+  int warps = 4;
+  int row_blocks = 1;  ///< blocks of 16 rows that each warp owns
+  int columns = 64;    ///< streaming rows of one step
+  int stages = 2;      ///< steps that shared memory has room for
+
+  [[nodiscard]] constexpr int threads() const { return warps * warp_lanes; }
+  [[nodiscard]] constexpr int warp_rows() const { return row_blocks * 16; }
+  [[nodiscard]] constexpr int rows() const { return warps * warp_rows(); }
+
+  /// Bytes of shared memory: `owned` tiles of rows and, for each stage, two of columns, with
+  /// `numbers` fp32 numbers for each streaming row.
+  [[nodiscard]] constexpr int shared_bytes(int row_bytes, int owned, int numbers = 0) const {
+    return owned * rows() * row_bytes + stages * columns * (2 * row_bytes + 4 * numbers);
+  }
+};
+
+/// Queries own tiles: q; k and v stream.
+[[nodiscard]] constexpr TileShape forward_shape(int element_bytes, int dim) {
+  if (element_bytes == 4) {
+    if (dim <= 96) return {.warps = 4, .row_blocks = 2, .columns = 32};
+    if (dim <= 128) return {.warps = 4, .row_blocks = 1, .columns = 32};
+    return {.warps = 2, .row_blocks = 1, .columns = 16};
+  }
+  if (dim <= 96) return {.warps = 4, .row_blocks = 2, .columns = 64};
+  if (dim <= 128) return {.warps = 4, .row_blocks = 2, .columns = 32};
+  return {.warps = 4, .row_blocks = 1, .columns = 32};
+}
+
+/// Queries own tiles: q and dout; k and v stream.
+[[nodiscard]] constexpr TileShape query_gradient_shape(int element_bytes, int dim) {
+  if (element_bytes == 4) {
+    if (dim <= 64) return {.warps = 4, .row_blocks = 1, .columns = 32};
+    if (dim <= 128) return {.warps = 2, .row_blocks = 1, .columns = 32};
+    return {.warps = 2, .row_blocks = 1, .columns = 8};
+  }
+  if (dim <= 128) return {.warps = 4, .row_blocks = 1, .columns = 64};
+  return {.warps = 4, .row_blocks = 1, .columns = 16};
+}
+
+/// Keys own tiles: k and v; q and dout stream, with scale, lse and mean.
+[[nodiscard]] constexpr TileShape key_gradient_shape(int element_bytes, int dim) {
+  if (element_bytes == 4) {
+    if (dim <= 64) return {.warps = 4, .row_blocks = 1, .columns = 32};
+    if (dim <= 128) return {.warps = 2, .row_blocks = 1, .columns = 32};
+    return {.warps = 2, .row_blocks = 1, .columns = 8};
+  }
+  if (dim <= 96) return {.warps = 4, .row_blocks = 1, .columns = 64};
+  if (dim <= 128) return {.warps = 4, .row_blocks = 1, .columns = 32};
+  return {.warps = 4, .row_blocks = 1, .columns = 16};
+}
+
+}  // namespace annulus::kernels::gpu

@@ -1,0 +1,58 @@
+#pragma once
+// A model of a GPU that runs kernels on a CPU, one thread block after the other and one thread at a
+// time, and is as unkind as the programming model of CUDA allows.
+//
+// What it shows:
+// - Shared memory starts as NaN in every type. Where an asynchronous copy is under way its target
+// is
+//   NaN, and becomes what was copied only when the thread that started the copy waits for its
+//   group: a missing or wrong wait, a missing barrier after it, or a buffer that is filled while
+//   others still read it, makes NaN of the result.
+// - A warp runs as far as it can, to the next barrier or the end, before another warp runs at all,
+// and
+//   within a warp one lane runs to the next instruction of the whole warp before the next lane
+//   does; in the order of a Schedule. A missing barrier gives a wrong result in some order.
+// - Lanes of a warp that meet at different instructions, threads that end while others wait at a
+//   barrier, and addresses outside shared memory or not aligned, are errors.
+// - ldmatrix counts the conflicts of banks.
+//
+// What it cannot show: races in finer interleavings than the above, and that memory is seen late;
+// the rounding of tensor cores, which is coarser than the fp32 sums made here (they drop bits where
+// they align products); exp2 off by some units in the last place; multiply-adds that nvcc makes of
+// a product and a sum; registers and spills; conflicts of banks at other instructions; anything
+// about time.
+
+#include <cstddef>
+#include <functional>
+
+#include "annulus/base/index.hpp"
+
+namespace annulus::test {
+
+/// The order in which warps, and the lanes of each, get to run.
+enum class Order { forward, backward, shuffled };
+
+struct Schedule {
+  Order order = Order::forward;
+  unsigned seed = 0;  ///< of `shuffled`
+};
+
+/// What is launched.
+struct Launch {
+  int blocks_x = 1;
+  int blocks_y = 1;
+  int threads = 32;
+  int shared_bytes = 0;
+};
+
+/// What a launch did.
+struct LaunchReport {
+  Index bank_conflicts = 0;  ///< times that ldmatrix had to be served again
+};
+
+/// Runs `body` as every thread of every block. Throws what a thread throws, and Error where the
+/// threads of a block do what a GPU would hang on or leave undefined.
+LaunchReport run_blocks(const Launch& launch, const Schedule& schedule,
+                        const std::function<void()>& body);
+
+}  // namespace annulus::test

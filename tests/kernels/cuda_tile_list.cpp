@@ -1,0 +1,217 @@
+// Tiles and what they meet, against every pair of rows.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "annulus/base/error.hpp"
+#include "kernels/cuda/launcher.hpp"
+#include "kernels/cuda/tile_list.hpp"
+
+namespace annulus::test {
+namespace {
+
+namespace gpu = kernels::gpu;
+
+/// What a kernel makes of a list: how often each pair (row, streaming row) is visited.
+std::map<std::pair<Index, Index>, int> pairs_of(const gpu::TileList& list, int tile_rows) {
+  std::map<std::pair<Index, Index>, int> pairs;
+  std::map<Index, int> tiles_of_row;
+  for (const auto& work : list.work) {
+    EXPECT_LE(work.rows, tile_rows);
+    EXPECT_GT(work.visits, 0);
+    for (Index i = 0; i < work.rows; ++i) EXPECT_EQ(++tiles_of_row[work.row + i], 1);
+    for (int v = 0; v < work.visits; ++v) {
+      const auto& visit = list.visits[static_cast<std::size_t>(work.first_visit + v)];
+      EXPECT_FALSE(visit.seen.empty());
+      for (int i = 0; i < work.rows; ++i) {
+        const auto visible = visit.visible(i);
+        for (int j = visit.seen.begin; j < visit.seen.end; ++j) {
+          const bool whole = visit.whole.begin <= j && j < visit.whole.end;
+          const bool sees = visible.begin <= j && j < visible.end;
+          EXPECT_TRUE(!whole || sees) << "whole is more than all rows see";
+          if (sees) ++pairs[{work.row + i, visit.row + j}];
+        }
+        const int self = visit.self_key(i);
+        EXPECT_TRUE(self < 0 || (visit.self.begin <= self && self < visit.self.end));
+      }
+    }
+  }
+  return pairs;
+}
+
+/// The pairs of rows that stand at the same position, found the same way.
+std::map<std::pair<Index, Index>, int> self_pairs_of(const gpu::TileList& list) {
+  std::map<std::pair<Index, Index>, int> pairs;
+  for (const auto& work : list.work) {
+    for (int v = 0; v < work.visits; ++v) {
+      const auto& visit = list.visits[static_cast<std::size_t>(work.first_visit + v)];
+      for (int i = 0; i < work.rows; ++i) {
+        const int self = visit.self_key(i);
+        if (self >= visit.seen.begin && self < visit.seen.end) {
+          ++pairs[{work.row + i, visit.row + self}];
+        }
+      }
+    }
+  }
+  return pairs;
+}
+
+std::map<std::pair<Index, Index>, int> visible_pairs(const std::vector<Block>& blocks) {
+  std::map<std::pair<Index, Index>, int> pairs;
+  for (const auto& block : blocks) {
+    for (Index i = 0; i < block.queries.count; ++i) {
+      const auto visible = block.visible(i);
+      for (Index j = visible.begin; j < visible.end; ++j) {
+        ++pairs[{block.queries.row + i, block.keys.row + j}];
+      }
+    }
+  }
+  return pairs;
+}
+
+std::map<std::pair<Index, Index>, int> self_pairs(const std::vector<Block>& blocks) {
+  std::map<std::pair<Index, Index>, int> pairs;
+  for (const auto& block : blocks) {
+    for (Index i = 0; i < block.queries.count; ++i) {
+      const Index self = block.self_key(i);
+      if (self >= 0) ++pairs[{block.queries.row + i, block.keys.row + self}];
+    }
+  }
+  return pairs;
+}
+
+void expect_all_pairs_once(const std::vector<Block>& blocks) {
+  const auto expected = visible_pairs(blocks);
+  std::map<std::pair<Index, Index>, int> exchanged;
+  for (const auto& [pair, times] : expected) exchanged[{pair.second, pair.first}] = times;
+  for (const int tile_rows : {1, 4, 16}) {
+    const auto tiles = gpu::query_tiles(blocks, tile_rows);
+    EXPECT_EQ(pairs_of(tiles, tile_rows), expected);
+    EXPECT_EQ(self_pairs_of(tiles), self_pairs(blocks));
+    EXPECT_EQ(pairs_of(gpu::key_tiles(blocks, tile_rows), tile_rows), exchanged);
+  }
+}
+
+TEST(CudaTileList, VisitsEveryVisiblePairOnce) {
+  for (const auto& mask :
+       {Mask::full(), Mask::causal(), Mask::window(0), Mask::window(3, 2), Mask::window(0, 9)}) {
+    for (const Index query_stride : {1, 2, 7, 40}) {
+      for (const Index key_stride : {1, 3, 7, 50}) {
+        for (const Index start : {-60, 0, 5, 200}) {
+          expect_all_pairs_once(
+              {{.queries = {.row = 3, .position = 60 + start, .stride = query_stride, .count = 23},
+                .keys = {.row = 11, .position = 60, .stride = key_stride, .count = 19},
+                .mask = mask}});
+        }
+      }
+    }
+  }
+}
+
+// Runs of queries that several blocks share, in part or as a whole.
+TEST(CudaTileList, GivesEveryRowToOneTile) {
+  const PlacedRows keys{.row = 0, .position = 0, .count = 9};
+  const PlacedRows more_keys{.row = 9, .position = 9, .count = 30};
+  expect_all_pairs_once({{.queries = {.row = 5, .position = 10, .count = 20}, .keys = keys},
+                         {.queries = {.row = 5, .position = 10, .count = 20}, .keys = more_keys},
+                         {.queries = {.row = 11, .position = 3, .count = 31}, .keys = keys},
+                         {.queries = {.row = 60, .position = 0, .count = 2},
+                          .keys = more_keys,
+                          .mask = Mask::causal()}});
+}
+
+TEST(CudaTileList, LeavesOutWhatNobodySees) {
+  const Block hidden{.queries = {.row = 0, .position = 0, .count = 10},
+                     .keys = {.row = 0, .position = 10, .count = 10},
+                     .mask = Mask::causal()};
+  EXPECT_TRUE(gpu::query_tiles(std::vector{hidden}, 4).work.empty());
+  EXPECT_TRUE(gpu::key_tiles(std::vector{hidden}, 4).work.empty());
+  // One key each, a thousand positions apart: three visits, not one across all keys.
+  const Block apart{.queries = {.row = 0, .position = 0, .stride = 1000, .count = 3},
+                    .keys = {.row = 0, .position = 0, .count = 3000},
+                    .mask = Mask::window(0)};
+  const auto list = gpu::query_tiles(std::vector{apart}, 16);
+  ASSERT_EQ(list.visits.size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    const int at = 1000 * static_cast<int>(i);
+    EXPECT_EQ(list.visits[i].seen, (gpu::RowRange{at, at + 1}));
+  }
+}
+
+// The ends of what 32 bits can say: positions near 2^40, masks without end, large strides.
+TEST(CudaTileList, CountsIn32BitsWhateverThePositions) {
+  constexpr Index far = Index{1} << 40;
+  for (const auto& mask : {Mask::full(), Mask::causal(), Mask::window(5, 3)}) {
+    for (const Index stride : {Index{1}, Index{3}, Index{1} << 21}) {
+      for (const Index shift : {-far, -stride, Index{0}, 2 * stride, far}) {
+        expect_all_pairs_once(
+            {{.queries = {.row = 0, .position = far + shift, .stride = stride, .count = 17},
+              .keys = {.row = 0, .position = far, .stride = stride, .count = 19},
+              .mask = mask}});
+      }
+    }
+  }
+  const Block too_long{.queries = {.count = (Index{1} << 29) + 1}, .keys = {.count = 1}};
+  EXPECT_THROW(static_cast<void>(gpu::query_tiles(std::vector{too_long}, 128)), Error);
+  const Block too_wide{.queries = {.stride = (Index{1} << 21) + 1, .count = 1},
+                       .keys = {.count = 1}};
+  EXPECT_THROW(static_cast<void>(gpu::query_tiles(std::vector{too_wide}, 128)), Error);
+}
+
+TEST(CudaTileList, PutsTheLongestFirst) {
+  const Block causal{.queries = {.row = 0, .position = 0, .count = 64},
+                     .keys = {.row = 0, .position = 0, .count = 64},
+                     .mask = Mask::causal()};
+  const auto queries = gpu::query_tiles(std::vector{causal}, 16);
+  const auto keys = gpu::key_tiles(std::vector{causal}, 16);
+  ASSERT_EQ(queries.work.size(), 4U);
+  ASSERT_EQ(keys.work.size(), 4U);
+  EXPECT_EQ(queries.work.front().row, 48);
+  EXPECT_EQ(keys.work.front().row, 0);
+}
+
+TEST(CudaKernelChoice, TakesTheNextDimensionAndRefusesWhatItCannot) {
+  EXPECT_EQ(gpu::choose_kernel(DataType::bfloat16, 1, 64).dim, 64);
+  EXPECT_EQ(gpu::choose_kernel(DataType::float16, 65, 3).dim, 96);
+  EXPECT_EQ(gpu::choose_kernel(DataType::float32, 64, 128).dim, 128);
+  EXPECT_EQ(gpu::choose_kernel(DataType::float32, 129, 1).dim, 256);
+  EXPECT_THROW(static_cast<void>(gpu::choose_kernel(DataType::float32, 257, 1)), InputError);
+  EXPECT_THROW(static_cast<void>(gpu::choose_kernel(DataType::float64, 64, 64)), InputError);
+}
+
+TEST(CudaKernelChoice, ChecksArgumentsBeforeAKernelStarts) {
+  const auto choice = gpu::choose_kernel(DataType::bfloat16, 40, 64);
+  alignas(16) static const std::array<BFloat16, 64> element{};
+  const gpu::InputRows q{.data = element.data(), .row_stride = 80, .head_stride = 40, .dim = 40};
+  const gpu::InputRows v{.data = element.data(), .row_stride = 64, .head_stride = 64, .dim = 64};
+  const gpu::ForwardArguments right{.q = q, .k = q, .v = v, .heads = 4, .group = 2};
+  EXPECT_NO_THROW(gpu::check_arguments(choice, right));
+  const auto expect_refused = [&](auto change) {
+    auto wrong = right;
+    change(wrong);
+    EXPECT_THROW(gpu::check_arguments(choice, wrong), Error);
+    gpu::GradientArguments gradients{.q = wrong.q,
+                                     .k = wrong.k,
+                                     .v = wrong.v,
+                                     .dout = wrong.v,
+                                     .heads = wrong.heads,
+                                     .group = wrong.group};
+    EXPECT_THROW(gpu::check_arguments(choice, gradients), Error);
+  };
+  expect_refused([](auto& a) { a.k.data = &element[1]; });
+  expect_refused([](auto& a) { a.q.row_stride = 84; });
+  expect_refused([](auto& a) { a.v.head_stride = 68; });
+  expect_refused([](auto& a) { a.v.dim = 65; });
+  expect_refused([](auto& a) { a.k.dim = 39; });
+  expect_refused([](auto& a) { a.group = 3; });
+  expect_refused([](auto& a) { a.group = 0; });
+  auto with_statistics = choice;
+  with_statistics.statistics = true;
+  EXPECT_THROW(gpu::check_arguments(with_statistics, right), Error);
+}
+
+}  // namespace
+}  // namespace annulus::test
