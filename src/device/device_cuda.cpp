@@ -6,30 +6,40 @@
 
 #include "annulus/base/error.hpp"
 #include "annulus/device/device.hpp"
+#include "annulus/device/stream.hpp"
+#include "device/cuda_check.hpp"
+#include "device/cuda_stream.hpp"
 
 namespace annulus {
 namespace {
 
-void check(cudaError_t code, const char* call) {
-  if (code == cudaSuccess) return;
-  throw Error(
-      fmt::format("{} failed: {}: {}", call, cudaGetErrorName(code), cudaGetErrorString(code)));
+/// How many GPUs there are, and what CUDA says where it finds none.
+struct Count {
+  int gpus = 0;
+  std::string problem{};
+};
+
+Count count_gpus() {
+  Count count;
+  const auto code = cudaGetDeviceCount(&count.gpus);
+  if (code != cudaSuccess) {
+    // No driver, one older than the runtime, or no GPU: the process computes without one. The
+    // runtime keeps the code for the next call that asks, which must not take it for its own.
+    static_cast<void>(cudaGetLastError());
+    return {0, cudaGetErrorString(code)};
+  }
+  if (count.gpus == 0) count.problem = "CUDA finds no GPU";
+  return count;
 }
 
 }  // namespace
 
 std::vector<GpuProperties> visible_gpus() {
-  int count = 0;
-  if (cudaGetDeviceCount(&count) != cudaSuccess) {
-    // No driver, one older than the runtime, or no GPU: the process computes without one. The
-    // runtime keeps the code for the next call that asks, which must not take it for its own.
-    static_cast<void>(cudaGetLastError());
-    return {};
-  }
+  const int count = count_gpus().gpus;
   std::vector<GpuProperties> gpus;
   for (int index = 0; index < count; ++index) {
     cudaDeviceProp properties{};
-    check(cudaGetDeviceProperties(&properties, index), "cudaGetDeviceProperties");
+    device::check_cuda(cudaGetDeviceProperties(&properties, index), "cudaGetDeviceProperties");
     gpus.push_back({.name = properties.name,
                     .memory_bytes = properties.totalGlobalMem,
                     .compute_major = properties.major,
@@ -38,9 +48,13 @@ std::vector<GpuProperties> visible_gpus() {
   return gpus;
 }
 
+std::string gpu_problem() {
+  return count_gpus().problem;
+}
+
 std::string cuda_runtime_version() {
   int version = 0;
-  check(cudaRuntimeGetVersion(&version), "cudaRuntimeGetVersion");
+  device::check_cuda(cudaRuntimeGetVersion(&version), "cudaRuntimeGetVersion");
   return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
 }
 
@@ -52,4 +66,18 @@ std::string nccl_version() {
 #endif
 }
 
+namespace device {
+
+std::shared_ptr<Stream> open_stream(Device device) {
+  if (device.kind == DeviceKind::cpu) return cpu_stream();
+  const auto [gpus, problem] = count_gpus();
+  if (!problem.empty()) throw InputError(fmt::format("device cuda: {}", problem));
+  if (device.index < 0 || device.index >= gpus) {
+    throw InputError(
+        fmt::format("device cuda: there is no GPU {}; expected 0 to {}", device.index, gpus - 1));
+  }
+  return std::make_shared<CudaStream>(device);
+}
+
+}  // namespace device
 }  // namespace annulus

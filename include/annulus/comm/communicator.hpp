@@ -11,6 +11,7 @@
 
 #include "annulus/base/index.hpp"
 #include "annulus/comm/shared_memory.hpp"
+#include "annulus/device/stream.hpp"
 #include "annulus/plan/topology.hpp"
 
 namespace annulus::comm {
@@ -62,6 +63,18 @@ class Communicator {
   /// itself in the same call. At most one exchange is under way per communicator and rank.
   [[nodiscard]] virtual std::unique_ptr<Exchange> exchange(std::optional<Send> send,
                                                            std::optional<Receive> receive) = 0;
+
+  /// The same between memory of the device of `stream`. The transfer starts after the work that is
+  /// enqueued there by now, and what is enqueued there once wait() has returned comes after it,
+  /// although the device may not have come so far. Borrows `stream`. Unless a transport has a
+  /// shorter way, the bytes go through pinned memory of the host.
+  [[nodiscard]] virtual std::unique_ptr<Exchange> exchange_on(device::Stream& stream,
+                                                              std::optional<Send> send,
+                                                              std::optional<Receive> receive);
+
+  /// Throws Error where the transport knows that an exchange on a device has failed whose wait()
+  /// has returned; called now and then while the host waits for the device.
+  virtual void check() {}
 
   virtual void barrier() = 0;
   /// `data` of `root` goes to all; the same length everywhere.

@@ -31,6 +31,9 @@ struct GpuProperties {
 /// The GPUs that this process can use; none in a build without CUDA or without a driver.
 [[nodiscard]] std::vector<GpuProperties> visible_gpus();
 
+/// Why there are none: what CUDA says, or that the build has no CUDA. Empty where there are some.
+[[nodiscard]] std::string gpu_problem();
+
 /// The CUDA runtime and NCCL that the build links: "13.0", "2.28.9"; empty where it has none.
 [[nodiscard]] std::string cuda_runtime_version();
 [[nodiscard]] std::string nccl_version();

@@ -1,0 +1,110 @@
+#pragma once
+// A device without hardware: streams whose work runs as late, or as early, as their order allows.
+
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "annulus/device/stream.hpp"
+
+namespace annulus::test {
+
+/// When work runs that may run now or later. A program that orders its streams by events gets the
+/// same from both; one that does not, reads what has not been written yet or is overwritten.
+enum class Order {
+  early,  ///< as soon as it is enqueued
+  late,   ///< when somebody waits for it, or asks whether it is done
+};
+
+class ModelStream;
+
+/// Memory and a lock that all streams share. Memory is NaN before it is written and after it is
+/// freed; work on memory that is not there is an Error.
+class ModelDevice {
+ public:
+  explicit ModelDevice(Order order) : order_(order) {}
+
+  /// Bytes of device memory and of pinned memory that have not been given back.
+  [[nodiscard]] std::size_t bytes_in_use();
+
+ private:
+  friend class ModelStream;
+  enum class Kind { device, pinned };
+  struct Block {
+    std::unique_ptr<std::byte[]> owned;
+    std::byte* data;
+    std::size_t size;
+    Kind kind;
+    bool freed;
+  };
+
+  [[nodiscard]] std::byte* allocate(std::size_t bytes, Kind kind);
+  void free(std::byte* data);
+  /// The block that holds these bytes and has not been freed, or null.
+  [[nodiscard]] const Block* find(const void* data, std::size_t bytes) const;
+  void check(const void* data, std::size_t bytes) const;
+  void check_rows(const void* data, std::size_t pitch, const device::RowCopy& copy) const;
+
+  Order order_;
+  std::recursive_mutex mutex_;
+  std::map<const std::byte*, Block>
+      blocks_;  ///< by address; freed ones stay, so that none is used twice
+};
+
+/// A stream of a model device, which says that it is a GPU.
+class ModelStream final : public device::Stream {
+ public:
+  explicit ModelStream(std::shared_ptr<ModelDevice> device) : device_(std::move(device)) {}
+  ~ModelStream() override;
+
+  /// Adds work of the caller's, such as a kernel.
+  void enqueue(std::function<void()> work);
+
+  [[nodiscard]] Device device() const override { return Device::cuda(); }
+  [[nodiscard]] void* handle() override { return this; }
+  [[nodiscard]] std::byte* allocate(std::size_t bytes) override;
+  void free(std::byte* data) noexcept override;
+  [[nodiscard]] std::byte* allocate_pinned(std::size_t bytes) override;
+  void free_pinned(std::byte* data) noexcept override { free(data); }
+  [[nodiscard]] bool reaches(const void* data) const override;
+  void copy(const device::RowCopy& copy) override;
+  void upload(const device::RowCopy& copy) override;
+  void download(const device::RowCopy& copy) override;
+  void clear(void* data, std::size_t bytes) override;
+  [[nodiscard]] std::shared_ptr<const device::Event> record() override;
+  void wait(const device::Event& event) override;
+  [[nodiscard]] bool idle() override;
+  void synchronize() override;
+  [[nodiscard]] double seconds_between(const device::Event& start,
+                                       const device::Event& end) const override;
+  [[nodiscard]] device::Stream& transfers() override;
+
+ private:
+  class ModelEvent;
+  /// Something to do once `after` has been reached, if there is such.
+  struct Task {
+    std::function<void()> work;
+    std::shared_ptr<const ModelEvent> after;
+  };
+
+  [[nodiscard]] std::lock_guard<std::recursive_mutex> lock() const {
+    return std::lock_guard(device_->mutex_);
+  }
+  void add(Task task);
+  /// Does the first task, if there is one. With the lock held.
+  void run_next();
+
+  std::shared_ptr<ModelDevice> device_;
+  std::deque<Task> tasks_;
+  std::unique_ptr<ModelStream> transfers_;
+};
+
+/// A stream of a new device.
+[[nodiscard]] inline std::shared_ptr<ModelStream> model_stream(Order order) {
+  return std::make_shared<ModelStream>(std::make_shared<ModelDevice>(order));
+}
+
+}  // namespace annulus::test
