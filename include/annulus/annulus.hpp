@@ -28,6 +28,7 @@
 #include "annulus/device/tensor_copy.hpp"
 #include "annulus/kernels/backend.hpp"
 #include "annulus/kernels/cpu.hpp"
+#include "annulus/kernels/cuda.hpp"
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/kernels/reference.hpp"
 #include "annulus/plan/block.hpp"

@@ -72,8 +72,7 @@ class Attend final : public Command {
         output_, communicator,
         {.documents = plan.problem.documents,
          .has_batch_axis = input.shape().has_batch_axis,
-         .provenance =
-             provenance_of(context, config(context, plan, kernel.name()), kernel.name(), threads),
+         .provenance = provenance_of(context, config(context, plan, kernel), kernel, threads),
          .existing = overwrite_ ? results::Existing::overwrite : results::Existing::refuse});
     const auto run = run_attention(input_, input, plan, communicator, kernel, threads, wanted_);
     write_run(output, run, plan, communicator.rank());
@@ -109,7 +108,7 @@ class Attend final : public Command {
 
   /// The effective configuration, as TOML.
   [[nodiscard]] std::string config(const Context& context, const Plan& plan,
-                                   std::string_view backend) const {
+                                   const kernels::Kernel& kernel) const {
     const toml::table table{{"input", input_},
                             {"mask", plan.problem.mask.name()},
                             {"logit_scale", plan.problem.logit_scale.name()},
@@ -117,8 +116,8 @@ class Attend final : public Command {
                             {"key_sharding", name_of(plan.key_sharding)},
                             {"schedule", name_of(plan.schedule)},
                             {"precision", name_of(plan.data_type)},
-                            {"device", "cpu"},
-                            {"backend", backend},
+                            {"device", name_of(kernel.device())},
+                            {"backend", kernel.name()},
                             {"transport", context.communicator.name()},
                             {"statistics", wanted_.statistics},
                             {"backward", wanted_.backward}};

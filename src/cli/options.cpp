@@ -1,10 +1,12 @@
 #include "cli/options.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "annulus/base/error.hpp"
+#include "annulus/device/device.hpp"
 #include "annulus/kernels/backend.hpp"
 #include "annulus/ring/thread_share.hpp"
 
@@ -125,8 +127,8 @@ void ExecutionOptions::add_plan_to(CLI::App& command) {
 }
 
 void ExecutionOptions::add_compute_to(CLI::App& command) {
-  command.add_option("--device", device, "auto or cpu")->capture_default_str();
-  command.add_option("--backend", backend, "auto, reference or cpu")->capture_default_str();
+  command.add_option("--device", device, "auto (the cpu), cpu or cuda")->capture_default_str();
+  command.add_option("--backend", backend, "auto, reference, cpu or cuda")->capture_default_str();
   command.add_option("--threads", threads,
                      "threads of each rank (default: the cores of its node shared by its ranks)");
 }
@@ -139,6 +141,9 @@ PlanOptions ExecutionOptions::plan_options() const {
   PlanOptions options{.data_type = data_type()};
   if (schedule != "auto") {
     options.schedule = read_option("--schedule", [&] { return parse_schedule(schedule); });
+  } else if (device == "cuda" || backend == "cuda") {
+    // Ranks that compute on GPUs do not read each other's memory.
+    options.schedule = Schedule::ring;
   }
   if (sharding != "auto") {
     options.sharding = read_option("--sharding", [&] { return parse_sharding(sharding); });
@@ -151,15 +156,25 @@ PlanOptions ExecutionOptions::plan_options() const {
 }
 
 const kernels::Kernel& ExecutionOptions::kernel(DataType type) const {
-  if (device == "cuda") {
-    throw InputError("--device: cuda has no backend in this build; expected auto or cpu");
+  std::optional<DeviceKind> kind;
+  if (device == "cpu") kind = DeviceKind::cpu;
+  if (device == "cuda") kind = DeviceKind::cuda;
+  if (device != "auto" && !kind) {
+    throw InputError(
+        fmt::format("--device: unknown device '{}'; expected auto, cpu or cuda", device));
   }
-  if (device != "auto" && device != "cpu") {
-    throw InputError(fmt::format("--device: unknown device '{}'; expected auto or cpu", device));
-  }
-  return read_option("--backend", [&]() -> const kernels::Kernel& {
-    return kernels::find_backend(backend, type);
+  const auto check_gpu = [](const char* option) {
+    const auto problem = gpu_problem();
+    if (problem.empty()) return;
+    throw InputError(fmt::format("{} cuda: there is no GPU to compute on: {}; expected auto or cpu",
+                                 option, problem));
+  };
+  if (kind == DeviceKind::cuda) check_gpu("--device");
+  const auto& kernel = read_option("--backend", [&]() -> const kernels::Kernel& {
+    return kernels::find_backend(backend, type, kind);
   });
+  if (kernel.device() == DeviceKind::cuda) check_gpu("--backend");
+  return kernel;
 }
 
 int ExecutionOptions::threads_per_rank(const Topology& topology, int rank) const {

@@ -75,6 +75,7 @@ struct ExecutionOptions {
 
   [[nodiscard]] DataType data_type() const;
   [[nodiscard]] PlanOptions plan_options() const;
+  /// Throws InputError, with the reason, where it would compute on a GPU and there is none.
   [[nodiscard]] const kernels::Kernel& kernel(DataType type) const;
   /// Threads of one rank.
   [[nodiscard]] int threads_per_rank(const Topology& topology, int rank) const;

@@ -26,15 +26,15 @@ std::vector<std::string> hosts_of(comm::Communicator& communicator) {
 }  // namespace
 
 results::Provenance provenance_of(const Context& context, std::string config,
-                                  std::string_view backend, int threads) {
+                                  const kernels::Kernel& kernel, int threads) {
   return {.command_line = context.command_line,
           .config = std::move(config),
           .mpi_library = context.communicator.library(),
           .ranks = context.communicator.size(),
           .threads_per_rank = threads,
           .hosts = hosts_of(context.communicator),
-          .device = "cpu",
-          .backend = std::string(backend)};
+          .device = std::string(name_of(kernel.device())),
+          .backend = std::string(kernel.name())};
 }
 
 void check_not_the_input(const std::string& input, const std::string& output) {

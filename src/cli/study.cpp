@@ -42,8 +42,7 @@ class Study final : public Command {
     comm::together(communicator, [&] { config = studies::read_config(config_); });
     const auto& kernel = execution_.kernel(config.precision);
     const int threads = execution_.threads_per_rank(communicator.topology(), communicator.rank());
-    const auto provenance =
-        provenance_of(context, studies::canonical(config), kernel.name(), threads);
+    const auto provenance = provenance_of(context, studies::canonical(config), kernel, threads);
     const auto layout = studies::layout_of(config);
     std::optional<results::StudyFile> file;
     comm::on_root(communicator, [&] { file.emplace(output_, layout, provenance, existing()); });

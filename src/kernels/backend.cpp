@@ -1,42 +1,71 @@
 #include "annulus/kernels/backend.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "annulus/base/build.hpp"
 #include "annulus/base/error.hpp"
 #include "annulus/kernels/cpu.hpp"
+#include "annulus/kernels/cuda.hpp"
 #include "annulus/kernels/reference.hpp"
 
 namespace annulus::kernels {
 namespace {
 
 // Fastest first: `auto` takes the first that supports the type. A new backend is one line here.
-constexpr std::array<const Kernel& (*)(), 2> backends{cpu, reference};
+constexpr std::array<const Kernel& (*)(), 2> on_cpu{cpu, reference};
+constexpr std::array<const Kernel& (*)(), 1> on_gpu{cuda};
+
+/// The backends of this build.
+std::vector<const Kernel*> backends() {
+  std::vector<const Kernel*> all;
+  for (const auto backend : on_cpu) all.push_back(&backend());
+  if (build_features().cuda) {
+    for (const auto backend : on_gpu) all.push_back(&backend());
+  }
+  return all;
+}
 
 }  // namespace
 
-std::vector<std::string_view> backend_names() {
+std::vector<std::string_view> backend_names(std::optional<DeviceKind> device) {
   std::vector<std::string_view> names;
-  for (const auto backend : backends) names.push_back(backend().name());
+  for (const auto* backend : backends()) {
+    if (!device || backend->device() == *device) names.push_back(backend->name());
+  }
   return names;
 }
 
-const Kernel& find_backend(std::string_view name, DataType type) {
-  bool known = name == "auto";
-  for (const auto backend : backends) {
-    const auto& kernel = backend();
-    if (name != "auto" && name != kernel.name()) continue;
-    if (kernel.supports(type)) return kernel;
-    known = true;
-  }
-  if (!known) {
+const Kernel& find_backend(std::string_view name, DataType type, std::optional<DeviceKind> device) {
+  const bool any = name == "auto";
+  const auto wanted = any && !device ? DeviceKind::cpu : device;
+  const auto all = backends();
+  if (!any && std::ranges::find(all, name, &Kernel::name) == all.end()) {
     throw InputError(fmt::format("backend '{}' is not in this build; expected auto, {}", name,
                                  fmt::join(backend_names(), ", ")));
   }
+  std::vector<std::string> types;
+  for (const auto* backend : all) {
+    if (!any && backend->name() != name) continue;
+    if (wanted && backend->device() != *wanted) continue;
+    if (backend->supports(type)) return *backend;
+    for (const auto other :
+         {DataType::bfloat16, DataType::float16, DataType::float32, DataType::float64}) {
+      if (backend->supports(other)) types.emplace_back(name_of(other));
+    }
+  }
+  if (types.empty()) {
+    throw InputError(
+        any ? fmt::format("no backend of this build computes on {}", name_of(*wanted))
+            : fmt::format("backend '{}' does not compute on {}", name, name_of(*wanted)));
+  }
   throw InputError(fmt::format(
-      "backend '{}' does not compute in precision {}; expected fp32 or fp64", name, name_of(type)));
+      "{} does not compute in precision {}; expected {}",
+      any ? fmt::format("device {}", name_of(*wanted)) : fmt::format("backend '{}'", name),
+      name_of(type), fmt::join(types, ", ")));
 }
 
 }  // namespace annulus::kernels

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "annulus/base/error.hpp"
+#include "kernels/backward_rows.hpp"
 #include "kernels/cpu_buffer.hpp"
 #include "kernels/for_each_item.hpp"
 #include "kernels/tile_rows.hpp"
@@ -40,10 +41,11 @@ CpuBackward<E>::CpuBackward(const BackwardQueries& queries, const PassOptions& o
       tiles_(tile_functions<E>()),
       functions_(gradient_functions<E>()),
       lse_(at(queries.q.heads, 0)),
+      means_(row_means(queries.dout, queries.out)),
       mean_(lse_.size()),
       sums_(lse_.size() * static_cast<std::size_t>(queries.q.dim)) {
   const auto& q = queries.q;
-  ensure(queries.scale.size() == lse_.size() && queries.mean.size() == lse_.size(),
+  ensure(queries.scale.size() == lse_.size() && means_.size() == lse_.size(),
          "one scale and mean per query row and head");
   ensure(queries.dout.has_shape(q.rows, q.heads, options.value_dim) &&
              queries.lse.has_shape(q.rows, q.heads, 1),
@@ -55,7 +57,7 @@ CpuBackward<E>::CpuBackward(const BackwardQueries& queries, const PassOptions& o
     for (Index h = 0; h < q.heads; ++h) {
       const T lse = *queries.lse.row<T>(i, h);
       lse_[at(h, i)] = std::isinf(lse) ? T{0} : lse;
-      mean_[at(h, i)] = static_cast<T>(queries.mean[static_cast<std::size_t>(i * q.heads + h)]);
+      mean_[at(h, i)] = static_cast<T>(means_[static_cast<std::size_t>(i * q.heads + h)]);
     }
   }
 }
@@ -205,10 +207,9 @@ void CpuBackward<E>::accumulate_pair(ConstTensorView k, ConstTensorView v, const
 }
 
 template <class E>
-void CpuBackward<E>::finish(TensorView dq, std::span<double> dscale) {
+void CpuBackward<E>::finish(TensorView dq, const RowGradients& rows) {
   const auto& q = queries_.q;
-  ensure(dq.has_shape(q.rows, q.heads, q.dim) && dscale.size() == lse_.size(),
-         "the gradients have the shape of the pass");
+  ensure(dq.has_shape(q.rows, q.heads, q.dim), "the gradients have the shape of the pass");
   for_each_item(q.rows, options_.threads, {}, [&](Index i, int) {
     std::vector<E> staging(static_cast<std::size_t>(q.dim));
     for (Index h = 0; h < q.heads; ++h) {
@@ -221,9 +222,10 @@ void CpuBackward<E>::finish(TensorView dq, std::span<double> dscale) {
         to[c] = static_cast<T>(queries_.scale[given] * static_cast<double>(sum[c]));
         product += static_cast<double>(query[c]) * static_cast<double>(sum[c]);
       }
-      dscale[given] = product;
+      if (!rows.dscale.empty()) rows.dscale[given] = product;
     }
   });
+  if (!rows.mean.empty()) std::ranges::copy(means_, rows.mean.begin());
 }
 
 template class CpuBackward<float>;

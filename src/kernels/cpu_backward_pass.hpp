@@ -22,7 +22,7 @@ class CpuBackward final : public BackwardPass {
 
   void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                   TensorView dk, TensorView dv, const Poll& poll) override;
-  void finish(TensorView dq, std::span<double> dscale) override;
+  void finish(TensorView dq, const RowGradients& rows) override;
 
  private:
   using T = Accumulator<E>;
@@ -60,6 +60,7 @@ class CpuBackward final : public BackwardPass {
   const TileFunctions<E>& tiles_;
   const GradientFunctions<E>& functions_;
   std::vector<T> lse_;                 // (H, rows); 0 where a row saw nothing
+  std::vector<double> means_;          // (rows, H)
   std::vector<T> mean_;                // (H, rows)
   std::vector<T> sums_;                // (H, rows, d): Sum_j dz k_j
   Index panel_ = 0;                    // rows that the workspaces have room for

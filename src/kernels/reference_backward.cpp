@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <cmath>
 #include <type_traits>
 #include <vector>
 
 #include "annulus/base/error.hpp"
+#include "kernels/backward_rows.hpp"
 #include "kernels/reference_passes.hpp"
 
 namespace annulus::kernels {
@@ -25,7 +27,7 @@ class ReferenceBackward final : public BackwardPass {
         dout_(copy_dense(queries.dout)),
         lse_(copy_dense(queries.lse)),
         scale_(queries.scale.begin(), queries.scale.end()),
-        mean_(queries.mean.begin(), queries.mean.end()),
+        mean_(row_means(queries.dout, queries.out)),
         sums_(q_.values.size()),
         options_(options) {
     const auto rows = static_cast<std::size_t>(queries.q.rows * queries.q.heads);
@@ -58,15 +60,16 @@ class ReferenceBackward final : public BackwardPass {
     add_to(dv, value_sums);
   }
 
-  void finish(TensorView dq, std::span<double> dscale) override {
+  void finish(TensorView dq, const RowGradients& rows) override {
     for_each_row(dq, [&](auto* to, Index i, Index h) {
       const auto at = static_cast<std::size_t>(i * q_.heads + h);
       const double* sum = sums_.data() + static_cast<Index>(at) * q_.dim;
       for (Index c = 0; c < q_.dim; ++c) {
         to[c] = static_cast<std::remove_pointer_t<decltype(to)>>(scale_[at] * sum[c]);
       }
-      dscale[at] = reference_dot(q_.row(i, h), sum, q_.dim);
+      if (!rows.dscale.empty()) rows.dscale[at] = reference_dot(q_.row(i, h), sum, q_.dim);
     });
+    if (!rows.mean.empty()) std::ranges::copy(mean_, rows.mean.begin());
   }
 
  private:

@@ -1,5 +1,6 @@
 #include "annulus/plan/topology.hpp"
 
+#include <algorithm>
 #include <map>
 
 #include <fmt/format.h>
@@ -35,6 +36,11 @@ std::vector<int> peers_of(const Topology& topology, int rank) {
     if (node_of(other) == node_of(rank)) peers.push_back(other);
   }
   return peers;
+}
+
+int place_on_node(const Topology& topology, int rank) {
+  const auto peers = peers_of(topology, rank);
+  return static_cast<int>(std::ranges::find(peers, rank) - peers.begin());
 }
 
 Topology even_topology(int ranks, int per_node) {

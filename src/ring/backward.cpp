@@ -1,41 +1,30 @@
-#include <chrono>
+#include <cmath>
+#include <limits>
 #include <utility>
 
 #include "annulus/base/error.hpp"
+#include "annulus/device/tensor_copy.hpp"
 #include "annulus/ring/ring_attention.hpp"
 #include "ring/check_shapes.hpp"
 #include "ring/circulate.hpp"
 #include "ring/circulate_back.hpp"
+#include "ring/device_tensors.hpp"
+#include "ring/finish_work.hpp"
 #include "ring/node.hpp"
 #include "ring/query_scale.hpp"
 
 namespace annulus {
 namespace {
 
-template <class A, class B>
-double dot(const A* a, const B* b, Index size) {
-  double sum = 0;
-  for (Index c = 0; c < size; ++c) sum += static_cast<double>(a[c]) * static_cast<double>(b[c]);
-  return sum;
-}
-
-/// <dout, out> for every row and head.
-std::vector<double> row_means(ConstTensorView dout, ConstTensorView out) {
-  std::vector<double> means;
-  means.reserve(static_cast<std::size_t>(out.rows * out.heads));
-  with_element(dout.type, [&]<class T>() {
-    for (Index i = 0; i < out.rows; ++i) {
-      for (Index h = 0; h < out.heads; ++h) {
-        means.push_back(dot(dout.row<T>(i, h), out.row<Accumulator<T>>(i, h), out.dim));
-      }
-    }
+/// lse (rows, H, 1), which may lie on a device, as numbers of the host, (rows, H) row-major.
+std::vector<double> numbers_of(device::Stream& stream, ConstTensorView lse) {
+  std::vector<double> numbers;
+  with_accumulator(lse.type, [&]<class T>() {
+    std::vector<T> here(static_cast<std::size_t>(lse.rows * lse.heads));
+    device::download(stream, dense_view(here.data(), lse.rows, lse.heads, 1), lse);
+    numbers.assign(here.begin(), here.end());
   });
-  return means;
-}
-
-double element(ConstTensorView view, Index i, Index h) {
-  return with_accumulator(view.type,
-                          [&]<class T>() { return static_cast<double>(*view.row<T>(i, h)); });
+  return numbers;
 }
 
 /// Writes the sum over all rows of all ranks of `value(i, h)` into `sums`, which may be empty; its
@@ -54,7 +43,7 @@ void sum_over_rows(comm::Communicator& communicator, Index rows, std::span<doubl
 }  // namespace
 
 PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradients) {
-  const auto start = std::chrono::steady_clock::now();
+  ring::PassMeter meter(*stream_);
   const auto& problem = plan_.problem;
   const int rank = communicator_.rank();
   const Index rows = plan_.query_rows(rank);
@@ -80,23 +69,30 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
 
   const auto& shard = plan_.query_shards[static_cast<std::size_t>(rank)];
   const auto scale = ring::query_scale(problem, shard, inputs.gain, inputs.logit_scale);
-  const auto means = row_means(inputs.dout, inputs.out);
+  const ring::DeviceInput q(stream_, inputs.q);
+  const ring::DeviceInput k(stream_, inputs.k);
+  const ring::DeviceInput v(stream_, inputs.v);
+  const ring::DeviceInput out(stream_, inputs.out);
+  const ring::DeviceInput lse(stream_, inputs.lse);
+  const ring::DeviceInput dout(stream_, inputs.dout);
+  const ring::DeviceOutput dq(stream_, gradients.dq);
+  const ring::DeviceOutput dk(stream_, gradients.dk);
+  const ring::DeviceOutput dv(stream_, gradients.dv);
   const auto pass = kernel_.backward(
-      {.q = inputs.q, .scale = scale, .dout = inputs.dout, .lse = inputs.lse, .mean = means},
-      {.key_heads = problem.key_heads, .value_dim = d_v, .threads = threads_});
+      {.q = q.view(), .scale = scale, .dout = dout.view(), .lse = lse.view(), .out = out.view()},
+      {.key_heads = problem.key_heads, .value_dim = d_v, .threads = threads_, .stream = stream_});
 
-  PassReport report;
   ring::Node node(plan_, communicator_, Pass::backward);
-  ring::ShardBuffers buffers(plan_, rank, {.keys = inputs.k, .values = inputs.v}, node, *buffers_);
+  ring::ShardBuffers buffers(plan_, rank, {.keys = k.view(), .values = v.view()}, node, *buffers_);
   if (!inputs.held.present) {
-    ring::circulate(plan_, communicator_, node, buffers, true, {}, report);
+    ring::circulate(plan_, communicator_, node, buffers, true, {}, meter);
     inputs.held = buffers.let_go();
   }
   if (!gradient_communicator_) {
     gradient_communicator_ = communicator_.first(communicator_.size());
   }
-  ring::GradientBuffers sums(plan_, rank, {.dk = gradients.dk, .dv = gradients.dv}, node,
-                             *buffers_);
+  ring::GradientBuffers sums(plan_, rank, {.dk = dk.view(), .dv = dv.view()}, node, *buffers_,
+                             *pass);
   ring::circulate_back(
       plan_, communicator_, *gradient_communicator_, node, std::move(inputs.held), buffers, sums,
       [&](const Read& read, std::size_t step, const kernels::Poll& poll) {
@@ -105,24 +101,31 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
         pass->accumulate(held.keys, held.values, plan_.blocks(rank, read.owner), to.dk, to.dv,
                          poll);
       },
-      report);
+      meter);
 
-  std::vector<double> dscale(static_cast<std::size_t>(rows * heads));
-  pass->finish(gradients.dq, dscale);
+  ring::finish_work(*stream_, *gradient_communicator_);
+  std::vector<double> dscale(gradients.dgain.empty() ? 0 : scale.size());
+  std::vector<double> mean(gradients.dsink.empty() ? 0 : scale.size());
+  pass->finish(dq.view(), {.dscale = dscale, .mean = mean});
+  ring::finish_work(*stream_, communicator_);
+  dq.finish();
+  dk.finish();
+  dv.finish();
   const auto at = [&](Index i, Index h) { return static_cast<std::size_t>(i * heads + h); };
   const auto scale_of_gain_1 = gradients.dgain.empty()
                                    ? std::vector<double>{}
                                    : ring::query_scale(problem, shard, {}, inputs.logit_scale);
   sum_over_rows(communicator_, rows, gradients.dgain,
                 [&](Index i, Index h) { return scale_of_gain_1[at(i, h)] * dscale[at(i, h)]; });
+  const auto lse_numbers =
+      gradients.dsink.empty() ? std::vector<double>{} : numbers_of(*stream_, lse.view());
   sum_over_rows(communicator_, rows, gradients.dsink, [&](Index i, Index h) {
     const double sink = inputs.sink.empty() ? -std::numeric_limits<double>::infinity()
                                             : inputs.sink[static_cast<std::size_t>(h)];
     if (std::isinf(sink)) return 0.0;
-    return -std::exp(sink - element(inputs.lse, i, h)) * means[at(i, h)];
+    return -std::exp(sink - lse_numbers[at(i, h)]) * mean[at(i, h)];
   });
-  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return report;
+  return meter.report();
 }
 
 }  // namespace annulus

@@ -16,7 +16,7 @@ Buffer BufferPool::take(std::size_t bytes) {
   if (best == free_.end()) {
     // None does, and none will be of use: shapes do not change from pass to pass.
     free_.clear();
-    return Buffer(bytes);
+    return {stream_, bytes};
   }
   auto taken = std::move(*best);
   free_.erase(best);

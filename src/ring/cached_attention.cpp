@@ -42,6 +42,10 @@ CachedAttention::CachedAttention(const Problem& problem, DataType type,
     throw InputError(
         fmt::format("backend {} does not compute in precision {}", kernel.name(), name_of(type)));
   }
+  if (kernel.device() != DeviceKind::cpu) {
+    throw InputError(
+        fmt::format("backend {} computes without a cache; expected one of the cpu", kernel.name()));
+  }
   if (threads < 1) throw InputError(fmt::format("{} threads; expected at least 1", threads));
   for (auto& own : rows_) {
     own = {GrowingRows(type, problem.key_heads, problem.head_dim),

@@ -3,17 +3,12 @@
 #include <memory>
 #include <optional>
 
-#include "ring/waiting.hpp"
-
 namespace annulus::ring {
 
 void circulate(const Plan& plan, comm::Communicator& communicator, Node& node,
-               ShardBuffers& buffers, bool keep, const ComputeStep& compute, PassReport& report) {
+               ShardBuffers& buffers, bool keep, const ComputeStep& compute, PassMeter& meter) {
   const auto rank = static_cast<std::size_t>(communicator.rank());
-  {
-    const Waiting waiting(report);
-    node.meet();
-  }
+  meter.waiting([&] { node.meet(); });
   for (std::size_t at = 0; at < plan.steps.size(); ++at) {
     const auto& [reads, hop] = plan.steps[at].ranks[rank];
     std::optional<comm::Send> send;
@@ -21,8 +16,8 @@ void circulate(const Plan& plan, comm::Communicator& communicator, Node& node,
     if (hop.to >= 0) send = {hop.to, buffers.packed(hop.send_owner)};
     if (hop.from >= 0) receive = {hop.from, buffers.arrival(hop.receive_owner)};
     std::unique_ptr<comm::Exchange> exchange;
-    if (send || receive) exchange = communicator.exchange(send, receive);
-    if (send) report.bytes_sent += static_cast<Index>(send->data.size());
+    if (send || receive) exchange = communicator.exchange_on(meter.stream(), send, receive);
+    if (send) meter.sends(send->data.size());
     const kernels::Poll poll = [&] {
       if (exchange) exchange->poll();
     };
@@ -31,14 +26,13 @@ void circulate(const Plan& plan, comm::Communicator& communicator, Node& node,
       for (const auto& read : reads) compute(read, at, poll);
     }
 
-    {
-      const Waiting waiting(report);
+    meter.waiting([&] {
       if (exchange) exchange->wait();
       // Peers read what is held here, and will read what has arrived. After the last step they do
       // nothing with it that the next pass would not wait for.
       if (at + 1 < plan.steps.size()) node.meet();
       exchange.reset();
-    }
+    });
     // What is sent on in this hop comes back the same way.
     const bool comes_back = hop.to >= 0 && hop.send_owner == buffers.current_owner();
     if (receive) buffers.arrived(hop.receive_owner, keep && !comes_back);

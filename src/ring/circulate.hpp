@@ -7,6 +7,7 @@
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/ring/ring_attention.hpp"
 #include "ring/node.hpp"
+#include "ring/pass_meter.hpp"
 #include "ring/shard_buffers.hpp"
 
 namespace annulus::ring {
@@ -17,8 +18,9 @@ using ComputeStep =
 
 /// Collective. Executes the steps of `plan` in order: starts a hop, computes with what is held here
 /// and by peers, waits for the hop and for the peers. With `keep`, buffers.let_go() then gives all
-/// shards that a backward pass starts from. Adds to the exposed time and the bytes of `report`.
+/// shards that a backward pass starts from. `compute` enqueues on the stream of `meter`, which this
+/// does not wait for.
 void circulate(const Plan& plan, comm::Communicator& communicator, Node& node,
-               ShardBuffers& buffers, bool keep, const ComputeStep& compute, PassReport& report);
+               ShardBuffers& buffers, bool keep, const ComputeStep& compute, PassMeter& meter);
 
 }  // namespace annulus::ring

@@ -3,8 +3,6 @@
 #include <memory>
 #include <optional>
 
-#include "ring/waiting.hpp"
-
 namespace annulus::ring {
 namespace {
 
@@ -28,17 +26,17 @@ class Ends {
 /// One transfer in each direction, either of which may be missing.
 std::unique_ptr<comm::Exchange> start(comm::Communicator& communicator,
                                       std::optional<comm::Send> send,
-                                      std::optional<comm::Receive> receive, PassReport& report) {
-  if (send) report.bytes_sent += static_cast<Index>(send->data.size());
+                                      std::optional<comm::Receive> receive, PassMeter& meter) {
+  if (send) meter.sends(send->data.size());
   if (!send && !receive) return nullptr;
-  return communicator.exchange(send, receive);
+  return communicator.exchange_on(meter.stream(), send, receive);
 }
 
 }  // namespace
 
 void circulate_back(const Plan& plan, comm::Communicator& shards, comm::Communicator& gradients,
                     Node& node, HeldShards held, ShardBuffers& buffers, GradientBuffers& sums,
-                    const GradientStep& compute, PassReport& report) {
+                    const GradientStep& compute, PassMeter& meter) {
   const int rank = shards.rank();
   const auto hop_of = [&](std::size_t step) {
     return plan.steps[step].ranks[static_cast<std::size_t>(rank)].hop;
@@ -47,10 +45,7 @@ void circulate_back(const Plan& plan, comm::Communicator& shards, comm::Communic
   const std::size_t last = plan.steps.size() - 1;
   buffers.hold(ends.take(), last);
   sums.hold(buffers.current_owner(), last);
-  {
-    const Waiting waiting(report);
-    node.meet();
-  }
+  meter.waiting([&] { node.meet(); });
   for (std::size_t step = plan.steps.size(); step-- > 0;) {
     // The hop by which this step's shard came, and the one by which it went on.
     const Hop came = step > 0 ? hop_of(step - 1) : Hop{};
@@ -63,29 +58,25 @@ void circulate_back(const Plan& plan, comm::Communicator& shards, comm::Communic
       send = {came.from, buffers.packed(came.receive_owner)};
     }
     if (back) receive = {came.to, buffers.arrival(came.send_owner)};
-    auto shard_exchange = start(shards, send, receive, report);
+    auto shard_exchange = start(shards, send, receive, meter);
 
     send.reset();
     receive.reset();
     if (went.from >= 0) send = {went.from, sums.leaving(went.receive_owner)};
     if (went.to >= 0) receive = {went.to, sums.arrival(went.send_owner)};
-    auto gradient_exchange = start(gradients, send, receive, report);
+    auto gradient_exchange = start(gradients, send, receive, meter);
 
     const kernels::Poll poll = [&] {
       if (shard_exchange) shard_exchange->poll();
       if (gradient_exchange) gradient_exchange->poll();
     };
     for (const auto& read : plan.steps[step].ranks[static_cast<std::size_t>(rank)].reads) {
-      {
-        const Waiting waiting(report);
-        node.wait_for_turn(read.holder, step, poll);
-      }
+      meter.waiting([&] { node.wait_for_turn(read.holder, step, poll); });
       compute(read, step, poll);
       node.end_turn(read.holder);
     }
 
-    {
-      const Waiting waiting(report);
+    meter.waiting([&] {
       if (shard_exchange) shard_exchange->wait();
       if (gradient_exchange) gradient_exchange->wait();
       shard_exchange.reset();
@@ -97,7 +88,7 @@ void circulate_back(const Plan& plan, comm::Communicator& shards, comm::Communic
         buffers.hold(ends.take(), step - 1);
       }
       node.meet();
-    }
+    });
 
     // After it, as until then they add to what leaves.
     if (went.to >= 0) sums.arrived(went.send_owner);

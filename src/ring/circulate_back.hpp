@@ -8,6 +8,7 @@
 #include "annulus/ring/ring_attention.hpp"
 #include "ring/gradient_buffers.hpp"
 #include "ring/node.hpp"
+#include "ring/pass_meter.hpp"
 #include "ring/shard_buffers.hpp"
 
 namespace annulus::ring {
@@ -20,9 +21,10 @@ using GradientStep =
 /// direction, starting from the shards `held` that circulate() left. While a rank computes with one
 /// shard, the shard it held before comes back to it over `shards`, and over `gradients` the
 /// gradients that the next rank summed for the shard which this rank had sent there. Peers add to
-/// the gradients of one shard one after the other, in the same order every time.
+/// the gradients of one shard one after the other, in the same order every time. `compute` enqueues
+/// on the stream of `meter`, which this does not wait for.
 void circulate_back(const Plan& plan, comm::Communicator& shards, comm::Communicator& gradients,
                     Node& node, HeldShards held, ShardBuffers& buffers, GradientBuffers& sums,
-                    const GradientStep& compute, PassReport& report);
+                    const GradientStep& compute, PassMeter& meter);
 
 }  // namespace annulus::ring

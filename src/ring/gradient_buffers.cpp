@@ -4,53 +4,23 @@
 #include <utility>
 
 #include "annulus/base/error.hpp"
+#include "annulus/device/tensor_copy.hpp"
 #include "ring/packed_rows.hpp"
 
 namespace annulus::ring {
-namespace {
-
-void add(TensorView to, ConstTensorView from) {
-  with_accumulator(to.type, [&]<class T>() {
-    for (Index i = 0; i < to.rows; ++i) {
-      for (Index h = 0; h < to.heads; ++h) {
-        T* sum = to.row<T>(i, h);
-        const T* more = from.row<T>(i, h);
-        for (Index c = 0; c < to.dim; ++c) sum[c] += more[c];
-      }
-    }
-  });
-}
-
-/// Overwrites `to`.
-void copy(TensorView to, ConstTensorView from) {
-  with_accumulator(to.type, [&]<class T>() {
-    for (Index i = 0; i < to.rows; ++i) {
-      for (Index h = 0; h < to.heads; ++h) std::copy_n(from.row<T>(i, h), to.dim, to.row<T>(i, h));
-    }
-  });
-}
-
-void clear(TensorView view) {
-  with_accumulator(view.type, [&]<class T>() {
-    for (Index i = 0; i < view.rows; ++i) {
-      for (Index h = 0; h < view.heads; ++h) std::fill_n(view.row<T>(i, h), view.dim, T{0});
-    }
-  });
-}
-
-}  // namespace
-
 GradientBuffers::GradientBuffers(const Plan& plan, int rank, const KeyValueGradients& own,
-                                 const Node& node, BufferPool& pool)
+                                 const Node& node, BufferPool& pool,
+                                 const kernels::BackwardPass& pass)
     : plan_(plan),
       rank_(rank),
       type_(accumulator_of(plan.data_type)),
       own_(own),
       node_(node),
-      pool_(pool) {
+      pool_(pool),
+      pass_(pass) {
   const auto zero = sums_of(rank);
-  clear(zero.dk);
-  clear(zero.dv);
+  device::clear(*pool.stream(), zero.dk);
+  device::clear(*pool.stream(), zero.dv);
   std::size_t held = 0;
   std::size_t arriving = 0;
   for (const auto& step : plan.steps) {
@@ -85,7 +55,7 @@ KeyValueGradients GradientBuffers::unpacked(std::span<std::byte> data, int owner
 
 std::span<std::byte> GradientBuffers::at(std::size_t place, int owner) {
   if (node_.shares()) return node_.arrival_sums(place, plan_.gradient_bytes(owner));
-  return std::span(places_[place]).first(bytes(owner));
+  return places_[place].bytes().first(bytes(owner));
 }
 
 KeyValueGradients GradientBuffers::sums(const Read& read, std::size_t step) {
@@ -104,7 +74,9 @@ KeyValueGradients GradientBuffers::sums_of(int owner) {
 void GradientBuffers::hold(int owner, std::size_t step) {
   held_ = node_.shares() ? node_.place(rank_, step) : 1 - held_;
   leaving_owner_ = std::exchange(held_owner_, owner);
-  if (owner >= 0 && owner != rank_) std::ranges::fill(at(held_, owner), std::byte{0});
+  if (owner < 0 || owner == rank_) return;
+  const auto sums = at(held_, owner);
+  pool_.stream()->clear(sums.data(), sums.size());
 }
 
 std::span<const std::byte> GradientBuffers::leaving(int owner) {
@@ -113,21 +85,21 @@ std::span<const std::byte> GradientBuffers::leaving(int owner) {
 }
 
 std::span<std::byte> GradientBuffers::arrival(int owner) {
-  return std::span(arriving_).first(bytes(owner));
+  return arriving_.bytes().first(bytes(owner));
 }
 
 void GradientBuffers::arrived(int owner) {
   const auto to = sums_of(owner);
   const auto from = unpacked(arrival(owner), owner);
-  add(to.dk, from.dk);
-  add(to.dv, from.dv);
+  pass_.add(to.dk, from.dk);
+  pass_.add(to.dv, from.dv);
 }
 
 void GradientBuffers::finish() {
   if (!node_.shares()) return;
   const auto from = sums_of(rank_);
-  copy(own_.dk, from.dk);
-  copy(own_.dv, from.dv);
+  device::copy(*pool_.stream(), own_.dk, from.dk);
+  device::copy(*pool_.stream(), own_.dv, from.dv);
 }
 
 }  // namespace annulus::ring

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "annulus/base/tensor_view.hpp"
+#include "annulus/kernels/kernel.hpp"
 #include "annulus/plan/plan.hpp"
 #include "ring/buffer_pool.hpp"
 #include "ring/node.hpp"
@@ -25,9 +26,9 @@ struct KeyValueGradients {
 class GradientBuffers {
  public:
   /// Borrows `own`, where the gradients of the rank's own shard go, and the others; sets all sums
-  /// to zero. Takes buffers from `pool` and gives them back.
+  /// to zero. Takes buffers from `pool` and gives them back. `pass` adds what arrives.
   GradientBuffers(const Plan& plan, int rank, const KeyValueGradients& own, const Node& node,
-                  BufferPool& pool);
+                  BufferPool& pool, const kernels::BackwardPass& pass);
   GradientBuffers(const GradientBuffers&) = delete;
   GradientBuffers& operator=(const GradientBuffers&) = delete;
   ~GradientBuffers();
@@ -59,6 +60,7 @@ class GradientBuffers {
   KeyValueGradients own_;
   const Node& node_;
   BufferPool& pool_;
+  const kernels::BackwardPass& pass_;
   std::array<Buffer, 2> places_;  // empty where the node's are used
   Buffer arriving_;
   std::size_t held_ = 0;  // the place of the gradients of the shard that is held

@@ -18,10 +18,7 @@ template <class Void>
   return {data, type, rows, heads, dim, heads * dim, dim};
 }
 
-/// Copies rows first .. first + count - 1 of `view` to `to` and returns where they end.
-std::byte* pack_rows(std::byte* to, ConstTensorView view, Index first, Index count);
-
-/// Appends them to `bytes`.
+/// Appends rows first .. first + count - 1 of `view` to `bytes`.
 void append_rows(std::vector<std::byte>& bytes, ConstTensorView view, Index first, Index count);
 
 }  // namespace annulus::ring

@@ -1,7 +1,6 @@
 #include "annulus/ring/ring_attention.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include <fmt/format.h>
@@ -12,18 +11,14 @@
 #include "annulus/ring/thread_share.hpp"
 #include "ring/check_shapes.hpp"
 #include "ring/circulate.hpp"
+#include "ring/device_tensors.hpp"
+#include "ring/finish_work.hpp"
 #include "ring/node.hpp"
 #include "ring/query_scale.hpp"
 #include "ring/shard_buffers.hpp"
 
 namespace annulus {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 /// Throws InputError unless the ranks that read each other's memory are on one node.
 void check_nodes(const Plan& plan, const Topology& topology) {
@@ -38,23 +33,59 @@ void check_nodes(const Plan& plan, const Topology& topology) {
   }
 }
 
-const kernels::Kernel& fastest_kernel(Device device, DataType type) {
-  if (device.kind != DeviceKind::cpu) {
-    throw InputError(fmt::format("device {}: no backend of this build computes there; expected cpu",
-                                 name_of(device.kind)));
+/// The statistics of a caller, where the kernels of a device write them.
+class DeviceStatistics {
+ public:
+  DeviceStatistics(const std::shared_ptr<device::Stream>& stream, const StatisticsView& caller)
+      : entropy_(stream, caller.entropy),
+        effective_keys_(stream, caller.effective_keys),
+        participation_(stream, caller.participation),
+        max_probability_(stream, caller.max_probability),
+        max_logit_(stream, caller.max_logit),
+        self_probability_(stream, caller.self_probability) {}
+
+  [[nodiscard]] StatisticsView view() const {
+    return {.entropy = entropy_.view(),
+            .effective_keys = effective_keys_.view(),
+            .participation = participation_.view(),
+            .max_probability = max_probability_.view(),
+            .max_logit = max_logit_.view(),
+            .self_probability = self_probability_.view()};
   }
-  return kernels::find_backend("auto", type);
-}
+
+  void finish() const {
+    for (const auto* output : {&entropy_, &effective_keys_, &participation_, &max_probability_,
+                               &max_logit_, &self_probability_}) {
+      output->finish();
+    }
+  }
+
+ private:
+  ring::DeviceOutput entropy_;
+  ring::DeviceOutput effective_keys_;
+  ring::DeviceOutput participation_;
+  ring::DeviceOutput max_probability_;
+  ring::DeviceOutput max_logit_;
+  ring::DeviceOutput self_probability_;
+};
 
 }  // namespace
 
 RingAttention::RingAttention(Plan plan, comm::Communicator& communicator,
                              const kernels::Kernel& kernel, int threads)
+    : RingAttention(std::move(plan), communicator, kernel,
+                    kernel.open_stream(place_on_node(communicator.topology(), communicator.rank())),
+                    threads) {}
+
+RingAttention::RingAttention(Plan plan, comm::Communicator& communicator,
+                             const kernels::Kernel& kernel, std::shared_ptr<device::Stream> stream,
+                             int threads)
     : plan_(std::move(plan)),
       communicator_(communicator),
       kernel_(kernel),
+      stream_(std::move(stream)),
       threads_(threads),
-      buffers_(std::make_shared<ring::BufferPool>()) {
+      buffers_(std::make_shared<ring::BufferPool>(stream_)) {
   if (plan_.ranks != communicator.size()) {
     throw InputError(fmt::format("the plan is for {} ranks; the communicator has {}", plan_.ranks,
                                  communicator.size()));
@@ -65,15 +96,25 @@ RingAttention::RingAttention(Plan plan, comm::Communicator& communicator,
                                  name_of(plan_.data_type)));
   }
   if (threads < 1) throw InputError(fmt::format("{} threads; expected at least 1", threads));
+  const auto device = stream_->device().kind;
+  if (device != kernel.device()) {
+    throw InputError(fmt::format("backend {} computes on {}, the stream is of {}", kernel.name(),
+                                 name_of(kernel.device()), name_of(device)));
+  }
+  if (device != DeviceKind::cpu && plan_.reads_in_place()) {
+    throw InputError(fmt::format(
+        "schedule {} reads keys in the memory of peers, which device {} does not; expected ring",
+        name_of(plan_.schedule), name_of(device)));
+  }
 }
 
 RingAttention::RingAttention(const Plan& plan, comm::Communicator& communicator, Device device)
-    : RingAttention(plan, communicator, fastest_kernel(device, plan.data_type),
+    : RingAttention(plan, communicator, kernels::find_backend("auto", plan.data_type, device.kind),
                     thread_share(communicator.topology(), communicator.rank())) {}
 
 PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTensorView v,
                                   TensorView out, const ForwardOptions& options) {
-  const auto start = Clock::now();
+  ring::PassMeter meter(*stream_);
   const auto& problem = plan_.problem;
   const int rank = communicator_.rank();
   const Index rows = plan_.query_rows(rank);
@@ -88,26 +129,36 @@ PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTen
   ring::check_options(problem, rows, options.gain, options.sink, options.logit_scale);
   const auto scale = ring::query_scale(problem, plan_.query_shards[static_cast<std::size_t>(rank)],
                                        options.gain, options.logit_scale);
-  const auto pass = kernel_.forward({.q = q, .scale = scale, .sink = options.sink},
+  const ring::DeviceInput queries(stream_, q);
+  const ring::DeviceInput keys_there(stream_, k);
+  const ring::DeviceInput values_there(stream_, v);
+  const ring::DeviceOutput out_there(stream_, out);
+  const ring::DeviceOutput lse_there(stream_, options.lse);
+  const DeviceStatistics statistics_there(stream_, options.statistics);
+  const auto pass = kernel_.forward({.q = queries.view(), .scale = scale, .sink = options.sink},
                                     {.key_heads = problem.key_heads,
                                      .value_dim = problem.output_dim(),
                                      .statistics = options.statistics.present(),
-                                     .threads = threads_});
+                                     .threads = threads_,
+                                     .stream = stream_});
   ring::Node node(plan_, communicator_, Pass::forward);
-  ring::ShardBuffers buffers(plan_, rank, {.keys = k, .values = v}, node, *buffers_);
-
-  PassReport report;
+  ring::ShardBuffers buffers(
+      plan_, rank, {.keys = keys_there.view(), .values = values_there.view()}, node, *buffers_);
   ring::circulate(
       plan_, communicator_, node, buffers, options.held != nullptr,
       [&](const Read& read, std::size_t step, const kernels::Poll& poll) {
         const auto shard = buffers.read(read, step);
         pass->accumulate(shard.keys, shard.values, plan_.blocks(rank, read.owner), poll);
       },
-      report);
-  pass->finish(outputs);
+      meter);
+  pass->finish(
+      {.out = out_there.view(), .lse = lse_there.view(), .statistics = statistics_there.view()});
   if (options.held != nullptr) *options.held = buffers.let_go();
-  report.seconds = seconds_since(start);
-  return report;
+  ring::finish_work(*stream_, communicator_);
+  out_there.finish();
+  lse_there.finish();
+  statistics_there.finish();
+  return meter.report();
 }
 
 }  // namespace annulus

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "annulus/base/error.hpp"
+#include "annulus/device/tensor_copy.hpp"
 #include "ring/packed_rows.hpp"
 
 namespace annulus::ring {
@@ -41,8 +42,14 @@ KeysAndValues ShardBuffers::read(const Read& read, std::size_t step) const {
 }
 
 void ShardBuffers::pack_own(std::span<std::byte> to) const {
-  std::byte* const keys_end = pack_rows(to.data(), own_.keys, 0, own_.keys.rows);
-  pack_rows(keys_end, own_.values, 0, own_.values.rows);
+  auto& stream = *pool_.stream();
+  const auto pack = [&](std::byte* begin, ConstTensorView rows) {
+    device::copy(stream, packed_view<void>(begin, rows.type, rows.rows, rows.heads, rows.dim),
+                 rows);
+  };
+  pack(to.data(), own_.keys);
+  pack(to.data() + row_bytes(own_.keys.type, own_.keys.rows, own_.keys.heads, own_.keys.dim),
+       own_.values);
 }
 
 std::span<const std::byte> ShardBuffers::packed(int owner) {
@@ -50,22 +57,22 @@ std::span<const std::byte> ShardBuffers::packed(int owner) {
   if (node_.shares()) return node_.shard(rank_, rank_, 0);
   if (own_packed_.empty()) {
     own_packed_ = pool_.take(bytes(rank_));
-    pack_own(own_packed_);
+    pack_own(own_packed_.bytes());
   }
-  return std::span(own_packed_).first(bytes(rank_));
+  return own_packed_.bytes().first(bytes(rank_));
 }
 
 std::span<const std::byte> ShardBuffers::received(int owner) const {
   ensure(owner == current_owner_, "a rank uses a shard that it does not hold");
   if (node_.shares()) return node_.arrival(current_, plan_.payload_bytes(owner));
-  return std::span(places_[current_]).first(bytes(owner));
+  return places_[current_].bytes().first(bytes(owner));
 }
 
 std::span<std::byte> ShardBuffers::arrival(int owner) {
   const std::size_t next = 1 - current_;
   if (node_.shares()) return node_.arrival(next, plan_.payload_bytes(owner));
   pool_.ensure_size(places_[next], bytes(owner));
-  return std::span(places_[next]).first(bytes(owner));
+  return places_[next].bytes().first(bytes(owner));
 }
 
 void ShardBuffers::arrived(int owner, bool keep) {
@@ -78,7 +85,8 @@ HeldShards::Shard ShardBuffers::take_current() {
   HeldShards::Shard shard{current_owner_, {}};
   if (node_.shares()) {
     const auto packed = received(current_owner_);
-    shard.packed.assign(packed.begin(), packed.end());
+    shard.packed = pool_.take(packed.size());
+    std::ranges::copy(packed, shard.packed.data());
   } else {
     shard.packed = std::exchange(places_[current_], {});
   }
@@ -93,7 +101,8 @@ void ShardBuffers::hold(HeldShards::Shard shard, std::size_t step) {
     current_ = node_.place(rank_, step);
     if (shard.owner < 0) return;
     const Index size = plan_.payload_bytes(shard.owner);
-    std::copy_n(shard.packed.begin(), size, node_.arrival(current_, size).begin());
+    std::copy_n(shard.packed.data(), size, node_.arrival(current_, size).begin());
+    pool_.give(std::move(shard.packed));
   } else {
     pool_.give(std::exchange(places_[current_], std::move(shard.packed)));
   }

@@ -112,7 +112,7 @@ thread_local Block* current = nullptr;
 Block::Block(const Launch& launch, const Schedule& schedule, const std::function<void()>& body)
     : schedule_(schedule),
       body_(body),
-      lane_step_(schedule.order == Order::backward ? lanes - 1 : 1),
+      lane_step_(schedule.order == LaneOrder::backward ? lanes - 1 : 1),
       random_(schedule.seed),
       shared_(static_cast<std::size_t>(launch.shared_bytes)),
       threads_(static_cast<std::size_t>(launch.threads)),
@@ -121,7 +121,7 @@ Block::Block(const Launch& launch, const Schedule& schedule, const std::function
   ensure(launch.threads % lanes == 0, "blocks are made of whole warps");
   for (auto& thread : threads_) thread.fiber = std::make_unique<Fiber>([this] { live(); });
   std::iota(warp_order_.begin(), warp_order_.end(), std::size_t{0});
-  if (schedule.order == Order::backward) std::ranges::reverse(warp_order_);
+  if (schedule.order == LaneOrder::backward) std::ranges::reverse(warp_order_);
 }
 
 /// The life of a thread: the kernel, once for each block.
@@ -153,7 +153,7 @@ void Block::leave_to_scheduler() {
 }
 
 void Block::order_warps() {
-  if (schedule_.order == Order::shuffled) std::ranges::shuffle(warp_order_, random_);
+  if (schedule_.order == LaneOrder::shuffled) std::ranges::shuffle(warp_order_, random_);
 }
 
 void Block::run(int block_x, int block_y) {
@@ -161,7 +161,7 @@ void Block::run(int block_x, int block_y) {
   y = block_y;
   poison(shared_);
   for (std::size_t w = 0; w < warps_.size(); ++w) {
-    const auto lane = schedule_.order == Order::shuffled ? random_() % lanes : 0U;
+    const auto lane = schedule_.order == LaneOrder::shuffled ? random_() % lanes : 0U;
     warps_[w] = {.next = static_cast<int>(w * lanes + lane)};
   }
   while (true) {

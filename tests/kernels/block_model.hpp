@@ -3,13 +3,11 @@
 // time, and is as unkind as the programming model of CUDA allows.
 //
 // What it shows:
-// - Shared memory starts as NaN in every type. Where an asynchronous copy is under way its target
-// is
-//   NaN, and becomes what was copied only when the thread that started the copy waits for its
+// - Shared memory starts as NaN in every type. The target of an asynchronous copy that is under way
+//   is NaN, and becomes what was copied only when the thread that started the copy waits for its
 //   group: a missing or wrong wait, a missing barrier after it, or a buffer that is filled while
 //   others still read it, makes NaN of the result.
-// - A warp runs as far as it can, to the next barrier or the end, before another warp runs at all,
-// and
+// - A warp runs as far as it can, to the next barrier or the end, before another warp runs at all;
 //   within a warp one lane runs to the next instruction of the whole warp before the next lane
 //   does; in the order of a Schedule. A missing barrier gives a wrong result in some order.
 // - Lanes of a warp that meet at different instructions, threads that end while others wait at a
@@ -30,10 +28,10 @@
 namespace annulus::test {
 
 /// The order in which warps, and the lanes of each, get to run.
-enum class Order { forward, backward, shuffled };
+enum class LaneOrder { forward, backward, shuffled };
 
 struct Schedule {
-  Order order = Order::forward;
+  LaneOrder order = LaneOrder::forward;
   unsigned seed = 0;  ///< of `shuffled`
 };
 

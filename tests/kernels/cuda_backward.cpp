@@ -95,7 +95,7 @@ TEST(CudaBackward, LargeLogits) {
 TEST(CudaBackward, AnyOrderOfWarpsGivesTheSameBits) {
   const auto expect_same = [](const auto& whole, const auto& dout) {
     const auto first = gradients_on_model(whole, dout);
-    for (const Schedule& schedule : {Schedule{Order::backward}, {Order::shuffled, 1}}) {
+    for (const Schedule& schedule : {Schedule{LaneOrder::backward}, {LaneOrder::shuffled, 1}}) {
       const auto other = gradients_on_model(whole, dout, {.schedule = schedule});
       EXPECT_EQ(first.dq.values, other.dq.values);
       EXPECT_EQ(first.dk.values, other.dk.values);

@@ -162,7 +162,7 @@ TEST(CudaForward, AnyOrderOfWarpsGivesTheSameBits) {
   const auto expect_same = [](const auto& whole) {
     const auto first = attend_on_model(whole);
     for (const Schedule& schedule :
-         {Schedule{Order::backward}, {Order::shuffled, 1}, {Order::shuffled, 2}}) {
+         {Schedule{LaneOrder::backward}, {LaneOrder::shuffled, 1}, {LaneOrder::shuffled, 2}}) {
       const auto other = attend_on_model(whole, {.schedule = schedule});
       EXPECT_EQ(first.out.values, other.out.values);
       EXPECT_EQ(first.lse.values, other.lse.values);

@@ -87,9 +87,9 @@ template <class T>
                                        .dk = dk.values.data(),
                                        .dv = dv.values.data(),
                                        .tiles = on_device(query_tiles)};
-      launcher.add_query_gradients(choice, arguments, {});
+      launcher.add_query_gradients(choice, arguments, *device::cpu_stream());
       arguments.tiles = on_device(key_tiles);
-      launcher.add_key_gradients(choice, arguments, {});
+      launcher.add_key_gradients(choice, arguments, *device::cpu_stream());
       put_rows(result.dk, key_rows, dk);
       put_rows(result.dv, key_rows, dv);
     }
@@ -102,7 +102,7 @@ template <class T>
                      .heads = heads,
                      .dq = dq.values.data(),
                      .dscale = dscale.values.data()},
-                    {});
+                    *device::cpu_stream());
     put_rows(result.dq, rows, dq);
     put_rows(result.dscale, rows, dscale);
   }

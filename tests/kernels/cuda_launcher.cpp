@@ -18,7 +18,8 @@ TEST(CudaLauncher, SaysWhatIsMissingWhereThereIsNoGpu) {
     return;
   }
   const auto start = [](int rows) {
-    gpu::cuda_launcher().start({.state = {}, .rows = rows, .heads = 1, .value_dim = 64}, {});
+    gpu::cuda_launcher().start({.state = {}, .rows = rows, .heads = 1, .value_dim = 64},
+                               *device::cpu_stream());
   };
   // Nothing to do needs no GPU.
   EXPECT_NO_THROW(start(0));

@@ -17,8 +17,10 @@ namespace {
 
 namespace gpu = kernels::gpu;
 
-const std::vector<Schedule> schedules{
-    {Order::forward}, {Order::backward}, {Order::shuffled, 1}, {Order::shuffled, 2}};
+const std::vector<Schedule> schedules{{LaneOrder::forward},
+                                      {LaneOrder::backward},
+                                      {LaneOrder::shuffled, 1},
+                                      {LaneOrder::shuffled, 2}};
 
 /// What threads of one block leave in `out`, one number each.
 template <class Body>

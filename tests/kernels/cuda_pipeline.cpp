@@ -47,7 +47,7 @@ void expect_every_step_in_order(int heads) {
   std::vector<float> numbers(64);
   for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(i);
   for (const Schedule& schedule :
-       {Schedule{Order::forward}, {Order::backward}, {Order::shuffled, 1}}) {
+       {Schedule{LaneOrder::forward}, {LaneOrder::backward}, {LaneOrder::shuffled, 1}}) {
     std::vector<std::vector<Seen>> seen(threads);
     run_blocks({.threads = threads, .shared_bytes = 4 * threads * stages}, schedule, [&] {
       const int self = gpu::thread_index();

@@ -126,7 +126,7 @@ template <class T>
                     .rows = row_count,
                     .heads = heads,
                     .value_dim = value_dim},
-                   {});
+                   *device::cpu_stream());
     for (const auto& key_shard : key_shards) {
       const auto key_rows = packed_rows(key_shard, documents.key_offsets());
       const AlignedRows<T> k(take_rows(whole.k, key_rows));
@@ -142,7 +142,7 @@ template <class T>
                         .group = static_cast<int>(problem.group()),
                         .state = state.view(),
                         .tiles = on_device(tiles)},
-                       {});
+                       *device::cpu_stream());
     }
     Outputs<float> local(row_count, heads, value_dim);
     const auto number = [&](std::size_t i) {
@@ -160,7 +160,7 @@ template <class T>
                      .max_probability = number(3),
                      .max_logit = number(4),
                      .self_probability = number(5)},
-                    {});
+                    *device::cpu_stream());
     put_rows(result.out, rows, local.out);
     put_rows(result.lse, rows, local.lse);
     for (std::size_t s = 0; run.statistics && s < result.statistics.size(); ++s) {

@@ -5,51 +5,78 @@
 namespace annulus::test {
 
 namespace gpu = kernels::gpu;
+using device::Stream;
 
 /// Starts kernels on the model.
-auto ModelLauncher::launch() const {
-  return [this]<class Kernel>(int blocks_x, int blocks_y,
-                              const typename Kernel::Arguments& arguments) {
-    const auto report = run_blocks({.blocks_x = blocks_x,
-                                    .blocks_y = blocks_y,
-                                    .threads = Kernel::threads,
-                                    .shared_bytes = Kernel::shared_bytes},
-                                   schedule_, [&] { Kernel::run(arguments); });
-    report_.bank_conflicts += report.bank_conflicts;
+auto ModelLauncher::launch(Stream& stream) const {
+  return [this, &stream]<class Kernel>(int blocks_x, int blocks_y,
+                                       const typename Kernel::Arguments& arguments) {
+    const auto run = [this, blocks_x, blocks_y, arguments] {
+      const auto report = run_blocks({.blocks_x = blocks_x,
+                                      .blocks_y = blocks_y,
+                                      .threads = Kernel::threads,
+                                      .shared_bytes = Kernel::shared_bytes},
+                                     schedule_, [&] { Kernel::run(arguments); });
+      report_.bank_conflicts += report.bank_conflicts;
+    };
+    if (auto* model = dynamic_cast<ModelStream*>(&stream)) {
+      model->enqueue(run);
+    } else {
+      run();
+    }
   };
 }
 
-void ModelLauncher::start(const gpu::StartArguments& arguments, gpu::Stream) const {
-  gpu::dispatch_rows<gpu::StartKernel>(arguments, launch());
+std::shared_ptr<Stream> ModelLauncher::open_stream(int /*place_on_node*/) const {
+  return std::make_shared<ModelStream>(device_);
+}
+
+void ModelLauncher::start(const gpu::StartArguments& arguments, Stream& stream) const {
+  gpu::dispatch_rows<gpu::StartKernel>(arguments, launch(stream));
 }
 
 void ModelLauncher::forward(const gpu::KernelChoice& choice, const gpu::ForwardArguments& arguments,
-                            gpu::Stream) const {
-  gpu::with_type(choice, [&]<class T>() { gpu::dispatch_forward<T>(choice, arguments, launch()); });
+                            Stream& stream) const {
+  gpu::with_type(choice,
+                 [&]<class T>() { gpu::dispatch_forward<T>(choice, arguments, launch(stream)); });
 }
 
-void ModelLauncher::finish(const gpu::FinishArguments& arguments, gpu::Stream) const {
-  gpu::dispatch_rows<gpu::FinishKernel>(arguments, launch());
+void ModelLauncher::finish(const gpu::FinishArguments& arguments, Stream& stream) const {
+  gpu::dispatch_rows<gpu::FinishKernel>(arguments, launch(stream));
 }
 
 void ModelLauncher::add_query_gradients(const gpu::KernelChoice& choice,
                                         const gpu::GradientArguments& arguments,
-                                        gpu::Stream) const {
-  gpu::with_type(choice,
-                 [&]<class T>() { gpu::dispatch_query_gradients<T>(choice, arguments, launch()); });
+                                        Stream& stream) const {
+  gpu::with_type(choice, [&]<class T>() {
+    gpu::dispatch_query_gradients<T>(choice, arguments, launch(stream));
+  });
 }
 
 void ModelLauncher::add_key_gradients(const gpu::KernelChoice& choice,
-                                      const gpu::GradientArguments& arguments, gpu::Stream) const {
-  gpu::with_type(choice,
-                 [&]<class T>() { gpu::dispatch_key_gradients<T>(choice, arguments, launch()); });
+                                      const gpu::GradientArguments& arguments,
+                                      Stream& stream) const {
+  gpu::with_type(choice, [&]<class T>() {
+    gpu::dispatch_key_gradients<T>(choice, arguments, launch(stream));
+  });
 }
 
 void ModelLauncher::finish(const gpu::KernelChoice& choice,
-                           const gpu::QueryGradientArguments& arguments, gpu::Stream) const {
+                           const gpu::QueryGradientArguments& arguments, Stream& stream) const {
   gpu::with_type(choice, [&]<class T>() {
-    gpu::dispatch_rows<gpu::FinishQueryGradientsKernel<T>>(arguments, launch());
+    gpu::dispatch_rows<gpu::FinishQueryGradientsKernel<T>>(arguments, launch(stream));
   });
+}
+
+void ModelLauncher::mean(const gpu::KernelChoice& choice, const gpu::MeanArguments& arguments,
+                         Stream& stream) const {
+  gpu::with_type(choice, [&]<class T>() {
+    gpu::dispatch_rows<gpu::MeanKernel<T>>(arguments, launch(stream));
+  });
+}
+
+void ModelLauncher::add(const gpu::AddArguments& arguments, Stream& stream) const {
+  gpu::dispatch_add(arguments, launch(stream));
 }
 
 }  // namespace annulus::test

@@ -3,39 +3,47 @@
 
 #include "kernels/block_model.hpp"
 #include "kernels/cuda/launcher.hpp"
+#include "support/model_device.hpp"
 
 namespace annulus::test {
 
-/// Kernels run before a call returns, on the caller's thread; device memory is memory. Adds what it
-/// finds to its report.
+/// Kernels run when the stream comes to them: on a model device as late or early as it goes, on the
+/// stream of the CPU before a call returns. Adds what it finds to its report.
 class ModelLauncher final : public kernels::gpu::Launcher {
  public:
-  explicit ModelLauncher(const Schedule& schedule) : schedule_(schedule) {}
+  explicit ModelLauncher(const Schedule& schedule = {}, Order order = Order::early)
+      : schedule_(schedule), device_(std::make_shared<ModelDevice>(order)) {}
 
-  void start(const kernels::gpu::StartArguments& arguments,
-             kernels::gpu::Stream stream) const override;
+  /// All streams are of one device.
+  [[nodiscard]] std::shared_ptr<device::Stream> open_stream(int place_on_node) const override;
+  void start(const kernels::gpu::StartArguments& arguments, device::Stream& stream) const override;
   void forward(const kernels::gpu::KernelChoice& choice,
                const kernels::gpu::ForwardArguments& arguments,
-               kernels::gpu::Stream stream) const override;
+               device::Stream& stream) const override;
   void finish(const kernels::gpu::FinishArguments& arguments,
-              kernels::gpu::Stream stream) const override;
+              device::Stream& stream) const override;
   void add_query_gradients(const kernels::gpu::KernelChoice& choice,
                            const kernels::gpu::GradientArguments& arguments,
-                           kernels::gpu::Stream stream) const override;
+                           device::Stream& stream) const override;
   void add_key_gradients(const kernels::gpu::KernelChoice& choice,
                          const kernels::gpu::GradientArguments& arguments,
-                         kernels::gpu::Stream stream) const override;
+                         device::Stream& stream) const override;
   void finish(const kernels::gpu::KernelChoice& choice,
               const kernels::gpu::QueryGradientArguments& arguments,
-              kernels::gpu::Stream stream) const override;
+              device::Stream& stream) const override;
+  void mean(const kernels::gpu::KernelChoice& choice, const kernels::gpu::MeanArguments& arguments,
+            device::Stream& stream) const override;
+  void add(const kernels::gpu::AddArguments& arguments, device::Stream& stream) const override;
 
   [[nodiscard]] const LaunchReport& report() const { return report_; }
+  [[nodiscard]] ModelDevice& device() const { return *device_; }
 
  private:
-  [[nodiscard]] auto launch() const;
+  [[nodiscard]] auto launch(device::Stream& stream) const;
 
   Schedule schedule_;
-  mutable LaunchReport report_;
+  std::shared_ptr<ModelDevice> device_;
+  mutable LaunchReport report_;  // written by the streams of one device, which share a lock
 };
 
 }  // namespace annulus::test

@@ -26,7 +26,7 @@ template <class T>
 void expect_exact(WholeProblem<T> whole, const char* what) {
   const auto expected = direct(whole);
   const double largest = largest_element(whole.v);
-  for (const auto name : kernels::backend_names()) {
+  for (const auto name : kernels::backend_names(DeviceKind::cpu)) {
     const auto& kernel = kernels::find_backend(name, data_type_of<T>);
     for (const int ranks : rank_counts) {
       for (const auto sharding : all_shardings()) {
@@ -168,7 +168,7 @@ TEST(RingForward, DoubleIsWithinOnePartInTenToTheTwelve) {
   auto whole = random_problem<double>(problem, 10);
   const auto expected = direct(whole);
   const double largest = largest_element(whole.v);
-  for (const auto name : kernels::backend_names()) {
+  for (const auto name : kernels::backend_names(DeviceKind::cpu)) {
     for (const int ranks : rank_counts) {
       const auto got =
           by_ranks(whole, ranks, Sharding::zigzag, kernels::find_backend(name, DataType::float64));
@@ -206,7 +206,7 @@ double needle(Index n, double rho, double gamma, int ranks, Sharding sharding,
 TEST(RingForward, NoShardLengthEntersTheScale) {
   // Critical needle, n = 65536: .5000038147 for every P. The wrong, local length gives .333337 at
   // P = 2 and .2, .111, .059 after it.
-  for (const auto name : kernels::backend_names()) {
+  for (const auto name : kernels::backend_names(DeviceKind::cpu)) {
     const auto& kernel = kernels::find_backend(name, DataType::float64);
     for (const int ranks : {1, 2, 3, 4, 5, 8, 16}) {
       for (const auto sharding : all_shardings()) {
@@ -240,7 +240,7 @@ TEST(RingForward, CausalConventionIsTheOneAskedFor) {
       whole.q.at(i, 0, 1 + i) = std::sqrt(0.5);
     }
     whole.k = whole.q;
-    for (const auto name : kernels::backend_names()) {
+    for (const auto name : kernels::backend_names(DeviceKind::cpu)) {
       for (const int ranks : rank_counts) {
         for (const auto sharding : all_shardings()) {
           const auto got =

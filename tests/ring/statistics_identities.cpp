@@ -82,7 +82,7 @@ void for_all(Check check) {
   for (const auto* feature : features) {
     const auto whole = problem_with(feature);
     for (const auto& ranks : worlds) {
-      for (const auto backend : kernels::backend_names()) {
+      for (const auto backend : kernels::backend_names(DeviceKind::cpu)) {
         SCOPED_TRACE(std::string(feature) + ", P = " + std::to_string(ranks.count) + ", " +
                      std::string(backend));
         check(whole, ranks, backend);

@@ -44,6 +44,12 @@ struct BasicTensorView {
   }
 };
 
+/// Whether its elements lie row-major without gaps.
+template <class Void>
+[[nodiscard]] bool is_dense(const BasicTensorView<Void>& view) {
+  return view.head_stride == view.dim && view.row_stride == view.heads * view.dim;
+}
+
 using TensorView = BasicTensorView<void>;
 using ConstTensorView = BasicTensorView<const void>;
 

@@ -38,4 +38,21 @@ inline void download(Stream& stream, TensorView to, ConstTensorView from) {
   for_each_piece(to, from, [&](const RowCopy& piece) { stream.download(piece); });
 }
 
+/// Enqueues to set all elements to 0.
+inline void clear(Stream& stream, TensorView tensor) {
+  const auto bytes = [&](Index elements) {
+    return static_cast<std::size_t>(elements) * size_of(tensor.type);
+  };
+  auto* const data = static_cast<std::byte*>(tensor.data);
+  if (is_dense(tensor)) {
+    stream.clear(data, bytes(tensor.rows * tensor.heads * tensor.dim));
+    return;
+  }
+  for (Index i = 0; i < tensor.rows; ++i) {
+    for (Index h = 0; h < tensor.heads; ++h) {
+      stream.clear(data + bytes(i * tensor.row_stride + h * tensor.head_stride), bytes(tensor.dim));
+    }
+  }
+}
+
 }  // namespace annulus::device

@@ -1,5 +1,9 @@
 #pragma once
 // What a backend offers: accumulate blocks of keys into the state of local queries, then finish.
+//
+// Tensors lie in memory of the device that the backend computes on, spans in memory of the host. On
+// a GPU, passes enqueue work on the stream that they were given and return; whoever reads what they
+// write waits for the stream, and tensors stay as they are until it has come so far.
 
 #include <functional>
 #include <memory>
@@ -9,6 +13,7 @@
 #include "annulus/attention/partial_state.hpp"
 #include "annulus/base/data_type.hpp"
 #include "annulus/base/tensor_view.hpp"
+#include "annulus/device/stream.hpp"
 #include "annulus/plan/block.hpp"
 
 namespace annulus::kernels {
@@ -29,7 +34,8 @@ struct PassOptions {
   Index key_heads = 1;
   Index value_dim = 1;
   bool statistics = false;
-  int threads = 1;  ///< the most threads to compute with, at least 1
+  int threads = 1;  ///< the most threads of the host to compute with, at least 1
+  std::shared_ptr<device::Stream> stream = device::cpu_stream();  ///< of the backend's device
 };
 
 /// The softmax state of one rank's queries, kept in the accumulator type from the first block to
@@ -57,12 +63,19 @@ struct BackwardQueries {
   std::span<const double> scale;  ///< (rows, H) row-major, as in the forward pass
   ConstTensorView dout;           ///< (rows, H, d_v), in the type of q: d loss / d out
   ConstTensorView lse;            ///< (rows, H, 1), accumulator type: what the forward pass wrote
-  std::span<const double> mean;   ///< (rows, H) row-major: <dout, out>
+  ConstTensorView out;            ///< (rows, H, d_v), likewise
+};
+
+/// Numbers of rows and heads, (rows, H) row-major, from which gradients of gains and sinks follow.
+/// Empty where they are not wanted.
+struct RowGradients {
+  std::span<double> dscale{};  ///< of the scales: <q, Sum_j dz k_j>
+  std::span<double> mean{};    ///< <dout, out>
 };
 
 /// The gradients of one rank's queries, kept in the accumulator type from the first block to the
-/// last: with p = e^(z - lse) and dz = p (<dout, v> - mean), dq = scale Sum_j dz k_j,
-/// dk_j = Sum scale dz q, dv_j = Sum p dout.
+/// last: with p = e^(z - lse), mean = <dout, out> and dz = p (<dout, v> - mean), dq = scale Sum_j
+/// dz k_j, dk_j = Sum scale dz q, dv_j = Sum p dout.
 class BackwardPass {
  public:
   virtual ~BackwardPass() = default;
@@ -73,9 +86,13 @@ class BackwardPass {
   virtual void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                           TensorView dk, TensorView dv, const Poll& poll) = 0;
 
-  /// Writes dq (rows, H, d) in the accumulator type, and the gradients of the scales,
-  /// dscale (rows, H) row-major = <q, Sum_j dz k_j>.
-  virtual void finish(TensorView dq, std::span<double> dscale) = 0;
+  /// sums += more, of one shape, in the accumulator type: gradients of keys or values that others
+  /// have summed.
+  virtual void add(TensorView sums, ConstTensorView more) const;
+
+  /// Writes dq (rows, H, d) in the accumulator type, and of `rows` what is wanted, which is there
+  /// on return.
+  virtual void finish(TensorView dq, const RowGradients& rows) = 0;
 };
 
 /// A backend.
@@ -84,6 +101,15 @@ class Kernel {
   virtual ~Kernel() = default;
 
   [[nodiscard]] virtual std::string_view name() const = 0;
+
+  /// What it computes on.
+  [[nodiscard]] virtual DeviceKind device() const { return DeviceKind::cpu; }
+
+  /// A stream of such a device: on GPUs, of that of the rank with this place on its node, several
+  /// ranks on one GPU where there are fewer of them. Throws InputError where there is none.
+  [[nodiscard]] virtual std::shared_ptr<device::Stream> open_stream(int /*place_on_node*/) const {
+    return device::cpu_stream();
+  }
 
   /// Whether the backend computes with inputs of this type.
   [[nodiscard]] virtual bool supports(DataType type) const = 0;

@@ -19,6 +19,9 @@ struct Topology {
 /// The ranks of the node of `rank`, itself among them, in their order.
 [[nodiscard]] std::vector<int> peers_of(const Topology& topology, int rank);
 
+/// How many ranks of its node come before `rank`.
+[[nodiscard]] int place_on_node(const Topology& topology, int rank);
+
 /// `ranks` ranks, `per_node` of them on every node but perhaps the last. Throws InputError for
 /// fewer than one of either.
 [[nodiscard]] Topology even_topology(int ranks, int per_node);

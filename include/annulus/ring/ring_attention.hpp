@@ -9,7 +9,7 @@
 #include "annulus/attention/statistics.hpp"
 #include "annulus/base/tensor_view.hpp"
 #include "annulus/comm/communicator.hpp"
-#include "annulus/device/device.hpp"
+#include "annulus/device/buffer.hpp"
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/plan/plan.hpp"
 
@@ -24,7 +24,7 @@ class BufferPool;
 struct HeldShards {
   struct Shard {
     int owner = -1;
-    std::vector<std::byte> packed;
+    device::Buffer packed;
   };
   std::vector<Shard> shards{};  ///< in the order in which they were let go
   bool present = false;         ///< whether a forward pass has filled this in
@@ -72,13 +72,20 @@ struct PassReport {
   Index bytes_sent = 0;
 };
 
-/// Exact attention over a sequence that is spread over the ranks of a communicator.
+/// Exact attention over a sequence that is spread over the ranks of a communicator. Tensors may lie
+/// in memory of the host or of the device that computes; on a GPU, those of the host are copied
+/// there and back. Passes return when their results are there.
 class RingAttention {
  public:
-  /// Borrows `communicator` and `kernel`. Throws InputError where the plan is for another number of
-  /// ranks or the kernel does not compute with the plan's type. `threads` per rank, at least 1.
+  /// Borrows `communicator` and `kernel`, which computes on the CPU with `threads` per rank, at
+  /// least 1, or on the GPU of the rank's place on its node. Throws InputError where the plan is for another
+  /// number of ranks, the kernel does not compute with the plan's type, there is no GPU, or the
+  /// plan has ranks that read each other's memory, which those of a GPU do not.
   RingAttention(Plan plan, comm::Communicator& communicator, const kernels::Kernel& kernel,
                 int threads = 1);
+  /// The same on a stream of the caller's, of a device of the kernel's kind.
+  RingAttention(Plan plan, comm::Communicator& communicator, const kernels::Kernel& kernel,
+                std::shared_ptr<device::Stream> stream, int threads = 1);
   /// The fastest kernel of `device`, with an even share of the node's cores as threads.
   RingAttention(const Plan& plan, comm::Communicator& communicator, Device device);
 
@@ -101,6 +108,7 @@ class RingAttention {
   comm::Communicator& communicator_;
   std::unique_ptr<comm::Communicator> gradient_communicator_;  // made by the first backward pass
   const kernels::Kernel& kernel_;
+  std::shared_ptr<device::Stream> stream_;
   int threads_;
   std::shared_ptr<ring::BufferPool> buffers_;  // kept from pass to pass
 };

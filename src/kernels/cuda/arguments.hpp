@@ -98,4 +98,20 @@ struct QueryGradientArguments {
   float* dscale = nullptr;  ///< (rows, H)
 };
 
+/// mean = <dout, out> of every row and head.
+struct MeanArguments {
+  InputRows dout{};
+  const float* out = nullptr;  ///< (rows, H, d_v)
+  int rows = 0;
+  int heads = 0;
+  float* mean = nullptr;  ///< (rows, H)
+};
+
+/// sums += more, `count` numbers each.
+struct AddArguments {
+  float* sums = nullptr;
+  const float* more = nullptr;
+  Index count = 0;
+};
+
 }  // namespace annulus::kernels::gpu

@@ -5,19 +5,21 @@
 
 namespace annulus::kernels::gpu {
 
-/// Runs on the device that is current when it is called, which must have compute capability 8.0 or
-/// later. Throws InputError in a build without CUDA.
+/// Runs on the device of the stream, which must have compute capability 8.0 or later. Throws
+/// InputError in a build without CUDA.
 [[nodiscard]] const Launcher& cuda_launcher();
 
 /// The part of it that is compiled for element type T: BFloat16, Float16 or float.
 template <class T>
 struct CudaLauncherOf {
-  static void forward(const KernelChoice& choice, const ForwardArguments& arguments, Stream stream);
+  static void forward(const KernelChoice& choice, const ForwardArguments& arguments,
+                      Stream& stream);
   static void add_query_gradients(const KernelChoice& choice, const GradientArguments& arguments,
-                                  Stream stream);
+                                  Stream& stream);
   static void add_key_gradients(const KernelChoice& choice, const GradientArguments& arguments,
-                                Stream stream);
-  static void finish(const QueryGradientArguments& arguments, Stream stream);
+                                Stream& stream);
+  static void finish(const QueryGradientArguments& arguments, Stream& stream);
+  static void mean(const MeanArguments& arguments, Stream& stream);
 };
 
 }  // namespace annulus::kernels::gpu

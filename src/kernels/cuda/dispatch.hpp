@@ -52,6 +52,12 @@ void dispatch_rows(const typename Kernel::Arguments& arguments, Launch launch) {
                                      arguments.heads, arguments);
 }
 
+template <class Launch>
+void dispatch_add(const AddArguments& arguments, Launch launch) {
+  launch.template operator()<AddKernel>(
+      static_cast<int>(ceil_div(arguments.count, AddKernel::block_numbers)), 1, arguments);
+}
+
 template <class T, class Launch>
 void dispatch_forward(const KernelChoice& choice, const ForwardArguments& arguments,
                       Launch launch) {

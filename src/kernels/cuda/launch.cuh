@@ -47,21 +47,20 @@ inline void check_device(int shared_bytes) {
 
 /// Starts kernels on a stream.
 struct LaunchOn {
-  Stream stream;
+  Stream& stream;
 
   template <class Kernel>
   void operator()(int blocks_x, int blocks_y, const typename Kernel::Arguments& arguments) const {
     if (blocks_x == 0 || blocks_y == 0) return;
     ensure(blocks_y <= 65535, "a GPU kernel has at most 65535 heads");
+    const auto queue = static_cast<cudaStream_t>(stream.handle());  // makes its device current
     check_device(Kernel::shared_bytes);
     // More than 48 KiB must be asked for.
     check(cudaFuncSetAttribute(entry<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                Kernel::shared_bytes),
           "cudaFuncSetAttribute");
     const dim3 grid(static_cast<unsigned>(blocks_x), static_cast<unsigned>(blocks_y));
-    entry<Kernel>
-        <<<grid, Kernel::threads, Kernel::shared_bytes, static_cast<cudaStream_t>(stream.handle)>>>(
-            arguments);
+    entry<Kernel><<<grid, Kernel::threads, Kernel::shared_bytes, queue>>>(arguments);
     check(cudaGetLastError(), "the launch of a kernel");
   }
 };

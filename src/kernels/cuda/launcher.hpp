@@ -2,16 +2,16 @@
 // Starts kernels. Needs no CUDA headers: a GPU is one implementation, the model of the tests
 // another.
 
+#include <memory>
+
 #include "annulus/attention/problem.hpp"
 #include "annulus/base/data_type.hpp"
+#include "annulus/device/stream.hpp"
 #include "kernels/cuda/arguments.hpp"
 
 namespace annulus::kernels::gpu {
 
-/// A queue of work on a device, in order; borrowed. For CUDA, a cudaStream_t.
-struct Stream {
-  void* handle = nullptr;
-};
+using device::Stream;
 
 /// What a pass is compiled for.
 struct KernelChoice {
@@ -34,26 +34,33 @@ struct KernelChoice {
 void check_arguments(const KernelChoice& choice, const ForwardArguments& arguments);
 void check_arguments(const KernelChoice& choice, const GradientArguments& arguments);
 
-/// Enqueues kernels and returns; pointers must stay valid until the stream has come to the end of
-/// them. Throws Error as check_arguments does and where a kernel does not start, and
-/// InputError on a device that cannot run it.
+/// Enqueues kernels on a stream and returns; pointers must stay valid until it has come to the end
+/// of them. Throws Error as check_arguments does and where a kernel does not start, and InputError
+/// on a device that cannot run it.
 class Launcher {
  public:
   virtual ~Launcher() = default;
 
-  virtual void start(const StartArguments& arguments, Stream stream) const = 0;
+  /// A stream that it starts kernels on, see Kernel::open_stream.
+  [[nodiscard]] virtual std::shared_ptr<Stream> open_stream(int place_on_node) const = 0;
+
+  virtual void start(const StartArguments& arguments, Stream& stream) const = 0;
   virtual void forward(const KernelChoice& choice, const ForwardArguments& arguments,
-                       Stream stream) const = 0;
-  virtual void finish(const FinishArguments& arguments, Stream stream) const = 0;
+                       Stream& stream) const = 0;
+  virtual void finish(const FinishArguments& arguments, Stream& stream) const = 0;
 
   /// Over query tiles.
   virtual void add_query_gradients(const KernelChoice& choice, const GradientArguments& arguments,
-                                   Stream stream) const = 0;
+                                   Stream& stream) const = 0;
   /// Over key tiles.
   virtual void add_key_gradients(const KernelChoice& choice, const GradientArguments& arguments,
-                                 Stream stream) const = 0;
+                                 Stream& stream) const = 0;
   virtual void finish(const KernelChoice& choice, const QueryGradientArguments& arguments,
-                      Stream stream) const = 0;
+                      Stream& stream) const = 0;
+
+  virtual void mean(const KernelChoice& choice, const MeanArguments& arguments,
+                    Stream& stream) const = 0;
+  virtual void add(const AddArguments& arguments, Stream& stream) const = 0;
 };
 
 }  // namespace annulus::kernels::gpu

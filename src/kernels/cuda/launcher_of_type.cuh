@@ -9,25 +9,30 @@ namespace annulus::kernels::gpu {
 
 template <class T>
 void CudaLauncherOf<T>::forward(const KernelChoice& choice, const ForwardArguments& arguments,
-                                Stream stream) {
+                                Stream& stream) {
   dispatch_forward<T>(choice, arguments, LaunchOn{stream});
 }
 
 template <class T>
 void CudaLauncherOf<T>::add_query_gradients(const KernelChoice& choice,
-                                            const GradientArguments& arguments, Stream stream) {
+                                            const GradientArguments& arguments, Stream& stream) {
   dispatch_query_gradients<T>(choice, arguments, LaunchOn{stream});
 }
 
 template <class T>
 void CudaLauncherOf<T>::add_key_gradients(const KernelChoice& choice,
-                                          const GradientArguments& arguments, Stream stream) {
+                                          const GradientArguments& arguments, Stream& stream) {
   dispatch_key_gradients<T>(choice, arguments, LaunchOn{stream});
 }
 
 template <class T>
-void CudaLauncherOf<T>::finish(const QueryGradientArguments& arguments, Stream stream) {
+void CudaLauncherOf<T>::finish(const QueryGradientArguments& arguments, Stream& stream) {
   dispatch_rows<FinishQueryGradientsKernel<T>>(arguments, LaunchOn{stream});
+}
+
+template <class T>
+void CudaLauncherOf<T>::mean(const MeanArguments& arguments, Stream& stream) {
+  dispatch_rows<MeanKernel<T>>(arguments, LaunchOn{stream});
 }
 
 }  // namespace annulus::kernels::gpu

@@ -1,5 +1,5 @@
 #pragma once
-// The beginning and the end of a pass: one warp for each row and head.
+// The beginning and the end of a pass: one warp for each row and head, or numbers one by one.
 
 #include <cmath>
 
@@ -104,6 +104,43 @@ struct FinishQueryGradientsKernel : RowKernel {
       for (int mask = 1; mask < warp_lanes; mask *= 2) dot += shuffle_xor(dot, mask);
       if (lane_index() == 0) a.dscale[at] = dot;
     });
+  }
+};
+
+/// T: element type of dout.
+template <class T>
+struct MeanKernel : RowKernel {
+  using Arguments = MeanArguments;
+
+  ANNULUS_DEVICE static void run(const Arguments& a) {
+    with_row(a.rows, a.heads, [&](Index at) {
+      const Index row = at / a.heads;
+      const auto* dout = static_cast<const T*>(a.dout.data) + row * a.dout.row_stride +
+                         block_y() * a.dout.head_stride;
+      float dot = 0;
+      for (int c = lane_index(); c < a.dout.dim; c += warp_lanes) {
+        dot += static_cast<float>(dout[c]) * a.out[at * a.dout.dim + c];
+      }
+      for (int mask = 1; mask < warp_lanes; mask *= 2) dot += shuffle_xor(dot, mask);
+      if (lane_index() == 0) a.mean[at] = dot;
+    });
+  }
+};
+
+struct AddKernel {
+  using Arguments = AddArguments;
+  static constexpr int threads = 256;
+  static constexpr int shared_bytes = 0;
+  static constexpr int numbers = 4;  ///< of a thread
+  static constexpr Index block_numbers = threads * numbers;
+
+  ANNULUS_DEVICE static void run(const Arguments& a) {
+    const Index first = block_x() * block_numbers + thread_index();
+    ANNULUS_UNROLL
+    for (int i = 0; i < numbers; ++i) {
+      const Index at = first + i * threads;
+      if (at < a.count) a.sums[at] += a.more[at];
+    }
   }
 };
 

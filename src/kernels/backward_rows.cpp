@@ -1,0 +1,44 @@
+#include "kernels/backward_rows.hpp"
+
+#include "annulus/kernels/kernel.hpp"
+
+namespace annulus::kernels {
+namespace {
+
+template <class A, class B>
+double dot(const A* a, const B* b, Index size) {
+  double sum = 0;
+  for (Index c = 0; c < size; ++c) sum += static_cast<double>(a[c]) * static_cast<double>(b[c]);
+  return sum;
+}
+
+}  // namespace
+
+std::vector<double> row_means(ConstTensorView dout, ConstTensorView out) {
+  ensure(dout.has_shape(out.rows, out.heads, out.dim), "dout has the shape of out");
+  std::vector<double> means;
+  means.reserve(static_cast<std::size_t>(out.rows * out.heads));
+  with_element(dout.type, [&]<class T>() {
+    for (Index i = 0; i < out.rows; ++i) {
+      for (Index h = 0; h < out.heads; ++h) {
+        means.push_back(dot(dout.row<T>(i, h), out.row<Accumulator<T>>(i, h), out.dim));
+      }
+    }
+  });
+  return means;
+}
+
+void BackwardPass::add(TensorView sums, ConstTensorView more) const {
+  ensure(sums.has_shape(more.rows, more.heads, more.dim), "sums of one shape are added");
+  with_accumulator(sums.type, [&]<class T>() {
+    for (Index i = 0; i < sums.rows; ++i) {
+      for (Index h = 0; h < sums.heads; ++h) {
+        T* to = sums.row<T>(i, h);
+        const T* from = more.row<T>(i, h);
+        for (Index c = 0; c < sums.dim; ++c) to[c] += from[c];
+      }
+    }
+  });
+}
+
+}  // namespace annulus::kernels

@@ -1,0 +1,30 @@
+#pragma once
+// A backend made of the kernels for GPUs and a launcher that starts them.
+
+#include "annulus/kernels/kernel.hpp"
+#include "kernels/cuda/launcher.hpp"
+
+namespace annulus::kernels::gpu {
+
+class GpuKernel final : public Kernel {
+ public:
+  /// Borrows `launcher`.
+  explicit GpuKernel(const Launcher& launcher) : launcher_(launcher) {}
+
+  [[nodiscard]] std::string_view name() const override { return "cuda"; }
+  [[nodiscard]] DeviceKind device() const override { return DeviceKind::cuda; }
+  [[nodiscard]] std::shared_ptr<device::Stream> open_stream(int place_on_node) const override {
+    return launcher_.open_stream(place_on_node);
+  }
+  [[nodiscard]] bool supports(DataType type) const override { return type != DataType::float64; }
+  [[nodiscard]] DataType factor_type(DataType type) const override { return type; }
+  [[nodiscard]] std::unique_ptr<ForwardPass> forward(const Queries& queries,
+                                                     const PassOptions& options) const override;
+  [[nodiscard]] std::unique_ptr<BackwardPass> backward(const BackwardQueries& queries,
+                                                       const PassOptions& options) const override;
+
+ private:
+  const Launcher& launcher_;
+};
+
+}  // namespace annulus::kernels::gpu

@@ -1,0 +1,64 @@
+#pragma once
+// The passes of the cuda backend: they enqueue kernels and what these need.
+
+#include <array>
+
+#include "annulus/kernels/kernel.hpp"
+#include "kernels/cuda/device_arrays.hpp"
+#include "kernels/cuda/launcher.hpp"
+
+namespace annulus::kernels::gpu {
+
+/// The state stays in device memory from the first block to the last.
+class GpuForward final : public ForwardPass {
+ public:
+  GpuForward(const Launcher& launcher, const Queries& queries, const PassOptions& options);
+
+  void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                  const Poll& poll) override;
+  void finish(const ForwardOutputs& outputs) override;
+  void write_state(TensorView state) const override;
+
+ private:
+  [[nodiscard]] DeviceState state() const;
+
+  const Launcher& launcher_;
+  StreamPointer stream_;
+  KernelChoice choice_;
+  AlignedRows q_;
+  DeviceArray<float> scale_;
+  int rows_;
+  int heads_;
+  int key_heads_;
+  int value_dim_;
+  std::array<DeviceArray<float>, 5>
+      numbers_;  // maximum, sum; with statistics the rest of the state
+  DeviceArray<float> values_;
+};
+
+/// Sums over keys stay in device memory until the end.
+class GpuBackward final : public BackwardPass {
+ public:
+  GpuBackward(const Launcher& launcher, const BackwardQueries& queries, const PassOptions& options);
+
+  void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                  TensorView dk, TensorView dv, const Poll& poll) override;
+  void add(TensorView sums, ConstTensorView more) const override;
+  void finish(TensorView dq, const RowGradients& rows) override;
+
+ private:
+  const Launcher& launcher_;
+  StreamPointer stream_;
+  KernelChoice choice_;
+  AlignedRows q_;
+  AlignedRows dout_;
+  DenseInput lse_;
+  DeviceArray<float> scale_;
+  int rows_;
+  int heads_;
+  int key_heads_;
+  DeviceArray<float> mean_;
+  DeviceArray<float> sums_;
+};
+
+}  // namespace annulus::kernels::gpu
