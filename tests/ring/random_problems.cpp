@@ -137,7 +137,8 @@ void expect_ranks_agree(Choice& choice, WholeProblem<T>& whole, unsigned seed) {
   auto spread =
       choice.happens(0.3) ? Spread(sharding, choice.of(all_shardings())) : Spread(sharding);
   spread.per_node = choice.of(nodes_for(ranks));
-  const auto& kernel = kernels::find_backend(choice.of(kernels::backend_names(DeviceKind::cpu)), data_type_of<T>);
+  const auto& kernel =
+      kernels::find_backend(choice.of(kernels::backend_names(DeviceKind::cpu)), data_type_of<T>);
   SCOPED_TRACE("P = " + std::to_string(ranks) + " on nodes of " + std::to_string(spread.per_node) +
                ", " + std::string(name_of(sharding)) + "/" +
                std::string(name_of(spread.keys.value_or(sharding))) + ", " +

@@ -78,9 +78,9 @@ struct PassReport {
 class RingAttention {
  public:
   /// Borrows `communicator` and `kernel`, which computes on the CPU with `threads` per rank, at
-  /// least 1, or on the GPU of the rank's place on its node. Throws InputError where the plan is for another
-  /// number of ranks, the kernel does not compute with the plan's type, there is no GPU, or the
-  /// plan has ranks that read each other's memory, which those of a GPU do not.
+  /// least 1, or on the GPU of the rank's place on its node. Throws InputError where the plan is
+  /// for another number of ranks, the kernel does not compute with the plan's type, there is no
+  /// GPU, or the plan has ranks that read each other's memory, which those of a GPU do not.
   RingAttention(Plan plan, comm::Communicator& communicator, const kernels::Kernel& kernel,
                 int threads = 1);
   /// The same on a stream of the caller's, of a device of the kernel's kind.
