@@ -8,6 +8,7 @@
 #include "annulus/base/error.hpp"
 #include "annulus/device/device.hpp"
 #include "annulus/kernels/backend.hpp"
+#include "annulus/ring/ring_attention.hpp"
 #include "annulus/ring/thread_share.hpp"
 
 namespace annulus::cli {
@@ -142,8 +143,7 @@ PlanOptions ExecutionOptions::plan_options() const {
   if (schedule != "auto") {
     options.schedule = read_option("--schedule", [&] { return parse_schedule(schedule); });
   } else if (device == "cuda" || backend == "cuda") {
-    // Ranks that compute on GPUs do not read each other's memory.
-    options.schedule = Schedule::ring;
+    options.schedule = schedule_for(DeviceKind::cuda);
   }
   if (sharding != "auto") {
     options.sharding = read_option("--sharding", [&] { return parse_sharding(sharding); });

@@ -71,6 +71,11 @@ class DeviceStatistics {
 
 }  // namespace
 
+std::optional<Schedule> schedule_for(DeviceKind device) {
+  if (device == DeviceKind::cpu) return std::nullopt;
+  return Schedule::ring;
+}
+
 RingAttention::RingAttention(Plan plan, comm::Communicator& communicator,
                              const kernels::Kernel& kernel, int threads)
     : RingAttention(std::move(plan), communicator, kernel,

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -71,6 +72,11 @@ struct PassReport {
   double exposed_seconds = 0;  ///< of it, waiting for transfers with nothing to compute
   Index bytes_sent = 0;
 };
+
+/// The schedule that ranks computing on `device` have to plan with: `ring` on GPUs, which do not
+/// read each other's memory in place; none on the CPU, where the one that fits the topology will
+/// do.
+[[nodiscard]] std::optional<Schedule> schedule_for(DeviceKind device);
 
 /// Exact attention over a sequence that is spread over the ranks of a communicator. Tensors may lie
 /// in memory of the host or of the device that computes; on a GPU, those of the host are copied
