@@ -116,6 +116,7 @@ class RingAttention {
   const kernels::Kernel& kernel_;
   std::shared_ptr<device::Stream> stream_;
   int threads_;
+  std::vector<double> betas_;                  // of the rank's query rows
   std::shared_ptr<ring::BufferPool> buffers_;  // kept from pass to pass
 };
 
