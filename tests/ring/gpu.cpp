@@ -20,9 +20,9 @@ Sharding sharding_for(int ranks) {
   return all[static_cast<std::size_t>(ranks) % all.size()];
 }
 
-/// Ranks on nodes of their own: those of one node would read keys in place, which GPUs do not.
+/// Ranks on one node, which GPUs make a ring of all the same.
 Spread spread_for(int ranks) {
-  return Spread(sharding_for(ranks)).over_nodes_of(1);
+  return sharding_for(ranks);
 }
 
 template <class T>
