@@ -38,6 +38,12 @@ FAULTS = [
      "std::clamp(input.dim - column, 0, int{Layout::elements})", "int{Layout::elements}"),
     ("zeros instead of the last row", "tile_copy.hpp", "i < count && bytes > 0",
      "i + 1 < count && bytes > 0"),
+    # Rows and numbers one by one.
+    ("means of the row before", "state_kernels.hpp", "a.out[at * a.dout.dim + c]",
+     "a.out[(at > 0 ? at - 1 : 0) * a.dout.dim + c]"),
+    ("adds past the end", "state_kernels.hpp", "if (at < a.count) a.sums", "if (at <= a.count) a.sums"),
+    ("leaves out the last number", "state_kernels.hpp", "if (at < a.count) a.sums",
+     "if (at + 1 < a.count) a.sums"),
     # Masks.
     ("mask hides one key too few on the right", "logits.hpp", "column >= end", "column > end"),
     ("mask hides one key too many on the left", "logits.hpp", "column < begin",
@@ -99,8 +105,8 @@ FAULTS = [
      "{ element = sum; }"),
     ("dq with the values for keys", "query_gradient_kernel.hpp", "add_weighted_rows<dim>(sums, dz, keys)",
      "add_weighted_rows<dim>(sums, dz, keys + column_tile)"),
-    ("dscale of one lane", "state_kernels.hpp",
-     "for (int mask = 1; mask < warp_lanes; mask *= 2) dot += shuffle_xor(dot, mask);", ""),
+    ("dscale and means of one lane", "state_kernels.hpp",
+     "for (int mask = 1; mask < warp_lanes; mask *= 2) sum += shuffle_xor(sum, mask);", ""),
 ]
 
 
@@ -172,7 +178,8 @@ def check(builder, source, folder, fault):
     if tests is None:
         sys.exit(f"'{name}' does not compile:\n{text}")
     # What only the backward pass has is looked for there.
-    wanted = "CudaBackward.*" if file and "gradient" in file else "CudaPipeline.*:CudaForward.*:CudaBackward.*"
+    wanted = "CudaBackward.*" if file and "gradient" in file else (
+        "CudaPipeline.*:CudaRows.*:CudaForward.*:CudaBackward.*")
     code, output = run([tests, f"--gtest_filter={wanted}", "--gtest_fail_fast"], 300)
     if code is None:
         return "caught: does not end", False

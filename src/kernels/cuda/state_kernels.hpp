@@ -20,6 +20,11 @@ struct RowKernel {
     const Index row = static_cast<Index>(block_x()) * rows + warp_index();
     if (row < all_rows) visit(row * heads + block_y());
   }
+
+  ANNULUS_DEVICE static float sum_of_warp(float sum) {
+    for (int mask = 1; mask < warp_lanes; mask *= 2) sum += shuffle_xor(sum, mask);
+    return sum;
+  }
 };
 
 struct StartKernel : RowKernel {
@@ -101,7 +106,7 @@ struct FinishQueryGradientsKernel : RowKernel {
         dot += static_cast<float>(q[c]) * sum;
         a.dq[element] = scale * sum;
       }
-      for (int mask = 1; mask < warp_lanes; mask *= 2) dot += shuffle_xor(dot, mask);
+      dot = sum_of_warp(dot);
       if (lane_index() == 0) a.dscale[at] = dot;
     });
   }
@@ -121,7 +126,7 @@ struct MeanKernel : RowKernel {
       for (int c = lane_index(); c < a.dout.dim; c += warp_lanes) {
         dot += static_cast<float>(dout[c]) * a.out[at * a.dout.dim + c];
       }
-      for (int mask = 1; mask < warp_lanes; mask *= 2) dot += shuffle_xor(dot, mask);
+      dot = sum_of_warp(dot);
       if (lane_index() == 0) a.mean[at] = dot;
     });
   }
