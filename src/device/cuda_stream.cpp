@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "annulus/base/error.hpp"
 #include "device/cuda_check.hpp"
 
@@ -46,12 +48,6 @@ void keep_freed_memory(int index) {
   std::uint64_t all = ~std::uint64_t{0};
   check_cuda(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &all),
              "cudaMemPoolSetAttribute");
-}
-
-cudaMemoryType kind_of(const void* data) {
-  cudaPointerAttributes attributes{};
-  check_cuda(cudaPointerGetAttributes(&attributes, data), "cudaPointerGetAttributes");
-  return attributes.type;
 }
 
 }  // namespace
@@ -107,8 +103,13 @@ void CudaStream::free_pinned(std::byte* data) noexcept {
 
 bool CudaStream::reaches(const void* data) const {
   use();
-  const auto kind = kind_of(data);
-  return kind == cudaMemoryTypeDevice || kind == cudaMemoryTypeManaged;
+  cudaPointerAttributes attributes{};
+  check_cuda(cudaPointerGetAttributes(&attributes, data), "cudaPointerGetAttributes");
+  if (attributes.type == cudaMemoryTypeDevice && attributes.device != device_.index) {
+    throw InputError(fmt::format("a tensor lies on GPU {}; the rank computes on GPU {}",
+                                 attributes.device, device_.index));
+  }
+  return attributes.type == cudaMemoryTypeDevice || attributes.type == cudaMemoryTypeManaged;
 }
 
 void CudaStream::copy(const RowCopy& copy) {
