@@ -41,20 +41,33 @@ cudaEvent_t handle_of(const Event& event) {
 }
 
 /// Memory that is freed stays with the process for the next pass, instead of going back to the
-/// driver whenever a stream waits.
-void keep_freed_memory(int index) {
+/// driver whenever a stream waits. Other GPUs of the process that can copy from it may do so.
+void prepare_memory(int index) {
   cudaMemPool_t pool = nullptr;
   check_cuda(cudaDeviceGetDefaultMemPool(&pool, index), "cudaDeviceGetDefaultMemPool");
   std::uint64_t all = ~std::uint64_t{0};
   check_cuda(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &all),
              "cudaMemPoolSetAttribute");
+  int gpus = 0;
+  check_cuda(cudaGetDeviceCount(&gpus), "cudaGetDeviceCount");
+  for (int other = 0; other < gpus; ++other) {
+    int can = 0;
+    if (other == index) continue;
+    check_cuda(cudaDeviceCanAccessPeer(&can, other, index), "cudaDeviceCanAccessPeer");
+    if (can == 0) continue;
+    cudaMemAccessDesc access{};
+    access.location.type = cudaMemLocationTypeDevice;
+    access.location.id = other;
+    access.flags = cudaMemAccessFlagsProtReadWrite;
+    check_cuda(cudaMemPoolSetAccess(pool, &access, 1), "cudaMemPoolSetAccess");
+  }
 }
 
 }  // namespace
 
 CudaStream::CudaStream(Device device) : device_(device) {
   use();
-  keep_freed_memory(device.index);
+  prepare_memory(device.index);
   check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking),
              "cudaStreamCreateWithFlags");
 }
