@@ -1,7 +1,7 @@
 // The ranks that the launcher started, with messages whole and in pieces.
 
 #include "annulus/comm/mpi.hpp"
-#include "comm/transport.hpp"
+#include "comm/device_transport.hpp"
 
 namespace annulus::comm {
 namespace {
@@ -20,5 +20,11 @@ INSTANTIATE_TEST_SUITE_P(Mpi, Transport,
                                          mpi_world("pieces_of_1000", 1000),
                                          mpi_world("pieces_of_10007", 10007)),
                          name_of_world);
+
+INSTANTIATE_TEST_SUITE_P(Mpi, DeviceTransport,
+                         testing::ValuesIn(device_worlds({mpi_world("whole", Index{1} << 30),
+                                                          mpi_world("pieces_of_1000", 1000)},
+                                                         start_its_way, "staged")),
+                         name_of_device_world);
 
 }  // namespace annulus::comm
