@@ -69,6 +69,7 @@ class DeviceTransport : public testing::TestWithParam<DeviceWorld> {
     GetParam().world.run(
         [&](Communicator& world) { body(world, std::make_shared<test::ModelStream>(device)); });
     EXPECT_EQ(device->bytes_in_use(), 0U);
+    EXPECT_FALSE(device->failed());
   }
 };
 
