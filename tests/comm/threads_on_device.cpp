@@ -2,6 +2,7 @@
 // others when one of them fails.
 
 #include <atomic>
+#include <chrono>
 
 #include <gmock/gmock.h>
 
@@ -233,6 +234,62 @@ TEST(ThreadsOnDevice, WhatAPeerHasTakenIsReadBeforeItsSenderFreesIt) {
   };
   EXPECT_THROW(run_threads(2, body), InputError);
   EXPECT_FALSE(device->failed());
+}
+
+// The same, when rank 1 is just taking the message: rank 2 keeps the device busy meanwhile. Where
+// the threads meet otherwise, rank 1 hears that rank 0 gave up.
+TEST(ThreadsOnDevice, WhatAPeerIsTakingIsReadBeforeItsSenderFreesIt) {
+  const Bytes expected = random_bytes(bytes, 7);
+  const auto pause = [] { std::this_thread::sleep_for(std::chrono::milliseconds(2)); };
+  for (int repetition = 0; repetition < 10; ++repetition) {
+    std::atomic<int> ready = 0;
+    std::atomic<bool> busy = false;
+    std::atomic<bool> throwing = false;
+    std::atomic<bool> gone = false;
+    const auto device = std::make_shared<test::ModelDevice>(Order::late);
+    const auto send_and_throw = [&](Communicator& world) {
+      const auto stream = std::make_shared<test::ModelStream>(device);
+      const Buffer sent = on_device(stream, expected);
+      const auto exchange = world.exchange_on(*stream, Send{1, sent.bytes()}, std::nullopt);
+      ++ready;
+      while (!busy) std::this_thread::yield();
+      pause();
+      throwing = true;
+      throw InputError("in the middle");
+    };
+    const auto receive = [&](Communicator& world) {
+      const auto stream = std::make_shared<test::ModelStream>(device);
+      const Buffer received(stream, bytes);
+      const auto exchange = world.exchange_on(*stream, std::nullopt, Receive{0, received.bytes()});
+      ++ready;
+      while (!busy) std::this_thread::yield();
+      exchange->wait();
+      while (!gone) std::this_thread::yield();
+      EXPECT_TRUE(on_host(stream, received.bytes()) == expected);
+    };
+    const auto keep_busy = [&] {
+      const auto stream = std::make_shared<test::ModelStream>(device);
+      stream->enqueue([&] {
+        busy = true;
+        while (!throwing) std::this_thread::yield();
+        pause();
+      });
+      while (ready < 2) std::this_thread::yield();
+      stream->synchronize();
+    };
+    const auto body = [&](Communicator& world) {
+      if (world.rank() == 1) return receive(world);
+      if (world.rank() == 2) return keep_busy();
+      try {
+        send_and_throw(world);
+      } catch (const Error&) {
+        gone = true;
+        throw;
+      }
+    };
+    EXPECT_THROW(run_threads(3, body), InputError);
+    EXPECT_FALSE(device->failed());
+  }
 }
 
 // An exchange that no peer completes: what is freed after it is not in use, in whatever order the
