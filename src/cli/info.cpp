@@ -1,4 +1,5 @@
 // annulus info: what this build and this machine have.
+#include <string_view>
 #include <thread>
 
 #include <fmt/format.h>
@@ -20,9 +21,11 @@
 namespace annulus::cli {
 namespace {
 
-std::string mpi_library() {
+Json mpi_json([[maybe_unused]] std::string_view thread_level) {
 #if ANNULUS_HAVE_MPI
-  return comm::mpi(MPI_COMM_SELF).library();
+  return Json{{"library", comm::mpi(MPI_COMM_SELF).library()},
+              {"thread_level", thread_level},
+              {"cuda_aware", comm::cuda_aware()}};
 #else
   return {};
 #endif
@@ -35,12 +38,10 @@ class Info final : public Command {
 
   int run(const Context& context) const override {
     const auto features = build_features();
-    const auto thread_level = context.process.start_mpi();
-    const auto library = mpi_library();
+    const auto mpi = mpi_json(context.process.start_mpi());
     if (!context.speaks()) return 0;
     Json json{{"version", version()}, {"git_commit", git_commit()}};
-    json["mpi"] =
-        features.mpi ? Json{{"library", library}, {"thread_level", thread_level}} : Json();
+    json["mpi"] = mpi;
     json["hdf5"] = features.hdf5 ? Json{{"version", results::hdf5_version()},
                                         {"parallel", features.parallel_hdf5}}
                                  : Json();
@@ -80,8 +81,10 @@ class Info final : public Command {
     line("annulus", fmt::format("{} ({})", text(json["version"]), text(json["git_commit"])));
     line("mpi", json["mpi"].is_null()
                     ? absent
-                    : fmt::format("{}, thread level {}", text(json["mpi"]["library"]),
-                                  text(json["mpi"]["thread_level"])));
+                    : fmt::format(
+                          "{}, thread level {}, {}", text(json["mpi"]["library"]),
+                          text(json["mpi"]["thread_level"]),
+                          json["mpi"]["cuda_aware"].get<bool>() ? "CUDA-aware" : "not CUDA-aware"));
     line("hdf5",
          json["hdf5"].is_null()
              ? absent

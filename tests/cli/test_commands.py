@@ -42,6 +42,9 @@ def test_info(annulus):
     text = annulus.ok("info").out
     for word in "mpi hdf5 simd backends gpus".split():
         assert word in text
+    if info["mpi"] is not None:
+        assert info["mpi"]["cuda_aware"] in (True, False)
+        assert ("not CUDA-aware" in text) != info["mpi"]["cuda_aware"]
 
 
 @pytest.mark.parametrize("mask", ["full", "causal", "window:9", "window:2,3"])

@@ -24,6 +24,11 @@ std::size_t ModelDevice::bytes_in_use() {
   return bytes;
 }
 
+bool ModelDevice::failed() {
+  const std::lock_guard lock(mutex_);
+  return failed_;
+}
+
 std::byte* ModelDevice::allocate(std::size_t bytes, Kind kind) {
   constexpr std::size_t alignment = 256;
   auto owned = std::make_unique<std::byte[]>(bytes + alignment);
@@ -101,8 +106,13 @@ void ModelStream::run_next() {
   if (tasks_.empty()) return;
   Task task = std::move(tasks_.front());
   tasks_.pop_front();
-  if (task.after) task.after->force();
-  if (task.work) task.work();
+  try {
+    if (task.after) task.after->force();
+    if (task.work) task.work();
+  } catch (...) {
+    device_->failed_ = true;
+    throw;
+  }
 }
 
 void ModelStream::add(Task task) {
