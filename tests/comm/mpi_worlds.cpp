@@ -13,12 +13,12 @@ World mpi_world(std::string name, Index largest_message) {
           }};
 }
 
+const World worlds[] = {mpi_world("whole", Index{1} << 30), mpi_world("pieces_of_1000", 1000),
+                        mpi_world("pieces_of_10007", 10007)};
+
 }  // namespace
 
-INSTANTIATE_TEST_SUITE_P(Mpi, Transport,
-                         testing::Values(mpi_world("whole", Index{1} << 30),
-                                         mpi_world("pieces_of_1000", 1000),
-                                         mpi_world("pieces_of_10007", 10007)),
-                         name_of_world);
+INSTANTIATE_TEST_SUITE_P(Mpi, Transport, testing::ValuesIn(worlds), name_of_world);
+INSTANTIATE_TEST_SUITE_P(Mpi, UnorderedTransport, testing::ValuesIn(worlds), name_of_world);
 
 }  // namespace annulus::comm
