@@ -1,5 +1,6 @@
 #include "comm/nccl_handle.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <thread>
 #include <utility>
@@ -13,6 +14,9 @@ namespace annulus::comm {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+/// Seconds that a rank with an exception waits for the others.
+constexpr double patience_of_failure = 2;
 
 /// The answer comes from threads of NCCL and from the device.
 void pause() {
@@ -58,15 +62,16 @@ NcclHandle::NcclHandle(const NcclId& id, int ranks, int rank,
 
 NcclHandle::~NcclHandle() {
   if (communicator_ == nullptr) return;
+  // Where all ranks fail alike, none must take from the others what they still receive of the last
+  // messages; one that fails alone waits in vain.
   if (std::uncaught_exceptions() > exceptions_) {
-    give_up();
-    return;
+    options_.timeout = std::min(options_.timeout, patience_of_failure);
   }
   try {
     finalize();
-  } catch (const Error& error) {
+  } catch (const Error&) {
     // Whoever waited has learned of it; the device itself may have failed.
-    abort(error.what());
+    give_up();
   }
 }
 
@@ -84,10 +89,15 @@ std::shared_ptr<NcclHandle> NcclHandle::split(int ranks) {
   static_cast<void>(stream_->handle());
   auto config = not_blocking();
   // The new one is there once this one is at rest.
-  expect(ncclCommSplit(communicator_, member ? 0 : NCCL_SPLIT_NOCOLOR, rank_, &part->communicator_,
-                       &config),
-         "ncclCommSplit");
-  settle();
+  try {
+    expect(ncclCommSplit(communicator_, member ? 0 : NCCL_SPLIT_NOCOLOR, rank_,
+                         &part->communicator_, &config),
+           "ncclCommSplit");
+    settle();
+  } catch (const Error&) {
+    part->give_up();
+    throw;
+  }
   if (!member) return nullptr;
   part->expect(ncclInProgress, "ncclCommSplit");
   part->settle();
@@ -100,7 +110,8 @@ void NcclHandle::advance() {
   const auto code = ncclCommGetAsyncError(communicator_, &state);
   if (code != ncclSuccess) fail(nccl_message(code, "ncclCommGetAsyncError", rank_, communicator_));
   if (state == ncclInProgress) {
-    if (call_ != nullptr && overdue(called_)) fail_by_timeout(call_);
+    if (call_ == nullptr) expect(ncclInProgress, "nccl");
+    if (overdue(called_)) fail_by_timeout(call_);
     return;
   }
   if (state != ncclSuccess) {

@@ -38,7 +38,8 @@ class NcclHandle {
              const NcclOptions& options);
   NcclHandle(const NcclHandle&) = delete;
   NcclHandle& operator=(const NcclHandle&) = delete;
-  /// Waits for the other ranks, at most the timeout; not where an exception passes: it aborts.
+  /// Waits for the other ranks, at most the timeout, and not long where an exception passes. Then
+  /// it aborts.
   ~NcclHandle();
 
   /// A handle of the first `ranks` ranks, fewer than all; null on the others. Collective.
@@ -76,7 +77,7 @@ class NcclHandle {
 
   /// Ends NCCL's work on the device at once. `reason` is what later calls throw.
   void abort(std::string reason) noexcept;
-  /// The same in the name of a rank where an exception passes.
+  /// The same for a rank that does not wait for the others.
   void give_up() noexcept;
 
  private:

@@ -206,18 +206,32 @@ TEST_P(NcclDevice, TakesMemoryOfTheHostAsThatOfTheCpu) {
   });
 }
 
-// A collective asks for its turn on the device like everything else.
-TEST_P(NcclDevice, ACollectiveComesAfterExchangesUnderWay) {
-  on_ranks([](Communicator& world, const StreamPointer& stream) {
-    const Buffer sent = on_device(stream, bytes_of(world.rank()));
-    const Buffer received(stream, sent.size());
-    const auto exchange = world.exchange_on(*stream, Send{next_of(world), sent.bytes()},
-                                            Receive{previous_of(world), received.bytes()});
-    Index one = 1;
-    world.all_reduce(std::span(&one, 1), Reduction::sum);
-    EXPECT_EQ(one, world.size());
-    EXPECT_TRUE(exchange->poll());
-    EXPECT_TRUE(on_host(stream, received.bytes()) == bytes_of(previous_of(world)));
+// What waits comes after what does not, and before what follows.
+TEST_P(NcclDevice, WhatWaitsComesAfterExchangesUnderWay) {
+  using Call = std::function<void(Communicator&)>;
+  const Call calls[] = {
+      [](Communicator& world) {
+        Index one = 1;
+        world.all_reduce(std::span(&one, 1), Reduction::sum);
+        EXPECT_EQ(one, world.size());
+      },
+      [](Communicator& world) {
+        const Bytes sent = random_bytes(999, static_cast<std::uint64_t>(world.rank()));
+        Bytes received(sent.size());
+        world.exchange(Send{next_of(world), sent}, Receive{previous_of(world), received})->wait();
+        EXPECT_EQ(received, random_bytes(999, static_cast<std::uint64_t>(previous_of(world))));
+      },
+      [](Communicator& world) { EXPECT_EQ(world.first(1) == nullptr, world.rank() > 0); }};
+  on_ranks([&](Communicator& world, const StreamPointer& stream) {
+    for (const auto& call : calls) {
+      const Buffer sent = on_device(stream, bytes_of(world.rank()));
+      const Buffer received(stream, sent.size());
+      const auto exchange = world.exchange_on(*stream, Send{next_of(world), sent.bytes()},
+                                              Receive{previous_of(world), received.bytes()});
+      call(world);
+      exchange->wait();
+      EXPECT_TRUE(on_host(stream, received.bytes()) == bytes_of(previous_of(world)));
+    }
   });
 }
 

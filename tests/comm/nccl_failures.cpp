@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 
 #include "annulus/base/error.hpp"
+#include "annulus/comm/agreement.hpp"
 #include "annulus/device/buffer.hpp"
 #include "comm/nccl_world.hpp"
 #include "comm/transport.hpp"
@@ -248,13 +249,54 @@ TEST(NcclFailure, ARankThatLeavesLateIsNotWaitedForForEver) {
   EXPECT_GE(ModelNccl::aborted(), 1);
 }
 
+// Bad input that all ranks learn of together: none hears of anything else.
+TEST(NcclFailure, RanksThatFailAlikeDoNotDisturbEachOther) {
+  for (int repetition = 0; repetition < 20; ++repetition) {
+    std::atomic<int> heard = 0;
+    EXPECT_EQ(failure_of(5, patient,
+                         [&](Communicator& world, const StreamPointer&) {
+                           try {
+                             together(world, [&] {
+                               if (world.rank() == 3) throw InputError("--mask: 'x'");
+                             });
+                           } catch (const InputError&) {
+                             ++heard;
+                             throw;
+                           }
+                         }),
+              "--mask: 'x'");
+    EXPECT_EQ(heard, 5);
+    EXPECT_EQ(ModelNccl::aborted(), 0);
+    EXPECT_EQ(ModelNccl::alive(), 0);
+    EXPECT_EQ(ModelNccl::misuse(), "");
+  }
+}
+
+// Its memory is not in use any more when somebody catches the exception.
+TEST(NcclFailure, AnExchangeThatIsDroppedByAnExceptionIsAborted) {
+  failure_of(2, patient, [&](Communicator& world, const StreamPointer& stream) {
+    go_around(world, stream);
+    if (world.rank() == 1) return world.barrier();
+    try {
+      const Buffer memory(stream, 100);
+      const auto exchange = world.exchange_on(*stream, std::nullopt, Receive{1, memory.bytes()});
+      throw InputError("the cause");
+    } catch (const InputError&) {
+      EXPECT_GE(ModelNccl::aborted(), 1);
+    }
+    EXPECT_THROW(world.barrier(), Error);
+  });
+  EXPECT_EQ(ModelNccl::alive(), 0);
+  EXPECT_EQ(ModelNccl::misuse(), "");
+}
+
 /// With an exchange under way and without one, told by NCCL and not.
 TEST(NcclFailure, ARankThatThrowsEndsTheOthers) {
   for (const bool under_way : {true, false}) {
     for (const bool told : {true, false}) {
       std::atomic<int> woken = 0;
       const auto message = failure_of(
-          3, told ? patient : hasty,
+          3, told ? patient : NcclOptions{.timeout = 4},  // longer than it waits itself
           [&](Communicator& world, const StreamPointer& stream) {
             const Buffer sent(stream, 100);
             const Buffer received(stream, 100);

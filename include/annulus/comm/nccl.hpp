@@ -39,10 +39,10 @@ struct NcclOptions {
 /// what is under way on it, and return when all is done: there, the peers have to call them as
 /// well. exchange() tells both ends where lengths differ.
 ///
-/// A failure of NCCL, of a peer that NCCL notices, or a timeout aborts the communicator: it is an
-/// Error, here and in all later calls. So is a rank that drops an exchange under way, or its
-/// communicator, because of an exception: it aborts, and the others end at the latest after their
-/// timeout.
+/// A failure of NCCL, or of a peer where NCCL notices, and a timeout abort the communicator, and are
+/// an Error, here and in all later calls. A rank that drops an exchange under way because of an
+/// exception aborts as well; one that drops its communicator does so unless the others do the same
+/// within two seconds. Peers that NCCL does not tell end after their timeout.
 class NcclCommunicator final : public Communicator {
  public:
   /// Collective over all ranks of `topology`, each with the same `id`. Keeps `stream`, which is of
