@@ -59,3 +59,6 @@
 #include "annulus/comm/mpi.hpp"
 #include "annulus/comm/mpi_session.hpp"
 #endif
+#if ANNULUS_HAVE_NCCL
+#include "annulus/comm/nccl.hpp"
+#endif

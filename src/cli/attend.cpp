@@ -63,13 +63,13 @@ class Attend final : public Command {
 
   int run(const Context& context) const override {
     auto& communicator = context.communicator;
-    const results::AttentionInput input(input_, communicator);
+    const results::AttentionInput input(input_, context.files);
     const auto plan = plan_for(input.shape(), communicator.topology());
     const auto& kernel = execution_.kernel(plan.data_type);
     const int threads = execution_.threads_per_rank(communicator.topology(), communicator.rank());
     // Before computing, so that an output that cannot be written costs no time.
     results::AttentionOutput output(
-        output_, communicator,
+        output_, context.files,
         {.documents = plan.problem.documents,
          .has_batch_axis = input.shape().has_batch_axis,
          .provenance = provenance_of(context, config(context, plan, kernel), kernel, threads),

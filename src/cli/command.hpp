@@ -14,6 +14,7 @@ class Process;
 /// What every body is given.
 struct Context {
   comm::Communicator& communicator;
+  comm::Communicator& files;  ///< the same ranks, as they share files
   Process& process;
   const std::string& command_line;
   bool json;

@@ -59,7 +59,9 @@ class Info final : public Command {
            {"compute_capability", fmt::format("{}.{}", gpu.compute_major, gpu.compute_minor)}});
     }
     json["backends"] = kernels::backend_names();
-    json["transports"] = features.mpi ? Json{"self", "threads", "mpi"} : Json{"self", "threads"};
+    json["transports"] = Json{"self", "threads"};
+    if (features.mpi) json["transports"].push_back("mpi");
+    if (features.nccl) json["transports"].push_back("nccl");
     if (context.json) {
       fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
     } else {

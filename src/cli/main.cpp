@@ -39,7 +39,8 @@ void build_parser(CLI::App& app, const std::vector<CommandEntry>& entries, Commo
     if (entry.command->has_ranks()) {
       parser
           ->add_option("--transport", common.transport,
-                       "auto, self, threads:P or mpi; auto is mpi under mpirun or srun, else self")
+                       "auto, self, threads:P, mpi or nccl (a GPU for each rank; never run on one "
+                       "yet); auto is mpi under mpirun or srun, else self")
           ->capture_default_str();
     }
     parser->add_flag("--json", common.json, "machine-readable output");
@@ -74,9 +75,10 @@ int run(int argc, char** argv, std::optional<Process>& process) {
   }
   chosen->check();
   const auto line = command_line(argc, argv);
-  const int code = process->run(common.transport, [&](comm::Communicator& communicator) {
-    return chosen->run({communicator, *process, line, common.json});
-  });
+  const int code =
+      process->run(common.transport, [&](comm::Communicator& ranks, comm::Communicator& files) {
+        return chosen->run({ranks, files, *process, line, common.json});
+      });
   if (std::fflush(stdout) != 0) throw Error("standard output could not be written");
   return code;
 }

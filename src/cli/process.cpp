@@ -11,9 +11,13 @@
 #include "annulus/base/error.hpp"
 #include "annulus/comm/self.hpp"
 #include "annulus/comm/threads.hpp"
+#include "cli/options.hpp"
 #if ANNULUS_HAVE_MPI
 #include "annulus/comm/mpi.hpp"
 #include "annulus/comm/mpi_session.hpp"
+#endif
+#if ANNULUS_HAVE_NCCL
+#include "annulus/comm/nccl.hpp"
 #endif
 
 namespace annulus::cli {
@@ -45,10 +49,27 @@ int parse_threads(const std::string& transport) {
 int run_as_threads(int ranks, const RankBody& body) {
   std::vector<int> codes(static_cast<std::size_t>(ranks));
   comm::run_threads(ranks, [&](comm::Communicator& communicator) {
-    codes[static_cast<std::size_t>(communicator.rank())] = body(communicator);
+    codes[static_cast<std::size_t>(communicator.rank())] = body(communicator, communicator);
   });
   return *std::max_element(codes.begin(), codes.end());
 }
+
+#if ANNULUS_HAVE_NCCL
+
+/// The processes of `host` with a GPU each.
+int run_over_nccl(comm::Communicator& host, const RankBody& body) {
+  const auto device = read_option("--transport", [&] { return comm::nccl_device(host); });
+  const auto communicator = comm::nccl(host, device::open_stream(device));
+  return body(*communicator, host);
+}
+
+#else
+
+int run_over_nccl(comm::Communicator& /*host*/, const RankBody& /*body*/) {
+  throw InputError("--transport: nccl is not in this build; configure with -DANNULUS_NCCL=ON");
+}
+
+#endif
 
 }  // namespace
 
@@ -84,7 +105,7 @@ int Process::run(const std::string& transport, const RankBody& body) {
   if (transport == "self" || (transport == "auto" && !session_)) {
     alone();
     auto communicator = comm::self();
-    return body(communicator);
+    return body(communicator, communicator);
   }
   if (transport.starts_with("threads")) {
     const int ranks = parse_threads(transport);
@@ -94,13 +115,19 @@ int Process::run(const std::string& transport, const RankBody& body) {
   if (transport == "mpi" || transport == "auto") {
     (void)start_mpi();
     auto communicator = comm::mpi(MPI_COMM_WORLD);
-    return body(communicator);
+    return body(communicator, communicator);
+  }
+  if (transport == "nccl" && session_) {
+    auto host = comm::mpi(MPI_COMM_WORLD);
+    return run_over_nccl(host, body);
   }
   if (transport == "nccl") {
-    throw InputError("--transport: nccl needs the cuda backend, which this build does not have");
+    auto host = comm::self();
+    return run_over_nccl(host, body);
   }
   throw InputError(fmt::format(
-      "--transport: unknown transport '{}'; expected auto, self, threads:P or mpi", transport));
+      "--transport: unknown transport '{}'; expected auto, self, threads:P, mpi or nccl",
+      transport));
 }
 
 int Process::fail(int code, const std::string& message) {
@@ -142,9 +169,13 @@ bool Process::speaks() const {
 int Process::run(const std::string& transport, const RankBody& body) {
   if (transport == "self" || transport == "auto") {
     auto communicator = comm::self();
-    return body(communicator);
+    return body(communicator, communicator);
   }
   if (transport.starts_with("threads")) return run_as_threads(parse_threads(transport), body);
+  if (transport == "nccl") {
+    auto host = comm::self();
+    return run_over_nccl(host, body);
+  }
   throw InputError(fmt::format(
       "--transport: '{}' is not in this build; expected auto, self or threads:P", transport));
 }

@@ -10,8 +10,9 @@
 
 namespace annulus::cli {
 
-/// Runs as one rank and returns the exit code, the same on every rank.
-using RankBody = std::function<int(comm::Communicator&)>;
+/// Runs as one rank and returns the exit code, the same on every rank. `files` has the same ranks,
+/// and is how they share files: it may know more of the processes than what they compute over.
+using RankBody = std::function<int(comm::Communicator&, comm::Communicator& files)>;
 
 class Process {
  public:
@@ -22,9 +23,9 @@ class Process {
   /// Whether this is the process that speaks for all.
   [[nodiscard]] bool speaks() const;
 
-  /// Runs `body` on every rank of `transport`: auto, self, threads:P, mpi. Throws InputError where
-  /// the transport is unknown or does not fit the way in which the process was started, and where a
-  /// launcher started several processes that MPI does not join.
+  /// Runs `body` on every rank of `transport`: auto, self, threads:P, mpi, nccl. Throws InputError
+  /// where the transport is unknown or does not fit the way in which the process was started, and
+  /// where a launcher started several processes that MPI does not join.
   int run(const std::string& transport, const RankBody& body);
 
   /// Reports a failure and returns `code` for main. Where all processes fail alike, the first alone

@@ -29,7 +29,7 @@ results::Provenance provenance_of(const Context& context, std::string config,
                                   const kernels::Kernel& kernel, int threads) {
   return {.command_line = context.command_line,
           .config = std::move(config),
-          .mpi_library = context.communicator.library(),
+          .mpi_library = context.files.library(),
           .ranks = context.communicator.size(),
           .threads_per_rank = threads,
           .hosts = hosts_of(context.communicator),

@@ -43,7 +43,9 @@ std::vector<GpuProperties> visible_gpus() {
     gpus.push_back({.name = properties.name,
                     .memory_bytes = properties.totalGlobalMem,
                     .compute_major = properties.major,
-                    .compute_minor = properties.minor});
+                    .compute_minor = properties.minor,
+                    .address = fmt::format("{:04x}:{:02x}:{:02x}", properties.pciDomainID,
+                                           properties.pciBusID, properties.pciDeviceID)});
   }
   return gpus;
 }

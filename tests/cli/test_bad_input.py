@@ -192,7 +192,6 @@ OPTIONS = [
     (["--device", "tpu"], ["--device", "tpu"]),
     (["--backend", "gpu"], ["--backend", "gpu", "reference"]),
     (["--transport", "carrier"], ["--transport", "carrier"]),
-    (["--transport", "nccl"], ["--transport", "nccl"]),
     (["--transport", "threads:0"], ["--transport", "threads"]),
     (["--transport", "threads:x"], ["--transport", "threads"]),
     (["--threads", "-1"], ["--threads"]),
@@ -203,6 +202,20 @@ OPTIONS = [
 @pytest.mark.parametrize("options,says", OPTIONS, ids=[" ".join(o) for o, _ in OPTIONS])
 def test_options(annulus, source, tmp_path, options, says):
     annulus.refused("attend", source, "-o", tmp_path / "out.h5", *options, says=says)
+    assert not (tmp_path / "out.h5").exists()
+
+
+@pytest.mark.parametrize("ranks", [None, pytest.param(2, marks=pytest.mark.mpi)])
+def test_nccl_where_there_is_no_gpu(annulus, features, request, source, tmp_path, ranks):
+    if ranks:
+        request.getfixturevalue("needs_mpi")
+    assert ("nccl" in features["transports"]) == (features["nccl"] is not None)
+    if features["nccl"] is not None and features["gpus"]:
+        pytest.skip("this machine has a GPU")
+    reason = "build" if features["nccl"] is None else "no GPU for rank 0: "
+    for command in (["attend", source, "-o", tmp_path / "out.h5"], ["verify", "--length", "31"]):
+        annulus.refused(*command, "--transport", "nccl", says=["--transport: nccl", reason],
+                        ranks=ranks)
     assert not (tmp_path / "out.h5").exists()
 
 

@@ -79,7 +79,7 @@ TEST_P(Transport, ExchangesNothing) {
   });
 }
 
-TEST_P(Transport, PollsUntilThePeerIsThere) {
+TEST_P(UnorderedTransport, PollsUntilThePeerIsThere) {
   on_ranks([](Communicator& world) {
     if (world.size() == 1) return;
     const Bytes expected = random_bytes(300007, 3);

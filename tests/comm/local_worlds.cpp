@@ -3,6 +3,8 @@
 namespace annulus::comm {
 
 INSTANTIATE_TEST_SUITE_P(Local, Transport, testing::ValuesIn(local_worlds()), name_of_world);
+INSTANTIATE_TEST_SUITE_P(Local, UnorderedTransport, testing::ValuesIn(local_worlds()),
+                         name_of_world);
 
 INSTANTIATE_TEST_SUITE_P(Local, DeviceTransport,
                          testing::ValuesIn(device_worlds(local_worlds(), start_its_way, "direct")),

@@ -22,13 +22,13 @@ std::vector<DeviceWorld> mpi_device_worlds(DevicePath device_path, const std::st
                        start_its_way, way);
 }
 
+const World worlds[] = {mpi_world("whole", Index{1} << 30), mpi_world("pieces_of_1000", 1000),
+                        mpi_world("pieces_of_10007", 10007)};
+
 }  // namespace
 
-INSTANTIATE_TEST_SUITE_P(Mpi, Transport,
-                         testing::Values(mpi_world("whole", Index{1} << 30),
-                                         mpi_world("pieces_of_1000", 1000),
-                                         mpi_world("pieces_of_10007", 10007)),
-                         name_of_world);
+INSTANTIATE_TEST_SUITE_P(Mpi, Transport, testing::ValuesIn(worlds), name_of_world);
+INSTANTIATE_TEST_SUITE_P(Mpi, UnorderedTransport, testing::ValuesIn(worlds), name_of_world);
 
 INSTANTIATE_TEST_SUITE_P(MpiDirect, DeviceTransport,
                          testing::ValuesIn(mpi_device_worlds(DevicePath::direct, "direct")),

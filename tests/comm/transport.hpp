@@ -17,6 +17,9 @@ class Transport : public testing::TestWithParam<World> {
   static void on_ranks(const World::Body& body) { GetParam().run(body); }
 };
 
+/// Transports of which a collective does not wait for an exchange that is under way.
+class UnorderedTransport : public Transport {};
+
 inline std::string name_of_world(const testing::TestParamInfo<World>& info) {
   return info.param.name;
 }

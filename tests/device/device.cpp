@@ -21,6 +21,7 @@ TEST(Device, DescribesEachGpuThatIsThere) {
     EXPECT_TRUE(gpus.empty() || build_features().cuda);
     for (const auto& gpu : gpus) {
       EXPECT_FALSE(gpu.name.empty());
+      EXPECT_THAT(gpu.address, testing::MatchesRegex("[0-9a-f]+:[0-9a-f]+:[0-9a-f]+"));
       EXPECT_GT(gpu.memory_bytes, std::size_t{1} << 28);
       EXPECT_GE(gpu.compute_major, 5);
       EXPECT_GE(gpu.compute_minor, 0);

@@ -193,6 +193,28 @@ TEST(ModelDevice, SeesAMissingEvent) {
   }
 }
 
+// Work that needs others holds up its own stream and those that wait for it, but not the host.
+TEST(ModelDevice, WorkWaitsForOthers) {
+  for (const auto order : {Order::early, Order::late}) {
+    const auto stream = model_stream(order);
+    auto& beside = dynamic_cast<test::ModelStream&>(stream->transfers());
+    bool possible = false;
+    int done = 0;
+    beside.enqueue_until([&] { return possible; });
+    beside.enqueue([&] { ++done; });
+    stream->wait(*beside.record());
+    stream->enqueue([&] { ++done; });
+    const auto event = stream->record();
+    for (int look = 0; look < 10; ++look) EXPECT_FALSE(event->reached());
+    EXPECT_FALSE(stream->idle());
+    EXPECT_EQ(done, 0);
+    possible = true;
+    stream->synchronize();
+    EXPECT_EQ(done, 2);
+    EXPECT_TRUE(event->reached());
+  }
+}
+
 TEST(ModelDevice, RefusesMemoryThatIsNotThere) {
   const auto stream = model_stream(Order::early);
   std::vector<std::byte> host(64);

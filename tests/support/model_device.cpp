@@ -1,6 +1,7 @@
 #include "support/model_device.hpp"
 
 #include <cstring>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -78,8 +79,11 @@ class ModelStream::ModelEvent final : public device::Event,
     return reached_;
   }
 
-  void force() const {
-    while (!reached_) stream_.run_next();
+  /// Whether it is reached, now that somebody waits for it.
+  [[nodiscard]] bool comes() const {
+    while (!reached_ && stream_.run_next()) {
+    }
+    return reached_;
   }
 
   void reach() const { reached_ = true; }
@@ -92,37 +96,59 @@ class ModelStream::ModelEvent final : public device::Event,
 
 ModelStream::~ModelStream() {
   transfers_.reset();
-  const auto held = lock();
-  while (!tasks_.empty()) {
+  for (;;) {
     try {
-      run_next();
+      run_all();
+      return;
     } catch (const Error&) {
       // Whoever waited has seen it.
     }
   }
 }
 
-void ModelStream::run_next() {
-  if (tasks_.empty()) return;
+bool ModelStream::run_next() {
+  if (tasks_.empty() || running_) return false;
+  running_ = true;
   Task task = std::move(tasks_.front());
   tasks_.pop_front();
   try {
-    if (task.after) task.after->force();
-    if (task.work) task.work();
+    const bool done = (!task.after || task.after->comes()) && (!task.attempt || task.attempt());
+    if (!done) tasks_.push_front(std::move(task));
+    running_ = false;
+    return done;
   } catch (...) {
+    running_ = false;
     device_->failed_ = true;
     throw;
   }
 }
 
+void ModelStream::run_all() {
+  for (;; std::this_thread::yield()) {
+    const auto held = lock();
+    while (run_next()) {
+    }
+    if (tasks_.empty()) return;
+  }
+}
+
 void ModelStream::add(Task task) {
   tasks_.push_back(std::move(task));
-  if (device_->order_ == Order::early) run_next();
+  if (device_->order_ != Order::early) return;
+  while (run_next()) {
+  }
 }
 
 void ModelStream::enqueue(std::function<void()> work) {
+  enqueue_until([work = std::move(work)] {
+    work();
+    return true;
+  });
+}
+
+void ModelStream::enqueue_until(std::function<bool()> attempt) {
   const auto held = lock();
-  add({std::move(work), nullptr});
+  add({std::move(attempt), nullptr});
 }
 
 std::byte* ModelStream::allocate(std::size_t bytes) {
@@ -198,8 +224,7 @@ bool ModelStream::idle() {
 }
 
 void ModelStream::synchronize() {
-  const auto held = lock();
-  while (!tasks_.empty()) run_next();
+  run_all();
 }
 
 double ModelStream::seconds_between(const device::Event& start, const device::Event& end) const {

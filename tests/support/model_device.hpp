@@ -25,7 +25,7 @@ class ModelStream;
 /// freed; work on memory that is not there is an Error.
 class ModelDevice {
  public:
-  explicit ModelDevice(Order order) : order_(order) {}
+  explicit ModelDevice(Order order, int index = 0) : order_(order), index_(index) {}
 
   /// Bytes of device memory and of pinned memory that have not been given back.
   [[nodiscard]] std::size_t bytes_in_use();
@@ -51,6 +51,7 @@ class ModelDevice {
   void check_rows(const void* data, std::size_t pitch, const device::RowCopy& copy) const;
 
   Order order_;
+  int index_;
   std::recursive_mutex mutex_;
   bool failed_ = false;
   std::map<const std::byte*, Block>
@@ -65,8 +66,11 @@ class ModelStream final : public device::Stream {
 
   /// Adds work of the caller's, such as a kernel.
   void enqueue(std::function<void()> work);
+  /// Adds work that needs others: it is tried until it returns true, and what is enqueued behind it
+  /// waits.
+  void enqueue_until(std::function<bool()> attempt);
 
-  [[nodiscard]] Device device() const override { return Device::cuda(); }
+  [[nodiscard]] Device device() const override { return Device::cuda(device_->index_); }
   [[nodiscard]] void* handle() override { return this; }
   [[nodiscard]] std::byte* allocate(std::size_t bytes) override;
   void free(std::byte* data) noexcept override;
@@ -87,9 +91,10 @@ class ModelStream final : public device::Stream {
 
  private:
   class ModelEvent;
-  /// Something to do once `after` has been reached, if there is such.
+  /// Something to do once `after` has been reached, if there is such; false where it cannot be done
+  /// yet.
   struct Task {
-    std::function<void()> work;
+    std::function<bool()> attempt;
     std::shared_ptr<const ModelEvent> after;
   };
 
@@ -97,11 +102,14 @@ class ModelStream final : public device::Stream {
     return std::lock_guard(device_->mutex_);
   }
   void add(Task task);
-  /// Does the first task, if there is one. With the lock held.
-  void run_next();
+  /// Does the first task, if there is one that can be done. With the lock held.
+  bool run_next();
+  /// Does all tasks; others may use the device meanwhile.
+  void run_all();
 
   std::shared_ptr<ModelDevice> device_;
   std::deque<Task> tasks_;
+  bool running_ = false;  // a task looks at its own stream
   std::unique_ptr<ModelStream> transfers_;
 };
 

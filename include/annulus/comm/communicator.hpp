@@ -52,7 +52,7 @@ class Communicator {
 
   [[nodiscard]] virtual int rank() const = 0;
   [[nodiscard]] virtual const Topology& topology() const = 0;
-  /// The name of the transport: self, threads, mpi.
+  /// The name of the transport: self, threads, mpi, nccl.
   [[nodiscard]] virtual std::string_view name() const = 0;
   /// The library behind it and its version; empty where there is none.
   [[nodiscard]] virtual std::string library() const { return {}; }

@@ -26,6 +26,7 @@ struct GpuProperties {
   std::size_t memory_bytes = 0;
   int compute_major = 0;
   int compute_minor = 0;
+  std::string address;  ///< on the PCI bus, by which the GPUs of a host differ
 };
 
 /// The GPUs that this process can use; none in a build without CUDA or without a driver.

@@ -13,7 +13,8 @@ namespace annulus::results::h5 {
 /// an HDF5 with MPI and one without.
 class Access {
  public:
-  /// Throws InputError for MPI ranks where HDF5 is not parallel. Borrows `communicator`.
+  /// Throws InputError for MPI ranks where HDF5 is not parallel, and for several of NCCL, whose
+  /// processes share files over the communicator of their host. Borrows `communicator`.
   explicit Access(comm::Communicator& communicator);
 
   /// Whether every operation on the file's structure, and every transfer, is collective.
@@ -31,5 +32,12 @@ class Access {
   comm::Communicator* communicator_;
   bool collective_;
 };
+
+/// Part of Access: throws InputError for several ranks of NCCL.
+inline void check_shares_files(const comm::Communicator& communicator) {
+  if (communicator.name() != "nccl" || communicator.size() == 1) return;
+  throw InputError(
+      "ranks that nccl joins share no files; give the communicator of their host, such as mpi");
+}
 
 }  // namespace annulus::results::h5

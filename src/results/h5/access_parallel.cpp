@@ -6,7 +6,9 @@ namespace annulus::results::h5 {
 Access::Access(comm::Communicator& communicator)
     : communicator_(&communicator),
       collective_(communicator.size() > 1 &&
-                  dynamic_cast<comm::MpiCommunicator*>(&communicator) != nullptr) {}
+                  dynamic_cast<comm::MpiCommunicator*>(&communicator) != nullptr) {
+  check_shares_files(communicator);
+}
 
 Handle Access::file_access() const {
   Handle access = own(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "H5Pcreate", "file access");

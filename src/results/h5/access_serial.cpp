@@ -4,6 +4,7 @@ namespace annulus::results::h5 {
 
 Access::Access(comm::Communicator& communicator)
     : communicator_(&communicator), collective_(false) {
+  check_shares_files(communicator);
   if (communicator.name() == "mpi" && communicator.size() > 1) {
     throw InputError(
         "--transport mpi with more than one rank needs an HDF5 built with MPI to share files, and "

@@ -1,0 +1,23 @@
+#include "comm/nccl_call.hpp"
+
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "annulus/base/error.hpp"
+
+namespace annulus::comm {
+
+std::string nccl_message(ncclResult_t code, const char* call, int rank, ncclComm_t communicator) {
+  const char* const last = ncclGetLastError(communicator);
+  const std::string_view detail = last == nullptr ? "" : last;
+  return fmt::format("{} failed on rank {} with code {}: {}{}{}", call, rank,
+                     static_cast<int>(code), ncclGetErrorString(code), detail.empty() ? "" : ": ",
+                     detail);
+}
+
+void check_nccl(ncclResult_t code, const char* call, int rank, std::source_location location) {
+  if (code != ncclSuccess) throw Error(nccl_message(code, call, rank, nullptr), location);
+}
+
+}  // namespace annulus::comm
