@@ -148,3 +148,11 @@ def test_what_is_wrong_is_not_timed(annulus):
 )
 def test_refuses(annulus, options, says):
     annulus.refused("bench", "kernel", *options, says=says)
+
+
+@pytest.mark.parametrize("options", [["--device", "cuda"], ["--backend", "cuda"]])
+def test_without_a_gpu(annulus, options):
+    """Refused, with the reason, before anything else is done: this would take minutes."""
+    if annulus.ok("info", "--json").json["gpus"]:
+        pytest.skip("this machine has a GPU")
+    annulus.refused("bench", "kernel", *options, "--length", 65536, "--heads", 64, says=options)
