@@ -106,6 +106,7 @@ RingAttention::RingAttention(Plan plan, comm::Communicator& communicator,
         "schedule {} reads keys in the memory of peers, which device {} does not; expected ring",
         name_of(plan_.schedule), name_of(device)));
   }
+  kernel.check(plan_);
 }
 
 RingAttention::RingAttention(const Plan& plan, comm::Communicator& communicator, Device device)
