@@ -25,7 +25,9 @@ struct ErrorBound {
                                      DataType factors, DataType partials);
 
   /// Absolute bounds that follow for what is computed from the probabilities.
-  [[nodiscard]] double out(double largest_value) const { return (weight + factor + partial) * largest_value; }
+  [[nodiscard]] double out(double largest_value) const {
+    return (weight + factor + partial) * largest_value;
+  }
   [[nodiscard]] double lse(double value) const;
   /// Relative errors e of p change H = -Sum p ln p by at most e Sum p (|ln p| + 1).
   [[nodiscard]] double entropy(double value) const { return weight * (value + 1) + 4 * roundoff; }

@@ -126,7 +126,8 @@ fe::graph::Tensor_attributes tensor(const char* name, Uid uid, Index heads, Inde
       .set_stride({rows * row_stride, head_stride, row_stride, 1});
 }
 
-PairGraph build(const PairShape& pair, cudnnHandle_t handle, int compute_capability) {
+/// The graph of a pair for a GPU of this compute capability, 10 major + minor.
+std::unique_ptr<fe::graph::Graph> graph_of(const PairShape& pair, int compute_capability) {
   auto graph = std::make_unique<fe::graph::Graph>();
   graph
       ->set_io_data_type(pair.type == DataType::bfloat16 ? fe::DataType_t::BFLOAT16
@@ -161,6 +162,11 @@ PairGraph build(const PairShape& pair, cudnnHandle_t handle, int compute_capabil
       .set_data_type(fe::DataType_t::FLOAT)
       .set_dim({1, pair.heads, pair.queries, 1})
       .set_stride({pair.heads * pair.queries, pair.queries, 1, 1});
+  return graph;
+}
+
+PairGraph build(const PairShape& pair, cudnnHandle_t handle, int compute_capability) {
+  auto graph = graph_of(pair, compute_capability);
   check_supported(graph->build(handle, {fe::HeurMode_t::A}));
   const auto bytes = graph->get_workspace_size();
   ensure(bytes >= 0, "cuDNN knows the workspace of what it has built");
