@@ -9,6 +9,7 @@
 #include "annulus/device/device.hpp"
 #include "annulus/kernels/backend.hpp"
 #include "annulus/kernels/cpu.hpp"
+#include "annulus/kernels/cudnn.hpp"
 #include "annulus/results/hdf5_version.hpp"
 #include "cli/command.hpp"
 #include "cli/process.hpp"
@@ -47,6 +48,9 @@ class Info final : public Command {
                                  : Json();
     json["cuda"] = features.cuda ? Json{{"runtime", cuda_runtime_version()}} : Json();
     json["nccl"] = features.nccl ? Json{{"version", nccl_version()}} : Json();
+    json["cudnn"] = features.cudnn ? Json{{"version", kernels::cudnn_version()},
+                                          {"problem", kernels::cudnn_problem()}}
+                                   : Json();
     json["openmp"] = features.openmp;
     json["simd_target"] = kernels::simd_target();
     json["bf16_dot_product"] = kernels::multiplies_bf16();
@@ -95,6 +99,12 @@ class Info final : public Command {
     line("cuda", json["cuda"].is_null() ? absent
                                         : fmt::format("runtime {}", text(json["cuda"]["runtime"])));
     line("nccl", json["nccl"].is_null() ? absent : text(json["nccl"]["version"]));
+    if (json["cudnn"].is_null()) {
+      line("cudnn", absent);
+    } else {
+      const auto problem = text(json["cudnn"]["problem"]);
+      line("cudnn", problem.empty() ? text(json["cudnn"]["version"]) : problem);
+    }
     line("openmp", json["openmp"].get<bool>() ? "yes" : absent);
     line("simd", text(json["simd_target"]) + (json["bf16_dot_product"].get<bool>()
                                                   ? ", bf16 dot product"

@@ -111,6 +111,7 @@ RingAttention::RingAttention(Plan plan, comm::Communicator& communicator,
         "schedule {} reads keys in the memory of peers, which device {} does not; expected ring",
         name_of(plan_.schedule), name_of(device)));
   }
+  kernel.check(plan_);
   betas_ = ring::row_betas(plan_.problem,
                            plan_.query_shards[static_cast<std::size_t>(communicator.rank())]);
 }

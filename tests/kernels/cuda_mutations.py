@@ -72,6 +72,20 @@ FAULTS = [
     ("a row that saw nothing divides by 0", "state_kernels.hpp", "empty ? 0.0F : ", ""),
     ("the sink has no weight", "state_kernels.hpp",
      "sink == minus_infinity ? 0.0F : 1.0F", "0.0F"),
+    # Partial results.
+    ("the state is not rescaled when parts merge", "state_kernels.hpp",
+     "values[c] * kept +", "values[c] +"),
+    ("the sum is not rescaled when parts merge", "state_kernels.hpp",
+     "a.state.sum[own] * kept +", "a.state.sum[own] +"),
+    ("a part is not weighted", "state_kernels.hpp",
+     "static_cast<float>(out[c]) * added", "static_cast<float>(out[c])"),
+    ("empty parts merge to NaN", "state_kernels.hpp",
+     "      if (lse == minus_infinity) return;\n", ""),
+    ("parts merge into the first rows", "state_kernels.hpp", "a.first * a.heads + at", "at"),
+    ("lse of a part by rows", "state_kernels.hpp",
+     "static_cast<Index>(block_y()) * a.rows + at / a.heads", "at"),
+    ("lanes read a maximum that is written", "state_kernels.hpp",
+     "shuffle(lane_index() == 0 ? a.state.maximum[own] : 0.0F, 0)", "a.state.maximum[own]"),
     # Heads, scales, state.
     ("wrong key head", "forward_kernel.hpp", "own.head / a.group", "own.head % (a.heads / a.group)"),
     ("no scale", "forward_kernel.hpp", "return scale.at[r];", "return 1.0F;"),
@@ -179,7 +193,7 @@ def check(builder, source, folder, fault):
         sys.exit(f"'{name}' does not compile:\n{text}")
     # What only the backward pass has is looked for there.
     wanted = "CudaBackward.*" if file and "gradient" in file else (
-        "CudaPipeline.*:CudaRows.*:CudaForward.*:CudaBackward.*")
+        "CudaPipeline.*:CudaRows.*:CudaMerge.*:CudaForward.*:CudaBackward.*")
     code, output = run([tests, f"--gtest_filter={wanted}", "--gtest_fail_fast"], 300)
     if code is None:
         return "caught: does not end", False

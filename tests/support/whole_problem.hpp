@@ -207,7 +207,7 @@ template <class T>
     if (std::isfinite(sink)) largest = std::max(largest, std::abs(sink));
   }
   return ErrorBound::of(whole.problem, accumulator_of(data_type_of<T>), largest,
-                        kernel.factor_type(data_type_of<T>));
+                        kernel.factor_type(data_type_of<T>), kernel.partial_type(data_type_of<T>));
 }
 
 }  // namespace annulus::test

@@ -48,6 +48,35 @@ struct StartKernel : RowKernel {
   }
 };
 
+/// A part that has been divided by its sum is the state m = lse, l = 1, O = out.
+/// T: element type of `out`.
+template <class T>
+struct MergeKernel : RowKernel {
+  using Arguments = MergeArguments;
+
+  ANNULUS_DEVICE static void run(const Arguments& a) {
+    with_row(a.rows, a.heads, [&](Index at) {
+      const float lse = a.lse[static_cast<Index>(block_y()) * a.rows + at / a.heads];
+      const Index own = a.first * a.heads + at;
+      // What is empty on both sides stays so: -inf - -inf is never formed.
+      if (lse == minus_infinity) return;
+      // The first lane alone reads what it writes below.
+      const float before = shuffle(lane_index() == 0 ? a.state.maximum[own] : 0.0F, 0);
+      const float maximum = fmaxf(before, lse);
+      const float kept = expf(before - maximum);
+      const float added = expf(lse - maximum);
+      const auto* out = static_cast<const T*>(a.out) + at * a.value_dim;
+      float* values = a.state.values + own * a.value_dim;
+      for (int c = lane_index(); c < a.value_dim; c += warp_lanes) {
+        values[c] = values[c] * kept + static_cast<float>(out[c]) * added;
+      }
+      if (lane_index() != 0) return;
+      a.state.maximum[own] = maximum;
+      a.state.sum[own] = a.state.sum[own] * kept + added;
+    });
+  }
+};
+
 struct FinishKernel : RowKernel {
   using Arguments = FinishArguments;
 
