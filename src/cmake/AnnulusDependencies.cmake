@@ -74,7 +74,8 @@ if(NOT ANNULUS_CUDNN STREQUAL "OFF" AND ANNULUS_HAVE_CUDA)
   find_path(CUDNN_INCLUDE_DIR cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
   find_library(CUDNN_LIBRARY cudnn HINTS ${CUDAToolkit_LIBRARY_DIR} ${CUDAToolkit_LIBRARY_ROOT}/lib)
   if(NOT CUDNN_FRONTEND_INCLUDE_DIR)
-    set(package_prefixes "")
+    # Where launch/setup puts it, and where pip does.
+    set(package_prefixes "${PROJECT_SOURCE_DIR}/build/cudnn-frontend/include")
     foreach(python ${ANNULUS_PYTHON} python3)
       execute_process(
         COMMAND ${python} -c "import importlib.metadata as m; print(m.distribution('nvidia-cudnn-frontend').locate_file(''))"
