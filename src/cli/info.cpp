@@ -62,6 +62,7 @@ class Info final : public Command {
            {"memory_bytes", gpu.memory_bytes},
            {"compute_capability", fmt::format("{}.{}", gpu.compute_major, gpu.compute_minor)}});
     }
+    json["gpu_problem"] = gpu_problem();
     json["backends"] = kernels::backend_names();
     json["transports"] = Json{"self", "threads"};
     if (features.mpi) json["transports"].push_back("mpi");
@@ -110,7 +111,7 @@ class Info final : public Command {
                                                   ? ", bf16 dot product"
                                                   : ", bf16 widened to fp32"));
     line("cores", fmt::format("{}", json["cores"].get<int>()));
-    if (json["gpus"].empty()) line("gpus", "none");
+    if (json["gpus"].empty()) line("gpus", "none: " + text(json["gpu_problem"]));
     for (const auto& gpu : json["gpus"]) {
       line("gpu", fmt::format("{}, compute capability {}, {}", text(gpu["name"]),
                               text(gpu["compute_capability"]),
