@@ -114,7 +114,8 @@ FAULTS = [
     ("dq with the values for keys", "query_gradient_kernel.hpp", "add_weighted_rows<dim>(sums, dz, keys)",
      "add_weighted_rows<dim>(sums, dz, keys + column_tile)"),
     ("dscale of one lane", "state_kernels.hpp",
-     "for (int mask = 1; mask < warp_lanes; mask *= 2) dot += shuffle_xor(dot, mask);", ""),
+     "for (int mask = 1; mask < warp_lanes; mask *= 2) dot += shuffle_xor(dot, mask);\n"
+     "      if (lane_index() == 0) a.dscale", "if (lane_index() == 0) a.dscale"),
 ]
 
 
