@@ -36,7 +36,7 @@ def test_version(annulus):
 
 def test_info(annulus):
     info = annulus.ok("info", "--json").json
-    for key in "version git_commit mpi hdf5 cuda nccl simd_target bf16_dot_product gpus backends transports".split():
+    for key in "version git_commit mpi hdf5 cuda nccl cudnn simd_target bf16_dot_product gpus backends transports".split():
         assert key in info
     assert {"reference", "cpu"} <= set(info["backends"])
     text = annulus.ok("info").out

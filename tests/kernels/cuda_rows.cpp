@@ -1,10 +1,50 @@
 // The kernels that go over rows or numbers one by one, on the model of a thread block.
+#include <cmath>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
 #include <gtest/gtest.h>
 
-#include "kernels/cuda_test.hpp"
+#include "kernels/model_launcher.hpp"
+#include "support/tensor.hpp"
 
 namespace annulus::test {
 namespace {
+
+namespace gpu = kernels::gpu;
+
+/// Rows as kernels take them: aligned to 16 bytes, with gaps of NaN that nobody may read.
+template <class T>
+class AlignedRows {
+ public:
+  explicit AlignedRows(const Tensor<T>& tensor)
+      : head_stride_((ceil_div(tensor.dim, elements) + 1) * elements),
+        row_stride_(tensor.heads * head_stride_ + elements),
+        dim_(static_cast<int>(tensor.dim)),
+        values_(static_cast<std::size_t>(tensor.rows * row_stride_),
+                T(std::numeric_limits<double>::quiet_NaN())) {
+    for (Index i = 0; i < tensor.rows; ++i) {
+      for (Index h = 0; h < tensor.heads; ++h) {
+        for (Index c = 0; c < tensor.dim; ++c) {
+          values_[static_cast<std::size_t>(i * row_stride_ + h * head_stride_ + c)] =
+              tensor.at(i, h, c);
+        }
+      }
+    }
+  }
+  [[nodiscard]] gpu::InputRows rows() const {
+    return {values_.data(), row_stride_, head_stride_, dim_};
+  }
+
+ private:
+  static constexpr Index elements = 16 / sizeof(T);
+  Index head_stride_;
+  Index row_stride_;
+  int dim_;
+  std::vector<T> values_;
+};
 
 template <class T>
 void expect_means(Index rows, Index heads, Index dim) {
