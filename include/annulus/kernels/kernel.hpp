@@ -119,6 +119,9 @@ class Kernel {
   /// on every rank, before anything is computed.
   virtual void check(const Plan& /*plan*/) const {}
 
+  /// Whether its forward passes keep what statistics are made of.
+  [[nodiscard]] virtual bool keeps_statistics() const { return true; }
+
   /// The type that weights are rounded to where they multiply values, for inputs of `type`; sums
   /// are of the accumulator type all the same.
   [[nodiscard]] virtual DataType factor_type(DataType type) const { return accumulator_of(type); }
