@@ -23,9 +23,9 @@ class Process {
   /// Whether this is the process that speaks for all.
   [[nodiscard]] bool speaks() const;
 
-  /// Runs `body` on every rank of `transport`: auto, self, threads:P, mpi, nccl. Throws InputError where
-  /// the transport is unknown or does not fit the way in which the process was started, and where a
-  /// launcher started several processes that MPI does not join.
+  /// Runs `body` on every rank of `transport`: auto, self, threads:P, mpi, nccl. Throws InputError
+  /// where the transport is unknown or does not fit the way in which the process was started, and
+  /// where a launcher started several processes that MPI does not join.
   int run(const std::string& transport, const RankBody& body);
 
   /// Reports a failure and returns `code` for main. Where all processes fail alike, the first alone

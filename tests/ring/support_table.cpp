@@ -177,7 +177,8 @@ std::string page() {
   }
   text << "\nOther schedules, other names and other keys are refused. Transports: "
           "`self`,\n"
-          "`threads` and `mpi` give the same results; `nccl`, which takes a GPU for each rank, has run\n"
+          "`threads` and `mpi` give the same results; `nccl`, which takes a GPU for each rank, has "
+          "run\n"
           "on a model of NCCL only.\n";
   return text.str();
 }

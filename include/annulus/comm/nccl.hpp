@@ -39,8 +39,8 @@ struct NcclOptions {
 /// what is under way on it, and return when all is done: there, the peers have to call them as
 /// well. exchange() tells both ends where lengths differ.
 ///
-/// A failure of NCCL, or of a peer where NCCL notices, and a timeout abort the communicator, and are
-/// an Error, here and in all later calls. A rank that drops an exchange under way because of an
+/// A failure of NCCL, or of a peer where NCCL notices, and a timeout abort the communicator, and
+/// are an Error, here and in all later calls. A rank that drops an exchange under way because of an
 /// exception aborts as well; one that drops its communicator does so unless the others do the same
 /// within two seconds. Peers that NCCL does not tell end after their timeout.
 class NcclCommunicator final : public Communicator {
