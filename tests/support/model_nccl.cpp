@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -14,43 +12,21 @@
 #include <fmt/format.h>
 
 #include "support/model_device.hpp"
+#include "support/model_nccl_messages.hpp"
 
 using annulus::test::ModelStream;
+using annulus::test::NcclCall;
+using annulus::test::NcclCallPointer;
 using annulus::test::NcclConditions;
+using annulus::test::NcclMessages;
+using Kind = NcclCall::Kind;
 
 namespace {
 
-enum class Kind { send, receive, gather, broadcast };
-
-/// What one call asks for.
-struct Call {
-  Kind kind;
-  const std::byte* from;
-  std::byte* to;
-  std::size_t bytes;
-  int peer;  // the other end, or the root
-  bool posted = false;
-  bool done = false;
-};
-using CallPointer = std::shared_ptr<Call>;
-
 /// Calls of one rank that go together, once they are on a stream.
 struct Group {
-  std::vector<CallPointer> calls;
+  std::vector<NcclCallPointer> calls;
   bool dropped = false;
-};
-
-/// Messages from one rank to another, in their order.
-struct Channel {
-  std::deque<CallPointer> sends;
-  std::deque<CallPointer> receives;
-  bool sender_connects = false;
-  bool receiver_connects = false;
-};
-
-struct Collective {
-  std::map<int, CallPointer> calls;  // by rank
-  int copied = 0;
 };
 
 struct Split {
@@ -60,15 +36,14 @@ struct Split {
 
 /// The ranks of a communicator.
 struct Clique {
-  explicit Clique(int size) : ranks(size), members(static_cast<std::size_t>(size)) {}
+  explicit Clique(int size)
+      : ranks(size), members(static_cast<std::size_t>(size)), messages(size) {}
 
   int ranks;
   std::vector<ncclComm_t> members;
   int arrived = 0;
   std::set<int> left;  // have finalized or aborted
-  std::set<int> connects;
-  std::map<std::pair<int, int>, Channel> channels;
-  std::map<int, Collective> collectives;  // by their number
+  NcclMessages messages;
   std::map<int, Split> splits;
 };
 
@@ -112,7 +87,7 @@ World& world() {
 struct Pending {
   ncclComm_t communicator;
   ModelStream* stream;
-  CallPointer call;
+  NcclCallPointer call;
 };
 thread_local int depth = 0;
 thread_local std::vector<Pending> pending;
@@ -165,11 +140,6 @@ void set_error(Clique& clique, ncclResult_t code) {
   }
 }
 
-void report_mismatch(Clique& clique, const std::string& what) {
-  misused(what);
-  set_error(clique, ncclInvalidUsage);
-}
-
 /// Takes the communicator out of its clique.
 void remove(ncclComm_t communicator) {
   auto& clique = *communicator->clique;
@@ -177,133 +147,56 @@ void remove(ncclComm_t communicator) {
   clique.left.insert(communicator->rank);
   for (const auto& group : communicator->groups) {
     group->dropped = true;
-    for (const auto& call : group->calls) {
-      for (auto& [ends, channel] : clique.channels) {
-        std::erase(channel.sends, call);
-        std::erase(channel.receives, call);
-      }
-      for (auto& [number, collective] : clique.collectives) {
-        std::erase_if(collective.calls, [&](const auto& entry) { return entry.second == call; });
-      }
-    }
+    for (const auto& call : group->calls) clique.messages.drop(call);
   }
   world().alive.erase(communicator);
 }
 
-void post(Clique& clique, int rank, int number, const CallPointer& call) {
-  call->posted = true;
-  switch (call->kind) {
-    case Kind::send:
-      clique.channels[{rank, call->peer}].sends.push_back(call);
-      return;
-    case Kind::receive:
-      clique.channels[{call->peer, rank}].receives.push_back(call);
-      return;
-    case Kind::gather:
-    case Kind::broadcast:
-      clique.collectives[number].calls.emplace(rank, call);
-      return;
-  }
-}
-
-void try_message(Clique& clique, int from, int to) {
-  auto& channel = clique.channels[{from, to}];
-  if (channel.sends.empty() || channel.receives.empty()) return;
-  const auto send = channel.sends.front();
-  const auto receive = channel.receives.front();
-  channel.sends.pop_front();
-  channel.receives.pop_front();
-  if (send->bytes != receive->bytes) {
-    report_mismatch(clique, fmt::format("rank {} sends {} bytes, of which rank {} expects {}", from,
-                                        send->bytes, to, receive->bytes));
-    return;
-  }
-  std::memcpy(receive->to, send->from, send->bytes);
-  send->done = receive->done = true;
-}
-
-/// Copies what is meant for `rank`, once all are there; a call is done when all have copied.
-void try_collective(Clique& clique, int rank, int number, const CallPointer& call) {
-  auto& collective = clique.collectives[number];
-  if (static_cast<int>(collective.calls.size()) < clique.ranks) return;
-  if (call->to != nullptr) {
-    for (const auto& [from, theirs] : collective.calls) {
-      if (theirs->kind != call->kind || theirs->bytes != call->bytes ||
-          (call->kind == Kind::broadcast && theirs->peer != call->peer)) {
-        return report_mismatch(clique,
-                               fmt::format("ranks {} and {} differ in a collective", rank, from));
-      }
-      const auto index = static_cast<std::size_t>(from);
-      if (call->kind == Kind::gather) {
-        std::memcpy(call->to + index * call->bytes, theirs->from, call->bytes);
-      } else if (from == call->peer && theirs->from != call->to) {
-        std::memcpy(call->to, theirs->from, call->bytes);
-      }
-    }
-    call->to = nullptr;
-    ++collective.copied;
-  }
-  call->done = collective.copied == clique.ranks;
+/// Whether the GPU of the stream has the memory of a call among `ranks`.
+bool has_memory(const ModelStream& stream, const NcclCall& call, int ranks) {
+  const auto has = [&](const std::byte* data, std::size_t bytes) {
+    return data == nullptr || (stream.reaches(data) && stream.reaches(data + bytes - 1));
+  };
+  const auto parts = static_cast<std::size_t>(call.kind == Kind::gather ? ranks : 1);
+  return has(call.from, call.bytes) && has(call.to, parts * call.bytes);
 }
 
 /// Puts the calls on the stream, where they are tried together until all are done.
-void enqueue(ncclComm_t communicator, ModelStream* stream, std::vector<CallPointer> calls) {
+void enqueue(ncclComm_t communicator, ModelStream* stream, std::vector<NcclCallPointer> calls) {
   const auto group = std::make_shared<Group>();
   group->calls = std::move(calls);
   const auto clique = communicator->clique;
   const int rank = communicator->rank;
-  int number = 0;
   {
     const std::lock_guard held(world().mutex);
     communicator->groups.push_back(group);
-    if (group->calls.front()->kind >= Kind::gather) number = communicator->collectives++;
+    for (const auto& call : group->calls) {
+      if (call->is_collective()) call->number = communicator->collectives++;
+    }
   }
   stream->enqueue_until([=] {
     // The lock of the device is held here, and taken before that of the world.
-    for (const auto& call : group->calls) {
-      if (call->posted) continue;
-      const std::size_t own = call->bytes;
-      const std::size_t all =
-          call->kind == Kind::gather ? own * static_cast<std::size_t>(clique->ranks) : own;
-      const auto there = [&](const std::byte* data, std::size_t bytes) {
-        return data == nullptr || (stream->reaches(data) && stream->reaches(data + bytes - 1));
-      };
-      if (there(call->from, own) && there(call->to, all)) continue;
-      const std::lock_guard held(world().mutex);
-      misused(fmt::format("rank {} names memory that its GPU does not have", rank));
-    }
+    const bool there = std::ranges::all_of(group->calls, [&](const auto& call) {
+      return call->posted || has_memory(*stream, *call, clique->ranks);
+    });
     const std::lock_guard held(world().mutex);
     if (group->dropped) return true;
     const auto member = clique->members[static_cast<std::size_t>(rank)];
-    if (member == nullptr || member->error != ncclSuccess) return false;
+    if (member->error != ncclSuccess) return false;
     bool all_done = true;
     for (const auto& call : group->calls) {
-      if (!call->posted) post(*clique, rank, number, call);
-      if (call->kind == Kind::receive) try_message(*clique, call->peer, rank);
-      if (call->kind >= Kind::gather && !call->done) try_collective(*clique, rank, number, call);
+      const auto problem =
+          there ? clique->messages.advance(rank, call)
+                : fmt::format("rank {} names memory that its GPU does not have", rank);
+      if (!problem.empty()) {
+        misused(problem);
+        set_error(*clique, ncclInvalidUsage);
+      }
       all_done = all_done && call->done;
     }
     if (all_done) std::erase(member->groups, group);
     return all_done;
   });
-}
-
-/// Notes that the rank connects, and returns whether the others do as well.
-std::function<bool()> connected(ncclComm_t communicator, const std::vector<CallPointer>& calls) {
-  auto& clique = *communicator->clique;
-  const int rank = communicator->rank;
-  for (const auto& call : calls) {
-    if (call->kind == Kind::send) clique.channels[{rank, call->peer}].sender_connects = true;
-    if (call->kind == Kind::receive) clique.channels[{call->peer, rank}].receiver_connects = true;
-    if (call->kind >= Kind::gather) clique.connects.insert(rank);
-  }
-  return [&clique, rank, calls] {
-    return std::ranges::all_of(calls, [&](const CallPointer& call) {
-      if (call->kind == Kind::send) return clique.channels[{rank, call->peer}].receiver_connects;
-      if (call->kind == Kind::receive) return clique.channels[{call->peer, rank}].sender_connects;
-      return static_cast<int>(clique.connects.size()) == clique.ranks;
-    });
-  };
 }
 
 ncclResult_t start_calls() {
@@ -313,15 +206,21 @@ ncclResult_t start_calls() {
   const auto communicator = calls.front().communicator;
   auto* const stream = calls.front().stream;
   if (const auto code = check_free(communicator, "ncclGroupEnd"); code != ncclSuccess) return code;
-  std::vector<CallPointer> group;
+  std::vector<NcclCallPointer> group;
+  const auto clique = communicator->clique;
+  const int rank = communicator->rank;
   for (const auto& call : calls) {
     if (call.communicator != communicator || call.stream != stream) {
       return misused("the model knows only groups of one communicator on one stream");
     }
     group.push_back(call.call);
+    clique->messages.connect(rank, *call.call);
   }
-  auto holds = connected(communicator, group);
-  return begin(communicator, std::move(holds),
+  const auto holds = [clique, rank, group] {
+    return std::ranges::all_of(
+        group, [&](const auto& call) { return clique->messages.connected(rank, *call); });
+  };
+  return begin(communicator, holds,
                [communicator, stream, group] { enqueue(communicator, stream, group); });
 }
 
@@ -334,9 +233,10 @@ ncclResult_t call(Kind kind, const void* from, void* to, std::size_t count, nccl
     if (peer < 0 || peer >= communicator->clique->ranks) return ncclInvalidArgument;
     if (count == 0) return misused("the model knows no empty messages");
   }
-  pending.push_back({communicator, reinterpret_cast<ModelStream*>(stream),
-                     std::make_shared<Call>(Call{kind, static_cast<const std::byte*>(from),
-                                                 static_cast<std::byte*>(to), count, peer})});
+  pending.push_back(
+      {communicator, reinterpret_cast<ModelStream*>(stream),
+       std::make_shared<NcclCall>(NcclCall{kind, static_cast<const std::byte*>(from),
+                                           static_cast<std::byte*>(to), count, peer})});
   return depth > 0 ? ncclSuccess : start_calls();
 }
 
