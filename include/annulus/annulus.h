@@ -51,7 +51,7 @@ typedef struct annulus_options {
   const char* precision;    /* of q, k, v and dout: "fp32", "fp64", "bf16", "fp16"; NULL: fp32 */
   const char* sharding;     /* "contiguous", "zigzag", "striped", "balanced"; NULL: the cheapest */
   const char* key_sharding; /* of keys and values; NULL: as the queries */
-  const char* backend;      /* "cpu", "reference"; NULL: the fastest */
+  const char* backend;      /* "cpu", "reference", "cuda"; NULL: the fastest on the CPU */
   int threads;              /* of each rank; 0: the cores of its node shared by its ranks */
 } annulus_options;
 
@@ -121,7 +121,9 @@ typedef struct annulus_outputs {
 
 /* Collective. q (rows, H, d), k (keys, G, d), v (keys, G, d_v) are the rank's rows in the precision
  * of the plan; out (rows, H, d_v) is fp64 for fp64, else fp32. With `keep`, the keys and values that
- * the pass held last stay for annulus_backward. `inputs` and `outputs` may be NULL. */
+ * the pass held last stay for annulus_backward. `inputs` and `outputs` may be NULL. With the backend
+ * "cuda", arrays of rows may lie in memory of the rank's GPU (the GPUs of a node are given to its
+ * ranks in turn), which is used in place; the work that fills them must be done. */
 int annulus_forward(annulus_attention* attention, const void* q, const void* k, const void* v,
                     void* out, const annulus_inputs* inputs, const annulus_outputs* outputs,
                     int keep);

@@ -29,6 +29,7 @@
 #include "annulus/kernels/backend.hpp"
 #include "annulus/kernels/cpu.hpp"
 #include "annulus/kernels/cuda.hpp"
+#include "annulus/kernels/cudnn.hpp"
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/kernels/reference.hpp"
 #include "annulus/plan/block.hpp"

@@ -6,13 +6,14 @@
 namespace annulus {
 
 ErrorBound ErrorBound::of(const Problem& problem, DataType type, double largest_logit,
-                          DataType factors) {
+                          DataType factors, DataType partials) {
   Index longest = 1;
   for (Index document = 0; document < problem.documents.count(); ++document) {
     longest = std::max(longest, problem.documents.key_length(document));
   }
   ErrorBound bound{.roundoff = unit_roundoff(type)};
   if (factors != type) bound.factor = unit_roundoff(factors);
+  if (partials != type) bound.partial = unit_roundoff(partials);
   bound.logit = static_cast<double>(problem.head_dim + 4) * bound.roundoff * largest_logit;
   bound.weight = 2 * bound.logit + static_cast<double>(2 * longest + 32) * bound.roundoff;
   return bound;

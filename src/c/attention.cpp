@@ -22,8 +22,9 @@ struct annulus_attention {
   annulus_attention(const annulus_plan& plan,
                     std::unique_ptr<annulus::comm::Communicator> communicator_)
       : communicator(std::move(communicator_)),
-        attention(annulus::rescheduled(plan.plan, communicator->topology()), *communicator,
-                  plan.options.kernel(), plan.options.threads_of(*communicator)) {}
+        attention(annulus::rescheduled(plan.plan, communicator->topology(),
+                                       annulus::schedule_for(plan.options.kernel().device())),
+                  *communicator, plan.options.kernel(), plan.options.threads_of(*communicator)) {}
 };
 
 namespace {

@@ -1,4 +1,4 @@
-// annulus bench kernel: one rank alone, against the peak of its cores.
+// annulus bench kernel: one rank alone, against the peak of its cores or the products of its GPU.
 #include <algorithm>
 #include <array>
 #include <map>
@@ -9,6 +9,7 @@
 
 #include "annulus/comm/agreement.hpp"
 #include "annulus/comm/self.hpp"
+#include "annulus/device/device.hpp"
 #include "annulus/kernels/cpu.hpp"
 #include "cli/command.hpp"
 #include "cli/gemm.hpp"
@@ -16,6 +17,7 @@
 #include "cli/measurement.hpp"
 #include "cli/options.hpp"
 #include "cli/progress.hpp"
+#include "kernels/cuda/gpu_rulers.hpp"
 
 namespace annulus::cli {
 namespace {
@@ -115,7 +117,7 @@ class BenchKernel final : public Command {
 
   /// Adds the rows of one group to the table; returns how many of them are wrong.
   Index measure_group(const std::vector<KernelCase>& group, comm::Communicator& alone, int threads,
-                      Table& table) const {
+                      const std::shared_ptr<device::Stream>& stream, Table& table) const {
     std::vector<Plan> plans;
     std::vector<bool> right;
     std::vector<DataType> types;
@@ -130,11 +132,11 @@ class BenchKernel final : public Command {
       if (!right.back()) continue;
       types.push_back(one.type);
       auto& shared = inputs[one.type];
-      if (!shared) shared = timed_inputs(plan, 0, seed_);
+      if (!shared) shared = timed_inputs(plan, 0, seed_, stream);
       passes.push_back(std::make_unique<TimedPass>(plan, one.pass, one.statistics, shared, alone,
                                                    kernel, threads));
     }
-    Rulers rulers(types, alone, threads, WithGemm::yes);
+    Rulers rulers(types, alone, threads, WithGemm::yes, stream);
     const auto measured = measure_in_turns(passes, alone, rulers, repetitions());
     auto next = measured.begin();
     for (std::size_t i = 0; i < group.size(); ++i) {
@@ -153,28 +155,21 @@ class BenchKernel final : public Command {
     Index rows = 0;
     for (const auto& group : all) rows += static_cast<Index>(group.size());
     Index invalid = 0;
+    // Backends may differ between types, and they compute on one device.
+    const auto& kernel = execution_.kernel(all.front().front().type);
+    const auto stream = kernel.open_stream(0);
     auto table = measurement_table(WithGemm::yes);
     {
       Progress progress(progress_.shown());
       Index done = 0;
       progress.update(done, rows);
       for (const auto& group : all) {
-        invalid += measure_group(group, alone, threads, table);
+        invalid += measure_group(group, alone, threads, stream, table);
         done += static_cast<Index>(group.size());
         progress.update(done, rows);
       }
     }
-    const auto backend = execution_.kernel(all.front().front().type).name();
-    if (context.json) {
-      fmt::print("{}\n", Json{{"backend", backend},
-                              {"simd_target", kernels::simd_target()},
-                              {"blas", blas_name()},
-                              {"rows", table.json()}}
-                             .dump(2, ' ', false, Json::error_handler_t::replace));
-    } else {
-      fmt::print("backend {}, {}, gemm by {}\n{}", backend, kernels::simd_target(), blas_name(),
-                 table.folded_text());
-    }
+    print(context, kernel.name(), stream->device(), table);
     if (invalid > 0) {
       fmt::print(stderr,
                  "annulus: INVALID: {} of {} rows differ from the fp64 reference by more than "
@@ -182,6 +177,32 @@ class BenchKernel final : public Command {
                  invalid, rows);
     }
     return invalid;
+  }
+
+  static void print(const Context& context, std::string_view backend, Device device,
+                    const Table& table) {
+    Json json{{"backend", backend}};
+    if (device.kind == DeviceKind::cuda) {
+      const auto gpu = visible_gpus().at(static_cast<std::size_t>(device.index));
+      json["device"] = gpu.name;
+      json["compute_capability"] = fmt::format("{}.{}", gpu.compute_major, gpu.compute_minor);
+      json["blas"] = kernels::gpu::gpu_blas_name();
+    } else {
+      json["device"] = name_of(device.kind);
+      json["simd_target"] = kernels::simd_target();
+      json["blas"] = blas_name();
+    }
+    if (context.json) {
+      json["rows"] = table.json();
+      fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+      return;
+    }
+    const auto text = [&](const char* key) { return json[key].get<std::string>(); };
+    const auto where =
+        device.kind == DeviceKind::cuda
+            ? fmt::format("{}, compute capability {}", text("device"), text("compute_capability"))
+            : text("simd_target");
+    fmt::print("backend {}, {}, gemm by {}\n{}", backend, where, text("blas"), table.folded_text());
   }
 
   KernelSweep sweep_;

@@ -77,10 +77,11 @@ class BenchStrong final : public Command {
 
   [[nodiscard]] Measurement measure(const Plan& plan, comm::Communicator& part,
                                     const kernels::Kernel& kernel, int threads) const {
+    const auto stream = kernel.open_stream(place_on_node(part.topology(), part.rank()));
+    const auto inputs = timed_inputs(plan, part.rank(), seed_, stream);
     std::array<std::unique_ptr<TimedPass>, 1> timed{
-        std::make_unique<TimedPass>(plan, pass(), Statistics::off,
-                                    timed_inputs(plan, part.rank(), seed_), part, kernel, threads)};
-    Rulers rulers({plan.data_type}, part, threads, WithGemm::no);
+        std::make_unique<TimedPass>(plan, pass(), Statistics::off, inputs, part, kernel, threads)};
+    Rulers rulers({plan.data_type}, part, threads, WithGemm::no, stream);
     return measure_in_turns(timed, part, rulers, {.count = repetitions_}).front();
   }
 

@@ -1,4 +1,5 @@
 // annulus info: what this build and this machine have.
+#include <string_view>
 #include <thread>
 
 #include <fmt/format.h>
@@ -8,6 +9,7 @@
 #include "annulus/device/device.hpp"
 #include "annulus/kernels/backend.hpp"
 #include "annulus/kernels/cpu.hpp"
+#include "annulus/kernels/cudnn.hpp"
 #include "annulus/results/hdf5_version.hpp"
 #include "cli/command.hpp"
 #include "cli/process.hpp"
@@ -20,9 +22,11 @@
 namespace annulus::cli {
 namespace {
 
-std::string mpi_library() {
+Json mpi_json([[maybe_unused]] std::string_view thread_level) {
 #if ANNULUS_HAVE_MPI
-  return comm::mpi(MPI_COMM_SELF).library();
+  return Json{{"library", comm::mpi(MPI_COMM_SELF).library()},
+              {"thread_level", thread_level},
+              {"cuda_aware", comm::cuda_aware()}};
 #else
   return {};
 #endif
@@ -35,17 +39,18 @@ class Info final : public Command {
 
   int run(const Context& context) const override {
     const auto features = build_features();
-    const auto thread_level = context.process.start_mpi();
-    const auto library = mpi_library();
+    const auto mpi = mpi_json(context.process.start_mpi());
     if (!context.speaks()) return 0;
     Json json{{"version", version()}, {"git_commit", git_commit()}};
-    json["mpi"] =
-        features.mpi ? Json{{"library", library}, {"thread_level", thread_level}} : Json();
+    json["mpi"] = mpi;
     json["hdf5"] = features.hdf5 ? Json{{"version", results::hdf5_version()},
                                         {"parallel", features.parallel_hdf5}}
                                  : Json();
     json["cuda"] = features.cuda ? Json{{"runtime", cuda_runtime_version()}} : Json();
     json["nccl"] = features.nccl ? Json{{"version", nccl_version()}} : Json();
+    json["cudnn"] = features.cudnn ? Json{{"version", kernels::cudnn_version()},
+                                          {"problem", kernels::cudnn_problem()}}
+                                   : Json();
     json["openmp"] = features.openmp;
     json["simd_target"] = kernels::simd_target();
     json["bf16_dot_product"] = kernels::multiplies_bf16();
@@ -57,6 +62,7 @@ class Info final : public Command {
            {"memory_bytes", gpu.memory_bytes},
            {"compute_capability", fmt::format("{}.{}", gpu.compute_major, gpu.compute_minor)}});
     }
+    json["gpu_problem"] = gpu_problem();
     json["backends"] = kernels::backend_names();
     json["transports"] = Json{"self", "threads"};
     if (features.mpi) json["transports"].push_back("mpi");
@@ -82,8 +88,10 @@ class Info final : public Command {
     line("annulus", fmt::format("{} ({})", text(json["version"]), text(json["git_commit"])));
     line("mpi", json["mpi"].is_null()
                     ? absent
-                    : fmt::format("{}, thread level {}", text(json["mpi"]["library"]),
-                                  text(json["mpi"]["thread_level"])));
+                    : fmt::format(
+                          "{}, thread level {}, {}", text(json["mpi"]["library"]),
+                          text(json["mpi"]["thread_level"]),
+                          json["mpi"]["cuda_aware"].get<bool>() ? "CUDA-aware" : "not CUDA-aware"));
     line("hdf5",
          json["hdf5"].is_null()
              ? absent
@@ -92,12 +100,18 @@ class Info final : public Command {
     line("cuda", json["cuda"].is_null() ? absent
                                         : fmt::format("runtime {}", text(json["cuda"]["runtime"])));
     line("nccl", json["nccl"].is_null() ? absent : text(json["nccl"]["version"]));
+    if (json["cudnn"].is_null()) {
+      line("cudnn", absent);
+    } else {
+      const auto problem = text(json["cudnn"]["problem"]);
+      line("cudnn", problem.empty() ? text(json["cudnn"]["version"]) : problem);
+    }
     line("openmp", json["openmp"].get<bool>() ? "yes" : absent);
     line("simd", text(json["simd_target"]) + (json["bf16_dot_product"].get<bool>()
                                                   ? ", bf16 dot product"
                                                   : ", bf16 widened to fp32"));
     line("cores", fmt::format("{}", json["cores"].get<int>()));
-    if (json["gpus"].empty()) line("gpus", "none");
+    if (json["gpus"].empty()) line("gpus", "none: " + text(json["gpu_problem"]));
     for (const auto& gpu : json["gpus"]) {
       line("gpu", fmt::format("{}, compute capability {}, {}", text(gpu["name"]),
                               text(gpu["compute_capability"]),

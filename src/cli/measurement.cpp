@@ -137,7 +137,8 @@ Table measurement_table(WithGemm gemm) {
                                    "peak_flops_per_second",
                                    "fraction_of_peak"};
   if (gemm == WithGemm::yes) {
-    columns.insert(columns.end(), {"gemm_flops_per_second", "fraction_of_gemm"});
+    columns.insert(columns.end(),
+                   {"gemm_flops_per_second", "fraction_of_gemm", "copy_bytes_per_second"});
   }
   columns.insert(columns.end(), {"exposed_seconds", "bytes_sent", "verdict"});
   return Table(std::move(columns));
@@ -173,6 +174,7 @@ void add_measurement(Table& table, WithGemm gemm, const MeasuredCase& measured,
   if (gemm == WithGemm::yes) {
     row.push_back(cell(measurement.ceilings.gemm));
     row.push_back(cell(speed / measurement.ceilings.gemm, 3));
+    row.push_back(cell(measurement.ceilings.copy));
   }
   row.push_back(cell(measurement.exposed_seconds, 3));
   row.push_back(cell(measurement.bytes_sent));

@@ -8,6 +8,7 @@
 #include "annulus/base/error.hpp"
 #include "annulus/device/device.hpp"
 #include "annulus/kernels/backend.hpp"
+#include "annulus/ring/ring_attention.hpp"
 #include "annulus/ring/thread_share.hpp"
 
 namespace annulus::cli {
@@ -128,7 +129,8 @@ void ExecutionOptions::add_plan_to(CLI::App& command) {
 
 void ExecutionOptions::add_compute_to(CLI::App& command) {
   command.add_option("--device", device, "auto (the cpu), cpu or cuda")->capture_default_str();
-  command.add_option("--backend", backend, "auto, reference, cpu or cuda")->capture_default_str();
+  command.add_option("--backend", backend, "auto, reference, cpu, cuda or cudnn")
+      ->capture_default_str();
   command.add_option("--threads", threads,
                      "threads of each rank (default: the cores of its node shared by its ranks)");
 }
@@ -141,9 +143,8 @@ PlanOptions ExecutionOptions::plan_options() const {
   PlanOptions options{.data_type = data_type()};
   if (schedule != "auto") {
     options.schedule = read_option("--schedule", [&] { return parse_schedule(schedule); });
-  } else if (device == "cuda" || backend == "cuda") {
-    // Ranks that compute on GPUs do not read each other's memory.
-    options.schedule = Schedule::ring;
+  } else if (device == "cuda" || backend == "cuda" || backend == "cudnn") {
+    options.schedule = schedule_for(DeviceKind::cuda);
   }
   if (sharding != "auto") {
     options.sharding = read_option("--sharding", [&] { return parse_sharding(sharding); });
@@ -163,17 +164,17 @@ const kernels::Kernel& ExecutionOptions::kernel(DataType type) const {
     throw InputError(
         fmt::format("--device: unknown device '{}'; expected auto, cpu or cuda", device));
   }
-  const auto check_gpu = [](const char* option) {
+  const auto check_gpu = [](const char* option, std::string_view value) {
     const auto problem = gpu_problem();
     if (problem.empty()) return;
-    throw InputError(fmt::format("{} cuda: there is no GPU to compute on: {}; expected auto or cpu",
-                                 option, problem));
+    throw InputError(fmt::format("{} {}: there is no GPU to compute on: {}; expected auto or cpu",
+                                 option, value, problem));
   };
-  if (kind == DeviceKind::cuda) check_gpu("--device");
+  if (kind == DeviceKind::cuda) check_gpu("--device", device);
   const auto& kernel = read_option("--backend", [&]() -> const kernels::Kernel& {
     return kernels::find_backend(backend, type, kind);
   });
-  if (kernel.device() == DeviceKind::cuda) check_gpu("--backend");
+  if (kernel.device() == DeviceKind::cuda) check_gpu("--backend", backend);
   return kernel;
 }
 

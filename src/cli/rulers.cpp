@@ -20,13 +20,21 @@ constexpr std::chrono::milliseconds until_blas_sleeps{150};
 }  // namespace
 
 Rulers::Rulers(const std::vector<DataType>& types, comm::Communicator& communicator, int threads,
-               WithGemm gemm)
-    : communicator_(communicator), threads_(threads), gemm_(gemm) {
+               WithGemm gemm, const std::shared_ptr<device::Stream>& stream)
+    : communicator_(communicator),
+      threads_(threads),
+      gemm_(gemm),
+      on_gpu_(stream->device().kind == DeviceKind::cuda) {
   ensure(gemm == WithGemm::no || communicator.size() == 1, "products by BLAS are of one rank");
+  if (on_gpu_ && gemm == WithGemm::yes) gpu_ = std::make_unique<kernels::gpu::GpuRulers>(stream);
   for (const auto type : types) best_[type] = {};
 }
 
 void Rulers::sample() {
+  if (on_gpu_) {
+    if (gpu_ != nullptr) sample_gpu();
+    return;
+  }
   // What is not measured yet is NaN, and fmax takes the other one.
   if (gemm_ == WithGemm::yes) sample_gemm();
   for (auto& [type, best] : best_) {
@@ -34,6 +42,14 @@ void Rulers::sample() {
     std::array<double, 1> peak{kernels::measure_peak_flops(type, threads_, seconds_a_sample)};
     communicator_.all_reduce(peak, comm::Reduction::sum);
     best.peak = std::fmax(best.peak, peak[0]);
+  }
+}
+
+void Rulers::sample_gpu() {
+  const double copy = gpu_->copy_bytes(seconds_a_sample);
+  for (auto& [type, best] : best_) {
+    best.gemm = std::fmax(best.gemm, gpu_->gemm_flops(type, seconds_a_sample));
+    best.copy = std::fmax(best.copy, copy);
   }
 }
 

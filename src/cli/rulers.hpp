@@ -3,19 +3,23 @@
 
 #include <limits>
 #include <map>
+#include <memory>
 #include <vector>
 
 #include "annulus/base/data_type.hpp"
 #include "annulus/comm/communicator.hpp"
+#include "kernels/cuda/gpu_rulers.hpp"
 
 namespace annulus::cli {
 
-/// FLOP/s.
+/// NaN where nothing is timed, and where it is not measured.
 struct Ceilings {
-  /// Of independent multiply-adds in registers, on all ranks at once; NaN where nothing is timed.
+  /// FLOP/s of independent multiply-adds in registers, on all ranks at once; not of a GPU.
   double peak = std::numeric_limits<double>::quiet_NaN();
-  /// Of a large product of square matrices by BLAS; NaN where it is not measured.
+  /// FLOP/s of a large product of square matrices by BLAS, or cuBLAS.
   double gemm = std::numeric_limits<double>::quiet_NaN();
+  /// Bytes read and written a second by a copy within the memory of a GPU.
+  double copy = std::numeric_limits<double>::quiet_NaN();
 };
 
 /// Whether the product by BLAS is measured too.
@@ -25,12 +29,12 @@ enum class WithGemm { no, yes };
 /// away from them.
 class Rulers {
  public:
-  /// For passes of these types with `threads` threads of each rank. Borrows the communicator, which
-  /// with WithGemm::yes has one rank.
+  /// For passes of these types on the device of `stream`, with `threads` threads of each rank.
+  /// Borrows the communicator, which with WithGemm::yes has one rank.
   Rulers(const std::vector<DataType>& types, comm::Communicator& communicator, int threads,
-         WithGemm gemm);
+         WithGemm gemm, const std::shared_ptr<device::Stream>& stream);
 
-  /// Collective. About a tenth of a second for each type.
+  /// Collective. About a tenth of a second for each type. Of a GPU, only with WithGemm::yes.
   void sample();
 
   /// The best of all samples.
@@ -38,10 +42,13 @@ class Rulers {
 
  private:
   void sample_gemm();
+  void sample_gpu();
 
   comm::Communicator& communicator_;
   int threads_;
   WithGemm gemm_;
+  bool on_gpu_;
+  std::unique_ptr<kernels::gpu::GpuRulers> gpu_;  // null where it is not measured
   std::map<DataType, Ceilings> best_;
 };
 

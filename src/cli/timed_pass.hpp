@@ -5,35 +5,41 @@
 #include <memory>
 
 #include "annulus/attention/statistics.hpp"
-#include "annulus/base/tensor.hpp"
 #include "annulus/comm/communicator.hpp"
+#include "annulus/device/stream.hpp"
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/plan/memory.hpp"
 #include "annulus/plan/plan.hpp"
 #include "annulus/ring/ring_attention.hpp"
+#include "cli/placed_tensor.hpp"
 
 namespace annulus::cli {
 
 /// Whether a forward pass writes the statistics of its rows.
 enum class Statistics { off, on };
 
-/// The rows of one rank, standard normal, that all passes over the same shards may share.
+/// The rows of one rank, standard normal, that all passes over the same shards may share. They lie
+/// in memory of the device of the stream, on which those passes run.
 struct TimedInputs {
-  Tensor q;
-  Tensor k;
-  Tensor v;
-  Tensor dout;
+  std::shared_ptr<device::Stream> stream;
+  PlacedTensor q;
+  PlacedTensor k;
+  PlacedTensor v;
+  PlacedTensor dout;
 };
 
 /// What `rank` holds of the random inputs of `plan`.
-[[nodiscard]] std::shared_ptr<const TimedInputs> timed_inputs(const Plan& plan, int rank,
-                                                              std::uint64_t seed);
+[[nodiscard]] std::shared_ptr<const TimedInputs> timed_inputs(
+    const Plan& plan, int rank, std::uint64_t seed, std::shared_ptr<device::Stream> stream);
 
-/// Owns the outputs and shares the inputs; borrows communicator and kernel.
+/// Owns the outputs and shares the inputs; borrows communicator and kernel, which computes on the
+/// device of the inputs. Nothing is copied to or from the host while a pass is timed but the tables
+/// that the host makes for it.
 class TimedPass {
  public:
   /// Each is the maximum over ranks.
   struct Times {
+    /// On a GPU, between two events on the stream around the pass: its work on the host is in it.
     double seconds = 0;
     double exposed_seconds = 0;
   };
@@ -43,7 +49,7 @@ class TimedPass {
             std::shared_ptr<const TimedInputs> inputs, comm::Communicator& communicator,
             const kernels::Kernel& kernel, int threads);
 
-  /// Collective. Runs the pass once, after a barrier.
+  /// Collective. Runs the pass once, after a barrier, on an idle device.
   Times run();
 
   [[nodiscard]] const Plan& plan() const { return attention_.plan(); }
@@ -54,17 +60,19 @@ class TimedPass {
   [[nodiscard]] double flops() const;
 
  private:
+  PassReport run_once(HeldShards start_from);
+
   Pass pass_;
   std::shared_ptr<const TimedInputs> inputs_;
   comm::Communicator& communicator_;
   RingAttention attention_;
-  Tensor out_;
-  Tensor lse_;
-  Tensor statistics_[6];
+  PlacedTensor out_;
+  PlacedTensor lse_;
+  PlacedTensor statistics_[6];
   StatisticsView statistics_view_;
-  Tensor dq_;
-  Tensor dk_;
-  Tensor dv_;
+  PlacedTensor dq_;
+  PlacedTensor dk_;
+  PlacedTensor dv_;
   HeldShards held_;
   Index bytes_sent_ = 0;
 };

@@ -129,7 +129,7 @@ std::vector<Deviation> compare(const Plan& plan, const kernels::Kernel& kernel,
       ErrorBound::of(problem, accumulator_of(plan.data_type),
                      largest_scale(problem) * largest_norm(inputs.q, problem.head_dim) *
                          largest_norm(inputs.k, problem.head_dim),
-                     kernel.factor_type(plan.data_type));
+                     kernel.factor_type(plan.data_type), kernel.partial_type(plan.data_type));
   double largest_value = 0;
   for (const T value : inputs.v) {
     largest_value = std::max(largest_value, std::abs(static_cast<double>(value)));

@@ -48,10 +48,12 @@ class Verify final : public Command {
         make_plan(shape_.problem(), communicator.topology(), execution_.plan_options());
     const auto& kernel = execution_.kernel(plan.data_type);
     const int threads = execution_.threads_per_rank(communicator.topology(), communicator.rank());
+    const auto forward =
+        kernel.keeps_statistics() ? Checked::forward : Checked::forward_without_statistics;
     const auto validation = validate_plan(plan, communicator, kernel, threads,
                                           backward_ ? Checked::backward
                                           : decode_ ? Checked::decode
-                                                    : Checked::forward,
+                                                    : forward,
                                           seed_);
     if (context.speaks()) print(context, plan, kernel.name(), validation);
     return validation.valid() ? 0 : 1;

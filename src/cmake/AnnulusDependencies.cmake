@@ -65,6 +65,35 @@ if(NCCL_INCLUDE_DIR AND NCCL_LIBRARY)
 endif()
 annulus_optional(NCCL "${nccl_found}" "install libnccl-dev (it also needs CUDA)")
 
+# The distribution's Python before any other: its packages include numpy, h5py and matplotlib.
+find_program(ANNULUS_PYTHON NAMES python3 HINTS /usr/bin DOC "Python with numpy, h5py, matplotlib"
+             REQUIRED)
+
+# Its C++ frontend is headers alone, in a system folder or in a Python package.
+if(NOT ANNULUS_CUDNN STREQUAL "OFF" AND ANNULUS_HAVE_CUDA)
+  find_path(CUDNN_INCLUDE_DIR cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+  find_library(CUDNN_LIBRARY cudnn HINTS ${CUDAToolkit_LIBRARY_DIR} ${CUDAToolkit_LIBRARY_ROOT}/lib)
+  if(NOT CUDNN_FRONTEND_INCLUDE_DIR)
+    # Where launch/setup puts it, and where pip does.
+    set(package_prefixes "${PROJECT_SOURCE_DIR}/build/cudnn-frontend/include")
+    foreach(python ${ANNULUS_PYTHON} python3)
+      execute_process(
+        COMMAND ${python} -c "import importlib.metadata as m; print(m.distribution('nvidia-cudnn-frontend').locate_file(''))"
+        OUTPUT_VARIABLE packages OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
+      if(failed EQUAL 0)
+        list(APPEND package_prefixes "${packages}/include")
+      endif()
+    endforeach()
+    find_path(CUDNN_FRONTEND_INCLUDE_DIR cudnn_frontend.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ${package_prefixes})
+  endif()
+endif()
+set(cudnn_found 0)
+if(CUDNN_INCLUDE_DIR AND CUDNN_LIBRARY AND CUDNN_FRONTEND_INCLUDE_DIR)
+  set(cudnn_found 1)
+endif()
+annulus_optional(CUDNN "${cudnn_found}"
+  "install cuDNN 9, and the Python package nvidia-cudnn-frontend for its headers (it also needs CUDA)")
+
 if(NOT ANNULUS_OPENMP STREQUAL "OFF")
   find_package(OpenMP COMPONENTS CXX QUIET)
 endif()
@@ -73,7 +102,3 @@ annulus_optional(OPENMP "${OpenMP_CXX_FOUND}" "use a compiler with OpenMP")
 # Header-only libraries without a CMake package.
 find_path(RANDOM123_INCLUDE_DIR Random123/philox.h REQUIRED)
 find_path(CBLAS_INCLUDE_DIR cblas.h PATH_SUFFIXES openblas REQUIRED)
-
-# The distribution's Python before any other: its packages include numpy, h5py and matplotlib.
-find_program(ANNULUS_PYTHON NAMES python3 HINTS /usr/bin DOC "Python with numpy, h5py, matplotlib"
-             REQUIRED)

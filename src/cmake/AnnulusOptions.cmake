@@ -1,6 +1,6 @@
 # What a build can be asked for. AUTO takes a dependency where it is found, ON insists, OFF leaves
 # it out; `annulus info` says what a build has.
-foreach(dependency MPI HDF5 CUDA NCCL OPENMP)
+foreach(dependency MPI HDF5 CUDA NCCL CUDNN OPENMP)
   set(ANNULUS_${dependency} AUTO CACHE STRING "Build with ${dependency}: AUTO, ON or OFF")
   set_property(CACHE ANNULUS_${dependency} PROPERTY STRINGS AUTO ON OFF)
   if(NOT ANNULUS_${dependency} MATCHES "^(AUTO|ON|OFF)$")

@@ -1,6 +1,6 @@
 # One line at the end of configuring: what this build has.
 set(summary "")
-foreach(feature MPI HDF5 PARALLEL_HDF5 CUDA NCCL OPENMP)
+foreach(feature MPI HDF5 PARALLEL_HDF5 CUDA NCCL CUDNN OPENMP)
   if(ANNULUS_HAVE_${feature})
     string(APPEND summary " ${feature}")
   else()

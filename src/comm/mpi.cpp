@@ -10,6 +10,7 @@
 
 #include "annulus/base/error.hpp"
 #include "comm/arguments.hpp"
+#include "comm/deferred_exchange.hpp"
 #include "comm/mpi_call.hpp"
 #include "comm/mpi_exchange.hpp"
 #include "comm/mpi_scoped.hpp"
@@ -57,8 +58,8 @@ Topology find_topology(MPI_Comm communicator, MPI_Comm node, int rank) {
 
 }  // namespace
 
-MpiCommunicator::MpiCommunicator(MPI_Comm borrowed, Index largest_message)
-    : largest_message_(largest_message) {
+MpiCommunicator::MpiCommunicator(MPI_Comm borrowed, Index largest_message, DevicePath device_path)
+    : largest_message_(largest_message), device_path_(device_path) {
   if (largest_message < 1 || largest_message > std::numeric_limits<int>::max()) {
     throw Error(
         fmt::format("mpi: a largest message of {} bytes; expected 1 to 2^31 - 1", largest_message));
@@ -95,6 +96,17 @@ std::unique_ptr<Exchange> MpiCommunicator::exchange(std::optional<Send> send,
                                                     std::optional<Receive> receive) {
   check_exchange(*this, send, receive);
   return std::make_unique<MpiExchange>(handle_, rank_, largest_message_, send, receive);
+}
+
+std::unique_ptr<Exchange> MpiCommunicator::exchange_on(device::Stream& stream,
+                                                       std::optional<Send> send,
+                                                       std::optional<Receive> receive) {
+  if (device_path_ == DevicePath::staged || stream.device().kind == DeviceKind::cpu) {
+    return Communicator::exchange_on(stream, send, receive);
+  }
+  check_exchange(*this, send, receive);
+  // When MPI is done, the bytes are there: the stream has nothing to wait for.
+  return std::make_unique<DeferredExchange>(*this, stream.record(), send, receive);
 }
 
 void MpiCommunicator::barrier() {
@@ -188,7 +200,7 @@ std::unique_ptr<Communicator> MpiCommunicator::first(int ranks) {
   check_mpi(MPI_Comm_split(handle_, member ? 0 : MPI_UNDEFINED, rank_, part.out()),
             "MPI_Comm_split", rank_);
   if (!member) return nullptr;
-  return std::make_unique<MpiCommunicator>(part.get(), largest_message_);
+  return std::make_unique<MpiCommunicator>(part.get(), largest_message_, device_path_);
 }
 
 }  // namespace annulus::comm

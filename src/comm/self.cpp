@@ -1,13 +1,12 @@
 #include "annulus/comm/self.hpp"
 
-#include <algorithm>
-
 #include "comm/arguments.hpp"
 #include "comm/local_region.hpp"
 
 namespace annulus::comm {
 namespace {
 
+/// There is nothing more for the host to do.
 class CompletedExchange final : public Exchange {
  public:
   bool poll() override { return true; }
@@ -18,8 +17,17 @@ class CompletedExchange final : public Exchange {
 
 std::unique_ptr<Exchange> SelfCommunicator::exchange(std::optional<Send> send,
                                                      std::optional<Receive> receive) {
+  return exchange_on(*device::cpu_stream(), send, receive);
+}
+
+std::unique_ptr<Exchange> SelfCommunicator::exchange_on(device::Stream& stream,
+                                                        std::optional<Send> send,
+                                                        std::optional<Receive> receive) {
   check_exchange(*this, send, receive);
-  if (send) std::ranges::copy(send->data, receive->data.begin());
+  if (send) {
+    stream.copy(
+        device::RowCopy::of_bytes(receive->data.data(), send->data.data(), send->data.size()));
+  }
   return std::make_unique<CompletedExchange>();
 }
 

@@ -1,7 +1,5 @@
 #include "comm/staged_exchange.hpp"
 
-#include <thread>
-
 #include "annulus/base/error.hpp"
 #include "comm/arguments.hpp"
 
@@ -9,63 +7,73 @@ namespace annulus::comm {
 
 using device::RowCopy;
 
-StagedExchange::Staging::Staging(device::Stream& stream, std::size_t bytes)
-    : stream_(stream), bytes_(bytes == 0 ? nullptr : stream.allocate_pinned(bytes), bytes) {}
+StagedExchange::Staging::Staging(device::Stream& transfers, std::size_t bytes)
+    : transfers_(transfers),
+      bytes_(bytes == 0 ? nullptr : transfers.allocate_pinned(bytes), bytes) {}
 
 StagedExchange::Staging::~Staging() {
-  if (!bytes_.empty()) stream_.free_pinned(bytes_.data());
+  if (!bytes_.empty()) transfers_.free_pinned(bytes_.data());
 }
 
 StagedExchange::StagedExchange(Communicator& communicator, device::Stream& stream,
                                std::optional<Send> send, std::optional<Receive> receive)
-    : communicator_(communicator),
-      stream_(stream),
-      transfers_(stream.transfers()),
-      send_(send),
-      receive_(receive) {
+    : stream_(stream), transfers_(stream.transfers()), receive_(receive) {
   check_exchange(communicator, send, receive);
-  // Also for what arrives: the work before still uses the memory where it goes.
-  transfers_.wait(*stream_.record());
-  if (send_) {
-    const auto size = send_->data.size();
-    leaving_.emplace(transfers_, size);
-    transfers_.copy(RowCopy::of_bytes(leaving_->bytes().data(), send_->data.data(), size));
-    send_->data = leaving_->bytes();
-  }
-  if (receive_) arriving_.emplace(transfers_, receive_->data.size());
-  staged_ = transfers_.record();
+  // First, for they may throw, and then nothing may be under way.
+  if (send) leaving_.emplace(transfers_, send->data.size());
+  if (receive) arriving_.emplace(transfers_, receive->data.size());
+
+  const auto ready = copy_to_host(send);
+  if (send) send->data = leaving_->bytes();
+  if (receive) receive->data = arriving_->bytes();
+  exchange_.emplace(communicator, ready, send, receive);
 }
 
 StagedExchange::~StagedExchange() {
-  // A rank that is throwing does not wait for its peers; exchange_ knows that too.
-  if (std::uncaught_exceptions() > exceptions_) return;
+  if (!exchange_) return;
   try {
-    wait();
+    // A rank that is throwing does not wait for its peers; exchange_ knows that too.
+    if (std::uncaught_exceptions() <= exceptions_) wait();
   } catch (const Error&) {
-    // Whoever calls the communicator next learns of it.
+    // The transport or the device has failed: whoever calls them next learns of it.
+  }
+  if (!exchange_) return;
+  try {
+    // The copy to pinned memory may still be to come, when the owner of what it reads frees that.
+    stream_.wait(*transfers_.record());
+  } catch (const Error&) {
+    // The device has failed, and copies nothing more.
   }
 }
 
 bool StagedExchange::poll() {
-  if (done_) return true;
-  if (!exchange_) {
-    if (send_ && !staged_->reached()) return false;
-    auto receive = receive_;
-    if (receive) receive->data = arriving_->bytes();
-    exchange_ = communicator_.exchange(send_, receive);
-  }
+  if (!exchange_) return true;
   if (!exchange_->poll()) return false;
-  if (receive_) {
-    transfers_.copy(
-        RowCopy::of_bytes(receive_->data.data(), arriving_->bytes().data(), receive_->data.size()));
-    stream_.wait(*transfers_.record());
-  }
-  done_ = true;
+  finish();
   return true;
 }
 
 void StagedExchange::wait() {
-  while (!poll()) std::this_thread::yield();
+  if (!exchange_) return;
+  exchange_->wait();
+  finish();
+}
+
+std::shared_ptr<const device::Event> StagedExchange::copy_to_host(const std::optional<Send>& send) {
+  // Also for what arrives: the work before still uses the memory where it goes.
+  transfers_.wait(*stream_.record());
+  if (!send) return nullptr;
+  transfers_.copy(
+      RowCopy::of_bytes(leaving_->bytes().data(), send->data.data(), send->data.size()));
+  return transfers_.record();
+}
+
+void StagedExchange::finish() {
+  exchange_.reset();
+  if (!receive_) return;
+  transfers_.copy(
+      RowCopy::of_bytes(receive_->data.data(), arriving_->bytes().data(), receive_->data.size()));
+  stream_.wait(*transfers_.record());
 }
 
 }  // namespace annulus::comm

@@ -2,16 +2,24 @@
 // A message between devices whose transport knows only memory of the host.
 
 #include <exception>
+#include <memory>
+#include <optional>
 
 #include "annulus/comm/communicator.hpp"
+#include "comm/deferred_exchange.hpp"
 
 namespace annulus::comm {
 
-/// What is sent is copied to pinned memory behind the work of the stream, on the stream for
-/// transfers; when it is there, the host's exchange starts, and what it brings is copied to the
-/// device.
+/// What is sent is copied to pinned memory behind the work of the stream, on its transfers; when
+/// the host sees it there, its exchange starts, and what that brings is copied to the device. A
+/// message goes as a whole: its copies and its way between hosts do not overlap each other, only
+/// the work of the stream.
+///
+/// Once the exchange is gone, however it ended, the stream comes after whatever transfers still do
+/// with its memory.
 class StagedExchange final : public Exchange {
  public:
+  /// Borrows both.
   StagedExchange(Communicator& communicator, device::Stream& stream, std::optional<Send> send,
                  std::optional<Receive> receive);
   StagedExchange(const StagedExchange&) = delete;
@@ -22,30 +30,32 @@ class StagedExchange final : public Exchange {
   void wait() override;
 
  private:
-  /// Pinned memory for one direction.
+  /// Pinned memory for one direction, in use until the work enqueued on `transfers` is done.
   class Staging {
    public:
-    Staging(device::Stream& stream, std::size_t bytes);
+    Staging(device::Stream& transfers, std::size_t bytes);
     Staging(const Staging&) = delete;
     Staging& operator=(const Staging&) = delete;
     ~Staging();
     [[nodiscard]] std::span<std::byte> bytes() const { return bytes_; }
 
    private:
-    device::Stream& stream_;
+    device::Stream& transfers_;
     std::span<std::byte> bytes_;
   };
 
-  Communicator& communicator_;
+  /// Starts the copy to pinned memory. Returns the event after which the hosts may exchange, or
+  /// null where nothing is sent.
+  std::shared_ptr<const device::Event> copy_to_host(const std::optional<Send>& send);
+  /// The hosts are done: what has arrived goes to the device.
+  void finish();
+
   device::Stream& stream_;
   device::Stream& transfers_;
-  std::optional<Send> send_;
   std::optional<Receive> receive_;
   std::optional<Staging> leaving_;
   std::optional<Staging> arriving_;
-  std::shared_ptr<const device::Event> staged_;  // what is sent is in pinned memory
-  std::unique_ptr<Exchange> exchange_;           // of the host, once it has started
-  bool done_ = false;
+  std::optional<DeferredExchange> exchange_;  // of the hosts, until it is done
   int exceptions_ = std::uncaught_exceptions();
 };
 

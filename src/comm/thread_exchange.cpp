@@ -1,7 +1,8 @@
 #include "comm/thread_exchange.hpp"
 
-#include <algorithm>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "annulus/base/error.hpp"
 #include "comm/arguments.hpp"
@@ -10,15 +11,23 @@ namespace annulus::comm {
 
 using State = ThreadGroup::Slot::State;
 
-ThreadExchange::ThreadExchange(std::shared_ptr<ThreadGroup> group, int rank,
+ThreadExchange::ThreadExchange(std::shared_ptr<ThreadGroup> group, int rank, device::Stream& stream,
                                std::optional<Send> send, std::optional<Receive> receive)
-    : group_(std::move(group)), rank_(rank), send_(send), receive_(receive) {
+    : group_(std::move(group)),
+      rank_(rank),
+      stream_(stream),
+      send_(send),
+      receive_(receive),
+      before_(stream.record()) {
   const std::lock_guard lock(world().mutex);
   world().check();
   if (!send_) return;
   auto& slot = group_->slot(rank_, send_->to);
   ensure(slot.state == State::empty, "two exchanges of one rank are under way");
-  slot = {State::posted, send_->data};
+  slot = {.state = State::posted,
+          .data = send_->data,
+          .memory = stream_.device().kind,
+          .ready = before_};
   world().changed.notify_all();
 }
 
@@ -52,28 +61,63 @@ bool ThreadExchange::advance(std::unique_lock<std::mutex>& lock) {
   if (receive_) {
     auto& slot = group_->slot(receive_->from, rank_);
     if (slot.state == State::posted) {
-      copy(slot, lock);
+      take(slot, lock);
       receive_.reset();
     }
   }
-  if (send_ && group_->slot(rank_, send_->to).state == State::empty) send_.reset();
+  if (send_) {
+    auto& slot = group_->slot(rank_, send_->to);
+    if (slot.state == State::copied) {
+      send_.reset();
+      collect(slot);
+    }
+  }
   return !send_ && !receive_;
 }
 
-void ThreadExchange::copy(ThreadGroup::Slot& slot, std::unique_lock<std::mutex>& lock) {
+void ThreadExchange::take(ThreadGroup::Slot& slot, std::unique_lock<std::mutex>& lock) {
   try {
-    check_length(rank_, receive_->from, slot.data.size(), receive_->data.size());
-  } catch (const Error& error) {
+    check_message(slot);
+    slot.state = State::copying;
+    lock.unlock();
+    auto copied = copy(slot);
+    lock.lock();
+    slot.copied = std::move(copied);
+    slot.state = State::copied;
+    world().changed.notify_all();
+  } catch (const std::exception& error) {
+    if (!lock.owns_lock()) lock.lock();
+    slot.state = State::posted;
     // Said at once: the sender may be waiting for this rank to take the message.
     world().fail(rank_, error.what());
+    world().changed.notify_all();
     throw;
   }
-  slot.state = State::copying;
-  lock.unlock();
-  std::ranges::copy(slot.data, receive_->data.begin());
-  lock.lock();
-  slot.state = State::empty;
-  world().changed.notify_all();
+}
+
+void ThreadExchange::check_message(const ThreadGroup::Slot& slot) const {
+  const auto memory = stream_.device().kind;
+  if (slot.memory != memory) {
+    throw Error(fmt::format("rank {} receives in memory of {} what rank {} sends from memory of {}",
+                            rank_, name_of(memory), receive_->from, name_of(slot.memory)));
+  }
+  check_length(rank_, receive_->from, slot.data.size(), receive_->data.size());
+}
+
+std::shared_ptr<const device::Event> ThreadExchange::copy(const ThreadGroup::Slot& slot) {
+  auto& transfers = stream_.transfers();
+  transfers.wait(*slot.ready);
+  transfers.wait(*before_);
+  transfers.copy(
+      device::RowCopy::of_bytes(receive_->data.data(), slot.data.data(), slot.data.size()));
+  auto copied = transfers.record();
+  stream_.wait(*copied);
+  return copied;
+}
+
+void ThreadExchange::collect(ThreadGroup::Slot& slot) {
+  const auto copied = std::exchange(slot, {}).copied;
+  stream_.wait(*copied);
 }
 
 void ThreadExchange::check_peers() const {
@@ -87,7 +131,13 @@ void ThreadExchange::withdraw() {
   std::unique_lock lock(world().mutex);
   auto& slot = group_->slot(rank_, send_->to);
   world().changed.wait(lock, [&] { return slot.state != State::copying; });
-  slot.state = State::empty;
+  if (slot.state == State::posted) slot = {};
+  if (slot.state != State::copied) return;
+  try {
+    collect(slot);
+  } catch (const Error&) {
+    // The device has failed, and with it whatever would still read the message.
+  }
 }
 
 }  // namespace annulus::comm

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "annulus/base/index.hpp"
+#include "annulus/device/stream.hpp"
 #include "annulus/plan/topology.hpp"
 
 namespace annulus::comm {
@@ -45,11 +46,16 @@ class ThreadGroup {
  public:
   using Contributions = std::vector<std::vector<std::byte>>;
 
-  /// A message on its way. The sender fills an empty slot; the receiver empties it.
+  /// A message on its way. The sender posts it in an empty slot and empties the slot once the
+  /// receiver has copied it, or has told its device to. Where there is no device, the events are
+  /// those of the CPU: nobody waits for them.
   struct Slot {
-    enum class State { empty, posted, copying };
+    enum class State { empty, posted, copying, copied };
     State state = State::empty;
-    std::span<const std::byte> data;  ///< the sender's
+    std::span<const std::byte> data{};              ///< the sender's
+    DeviceKind memory{};                            ///< where they lie
+    std::shared_ptr<const device::Event> ready{};   ///< of the sender's device: they are there
+    std::shared_ptr<const device::Event> copied{};  ///< of the receiver's: they may change
   };
 
   /// Ranks on the nodes of `topology`, which names all of them.

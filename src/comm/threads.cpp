@@ -28,8 +28,14 @@ class ThreadCommunicator final : public Communicator {
 
   [[nodiscard]] std::unique_ptr<Exchange> exchange(std::optional<Send> send,
                                                    std::optional<Receive> receive) override {
+    return exchange_on(*device::cpu_stream(), send, receive);
+  }
+
+  [[nodiscard]] std::unique_ptr<Exchange> exchange_on(device::Stream& stream,
+                                                      std::optional<Send> send,
+                                                      std::optional<Receive> receive) override {
     check_exchange(*this, send, receive);
-    return std::make_unique<ThreadExchange>(group_, rank_, send, receive);
+    return std::make_unique<ThreadExchange>(group_, rank_, stream, send, receive);
   }
 
   void barrier() override { static_cast<void>(group_->gather(rank_, {})); }

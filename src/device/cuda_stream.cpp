@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "annulus/base/error.hpp"
 #include "device/cuda_check.hpp"
 
@@ -39,26 +41,33 @@ cudaEvent_t handle_of(const Event& event) {
 }
 
 /// Memory that is freed stays with the process for the next pass, instead of going back to the
-/// driver whenever a stream waits.
-void keep_freed_memory(int index) {
+/// driver whenever a stream waits. Other GPUs of the process that can copy from it may do so.
+void prepare_memory(int index) {
   cudaMemPool_t pool = nullptr;
   check_cuda(cudaDeviceGetDefaultMemPool(&pool, index), "cudaDeviceGetDefaultMemPool");
   std::uint64_t all = ~std::uint64_t{0};
   check_cuda(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &all),
              "cudaMemPoolSetAttribute");
-}
-
-cudaMemoryType kind_of(const void* data) {
-  cudaPointerAttributes attributes{};
-  check_cuda(cudaPointerGetAttributes(&attributes, data), "cudaPointerGetAttributes");
-  return attributes.type;
+  int gpus = 0;
+  check_cuda(cudaGetDeviceCount(&gpus), "cudaGetDeviceCount");
+  for (int other = 0; other < gpus; ++other) {
+    int can = 0;
+    if (other == index) continue;
+    check_cuda(cudaDeviceCanAccessPeer(&can, other, index), "cudaDeviceCanAccessPeer");
+    if (can == 0) continue;
+    cudaMemAccessDesc access{};
+    access.location.type = cudaMemLocationTypeDevice;
+    access.location.id = other;
+    access.flags = cudaMemAccessFlagsProtReadWrite;
+    check_cuda(cudaMemPoolSetAccess(pool, &access, 1), "cudaMemPoolSetAccess");
+  }
 }
 
 }  // namespace
 
 CudaStream::CudaStream(Device device) : device_(device) {
   use();
-  keep_freed_memory(device.index);
+  prepare_memory(device.index);
   check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking),
              "cudaStreamCreateWithFlags");
 }
@@ -107,8 +116,13 @@ void CudaStream::free_pinned(std::byte* data) noexcept {
 
 bool CudaStream::reaches(const void* data) const {
   use();
-  const auto kind = kind_of(data);
-  return kind == cudaMemoryTypeDevice || kind == cudaMemoryTypeManaged;
+  cudaPointerAttributes attributes{};
+  check_cuda(cudaPointerGetAttributes(&attributes, data), "cudaPointerGetAttributes");
+  if (attributes.type == cudaMemoryTypeDevice && attributes.device != device_.index) {
+    throw InputError(fmt::format("a tensor lies on GPU {}; the rank computes on GPU {}",
+                                 attributes.device, device_.index));
+  }
+  return attributes.type == cudaMemoryTypeDevice || attributes.type == cudaMemoryTypeManaged;
 }
 
 void CudaStream::copy(const RowCopy& copy) {

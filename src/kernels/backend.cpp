@@ -10,6 +10,7 @@
 #include "annulus/base/error.hpp"
 #include "annulus/kernels/cpu.hpp"
 #include "annulus/kernels/cuda.hpp"
+#include "annulus/kernels/cudnn.hpp"
 #include "annulus/kernels/reference.hpp"
 
 namespace annulus::kernels {
@@ -26,6 +27,7 @@ std::vector<const Kernel*> backends() {
   if (build_features().cuda) {
     for (const auto backend : on_gpu) all.push_back(&backend());
   }
+  if (build_features().cudnn) all.push_back(&cudnn());  // `auto` has taken cuda, which is there too
   return all;
 }
 

@@ -67,8 +67,7 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
   ring::check_length(gradients.dsink, "dsink", heads);
   ring::check_options(problem, rows, inputs.gain, inputs.sink, inputs.logit_scale);
 
-  const auto& shard = plan_.query_shards[static_cast<std::size_t>(rank)];
-  const auto scale = ring::query_scale(problem, shard, inputs.gain, inputs.logit_scale);
+  const auto scale = ring::query_scale(problem, betas_, inputs.gain, inputs.logit_scale);
   const ring::DeviceInput q(stream_, inputs.q);
   const ring::DeviceInput k(stream_, inputs.k);
   const ring::DeviceInput v(stream_, inputs.v);
@@ -114,7 +113,7 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
   const auto at = [&](Index i, Index h) { return static_cast<std::size_t>(i * heads + h); };
   const auto scale_of_gain_1 = gradients.dgain.empty()
                                    ? std::vector<double>{}
-                                   : ring::query_scale(problem, shard, {}, inputs.logit_scale);
+                                   : ring::query_scale(problem, betas_, {}, inputs.logit_scale);
   sum_over_rows(communicator_, rows, gradients.dgain,
                 [&](Index i, Index h) { return scale_of_gain_1[at(i, h)] * dscale[at(i, h)]; });
   const auto lse_numbers =

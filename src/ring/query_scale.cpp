@@ -2,20 +2,27 @@
 
 namespace annulus::ring {
 
-std::vector<double> query_scale(const Problem& problem, const Shard& shard,
-                                std::span<const double> gain, std::span<const double> table) {
-  const auto heads = static_cast<std::size_t>(problem.query_heads);
-  const double base = problem.logit_scale.base(problem.head_dim);
-  std::vector<double> scale;
-  scale.reserve(static_cast<std::size_t>(row_count(shard)) * heads);
+std::vector<double> row_betas(const Problem& problem, const Shard& shard) {
+  std::vector<double> betas;
+  betas.reserve(static_cast<std::size_t>(row_count(shard)));
   for (const auto& run : shard) {
     for (Index i = 0; i < run.count; ++i) {
       const auto place = place_of(problem, run.document, run.first + i * run.stride);
-      const double beta = problem.logit_scale.beta(place, problem.head_dim);
-      for (std::size_t h = 0; h < heads; ++h) {
-        const double own = table.empty() ? beta : table[scale.size()];
-        scale.push_back((gain.empty() ? 1.0 : gain[h]) * base * own);
-      }
+      betas.push_back(problem.logit_scale.beta(place, problem.head_dim));
+    }
+  }
+  return betas;
+}
+
+std::vector<double> query_scale(const Problem& problem, std::span<const double> betas,
+                                std::span<const double> gain, std::span<const double> table) {
+  const auto heads = static_cast<std::size_t>(problem.query_heads);
+  const double base = problem.logit_scale.base(problem.head_dim);
+  std::vector<double> scale(betas.size() * heads);
+  for (std::size_t i = 0; i < betas.size(); ++i) {
+    for (std::size_t h = 0; h < heads; ++h) {
+      const double own = table.empty() ? betas[i] : table[i * heads + h];
+      scale[i * heads + h] = (gain.empty() ? 1.0 : gain[h]) * base * own;
     }
   }
   return scale;

@@ -71,6 +71,11 @@ class DeviceStatistics {
 
 }  // namespace
 
+std::optional<Schedule> schedule_for(DeviceKind device) {
+  if (device == DeviceKind::cpu) return std::nullopt;
+  return Schedule::ring;
+}
+
 RingAttention::RingAttention(Plan plan, comm::Communicator& communicator,
                              const kernels::Kernel& kernel, int threads)
     : RingAttention(std::move(plan), communicator, kernel,
@@ -106,6 +111,9 @@ RingAttention::RingAttention(Plan plan, comm::Communicator& communicator,
         "schedule {} reads keys in the memory of peers, which device {} does not; expected ring",
         name_of(plan_.schedule), name_of(device)));
   }
+  kernel.check(plan_);
+  betas_ = ring::row_betas(plan_.problem,
+                           plan_.query_shards[static_cast<std::size_t>(communicator.rank())]);
 }
 
 RingAttention::RingAttention(const Plan& plan, comm::Communicator& communicator, Device device)
@@ -127,8 +135,7 @@ PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTen
   const ForwardOutputs outputs{.out = out, .lse = options.lse, .statistics = options.statistics};
   ring::check_outputs(outputs, accumulator_of(plan_.data_type), rows, heads, problem.output_dim());
   ring::check_options(problem, rows, options.gain, options.sink, options.logit_scale);
-  const auto scale = ring::query_scale(problem, plan_.query_shards[static_cast<std::size_t>(rank)],
-                                       options.gain, options.logit_scale);
+  const auto scale = ring::query_scale(problem, betas_, options.gain, options.logit_scale);
   const ring::DeviceInput queries(stream_, q);
   const ring::DeviceInput keys_there(stream_, k);
   const ring::DeviceInput values_there(stream_, v);

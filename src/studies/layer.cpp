@@ -66,7 +66,9 @@ Attended attend(const Resources& resources, DataType type, Index n_q, Index n, d
                                .documents = Documents::single(n_q, n),
                                .logit_scale = LogitScale::critical(gamma)},
                               resources.communicator.topology(),
-                              {.sharding = Sharding::contiguous, .data_type = type});
+                              {.sharding = Sharding::contiguous,
+                               .schedule = schedule_for(resources.kernel.device()),
+                               .data_type = type});
   return with_element(
       type, [&]<class T>() { return attend_as<T>(plan, resources, queries, keys, values); });
 }

@@ -191,6 +191,7 @@ OPTIONS = [
     (["--device", "cuda"], ["--device", "cuda"]),
     (["--device", "tpu"], ["--device", "tpu"]),
     (["--backend", "gpu"], ["--backend", "gpu", "reference"]),
+    (["--backend", "cudnn"], ["--backend", "cudnn"]),
     (["--transport", "carrier"], ["--transport", "carrier"]),
     (["--transport", "threads:0"], ["--transport", "threads"]),
     (["--transport", "threads:x"], ["--transport", "threads"]),

@@ -9,7 +9,7 @@ COLUMNS = (
     "n_q n_k heads key_heads head_dim value_dim documents mask precision ranks threads pass "
     "statistics schedule sharding repetitions seconds seconds_min seconds_max flops "
     "flops_per_second peak_flops_per_second fraction_of_peak gemm_flops_per_second "
-    "fraction_of_gemm exposed_seconds bytes_sent verdict"
+    "fraction_of_gemm copy_bytes_per_second exposed_seconds bytes_sent verdict"
 ).split()
 
 
@@ -26,7 +26,8 @@ def test_sweep(annulus):
     lists = ["--length", "96,131", "--key-heads", "4,2", "--mask", ",".join(masks), "--precision",
              "fp32,bf16", "--pass", "forward,backward", "--statistics", "off,on"]
     result = annulus.ok("bench", "kernel", *SMALL, *lists, "--json", timeout=600).json
-    assert {"backend", "simd_target", "blas"} <= set(result)
+    assert {"backend", "device", "simd_target", "blas"} <= set(result)
+    assert result["device"] == "cpu"
     rows = result["rows"]
     assert all(list(row) == COLUMNS for row in rows)
     keys = "n_k key_heads mask precision pass statistics".split()
@@ -44,6 +45,7 @@ def test_sweep(annulus):
         assert row["flops_per_second"] == pytest.approx(speed)
         assert row["fraction_of_peak"] == pytest.approx(speed / row["peak_flops_per_second"])
         assert row["exposed_seconds"] >= 0 and row["bytes_sent"] == 0
+        assert row["copy_bytes_per_second"] is None  # of a GPU
     # Rows that are compared with each other are measured against the same ceilings.
     for which, group in itertools.groupby(rows, lambda row: (row["n_k"], row["key_heads"])):
         peaks = {row["peak_flops_per_second"] for row in group if row["precision"] == "fp32"}
@@ -146,3 +148,11 @@ def test_what_is_wrong_is_not_timed(annulus):
 )
 def test_refuses(annulus, options, says):
     annulus.refused("bench", "kernel", *options, says=says)
+
+
+@pytest.mark.parametrize("options", [["--device", "cuda"], ["--backend", "cuda"]])
+def test_without_a_gpu(annulus, options):
+    """Refused, with the reason, before anything else is done: this would take minutes."""
+    if annulus.ok("info", "--json").json["gpus"]:
+        pytest.skip("this machine has a GPU")
+    annulus.refused("bench", "kernel", *options, "--length", 65536, "--heads", 64, says=options)

@@ -36,12 +36,15 @@ def test_version(annulus):
 
 def test_info(annulus):
     info = annulus.ok("info", "--json").json
-    for key in "version git_commit mpi hdf5 cuda nccl simd_target bf16_dot_product gpus backends transports".split():
+    for key in "version git_commit mpi hdf5 cuda nccl cudnn simd_target bf16_dot_product gpus backends transports".split():
         assert key in info
     assert {"reference", "cpu"} <= set(info["backends"])
     text = annulus.ok("info").out
     for word in "mpi hdf5 simd backends gpus".split():
         assert word in text
+    if info["mpi"] is not None:
+        assert info["mpi"]["cuda_aware"] in (True, False)
+        assert ("not CUDA-aware" in text) != info["mpi"]["cuda_aware"]
 
 
 @pytest.mark.parametrize("mask", ["full", "causal", "window:9", "window:2,3"])

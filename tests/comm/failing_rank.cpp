@@ -1,6 +1,7 @@
 // failing_rank RANK WAIT: that rank throws in the middle of an exchange while the others wait for
-// it in an `exchange` or a `barrier`; with `finalized`, it throws when MPI is over. What a front
-// end does then has to end the whole job.
+// it in an `exchange` or a `barrier`, or in exchanges on devices that are `staged` or `direct`;
+// with `finalized`, it throws when MPI is over. What a front end does then has to end the whole
+// job.
 
 #include <cstdio>
 #include <cstdlib>
@@ -11,11 +12,32 @@
 #include "annulus/base/error.hpp"
 #include "annulus/comm/mpi.hpp"
 #include "annulus/comm/mpi_session.hpp"
+#include "annulus/device/buffer.hpp"
+#include "support/model_device.hpp"
 
 namespace {
 
+using namespace annulus::comm;
+
+void run_on_device(int failing, DevicePath path) {
+  MpiCommunicator world(MPI_COMM_WORLD, annulus::Index{1} << 30, path);
+  const auto stream = annulus::test::model_stream(annulus::test::Order::late);
+  const annulus::device::Buffer sent(stream, 3000017);
+  const annulus::device::Buffer received(stream, sent.size());
+  const int next = (world.rank() + 1) % world.size();
+  const int previous = (world.rank() + world.size() - 1) % world.size();
+  for (int step = 0; step < 2; ++step) {
+    stream->clear(sent.data(), sent.size());
+    const auto exchange =
+        world.exchange_on(*stream, Send{next, sent.bytes()}, Receive{previous, received.bytes()});
+    if (world.rank() == failing) throw annulus::InputError("--mask: rank 1 cannot go on");
+    exchange->wait();
+  }
+}
+
 void run(int failing, const std::string& wait) {
-  using namespace annulus::comm;
+  if (wait == "staged") return run_on_device(failing, DevicePath::staged);
+  if (wait == "direct") return run_on_device(failing, DevicePath::direct);
   MpiCommunicator world(MPI_COMM_WORLD);
   if (wait == "finalized") {
     MPI_Finalize();
@@ -40,14 +62,14 @@ void run(int failing, const std::string& wait) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  annulus::comm::MpiSession session(&argc, &argv);
+  MpiSession session(&argc, &argv);
   try {
     run(std::atoi(argv[1]), argv[2]);
   } catch (const annulus::InputError& error) {
     std::fprintf(stderr, "%s\n", error.what());
-    annulus::comm::MpiSession::abort(2);
+    MpiSession::abort(2);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
-    annulus::comm::MpiSession::abort(1);
+    MpiSession::abort(1);
   }
 }

@@ -9,7 +9,9 @@
 #include <gtest/gtest.h>
 
 #include "annulus/base/error.hpp"
+#include "annulus/device/buffer.hpp"
 #include "comm/mpi_call.hpp"
+#include "support/model_device.hpp"
 
 namespace annulus::comm {
 namespace {
@@ -94,6 +96,32 @@ TEST(Mpi, DoesNotWaitForPeersWhileThrowing) {
     throw Error("in the middle");
   };
   EXPECT_THROW(fail(), Error);
+}
+
+// The same on a device, one exchange that has started and one that waits for the device; what is
+// freed after it is not in use.
+TEST(Mpi, DoesNotWaitForPeersOnADeviceWhileThrowing) {
+  for (const auto path : {DevicePath::direct, DevicePath::staged}) {
+    for (const auto order : {test::Order::early, test::Order::late}) {
+      const auto device = std::make_shared<test::ModelDevice>(order);
+      const auto stream = std::make_shared<test::ModelStream>(device);
+      const auto fail = [&] {
+        MpiCommunicator world(MPI_COMM_WORLD, Index{1} << 30, path);
+        const int from = (world.rank() + 1) % world.size();
+        if (world.size() == 1) throw Error("in the middle");
+        const device::Buffer received(stream, 100003);
+        stream->enqueue([] {});
+        const auto exchange =
+            world.exchange_on(*stream, std::nullopt, Receive{from, received.bytes()});
+        throw Error("in the middle");
+      };
+      EXPECT_THROW(fail(), Error);
+      stream->synchronize();
+      stream->transfers().synchronize();
+      EXPECT_FALSE(device->failed());
+      EXPECT_EQ(device->bytes_in_use(), 0U);
+    }
+  }
 }
 
 }  // namespace

@@ -1,16 +1,25 @@
 // The ranks that the launcher started, with messages whole and in pieces.
 
 #include "annulus/comm/mpi.hpp"
-#include "comm/transport.hpp"
+#include "comm/device_transport.hpp"
 
 namespace annulus::comm {
 namespace {
 
-World mpi_world(std::string name, Index largest_message) {
-  return {std::move(name), [largest_message](const World::Body& body) {
-            MpiCommunicator communicator(MPI_COMM_WORLD, largest_message);
+World mpi_world(std::string name, Index largest_message,
+                DevicePath device_path = DevicePath::staged) {
+  return {std::move(name), [=](const World::Body& body) {
+            MpiCommunicator communicator(MPI_COMM_WORLD, largest_message, device_path);
             body(communicator);
           }};
+}
+
+/// MPI can be given memory of the model of a device, which is the host's, whether or not it could
+/// be given a GPU's.
+std::vector<DeviceWorld> mpi_device_worlds(DevicePath device_path, const std::string& way) {
+  return device_worlds({mpi_world("whole", Index{1} << 30, device_path),
+                        mpi_world("pieces_of_1000", 1000, device_path)},
+                       start_its_way, way);
 }
 
 const World worlds[] = {mpi_world("whole", Index{1} << 30), mpi_world("pieces_of_1000", 1000),
@@ -20,5 +29,13 @@ const World worlds[] = {mpi_world("whole", Index{1} << 30), mpi_world("pieces_of
 
 INSTANTIATE_TEST_SUITE_P(Mpi, Transport, testing::ValuesIn(worlds), name_of_world);
 INSTANTIATE_TEST_SUITE_P(Mpi, UnorderedTransport, testing::ValuesIn(worlds), name_of_world);
+
+INSTANTIATE_TEST_SUITE_P(MpiDirect, DeviceTransport,
+                         testing::ValuesIn(mpi_device_worlds(DevicePath::direct, "direct")),
+                         name_of_device_world);
+
+INSTANTIATE_TEST_SUITE_P(MpiStaged, DeviceTransport,
+                         testing::ValuesIn(mpi_device_worlds(DevicePath::staged, "staged")),
+                         name_of_device_world);
 
 }  // namespace annulus::comm

@@ -7,34 +7,34 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-const std::vector<ModelRun> in_one_and_three_shards{
+const std::vector<GpuRun> in_one_and_three_shards{
     {}, {.sharding = Sharding::striped, .shards = 3, .reversed = true}};
 
 TEST(CudaForward, EveryKernelDimensionAndThoseBetween) {
   for (const Index d : {64, 96, 128, 256, 1, 3, 40, 65, 100, 129, 250}) {
-    expect_exact_on_model({.query_heads = 1,
-                           .key_heads = 1,
-                           .head_dim = d,
-                           .documents = Documents::single(149),
-                           .mask = Mask::causal()});
+    expect_exact_on_gpu({.query_heads = 1,
+                         .key_heads = 1,
+                         .head_dim = d,
+                         .documents = Documents::single(149),
+                         .mask = Mask::causal()});
   }
 }
 
 TEST(CudaForward, ValueDimensionsOfTheirOwn) {
-  expect_exact_on_model({.head_dim = 5, .value_dim = 64, .documents = Documents::single(53)});
-  expect_exact_on_model({.head_dim = 66, .value_dim = 7, .documents = Documents::single(53)});
+  expect_exact_on_gpu({.head_dim = 5, .value_dim = 64, .documents = Documents::single(53)});
+  expect_exact_on_gpu({.head_dim = 66, .value_dim = 7, .documents = Documents::single(53)});
 }
 
 TEST(CudaForward, EveryLengthAroundATile) {
   for (const Index length : {1, 2, 7, 15, 17, 63, 64, 65, 127, 128, 129, 257}) {
     for (const auto& mask : {Mask::full(), Mask::causal()}) {
-      expect_exact_on_model({.head_dim = 8, .documents = Documents::single(length), .mask = mask});
+      expect_exact_on_gpu({.head_dim = 8, .documents = Documents::single(length), .mask = mask});
     }
   }
 }
 
 TEST(CudaForward, EveryMaskAndSharding) {
-  std::vector<ModelRun> runs;
+  std::vector<GpuRun> runs;
   for (const auto sharding : all_shardings()) {
     for (const int shards : {1, 2, 5}) {
       runs.push_back({.sharding = sharding, .shards = shards, .reversed = shards == 2});
@@ -42,7 +42,7 @@ TEST(CudaForward, EveryMaskAndSharding) {
   }
   for (const auto* mask :
        {"full", "causal", "window:0", "window:7,3", "window:0,11", "window:140,60"}) {
-    expect_exact_on_model(
+    expect_exact_on_gpu(
         random_problem<BFloat16>(
             {.head_dim = 16, .documents = Documents::single(307), .mask = Mask::parse(mask)}, 3),
         runs);
@@ -51,18 +51,18 @@ TEST(CudaForward, EveryMaskAndSharding) {
 
 TEST(CudaForward, GroupedHeads) {
   for (const Index key_heads : {1, 2, 3, 6}) {
-    expect_exact_on_model({.query_heads = 6,
-                           .key_heads = key_heads,
-                           .head_dim = 24,
-                           .documents = Documents::single(113),
-                           .mask = Mask::causal()});
+    expect_exact_on_gpu({.query_heads = 6,
+                         .key_heads = key_heads,
+                         .head_dim = 24,
+                         .documents = Documents::single(113),
+                         .mask = Mask::causal()});
   }
 }
 
 TEST(CudaForward, PackedDocumentsAndRowsThatSeeNothing) {
   const auto documents = Documents::packed({0, 1, 60, 60, 137, 140}, {0, 3, 20, 31, 120, 120});
   for (const auto& mask : {Mask::full(), Mask::causal(), Mask::window(2, 1)}) {
-    expect_exact_on_model(
+    expect_exact_on_gpu(
         {.query_heads = 2, .key_heads = 2, .head_dim = 6, .documents = documents, .mask = mask},
         {{},
          {.sharding = Sharding::zigzag, .shards = 3},
@@ -73,15 +73,15 @@ TEST(CudaForward, PackedDocumentsAndRowsThatSeeNothing) {
 TEST(CudaForward, MoreQueriesThanKeysAndTheReverse) {
   for (const auto& mask : {Mask::full(), Mask::causal(), Mask::window(100, 30)}) {
     for (const auto& documents : {Documents::single(211, 67), Documents::single(5, 263)}) {
-      expect_exact_on_model({.head_dim = 8, .documents = documents, .mask = mask},
-                            in_one_and_three_shards);
+      expect_exact_on_gpu({.head_dim = 8, .documents = documents, .mask = mask},
+                          in_one_and_three_shards);
     }
   }
 }
 
 TEST(CudaForward, WithoutStatistics) {
   for (const auto& mask : {Mask::full(), Mask::causal()}) {
-    expect_exact_on_model(
+    expect_exact_on_gpu(
         {.head_dim = 64, .documents = Documents::single(211), .mask = mask},
         {{.statistics = false}, {.sharding = Sharding::zigzag, .shards = 3, .statistics = false}});
   }
@@ -93,10 +93,10 @@ TEST(CudaForward, LargeLogits) {
   const Problem problem{
       .head_dim = 16, .documents = Documents::single(211), .mask = Mask::causal()};
   for (const double size : {1e-3, 30.0, 1e3, 1e4}) {
-    expect_exact_on_model(random_problem<float>(problem, 11, size), in_one_and_three_shards);
-    expect_exact_on_model(random_problem<BFloat16>(problem, 11, size), in_one_and_three_shards);
+    expect_exact_on_gpu(random_problem<float>(problem, 11, size), in_one_and_three_shards);
+    expect_exact_on_gpu(random_problem<BFloat16>(problem, 11, size), in_one_and_three_shards);
   }
-  expect_exact_on_model(random_problem<Float16>(problem, 11, 1e3), in_one_and_three_shards);
+  expect_exact_on_gpu(random_problem<Float16>(problem, 11, 1e3), in_one_and_three_shards);
 }
 
 // Two queries that see keys with the largest logits of both signs.
@@ -116,7 +116,7 @@ TEST(CudaForward, LogitsAtTheEndsOfTheRange) {
     whole.k.values[j] = j % 2 == 0 ? -root : root;
     whole.v.values[j] = static_cast<float>(j % 2);
   }
-  const auto got = attend_on_model(whole);
+  const auto got = attend_on_gpu(whole);
   for (Index i = 0; i < 2; ++i) {
     EXPECT_EQ(got.out.at(i, 0, 0), static_cast<float>(1 - i));
     EXPECT_EQ(got.lse.at(i, 0, 0), root * root);
@@ -135,7 +135,7 @@ TEST(CudaForward, NegativeAndZeroScales) {
   auto whole = random_problem<float>(problem, 5, 4.0);
   for (std::size_t i = 0; i < whole.table.size(); i += 7) whole.table[i] = 0;
   whole.gain = {-2, 0, 1, 0.25};
-  expect_exact_on_model(whole, in_one_and_three_shards);
+  expect_exact_on_gpu(whole, in_one_and_three_shards);
 }
 
 template <class T>
@@ -148,7 +148,7 @@ void expect_exact_with_sinks() {
                                     .mask = mask},
                                    21, 3.0);
     whole.sink = {0, 2.5, -infinity, -40, 1e4, 90};
-    expect_exact_on_model(whole, in_one_and_three_shards);
+    expect_exact_on_gpu(whole, in_one_and_three_shards);
   }
 }
 
@@ -160,10 +160,10 @@ TEST(CudaForward, Sinks) {
 // A barrier or a wait too few gives a wrong result in some order.
 TEST(CudaForward, AnyOrderOfWarpsGivesTheSameBits) {
   const auto expect_same = [](const auto& whole) {
-    const auto first = attend_on_model(whole);
+    const auto first = attend_on_gpu(whole);
     for (const Schedule& schedule :
          {Schedule{LaneOrder::backward}, {LaneOrder::shuffled, 1}, {LaneOrder::shuffled, 2}}) {
-      const auto other = attend_on_model(whole, {.schedule = schedule});
+      const auto other = attend_on_gpu(whole, {.schedule = schedule});
       EXPECT_EQ(first.out.values, other.out.values);
       EXPECT_EQ(first.lse.values, other.lse.values);
       EXPECT_EQ(first.statistics[0].values, other.statistics[0].values);
@@ -179,8 +179,8 @@ TEST(CudaForward, AnyOrderOfWarpsGivesTheSameBits) {
 
 /// The largest error of `out` against the definition.
 template <class T>
-double error_of(WholeProblem<T>& whole, const ModelRun& run, const Outputs<double>& exact) {
-  const auto got = attend_on_model(whole, run);
+double error_of(WholeProblem<T>& whole, const GpuRun& run, const Outputs<double>& exact) {
+  const auto got = attend_on_gpu(whole, run);
   double largest = 0;
   for (std::size_t i = 0; i < got.out.values.size(); ++i) {
     largest =
@@ -201,8 +201,7 @@ TEST(CudaForward, TheErrorDoesNotGrowWithTheStepsOfARing) {
     const auto exact = direct(whole);
     const double one = error_of(whole, {}, exact);
     for (const int steps : {2, 8, 64}) {
-      const ModelRun run{
-          .sharding = Sharding::contiguous, .key_shards = steps, .statistics = false};
+      const GpuRun run{.sharding = Sharding::contiguous, .key_shards = steps, .statistics = false};
       EXPECT_LE(error_of(whole, run, exact), more * one) << steps << " steps";
     }
   };

@@ -1,5 +1,5 @@
 #pragma once
-// Forward and backward passes on the model of a thread block.
+// Forward and backward passes on the model of a thread block, or on a GPU.
 
 #include <string>
 #include <vector>
@@ -10,111 +10,82 @@
 
 namespace annulus::test {
 
-/// What a backward pass on the model writes.
-struct ModelGradients {
+/// What a backward pass writes.
+struct GpuGradients {
   Tensor<float> dq;
   Tensor<float> dk;
   Tensor<float> dv;
   Tensor<float> dscale;  ///< (rows, H, 1)
 
-  explicit ModelGradients(const Problem& problem)
+  explicit GpuGradients(const Problem& problem)
       : dq(problem.documents.queries(), problem.query_heads, problem.head_dim),
         dk(problem.documents.keys(), problem.key_heads, problem.head_dim),
         dv(problem.documents.keys(), problem.key_heads, problem.output_dim()),
         dscale(problem.documents.queries(), problem.query_heads, 1) {}
 };
 
-/// <dout, out> of some rows.
-template <class T>
-[[nodiscard]] std::vector<float> means_of(const Tensor<T>& dout, const Tensor<float>& out) {
-  std::vector<float> means;
-  for (Index i = 0; i < out.rows; ++i) {
-    for (Index h = 0; h < out.heads; ++h) {
-      double mean = 0;
-      for (Index c = 0; c < out.dim; ++c) {
-        mean += static_cast<double>(dout.at(i, h, c)) * static_cast<double>(out.at(i, h, c));
-      }
-      means.push_back(static_cast<float>(mean));
-    }
-  }
-  return means;
-}
-
-/// The gradients of what attend_on_model computes: every shard of queries against every shard of
+/// The gradients of what attend_on_gpu computes: every shard of queries against every shard of
 /// keys.
 template <class T>
-[[nodiscard]] ModelGradients gradients_on_model(const WholeProblem<T>& whole, const Tensor<T>& dout,
-                                                const ModelRun& run = {}) {
+[[nodiscard]] GpuGradients gradients_on_gpu(const WholeProblem<T>& whole, const Tensor<T>& dout,
+                                            const GpuRun& run = {}) {
   const auto& problem = whole.problem;
   const auto& documents = problem.documents;
-  const auto forward = attend_on_model(whole, run);
-  const ModelLauncher launcher(run.schedule);
-  const auto choice = gpu::choose_kernel(data_type_of<T>, problem.head_dim, problem.output_dim());
-  const int heads = static_cast<int>(problem.query_heads);
+  const auto forward = attend_on_gpu(whole, run);
+  const GpuUnderTest gpu(run.schedule);
+  const auto stream = gpu.kernel().open_stream(0);
   const auto query_shards = make_shards(run.sharding, documents.query_offsets(), run.shards);
   auto key_shards = make_shards(run.sharding, documents.key_offsets(),
                                 run.key_shards == 0 ? run.shards : run.key_shards);
   if (run.reversed) std::reverse(key_shards.begin(), key_shards.end());
-  ModelGradients result(problem);
+  GpuGradients result(problem);
   for (const auto& query_shard : query_shards) {
     const auto rows = packed_rows(query_shard, documents.query_offsets());
-    const auto local_dout = take_rows(dout, rows);
-    const AlignedRows<T> q(take_rows(whole.q, rows));
-    const AlignedRows<T> aligned_dout(local_dout);
-    const auto scale = narrowed(scale_of(whole, rows));
-    const auto lse = take_rows(forward.lse, rows);
-    const auto mean = means_of(local_dout, take_rows(forward.out, rows));
-    auto dq = take_rows(result.dq, rows);
+    const PlacedRows<T> q(stream, take_rows(whole.q, rows));
+    const PlacedRows<T> local_dout(stream, take_rows(dout, rows));
+    const PlacedNumbers lse(stream, take_rows(forward.lse, rows));
+    const PlacedNumbers out(stream, take_rows(forward.out, rows));
+    const auto scale = scale_of(whole, rows);
+    const auto pass = gpu.kernel().backward(
+        {.q = q.view(),
+         .scale = scale,
+         .dout = local_dout.view(),
+         .lse = lse.view(),
+         .out = out.view()},
+        {.key_heads = problem.key_heads, .value_dim = problem.output_dim(), .stream = stream});
     for (const auto& key_shard : key_shards) {
       const auto key_rows = packed_rows(key_shard, documents.key_offsets());
-      const AlignedRows<T> k(take_rows(whole.k, key_rows));
-      const AlignedRows<T> v(take_rows(whole.v, key_rows));
+      const PlacedRows<T> k(stream, take_rows(whole.k, key_rows));
+      const PlacedRows<T> v(stream, take_rows(whole.v, key_rows));
       auto dk = take_rows(result.dk, key_rows);
       auto dv = take_rows(result.dv, key_rows);
-      const auto blocks = visible_blocks(problem, query_shard, key_shard);
-      const auto query_tiles = gpu::query_tiles(blocks, gpu::query_gradient_tile_rows(choice));
-      const auto key_tiles = gpu::key_tiles(blocks, gpu::key_gradient_tile_rows(choice));
-      gpu::GradientArguments arguments{.q = q.rows(),
-                                       .k = k.rows(),
-                                       .v = v.rows(),
-                                       .dout = aligned_dout.rows(),
-                                       .scale = scale.data(),
-                                       .lse = lse.values.data(),
-                                       .mean = mean.data(),
-                                       .heads = heads,
-                                       .group = static_cast<int>(problem.group()),
-                                       .query_sums = dq.values.data(),
-                                       .dk = dk.values.data(),
-                                       .dv = dv.values.data(),
-                                       .tiles = on_device(query_tiles)};
-      launcher.add_query_gradients(choice, arguments, *device::cpu_stream());
-      arguments.tiles = on_device(key_tiles);
-      launcher.add_key_gradients(choice, arguments, *device::cpu_stream());
+      const PlacedNumbers dk_there(stream, dk);
+      const PlacedNumbers dv_there(stream, dv);
+      pass->accumulate(k.view(), v.view(), visible_blocks(problem, query_shard, key_shard),
+                       dk_there.view(), dv_there.view(), {});
+      dk_there.fetch(dk);
+      dv_there.fetch(dv);
       put_rows(result.dk, key_rows, dk);
       put_rows(result.dv, key_rows, dv);
     }
+    auto dq = take_rows(result.dq, rows);
+    const PlacedNumbers dq_there(stream, dq);
+    std::vector<double> dscales(scale.size());
+    pass->finish(dq_there.view(), {.dscale = dscales});
+    dq_there.fetch(dq);
     Tensor<float> dscale(dq.rows, dq.heads, 1);
-    launcher.finish(choice,
-                    {.q = q.rows(),
-                     .scale = scale.data(),
-                     .query_sums = dq.values.data(),
-                     .rows = static_cast<int>(rows.size()),
-                     .heads = heads,
-                     .dq = dq.values.data(),
-                     .dscale = dscale.values.data()},
-                    *device::cpu_stream());
+    std::ranges::transform(dscales, dscale.values.begin(),
+                           [](double number) { return static_cast<float>(number); });
     put_rows(result.dq, rows, dq);
     put_rows(result.dscale, rows, dscale);
   }
-  EXPECT_EQ(launcher.report().bank_conflicts, 0);
   return result;
 }
 
 /// Every number within what fp32 sums cost, as for the other backends, and what rounding weights to
 /// 16 bits does to it.
 template <class T>
-void expect_gradients_on_model(const WholeProblem<T>& whole,
-                               const std::vector<ModelRun>& runs = {{}}) {
+void expect_gradients_on_gpu(const WholeProblem<T>& whole, const std::vector<GpuRun>& runs = {{}}) {
   const auto dout = random_dout<T>(whole.problem);
   const auto expected = rounded_gradients(whole, dout, [](double weight) { return weight; });
   const double sums = 8 * bound_of(whole, kernels::reference()).weight;
@@ -139,7 +110,7 @@ void expect_gradients_on_model(const WholeProblem<T>& whole,
     SCOPED_TRACE(std::string(name_of(data_type_of<T>)) + ", d = " +
                  std::to_string(whole.problem.head_dim) + ", " + whole.problem.mask.name() + ", " +
                  std::to_string(run.shards) + " " + std::string(name_of(run.sharding)) + " shards");
-    const auto got = gradients_on_model(whole, dout, run);
+    const auto got = gradients_on_gpu(whole, dout, run);
     check("dq", got.dq, expected.exact.dq, expected.sizes.dq, std::max(logit, k));
     check("dk", got.dk, expected.exact.dk, expected.sizes.dk, q);
     check("dv", got.dv, expected.exact.dv, expected.sizes.dv, largest_element(dout));
@@ -148,11 +119,11 @@ void expect_gradients_on_model(const WholeProblem<T>& whole,
 }
 
 /// In every type.
-inline void expect_gradients_on_model(const Problem& problem,
-                                      const std::vector<ModelRun>& runs = {{}}) {
-  expect_gradients_on_model(random_problem<float>(problem, 11), runs);
-  expect_gradients_on_model(random_problem<BFloat16>(problem, 12), runs);
-  expect_gradients_on_model(random_problem<Float16>(problem, 13), runs);
+inline void expect_gradients_on_gpu(const Problem& problem,
+                                    const std::vector<GpuRun>& runs = {{}}) {
+  expect_gradients_on_gpu(random_problem<float>(problem, 11), runs);
+  expect_gradients_on_gpu(random_problem<BFloat16>(problem, 12), runs);
+  expect_gradients_on_gpu(random_problem<Float16>(problem, 13), runs);
 }
 
 }  // namespace annulus::test

@@ -38,6 +38,12 @@ FAULTS = [
      "std::clamp(input.dim - column, 0, int{Layout::elements})", "int{Layout::elements}"),
     ("zeros instead of the last row", "tile_copy.hpp", "i < count && bytes > 0",
      "i + 1 < count && bytes > 0"),
+    # Rows and numbers one by one.
+    ("means of the row before", "state_kernels.hpp", "a.out[at * a.dout.dim + c]",
+     "a.out[(at > 0 ? at - 1 : 0) * a.dout.dim + c]"),
+    ("adds past the end", "state_kernels.hpp", "if (at < a.count) a.sums", "if (at <= a.count) a.sums"),
+    ("leaves out the last number", "state_kernels.hpp", "if (at < a.count) a.sums",
+     "if (at + 1 < a.count) a.sums"),
     # Masks.
     ("mask hides one key too few on the right", "logits.hpp", "column >= end", "column > end"),
     ("mask hides one key too many on the left", "logits.hpp", "column < begin",
@@ -66,6 +72,20 @@ FAULTS = [
     ("a row that saw nothing divides by 0", "state_kernels.hpp", "empty ? 0.0F : ", ""),
     ("the sink has no weight", "state_kernels.hpp",
      "sink == minus_infinity ? 0.0F : 1.0F", "0.0F"),
+    # Partial results.
+    ("the state is not rescaled when parts merge", "state_kernels.hpp",
+     "values[c] * kept +", "values[c] +"),
+    ("the sum is not rescaled when parts merge", "state_kernels.hpp",
+     "a.state.sum[own] * kept +", "a.state.sum[own] +"),
+    ("a part is not weighted", "state_kernels.hpp",
+     "static_cast<float>(out[c]) * added", "static_cast<float>(out[c])"),
+    ("empty parts merge to NaN", "state_kernels.hpp",
+     "      if (lse == minus_infinity) return;\n", ""),
+    ("parts merge into the first rows", "state_kernels.hpp", "a.first * a.heads + at", "at"),
+    ("lse of a part by rows", "state_kernels.hpp",
+     "static_cast<Index>(block_y()) * a.rows + at / a.heads", "at"),
+    ("lanes read a maximum that is written", "state_kernels.hpp",
+     "shuffle(lane_index() == 0 ? a.state.maximum[own] : 0.0F, 0)", "a.state.maximum[own]"),
     # Heads, scales, state.
     ("wrong key head", "forward_kernel.hpp", "own.head / a.group", "own.head % (a.heads / a.group)"),
     ("no scale", "forward_kernel.hpp", "return scale.at[r];", "return 1.0F;"),
@@ -99,8 +119,8 @@ FAULTS = [
      "{ element = sum; }"),
     ("dq with the values for keys", "query_gradient_kernel.hpp", "add_weighted_rows<dim>(sums, dz, keys)",
      "add_weighted_rows<dim>(sums, dz, keys + column_tile)"),
-    ("dscale of one lane", "state_kernels.hpp",
-     "for (int mask = 1; mask < warp_lanes; mask *= 2) dot += shuffle_xor(dot, mask);", ""),
+    ("dscale and means of one lane", "state_kernels.hpp",
+     "for (int mask = 1; mask < warp_lanes; mask *= 2) sum += shuffle_xor(sum, mask);", ""),
 ]
 
 
@@ -172,7 +192,8 @@ def check(builder, source, folder, fault):
     if tests is None:
         sys.exit(f"'{name}' does not compile:\n{text}")
     # What only the backward pass has is looked for there.
-    wanted = "CudaBackward.*" if file and "gradient" in file else "CudaPipeline.*:CudaForward.*:CudaBackward.*"
+    wanted = "CudaBackward.*" if file and "gradient" in file else (
+        "CudaPipeline.*:CudaRows.*:CudaMerge.*:CudaForward.*:CudaBackward.*")
     code, output = run([tests, f"--gtest_filter={wanted}", "--gtest_fail_fast"], 300)
     if code is None:
         return "caught: does not end", False

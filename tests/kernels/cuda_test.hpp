@@ -1,173 +1,167 @@
 #pragma once
-// The kernels for GPUs on a whole problem, on the model of a thread block.
+// The kernels for GPUs on a whole problem: on the model of a thread block, or where
+// ANNULUS_TEST_ON_GPU is set, on a GPU.
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "annulus/device/buffer.hpp"
+#include "annulus/device/tensor_copy.hpp"
 #include "annulus/plan/sharding.hpp"
-#include "kernels/cuda/tile_list.hpp"
-#include "kernels/model_launcher.hpp"
+#include "kernels/block_model.hpp"
 #include "support/expect_close.hpp"
 #include "support/row_scale.hpp"
 #include "support/whole_problem.hpp"
 
+#if ANNULUS_TEST_ON_GPU
+#include "annulus/kernels/cuda.hpp"
+#else
+#include "kernels/cuda/gpu_kernel.hpp"
+#include "kernels/model_launcher.hpp"
+#endif
+
 namespace annulus::test {
 
-namespace gpu = kernels::gpu;
-
 /// How to run the kernels.
-struct ModelRun {
+struct GpuRun {
   Sharding sharding = Sharding::contiguous;
   int shards = 1;      ///< that queries come in
   int key_shards = 0;  ///< that keys come in; 0: as many
   bool statistics = true;
   bool reversed = false;  ///< from the last key shard to the first
-  Schedule schedule{};
+  Schedule schedule{};    ///< of the model; a GPU has its own
 };
 
-/// Rows as kernels take them: aligned to 16 bytes, with gaps and rows of NaN behind that nobody may
-/// read.
+/// Rows on the device as kernels take them without a copy: aligned to 16 bytes, with gaps and rows
+/// of NaN behind that nobody may read.
 template <class T>
-class AlignedRows {
+class PlacedRows {
  public:
-  explicit AlignedRows(const Tensor<T>& tensor)
-      : head_stride_((ceil_div(tensor.dim, elements) + 1) * elements),
-        row_stride_(tensor.heads * head_stride_ + elements),
-        dim_(static_cast<int>(tensor.dim)),
-        values_(static_cast<std::size_t>((tensor.rows + rows_behind) * row_stride_),
-                T(std::numeric_limits<double>::quiet_NaN())) {
+  PlacedRows(const std::shared_ptr<device::Stream>& stream, const Tensor<T>& tensor) {
+    const Index head_stride = (ceil_div(tensor.dim, elements) + 1) * elements;
+    const Index row_stride = tensor.heads * head_stride + elements;
+    std::vector<T> values(static_cast<std::size_t>((tensor.rows + rows_behind) * row_stride),
+                          T(std::numeric_limits<double>::quiet_NaN()));
     for (Index i = 0; i < tensor.rows; ++i) {
       for (Index h = 0; h < tensor.heads; ++h) {
         for (Index c = 0; c < tensor.dim; ++c) {
-          values_[static_cast<std::size_t>(i * row_stride_ + h * head_stride_ + c)] =
+          values[static_cast<std::size_t>(i * row_stride + h * head_stride + c)] =
               tensor.at(i, h, c);
         }
       }
     }
+    buffer_ = device::Buffer(stream, values.size() * sizeof(T));
+    stream->upload(device::RowCopy::of_bytes(buffer_.data(), values.data(), buffer_.size()));
+    view_ = {buffer_.data(), data_type_of<T>, tensor.rows, tensor.heads,
+             tensor.dim,     row_stride,      head_stride};
   }
-  [[nodiscard]] gpu::InputRows rows() const {
-    return {values_.data(), row_stride_, head_stride_, dim_};
-  }
+  [[nodiscard]] ConstTensorView view() const { return view_; }
 
  private:
   static constexpr Index elements = 16 / sizeof(T);
   static constexpr Index rows_behind = 128;
-  Index head_stride_;
-  Index row_stride_;
-  int dim_;
-  std::vector<T> values_;
+  device::Buffer buffer_;
+  ConstTensorView view_{};
 };
 
-/// A list of tiles where the model reads it.
-[[nodiscard]] inline gpu::DeviceTileList on_device(const gpu::TileList& list) {
-  return {list.work.data(), list.visits.data(), static_cast<int>(list.work.size())};
-}
-
-/// The softmax states of a pass; NaN until they are started.
-class ModelState {
+/// A tensor on the device, dense, as sums and outputs are.
+class PlacedNumbers {
  public:
-  ModelState(Index rows, Index heads, Index value_dim, bool statistics)
-      : statistics_(statistics),
-        numbers_(5, std::vector<float>(static_cast<std::size_t>(rows * heads), nan)),
-        values_(static_cast<std::size_t>(rows * heads * value_dim), nan) {}
-
-  [[nodiscard]] gpu::DeviceState view() {
-    const auto with_statistics = [&](std::size_t i) {
-      return statistics_ ? numbers_[i].data() : nullptr;
-    };
-    return {.maximum = numbers_[0].data(),
-            .sum = numbers_[1].data(),
-            .moment = with_statistics(2),
-            .squares = with_statistics(3),
-            .self_logit = with_statistics(4),
-            .values = values_.data()};
+  PlacedNumbers(std::shared_ptr<device::Stream> stream, const Tensor<float>& tensor)
+      : stream_(std::move(stream)), buffer_(stream_, tensor.values.size() * sizeof(float)) {
+    view_ =
+        dense_view(reinterpret_cast<float*>(buffer_.data()), tensor.rows, tensor.heads, tensor.dim);
+    device::upload(*stream_, view_, tensor.view());
   }
+  [[nodiscard]] TensorView view() const { return view_; }
+  void fetch(Tensor<float>& tensor) const { device::download(*stream_, tensor.view(), view_); }
 
  private:
-  static constexpr float nan = std::numeric_limits<float>::quiet_NaN();
-  bool statistics_;
-  std::vector<std::vector<float>> numbers_;
-  std::vector<float> values_;
+  std::shared_ptr<device::Stream> stream_;
+  device::Buffer buffer_;
+  TensorView view_{};
 };
 
-[[nodiscard]] inline std::vector<float> narrowed(const std::vector<double>& values) {
-  return {values.begin(), values.end()};
-}
+/// The backend under test with a stream of its device.
+class GpuUnderTest {
+ public:
+#if ANNULUS_TEST_ON_GPU
+  explicit GpuUnderTest(const Schedule&) {}
+  [[nodiscard]] const kernels::Kernel& kernel() const {
+    return kernels::cuda();
+  }
+#else
+  explicit GpuUnderTest(const Schedule& schedule) : launcher_(schedule), kernel_(launcher_) {}
+  ~GpuUnderTest() {
+    EXPECT_EQ(launcher_.report().bank_conflicts, 0);
+  }
+  [[nodiscard]] const kernels::Kernel& kernel() const {
+    return kernel_;
+  }
+#endif
 
-/// The whole problem, one state for each shard of queries and one call for each shard of keys.
+ private:
+#if !ANNULUS_TEST_ON_GPU
+  ModelLauncher launcher_;
+  kernels::gpu::GpuKernel kernel_;
+#endif
+};
+
+/// The whole problem, one pass for each shard of queries and one call for each shard of keys.
 template <class T>
-[[nodiscard]] Outputs<float> attend_on_model(const WholeProblem<T>& whole,
-                                             const ModelRun& run = {}) {
+[[nodiscard]] Outputs<float> attend_on_gpu(const WholeProblem<T>& whole, const GpuRun& run = {}) {
   const auto& problem = whole.problem;
   const auto& documents = problem.documents;
-  const ModelLauncher launcher(run.schedule);
-  auto choice = gpu::choose_kernel(data_type_of<T>, problem.head_dim, problem.output_dim());
-  choice.statistics = run.statistics;
-  const int heads = static_cast<int>(problem.query_heads);
-  const int value_dim = static_cast<int>(problem.output_dim());
-  Outputs<float> result(documents.queries(), heads, value_dim);
-  const auto sink = narrowed(whole.sink);
+  const GpuUnderTest gpu(run.schedule);
+  const auto stream = gpu.kernel().open_stream(0);
+  const Index heads = problem.query_heads;
+  Outputs<float> result(documents.queries(), heads, problem.output_dim());
   const auto query_shards = make_shards(run.sharding, documents.query_offsets(), run.shards);
   auto key_shards = make_shards(run.sharding, documents.key_offsets(),
                                 run.key_shards == 0 ? run.shards : run.key_shards);
   if (run.reversed) std::reverse(key_shards.begin(), key_shards.end());
   for (const auto& query_shard : query_shards) {
     const auto rows = packed_rows(query_shard, documents.query_offsets());
-    const auto row_count = static_cast<int>(rows.size());
-    const AlignedRows<T> q(take_rows(whole.q, rows));
-    const auto scale = narrowed(scale_of(whole, rows));
-    ModelState state(row_count, heads, value_dim, run.statistics);
-    launcher.start({.state = state.view(),
-                    .sink = sink.empty() ? nullptr : sink.data(),
-                    .rows = row_count,
-                    .heads = heads,
-                    .value_dim = value_dim},
-                   *device::cpu_stream());
+    const PlacedRows<T> q(stream, take_rows(whole.q, rows));
+    const auto scale = scale_of(whole, rows);
+    const auto pass = gpu.kernel().forward({.q = q.view(), .scale = scale, .sink = whole.sink},
+                                           {.key_heads = problem.key_heads,
+                                            .value_dim = problem.output_dim(),
+                                            .statistics = run.statistics,
+                                            .stream = stream});
     for (const auto& key_shard : key_shards) {
       const auto key_rows = packed_rows(key_shard, documents.key_offsets());
-      const AlignedRows<T> k(take_rows(whole.k, key_rows));
-      const AlignedRows<T> v(take_rows(whole.v, key_rows));
-      const auto tiles = gpu::query_tiles(visible_blocks(problem, query_shard, key_shard),
-                                          gpu::forward_tile_rows(choice));
-      launcher.forward(choice,
-                       {.q = q.rows(),
-                        .k = k.rows(),
-                        .v = v.rows(),
-                        .scale = scale.data(),
-                        .heads = heads,
-                        .group = static_cast<int>(problem.group()),
-                        .state = state.view(),
-                        .tiles = on_device(tiles)},
-                       *device::cpu_stream());
+      const PlacedRows<T> k(stream, take_rows(whole.k, key_rows));
+      const PlacedRows<T> v(stream, take_rows(whole.v, key_rows));
+      pass->accumulate(k.view(), v.view(), visible_blocks(problem, query_shard, key_shard), {});
     }
-    Outputs<float> local(row_count, heads, value_dim);
-    const auto number = [&](std::size_t i) {
-      return run.statistics ? local.statistics[i].values.data() : nullptr;
-    };
-    launcher.finish({.state = state.view(),
-                     .rows = row_count,
-                     .heads = heads,
-                     .value_dim = value_dim,
-                     .out = local.out.values.data(),
-                     .lse = local.lse.values.data(),
-                     .entropy = number(0),
-                     .effective_keys = number(1),
-                     .participation = number(2),
-                     .max_probability = number(3),
-                     .max_logit = number(4),
-                     .self_probability = number(5)},
-                    *device::cpu_stream());
+    Outputs<float> local(std::ssize(rows), heads, problem.output_dim());
+    const PlacedNumbers out(stream, local.out);
+    const PlacedNumbers lse(stream, local.lse);
+    std::vector<PlacedNumbers> statistics;
+    for (const auto& statistic : local.statistics) statistics.emplace_back(stream, statistic);
+    const auto statistic = [&](std::size_t i) { return statistics[i].view(); };
+    pass->finish({.out = out.view(),
+                  .lse = lse.view(),
+                  .statistics = run.statistics
+                                    ? StatisticsView{statistic(0), statistic(1), statistic(2),
+                                                     statistic(3), statistic(4), statistic(5)}
+                                    : StatisticsView{}});
+    out.fetch(local.out);
+    lse.fetch(local.lse);
     put_rows(result.out, rows, local.out);
     put_rows(result.lse, rows, local.lse);
     for (std::size_t s = 0; run.statistics && s < result.statistics.size(); ++s) {
+      statistics[s].fetch(local.statistics[s]);
       put_rows(result.statistics[s], rows, local.statistics[s]);
     }
   }
-  EXPECT_EQ(launcher.report().bank_conflicts, 0);
   return result;
 }
 
@@ -182,7 +176,7 @@ template <class T>
 
 /// Within the bounds of fp32 sums, and for `out` also of weights of 16 bits.
 template <class T>
-void expect_exact_on_model(WholeProblem<T> whole, const std::vector<ModelRun>& runs = {{}}) {
+void expect_exact_on_gpu(WholeProblem<T> whole, const std::vector<GpuRun>& runs = {{}}) {
   const auto expected = direct(whole);
   auto bound = bound_of(whole, kernels::reference());
   bound.factor = rounding_of_weights<T>(whole.problem.documents.keys());
@@ -191,7 +185,7 @@ void expect_exact_on_model(WholeProblem<T> whole, const std::vector<ModelRun>& r
     SCOPED_TRACE(std::string(name_of(data_type_of<T>)) + ", d = " +
                  std::to_string(whole.problem.head_dim) + ", " + whole.problem.mask.name() + ", " +
                  std::to_string(run.shards) + " " + std::string(name_of(run.sharding)) + " shards");
-    const auto got = attend_on_model(whole, run);
+    const auto got = attend_on_gpu(whole, run);
     if (run.statistics) {
       expect_close(got, expected, bound, largest);
     } else {
@@ -203,11 +197,11 @@ void expect_exact_on_model(WholeProblem<T> whole, const std::vector<ModelRun>& r
 }
 
 /// In every type, with standard normal inputs and queries `size` times as large.
-inline void expect_exact_on_model(const Problem& problem, const std::vector<ModelRun>& runs = {{}},
-                                  double size = 1) {
-  expect_exact_on_model(random_problem<float>(problem, 11, size), runs);
-  expect_exact_on_model(random_problem<BFloat16>(problem, 12, size), runs);
-  expect_exact_on_model(random_problem<Float16>(problem, 13, size), runs);
+inline void expect_exact_on_gpu(const Problem& problem, const std::vector<GpuRun>& runs = {{}},
+                                double size = 1) {
+  expect_exact_on_gpu(random_problem<float>(problem, 11, size), runs);
+  expect_exact_on_gpu(random_problem<BFloat16>(problem, 12, size), runs);
+  expect_exact_on_gpu(random_problem<Float16>(problem, 13, size), runs);
 }
 
 }  // namespace annulus::test

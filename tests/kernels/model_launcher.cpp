@@ -41,6 +41,12 @@ void ModelLauncher::forward(const gpu::KernelChoice& choice, const gpu::ForwardA
                  [&]<class T>() { gpu::dispatch_forward<T>(choice, arguments, launch(stream)); });
 }
 
+void ModelLauncher::merge(DataType type, const gpu::MergeArguments& arguments,
+                          Stream& stream) const {
+  gpu::with_type(
+      type, [&]<class T>() { gpu::dispatch_rows<gpu::MergeKernel<T>>(arguments, launch(stream)); });
+}
+
 void ModelLauncher::finish(const gpu::FinishArguments& arguments, Stream& stream) const {
   gpu::dispatch_rows<gpu::FinishKernel>(arguments, launch(stream));
 }

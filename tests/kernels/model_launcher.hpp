@@ -20,6 +20,8 @@ class ModelLauncher final : public kernels::gpu::Launcher {
   void forward(const kernels::gpu::KernelChoice& choice,
                const kernels::gpu::ForwardArguments& arguments,
                device::Stream& stream) const override;
+  void merge(DataType type, const kernels::gpu::MergeArguments& arguments,
+             device::Stream& stream) const override;
   void finish(const kernels::gpu::FinishArguments& arguments,
               device::Stream& stream) const override;
   void add_query_gradients(const kernels::gpu::KernelChoice& choice,

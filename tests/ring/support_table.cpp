@@ -12,6 +12,7 @@
 #include "annulus/kernels/backend.hpp"
 #include "support/decode.hpp"
 #include "support/expect_close.hpp"
+#include "support/gpu_under_test.hpp"
 #include "support/gradients.hpp"
 
 namespace annulus::test {
@@ -128,7 +129,8 @@ std::string cell(const Option& option, Way way, std::string_view backend) {
   const bool is_sharding = option.name.find("shard") != std::string::npos;
   if (way == Way::decode && (is_sharding || !option.problem.documents.self_attention())) return "–";
   try {
-    const auto& kernel = kernels::find_backend(backend, option.type);
+    const auto& kernel = backend == "cuda" ? *gpus_under_test().front()
+                                           : kernels::find_backend(backend, option.type);
     for (const int per_node : {1, ranks}) {
       auto spread_over_nodes = option;
       spread_over_nodes.spread.per_node = per_node;
@@ -156,6 +158,10 @@ std::string page() {
          "the result is not that of one pass over all of them; `verify --decode` refuses it. `–`\n"
          "under decode: each token is a query and a key, and goes to the ranks in turns; refused\n"
          "as well.\n\n"
+         "What `cuda` says was run on a model of a GPU (design.md), whose kernels, copies and\n"
+         "streams are those of `--device cuda`; none of it has run on a GPU. Its ranks form a "
+         "ring\n"
+         "whatever the nodes.\n\n"
          "|";
   for (const auto& backend : backends) {
     for (const auto* way : {"forward", "backward", "decode"}) {

@@ -90,7 +90,8 @@ template <class T>
   const auto& problem = whole.problem;
   AllGradients<Sum> result(problem);
   comm::run_threads(spread.topology(ranks), [&](comm::Communicator& communicator) {
-    const auto plan = make_plan(problem, communicator.topology(), spread.options(data_type_of<T>));
+    const auto plan = make_plan(problem, communicator.topology(),
+                                spread.options(data_type_of<T>, kernel.device()));
     const auto rank = static_cast<std::size_t>(communicator.rank());
     const auto rows = packed_rows(plan.query_shards[rank], problem.documents.query_offsets());
     const auto key_rows = packed_rows(plan.key_shards[rank], problem.documents.key_offsets());

@@ -25,6 +25,11 @@ std::size_t ModelDevice::bytes_in_use() {
   return bytes;
 }
 
+bool ModelDevice::failed() {
+  const std::lock_guard lock(mutex_);
+  return failed_;
+}
+
 std::byte* ModelDevice::allocate(std::size_t bytes, Kind kind) {
   constexpr std::size_t alignment = 256;
   auto owned = std::make_unique<std::byte[]>(bytes + alignment);
@@ -113,6 +118,7 @@ bool ModelStream::run_next() {
     return done;
   } catch (...) {
     running_ = false;
+    device_->failed_ = true;
     throw;
   }
 }

@@ -29,6 +29,8 @@ class ModelDevice {
 
   /// Bytes of device memory and of pinned memory that have not been given back.
   [[nodiscard]] std::size_t bytes_in_use();
+  /// Whether work has thrown, even if only in the destructor of its stream.
+  [[nodiscard]] bool failed();
 
  private:
   friend class ModelStream;
@@ -51,6 +53,7 @@ class ModelDevice {
   Order order_;
   int index_;
   std::recursive_mutex mutex_;
+  bool failed_ = false;
   std::map<const std::byte*, Block>
       blocks_;  ///< by address; freed ones stay, so that none is used twice
 };

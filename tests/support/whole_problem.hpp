@@ -114,8 +114,11 @@ struct Spread {
     return even_topology(ranks, per_node == 0 ? ranks : per_node);
   }
 
-  [[nodiscard]] PlanOptions options(DataType type) const {
-    return {.sharding = queries, .key_sharding = keys, .data_type = type};
+  [[nodiscard]] PlanOptions options(DataType type, DeviceKind device = DeviceKind::cpu) const {
+    return {.sharding = queries,
+            .key_sharding = keys,
+            .schedule = schedule_for(device),
+            .data_type = type};
   }
 };
 
@@ -134,7 +137,8 @@ template <class T>
 void attend(const WholeProblem<T>& whole, comm::Communicator& communicator, Spread spread,
             const kernels::Kernel& kernel, Outputs<Accumulator<T>>& result, int threads = 1) {
   const auto& problem = whole.problem;
-  const auto plan = make_plan(problem, communicator.topology(), spread.options(data_type_of<T>));
+  const auto plan =
+      make_plan(problem, communicator.topology(), spread.options(data_type_of<T>, kernel.device()));
   const auto rank = static_cast<std::size_t>(communicator.rank());
   const auto rows = packed_rows(plan.query_shards[rank], problem.documents.query_offsets());
   const auto key_rows = packed_rows(plan.key_shards[rank], problem.documents.key_offsets());
@@ -203,7 +207,7 @@ template <class T>
     if (std::isfinite(sink)) largest = std::max(largest, std::abs(sink));
   }
   return ErrorBound::of(whole.problem, accumulator_of(data_type_of<T>), largest,
-                        kernel.factor_type(data_type_of<T>));
+                        kernel.factor_type(data_type_of<T>), kernel.partial_type(data_type_of<T>));
 }
 
 }  // namespace annulus::test

@@ -12,17 +12,22 @@ struct ErrorBound {
   double logit = 0;     ///< absolute, of a logit
   double weight = 0;    ///< relative, of a probability
   double factor = 0;    ///< relative, of the rounding of what multiplies a value
+  double partial = 0;   ///< relative, of the rounding of outputs over some of the keys
 
   /// Bounds for `problem` with logits and sinks no larger than `largest_logit` in magnitude, where
   /// for the logits |scale| |q| |k| counts, not their sum that cancels. A logit Z made of d
   /// products and a scale is off by at most (d + 4) u Z, which is a relative error of e^z; it
   /// enters a probability above and below the line, as do sums of n terms and the exponentials (a
-  /// few u). Probabilities are rounded to `factors` before they multiply values.
+  /// few u). Probabilities are rounded to `factors` before they multiply values, and outputs over
+  /// some of the keys, which are no larger than the largest value, to `partials` before they are
+  /// merged.
   [[nodiscard]] static ErrorBound of(const Problem& problem, DataType type, double largest_logit,
-                                     DataType factors);
+                                     DataType factors, DataType partials);
 
   /// Absolute bounds that follow for what is computed from the probabilities.
-  [[nodiscard]] double out(double largest_value) const { return (weight + factor) * largest_value; }
+  [[nodiscard]] double out(double largest_value) const {
+    return (weight + factor + partial) * largest_value;
+  }
   [[nodiscard]] double lse(double value) const;
   /// Relative errors e of p change H = -Sum p ln p by at most e Sum p (|ln p| + 1).
   [[nodiscard]] double entropy(double value) const { return weight * (value + 1) + 4 * roundoff; }

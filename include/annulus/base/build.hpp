@@ -19,6 +19,7 @@ struct BuildFeatures {
   bool parallel_hdf5;
   bool cuda;
   bool nccl;
+  bool cudnn;
   bool openmp;
 };
 [[nodiscard]] BuildFeatures build_features();

@@ -64,10 +64,12 @@ class Communicator {
   [[nodiscard]] virtual std::unique_ptr<Exchange> exchange(std::optional<Send> send,
                                                            std::optional<Receive> receive) = 0;
 
-  /// The same between memory of the device of `stream`. The transfer starts after the work that is
-  /// enqueued there by now, and what is enqueued there once wait() has returned comes after it,
-  /// although the device may not have come so far. Borrows `stream`. Unless a transport has a
-  /// shorter way, the bytes go through pinned memory of the host.
+  /// The same between memory of the device of `stream`; both peers call this one, with the same
+  /// kind of device. The transfer starts after the work that is enqueued there by now, and what is
+  /// enqueued there once wait() has returned comes after it, although the device may not have come
+  /// so far. Borrows `stream`, until the exchange is gone. After that, even where it failed, memory
+  /// that is freed on `stream` is not in use any more. Unless a transport has a shorter way, the
+  /// bytes go through pinned memory of the host.
   [[nodiscard]] virtual std::unique_ptr<Exchange> exchange_on(device::Stream& stream,
                                                               std::optional<Send> send,
                                                               std::optional<Receive> receive);

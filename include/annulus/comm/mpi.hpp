@@ -10,6 +10,16 @@
 
 namespace annulus::comm {
 
+/// Whether MPI takes memory of CUDA devices: the answer of MPIX_Query_cuda_support, and false for
+/// an MPI that has no such function. MPI must be initialised.
+[[nodiscard]] bool cuda_aware();
+
+/// How MPI gets at memory of a device.
+enum class DevicePath {
+  staged,  ///< the bytes go through pinned memory of the host
+  direct,  ///< it is given their addresses, once the host sees that the work before is done
+};
+
 /// Owns a duplicate of the MPI communicator it is made from, so that its messages meet no others,
 /// with errors returned rather than fatal. MPI must be initialised with at least
 /// MPI_THREAD_FUNNELED and outlive this object. Collective to make and to destroy; a rank that
@@ -18,8 +28,10 @@ namespace annulus::comm {
 class MpiCommunicator final : public Communicator {
  public:
   /// `largest_message` bytes is what one MPI call carries; longer payloads travel in pieces.
-  /// Throws Error unless it is 1 .. 2^31 - 1.
-  explicit MpiCommunicator(MPI_Comm borrowed, Index largest_message = Index{1} << 30);
+  /// Throws Error unless it is 1 .. 2^31 - 1. `device_path` is the same on all ranks.
+  explicit MpiCommunicator(MPI_Comm borrowed, Index largest_message = Index{1} << 30,
+                           DevicePath device_path = cuda_aware() ? DevicePath::direct
+                                                                 : DevicePath::staged);
   ~MpiCommunicator() override;
 
   [[nodiscard]] int rank() const override { return rank_; }
@@ -28,6 +40,9 @@ class MpiCommunicator final : public Communicator {
   [[nodiscard]] std::string library() const override;
   [[nodiscard]] std::unique_ptr<Exchange> exchange(std::optional<Send> send,
                                                    std::optional<Receive> receive) override;
+  [[nodiscard]] std::unique_ptr<Exchange> exchange_on(device::Stream& stream,
+                                                      std::optional<Send> send,
+                                                      std::optional<Receive> receive) override;
   void barrier() override;
   void broadcast(std::span<std::byte> data, int root) override;
   void all_reduce(std::span<double> data, Reduction reduction) override;
@@ -47,6 +62,7 @@ class MpiCommunicator final : public Communicator {
   MPI_Comm handle_ = MPI_COMM_NULL;
   MPI_Comm node_ = MPI_COMM_NULL;  // the ranks that share this rank's memory
   Index largest_message_;
+  DevicePath device_path_;
   int rank_ = 0;
   Topology topology_;
   std::unique_ptr<SharedMemory> shared_memory_;

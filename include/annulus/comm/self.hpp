@@ -12,6 +12,9 @@ class SelfCommunicator final : public Communicator {
   [[nodiscard]] std::string_view name() const override { return "self"; }
   [[nodiscard]] std::unique_ptr<Exchange> exchange(std::optional<Send> send,
                                                    std::optional<Receive> receive) override;
+  [[nodiscard]] std::unique_ptr<Exchange> exchange_on(device::Stream& stream,
+                                                      std::optional<Send> send,
+                                                      std::optional<Receive> receive) override;
   void barrier() override {}
   void broadcast(std::span<std::byte> data, int root) override;
   void all_reduce(std::span<double> data, Reduction reduction) override;

@@ -56,7 +56,8 @@ class Stream {
   [[nodiscard]] virtual std::byte* allocate_pinned(std::size_t bytes) = 0;
   /// Takes it back after the work enqueued so far.
   virtual void free_pinned(std::byte* data) noexcept = 0;
-  /// Whether kernels of the device read what lies there.
+  /// Whether kernels of the device read what lies there. Throws InputError for memory of another
+  /// device.
   [[nodiscard]] virtual bool reaches(const void* data) const = 0;
 
   /// Enqueues a copy between places in memory of the device or pinned memory.

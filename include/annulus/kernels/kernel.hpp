@@ -15,6 +15,7 @@
 #include "annulus/base/tensor_view.hpp"
 #include "annulus/device/stream.hpp"
 #include "annulus/plan/block.hpp"
+#include "annulus/plan/plan.hpp"
 
 namespace annulus::kernels {
 
@@ -114,9 +115,19 @@ class Kernel {
   /// Whether the backend computes with inputs of this type.
   [[nodiscard]] virtual bool supports(DataType type) const = 0;
 
+  /// Throws InputError where the backend cannot honour a plan of a type that it supports: the same
+  /// on every rank, before anything is computed.
+  virtual void check(const Plan& /*plan*/) const {}
+
+  /// Whether its forward passes keep what statistics are made of.
+  [[nodiscard]] virtual bool keeps_statistics() const { return true; }
+
   /// The type that weights are rounded to where they multiply values, for inputs of `type`; sums
   /// are of the accumulator type all the same.
   [[nodiscard]] virtual DataType factor_type(DataType type) const { return accumulator_of(type); }
+
+  /// The type that outputs over some of the keys are rounded to before they are merged.
+  [[nodiscard]] virtual DataType partial_type(DataType type) const { return accumulator_of(type); }
 
   /// Starts a pass with the identity state, or with the sinks where there are any. Throws
   /// InputError where the backend cannot honour the type.

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -72,6 +73,11 @@ struct PassReport {
   Index bytes_sent = 0;
 };
 
+/// The schedule that ranks computing on `device` have to plan with: `ring` on GPUs, which do not
+/// read each other's memory in place; none on the CPU, where the one that fits the topology will
+/// do.
+[[nodiscard]] std::optional<Schedule> schedule_for(DeviceKind device);
+
 /// Exact attention over a sequence that is spread over the ranks of a communicator. Tensors may lie
 /// in memory of the host or of the device that computes; on a GPU, those of the host are copied
 /// there and back. Passes return when their results are there.
@@ -110,6 +116,7 @@ class RingAttention {
   const kernels::Kernel& kernel_;
   std::shared_ptr<device::Stream> stream_;
   int threads_;
+  std::vector<double> betas_;                  // of the rank's query rows
   std::shared_ptr<ring::BufferPool> buffers_;  // kept from pass to pass
 };
 

@@ -50,6 +50,19 @@ struct StartArguments {
   int value_dim = 0;
 };
 
+/// Merges what consecutive rows of the pass see of some keys into their states: rows first, first +
+/// 1, ..., `rows` of them.
+struct MergeArguments {
+  DeviceState state{};        ///< without statistics
+  const void* out = nullptr;  ///< (rows, H, d_v): Sum p v with p = e^(z - lse)
+  const float* lse =
+      nullptr;  ///< (H, rows): ln Sum e^z, natural base; -inf where a row saw nothing
+  Index first = 0;
+  int rows = 0;
+  int heads = 0;
+  int value_dim = 0;
+};
+
 /// What follows from the state, see write_row. Everything but `out` may be null; the statistics are
 /// all there or all null.
 struct FinishArguments {

@@ -24,6 +24,10 @@ class CudaLauncher final : public Launcher {
     with_type(choice, [&]<class T>() { CudaLauncherOf<T>::forward(choice, arguments, stream); });
   }
 
+  void merge(DataType type, const MergeArguments& arguments, Stream& stream) const override {
+    with_type(type, [&]<class T>() { dispatch_rows<MergeKernel<T>>(arguments, LaunchOn{stream}); });
+  }
+
   void finish(const FinishArguments& arguments, Stream& stream) const override {
     dispatch_rows<FinishKernel>(arguments, LaunchOn{stream});
   }

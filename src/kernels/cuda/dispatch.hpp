@@ -12,10 +12,10 @@
 
 namespace annulus::kernels::gpu {
 
-/// Calls use.operator()<T>() with the element type of a choice.
+/// Calls use.operator()<T>() with an element type that kernels are compiled for.
 template <class Use>
-void with_type(const KernelChoice& choice, Use use) {
-  switch (choice.type) {
+void with_type(DataType type, Use use) {
+  switch (type) {
     case DataType::bfloat16:
       return use.template operator()<BFloat16>();
     case DataType::float16:
@@ -26,6 +26,11 @@ void with_type(const KernelChoice& choice, Use use) {
       break;
   }
   broken_invariant("kernels are compiled for the data types of choose_kernel");
+}
+
+template <class Use>
+void with_type(const KernelChoice& choice, Use use) {
+  with_type(choice.type, use);
 }
 
 /// Calls use.operator()<dim>() with the head dimension of a choice.

@@ -47,6 +47,8 @@ class Launcher {
   virtual void start(const StartArguments& arguments, Stream& stream) const = 0;
   virtual void forward(const KernelChoice& choice, const ForwardArguments& arguments,
                        Stream& stream) const = 0;
+  /// `type` is that of what is merged.
+  virtual void merge(DataType type, const MergeArguments& arguments, Stream& stream) const = 0;
   virtual void finish(const FinishArguments& arguments, Stream& stream) const = 0;
 
   /// Over query tiles.

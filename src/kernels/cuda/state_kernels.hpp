@@ -20,6 +20,11 @@ struct RowKernel {
     const Index row = static_cast<Index>(block_x()) * rows + warp_index();
     if (row < all_rows) visit(row * heads + block_y());
   }
+
+  ANNULUS_DEVICE static float sum_of_warp(float sum) {
+    for (int mask = 1; mask < warp_lanes; mask *= 2) sum += shuffle_xor(sum, mask);
+    return sum;
+  }
 };
 
 struct StartKernel : RowKernel {
@@ -39,6 +44,35 @@ struct StartKernel : RowKernel {
       a.state.moment[at] = 0;
       a.state.squares[at] = keys;
       a.state.self_logit[at] = minus_infinity;
+    });
+  }
+};
+
+/// A part that has been divided by its sum is the state m = lse, l = 1, O = out.
+/// T: element type of `out`.
+template <class T>
+struct MergeKernel : RowKernel {
+  using Arguments = MergeArguments;
+
+  ANNULUS_DEVICE static void run(const Arguments& a) {
+    with_row(a.rows, a.heads, [&](Index at) {
+      const float lse = a.lse[static_cast<Index>(block_y()) * a.rows + at / a.heads];
+      const Index own = a.first * a.heads + at;
+      // What is empty on both sides stays so: -inf - -inf is never formed.
+      if (lse == minus_infinity) return;
+      // The first lane alone reads what it writes below.
+      const float before = shuffle(lane_index() == 0 ? a.state.maximum[own] : 0.0F, 0);
+      const float maximum = fmaxf(before, lse);
+      const float kept = expf(before - maximum);
+      const float added = expf(lse - maximum);
+      const auto* out = static_cast<const T*>(a.out) + at * a.value_dim;
+      float* values = a.state.values + own * a.value_dim;
+      for (int c = lane_index(); c < a.value_dim; c += warp_lanes) {
+        values[c] = values[c] * kept + static_cast<float>(out[c]) * added;
+      }
+      if (lane_index() != 0) return;
+      a.state.maximum[own] = maximum;
+      a.state.sum[own] = a.state.sum[own] * kept + added;
     });
   }
 };
@@ -101,7 +135,7 @@ struct FinishQueryGradientsKernel : RowKernel {
         dot += static_cast<float>(q[c]) * sum;
         a.dq[element] = scale * sum;
       }
-      for (int mask = 1; mask < warp_lanes; mask *= 2) dot += shuffle_xor(dot, mask);
+      dot = sum_of_warp(dot);
       if (lane_index() == 0) a.dscale[at] = dot;
     });
   }
@@ -121,7 +155,7 @@ struct MeanKernel : RowKernel {
       for (int c = lane_index(); c < a.dout.dim; c += warp_lanes) {
         dot += static_cast<float>(dout[c]) * a.out[at * a.dout.dim + c];
       }
-      for (int mask = 1; mask < warp_lanes; mask *= 2) dot += shuffle_xor(dot, mask);
+      dot = sum_of_warp(dot);
       if (lane_index() == 0) a.mean[at] = dot;
     });
   }

@@ -1,0 +1,41 @@
+#pragma once
+// The forward pass of the cudnn backend: pairs by cuDNN, the state by the kernels of this project.
+
+#include "annulus/kernels/kernel.hpp"
+#include "kernels/cuda/device_arrays.hpp"
+#include "kernels/cuda/launcher.hpp"
+#include "kernels/cudnn/pair_attention.hpp"
+
+namespace annulus::kernels::gpu {
+
+/// The fp32 state stays in device memory from the first block to the last.
+class CudnnForward final : public ForwardPass {
+ public:
+  /// Throws InputError where cuDNN cannot honour the types, dimensions, scales or options.
+  CudnnForward(const Launcher& launcher, const PairLibrary& library, const Queries& queries,
+               const PassOptions& options);
+
+  void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                  const Poll& poll) override;
+  void finish(const ForwardOutputs& outputs) override;
+  void write_state(TensorView state) const override;
+
+ private:
+  [[nodiscard]] DeviceState state() const;
+
+  const Launcher& launcher_;
+  StreamPointer stream_;
+  DataType type_;
+  float scale_;
+  std::unique_ptr<PairAttention> pairs_;
+  AlignedRows q_;
+  int rows_;
+  int heads_;
+  int key_heads_;
+  int value_dim_;
+  DeviceArray<float> maximum_;
+  DeviceArray<float> sum_;
+  DeviceArray<float> values_;
+};
+
+}  // namespace annulus::kernels::gpu

@@ -1,0 +1,301 @@
+// The cudnn backend by the whole engine, and what it refuses.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "annulus/base/error.hpp"
+#include "support/cudnn_under_test.hpp"
+#include "support/expect_close.hpp"
+
+namespace annulus::test {
+namespace {
+
+constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
+
+/// Forward, without statistics, by ranks on nodes of their own.
+template <class T>
+Outputs<float> by_ranks(const WholeProblem<T>& whole, int ranks, Spread spread,
+                        const kernels::Kernel& kernel) {
+  const auto& problem = whole.problem;
+  Outputs<float> result(problem.documents.queries(), problem.query_heads, problem.output_dim());
+  spread = spread.over_nodes_of(1);
+  comm::run_threads(spread.topology(ranks), [&](comm::Communicator& communicator) {
+    const auto plan = make_plan(problem, communicator.topology(), spread.options(data_type_of<T>));
+    const auto rank = static_cast<std::size_t>(communicator.rank());
+    const auto rows = packed_rows(plan.query_shards[rank], problem.documents.query_offsets());
+    const auto key_rows = packed_rows(plan.key_shards[rank], problem.documents.key_offsets());
+    const auto q = take_rows(whole.q, rows);
+    const auto k = take_rows(whole.k, key_rows);
+    const auto v = take_rows(whole.v, key_rows);
+    std::vector<double> table;
+    for (const Index row : rows) {
+      for (Index h = 0; h < problem.query_heads && !whole.table.empty(); ++h) {
+        table.push_back(whole.table[static_cast<std::size_t>(row * problem.query_heads + h)]);
+      }
+    }
+    Outputs<float> local(std::ssize(rows), problem.query_heads, problem.output_dim());
+    RingAttention attention(plan, communicator, kernel);
+    attention.forward(
+        q.view(), k.view(), v.view(), local.out.view(),
+        {.lse = local.lse.view(), .gain = whole.gain, .sink = whole.sink, .logit_scale = table});
+    put_rows(result.out, rows, local.out);
+    put_rows(result.lse, rows, local.lse);
+  });
+  return result;
+}
+
+/// On the model, pairs are computed without rounding weights: what is left is fp32, and the output
+/// of each pair, rounded to 16 bits.
+template <class T>
+ErrorBound bound_for(const WholeProblem<T>& whole, const kernels::Kernel& kernel) {
+  auto bound = bound_of(whole, kernel);
+#if !ANNULUS_TEST_ON_GPU
+  bound.factor = 0;
+#endif
+  EXPECT_GT(bound.partial, 0);
+  return bound;
+}
+
+template <class T>
+void expect_exact(WholeProblem<T> whole, const std::vector<Spread>& spreads,
+                  const std::vector<int>& rank_counts = {1, 2, 3, 5, 8}) {
+  const auto expected = direct(whole);
+  const double largest = largest_element(whole.v);
+  for (const auto* kernel : cudnn_under_test()) {
+    const auto bound = bound_for(whole, *kernel);
+    for (const auto& spread : spreads) {
+      for (const int ranks : rank_counts) {
+        SCOPED_TRACE(whole.problem.mask.name() + ", " + std::string(name_of(data_type_of<T>)) +
+                     ", " + std::string(name_of(spread.queries)) +
+                     ", P = " + std::to_string(ranks));
+        const auto got = by_ranks(whole, ranks, spread, *kernel);
+        EXPECT_TRUE(
+            all_close("out", got.out, expected.out, [&](double) { return bound.out(largest); }));
+        EXPECT_TRUE(
+            all_close("lse", got.lse, expected.lse, [&](double z) { return bound.lse(z); }));
+        if (testing::Test::HasFailure()) return;
+      }
+    }
+  }
+}
+
+void expect_exact_in_both_types(const Problem& problem, const std::vector<Spread>& spreads) {
+  expect_exact(random_problem<BFloat16>(problem, 41), spreads);
+  expect_exact(random_problem<Float16>(problem, 42), spreads);
+}
+
+std::vector<Spread> every_sharding() {
+  std::vector<Spread> spreads;
+  for (const auto sharding : all_shardings()) spreads.emplace_back(sharding);
+  return spreads;
+}
+
+TEST(RingWithCudnn, EveryShardingFullAndCausal) {
+  for (const auto& mask : {Mask::full(), Mask::causal()}) {
+    expect_exact_in_both_types({.query_heads = 2,
+                                .key_heads = 1,
+                                .head_dim = 24,
+                                .documents = Documents::single(61),
+                                .mask = mask},
+                               every_sharding());
+  }
+}
+
+TEST(RingWithCudnn, DimensionsOfValuesAndManyHeads) {
+  expect_exact_in_both_types({.query_heads = 6,
+                              .key_heads = 3,
+                              .head_dim = 8,
+                              .value_dim = 40,
+                              .documents = Documents::single(37),
+                              .mask = Mask::causal()},
+                             {Sharding::zigzag});
+}
+
+// Keys may be sharded in another way where there is no mask, or where strides are the same.
+TEST(RingWithCudnn, KeysShardedInAnotherWay) {
+  Problem problem{.head_dim = 8, .documents = Documents::single(29)};
+  expect_exact(random_problem<BFloat16>(problem, 4), {{Sharding::zigzag, Sharding::striped}});
+  problem.mask = Mask::causal();
+  expect_exact(random_problem<BFloat16>(problem, 5), {{Sharding::zigzag, Sharding::contiguous}});
+}
+
+TEST(RingWithCudnn, PackedDocumentsUniformGainsAndSinks) {
+  const Problem problem{.query_heads = 4,
+                        .key_heads = 2,
+                        .head_dim = 16,
+                        .documents = Documents::packed({0, 17, 17, 18, 47}),
+                        .mask = Mask::causal()};
+  auto whole = random_problem<BFloat16>(problem, 3);
+  whole.gain = {1.75, 1.75, 1.75, 1.75};
+  whole.sink = {0.25, minus_infinity, 3, -2};
+  expect_exact(whole, every_sharding());
+}
+
+// One scale that is not 1/sqrt(d), and one that every query gets from a table.
+TEST(RingWithCudnn, ScalesThatAreTheSameForAll) {
+  Problem problem{.query_heads = 2,
+                  .key_heads = 2,
+                  .head_dim = 8,
+                  .documents = Documents::single(31),
+                  .mask = Mask::causal(),
+                  .logit_scale = LogitScale::critical(0.3)};
+  expect_exact(random_problem<BFloat16>(problem, 6), {Sharding::zigzag});
+  problem.logit_scale = LogitScale::table();
+  auto whole = random_problem<BFloat16>(problem, 7);
+  for (auto& number : whole.table) number = 0.75;
+  expect_exact(whole, {Sharding::zigzag});
+}
+
+// More queries than keys: the first stand before all keys and see none, or only the sink.
+TEST(RingWithCudnn, RowsThatSeeNothing) {
+  const Problem problem{.query_heads = 2,
+                        .key_heads = 1,
+                        .head_dim = 8,
+                        .documents = Documents::packed({0, 23, 30, 37}, {0, 9, 9, 29}),
+                        .mask = Mask::causal()};
+  auto whole = random_problem<BFloat16>(problem, 8);
+  whole.sink = {minus_infinity, 1.5};
+  ASSERT_EQ(direct(whole).lse.at(0, 0, 0), minus_infinity);
+  expect_exact(whole, {Sharding::contiguous, Sharding::zigzag});
+}
+
+TEST(RingWithCudnn, RanksWithoutRows) {
+  expect_exact_in_both_types(
+      {.head_dim = 8, .documents = Documents::single(3), .mask = Mask::causal()},
+      {Sharding::contiguous, Sharding::zigzag});
+}
+
+// Logits that fp32 cannot raise e to: lse is what keeps the merge finite.
+TEST(RingWithCudnn, LargeLogits) {
+  expect_exact(
+      random_problem<BFloat16>(
+          {.head_dim = 16, .documents = Documents::single(33), .mask = Mask::causal()}, 9, 100),
+      {Sharding::zigzag});
+}
+
+#if ANNULUS_TEST_ON_GPU
+// Without it, the tests above have nothing to run.
+TEST(RingWithCudnn, IsThere) {
+  EXPECT_EQ(kernels::cudnn_problem(), "");
+}
+#else
+TEST(RingWithCudnn, GivesBackItsMemory) {
+  const auto whole = random_problem<BFloat16>(
+      {.head_dim = 8, .documents = Documents::single(23), .mask = Mask::causal()}, 5);
+  const ModelPairs pairs;
+  for (const auto order : {Order::early, Order::late}) {
+    const ModelLauncher launcher(Schedule{}, order);
+    const kernels::gpu::CudnnKernel kernel(launcher, pairs);
+    static_cast<void>(by_ranks(whole, 4, Sharding::zigzag, kernel));
+    EXPECT_EQ(launcher.device().bytes_in_use(), 0U);
+  }
+}
+
+TEST(RingWithCudnn, SaysWhatKeepsItFromTheLibrary) {
+  const ModelPairs pairs("libcudnn.so.9 is not there");
+  const ModelLauncher launcher;
+  const kernels::gpu::CudnnKernel kernel(launcher, pairs);
+  try {
+    static_cast<void>(kernel.open_stream(0));
+    FAIL() << "no InputError";
+  } catch (const InputError& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("libcudnn.so.9 is not there"));
+    EXPECT_THAT(error.what(), testing::HasSubstr("expected --backend cuda"));
+  }
+}
+#endif
+
+/// What is refused, and how.
+class CudnnRefusal : public testing::Test {
+ protected:
+  template <class T>
+  void expect_refused(const WholeProblem<T>& whole, const std::string& names,
+                      Spread spread = Sharding::zigzag) {
+    for (const auto* kernel : cudnn_under_test()) {
+      try {
+        static_cast<void>(by_ranks(whole, 2, spread, *kernel));
+        ADD_FAILURE() << names << ": no InputError";
+      } catch (const InputError& error) {
+        EXPECT_THAT(error.what(), testing::HasSubstr(names));
+        EXPECT_THAT(error.what(), testing::HasSubstr("cudnn"));
+      }
+    }
+  }
+
+  /// Calls `start` with a kernel, queries and options that the kernel takes, which it may change.
+  template <class Start>
+  void expect_pass_refused(const std::string& names, Start start) {
+    const auto q = random_problem<BFloat16>(problem_, 2).q;
+    const std::vector<double> scale(static_cast<std::size_t>(q.rows * q.heads), 0.5);
+    for (const auto* kernel : cudnn_under_test()) {
+      const kernels::PassOptions options{
+          .key_heads = 2, .value_dim = 8, .stream = kernel->open_stream(0)};
+      try {
+        start(*kernel, kernels::Queries{.q = q.view(), .scale = scale, .sink = {}}, options);
+        ADD_FAILURE() << names << ": no InputError";
+      } catch (const InputError& error) {
+        EXPECT_THAT(error.what(), testing::HasSubstr(names));
+        EXPECT_THAT(error.what(), testing::HasSubstr("--backend cuda"));
+      }
+    }
+  }
+
+  Problem problem_{.query_heads = 2,
+                   .key_heads = 2,
+                   .head_dim = 8,
+                   .documents = Documents::single(32),
+                   .mask = Mask::causal()};
+};
+
+TEST_F(CudnnRefusal, TypesOfMoreThan16Bits) {
+  expect_refused(random_problem<float>(problem_, 1), "fp32");
+}
+
+TEST_F(CudnnRefusal, Windows) {
+  for (const auto* mask : {"window:5", "window:7,3"}) {
+    problem_.mask = Mask::parse(mask);
+    expect_refused(random_problem<BFloat16>(problem_, 1), "--mask full and causal, not window");
+  }
+}
+
+TEST_F(CudnnRefusal, MasksBetweenDifferentStrides) {
+  expect_refused(random_problem<BFloat16>(problem_, 1), "--key-sharding",
+                 {Sharding::zigzag, Sharding::striped});
+}
+
+TEST_F(CudnnRefusal, ScalesOfQueriesAndHeads) {
+  auto whole = random_problem<BFloat16>(problem_, 1);
+  whole.gain = {1, 2};
+  expect_refused(whole, "equal gains");
+  whole.gain = {-1, -1};
+  expect_refused(whole, "scales above 0");
+  problem_.logit_scale = LogitScale::parse("critical:gamma=2,length=visible");
+  expect_refused(random_problem<BFloat16>(problem_, 1), "--logit-scale");
+  problem_.logit_scale = LogitScale::table();
+  expect_refused(random_problem<BFloat16>(problem_, 1), "--logit-scale");
+}
+
+TEST_F(CudnnRefusal, HeadDimensions) {
+  problem_.head_dim = 12;
+  expect_refused(random_problem<BFloat16>(problem_, 1), "head dimension 12");
+  problem_.head_dim = 264;
+  expect_refused(random_problem<BFloat16>(problem_, 1), "head dimension 264");
+  problem_.head_dim = 8;
+  problem_.value_dim = 9;
+  expect_refused(random_problem<BFloat16>(problem_, 1), "head dimension 9");
+}
+
+TEST_F(CudnnRefusal, Statistics) {
+  expect_pass_refused("--statistics", [](const auto& kernel, const auto& queries, auto options) {
+    options.statistics = true;
+    static_cast<void>(kernel.forward(queries, options));
+  });
+}
+
+TEST_F(CudnnRefusal, Backward) {
+  expect_pass_refused("no backward pass", [](const auto& kernel, const auto&, const auto& options) {
+    static_cast<void>(kernel.backward({}, options));
+  });
+}
+
+}  // namespace
+}  // namespace annulus::test
