@@ -1,0 +1,86 @@
+// The engine over NCCL, both on models: every rank with a GPU of its own.
+#include <gtest/gtest.h>
+
+#include "annulus/comm/nccl.hpp"
+#include "kernels/cuda/gpu_kernel.hpp"
+#include "kernels/model_launcher.hpp"
+#include "kernels/rounded_gradients.hpp"
+#include "support/expect_close.hpp"
+#include "support/gradients.hpp"
+#include "support/model_nccl.hpp"
+
+namespace annulus::test {
+namespace {
+
+/// Runs body(communicator, kernel) on every rank.
+template <class Body>
+void on_gpus(int ranks, Order order, Body body) {
+  ModelNccl::start({});
+  comm::run_threads(ranks, [&](comm::Communicator& host) {
+    const ModelLauncher launcher(Schedule{}, order);
+    {
+      const kernels::gpu::GpuKernel kernel(launcher);
+      const auto communicator = comm::nccl(host, launcher.open_stream(0), {.timeout = 60});
+      body(*communicator, kernel);
+    }
+    EXPECT_EQ(launcher.device().bytes_in_use(), 0U);
+  });
+  EXPECT_EQ(ModelNccl::misuse(), "");
+  EXPECT_EQ(ModelNccl::alive(), 0);
+  EXPECT_EQ(ModelNccl::aborted(), 0);
+}
+
+/// The same bits as by ranks that share one GPU.
+template <class T>
+void expect_same_as_by_threads(const WholeProblem<T>& whole, int ranks, Order order,
+                               Sharding sharding) {
+  SCOPED_TRACE(std::string(name_of(data_type_of<T>)) + ", P = " + std::to_string(ranks) + ", " +
+               std::string(name_of(sharding)));
+  const auto dout = random_dout<T>(whole.problem);
+  const auto& documents = whole.problem.documents;
+  const auto empty = [&] {
+    return Outputs<float>(documents.queries(), whole.problem.query_heads,
+                          whole.problem.output_dim());
+  };
+  const ModelLauncher launcher;
+  const kernels::gpu::GpuKernel kernel(launcher);
+  auto expected = empty();
+  comm::run_threads(ranks, [&](comm::Communicator& communicator) {
+    attend(whole, communicator, sharding, kernel, expected);
+  });
+  const auto gradients = gradients_by_ranks(whole, dout, ranks, sharding, kernel, true);
+  auto got = empty();
+  AllGradients<float> got_gradients(whole.problem);
+  on_gpus(ranks, order, [&](comm::Communicator& communicator, const kernels::Kernel& gpu) {
+    attend(whole, communicator, sharding, gpu, got);
+    gradients_of_rank(whole, dout, communicator, sharding, gpu, true, got_gradients);
+  });
+  EXPECT_EQ(got.out.values, expected.out.values);
+  EXPECT_EQ(got.lse.values, expected.lse.values);
+  EXPECT_EQ(got.statistics[0].values, expected.statistics[0].values);
+  EXPECT_EQ(got_gradients.dq.values, gradients.dq.values);
+  EXPECT_EQ(got_gradients.dk.values, gradients.dk.values);
+  EXPECT_EQ(got_gradients.dv.values, gradients.dv.values);
+  EXPECT_EQ(got_gradients.dgain, gradients.dgain);
+}
+
+TEST(RingOverNccl, GivesTheSameBitsAsThreads) {
+  const Problem problem{.query_heads = 2,
+                        .key_heads = 1,
+                        .head_dim = 16,
+                        .documents = Documents::single(41),
+                        .mask = Mask::causal(),
+                        .logit_scale = LogitScale::critical(1.5)};
+  const auto fp32 = random_problem<float>(problem, 41);
+  const auto bf16 = random_problem<BFloat16>(problem, 42);
+  for (const auto order : {Order::early, Order::late}) {
+    for (const int ranks : {1, 2, 3, 5}) {
+      expect_same_as_by_threads(fp32, ranks, order, Sharding::zigzag);
+      expect_same_as_by_threads(bf16, ranks, order, Sharding::contiguous);
+      if (testing::Test::HasFailure()) return;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace annulus::test
