@@ -14,13 +14,24 @@ import json
 import statistics
 import sys
 
-import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.functional import scaled_dot_product_attention
+try:
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.nn.functional import scaled_dot_product_attention
+except ImportError as problem:
+    print(f"bench/gpu_peers.py: needs PyTorch with CUDA: {problem}", file=sys.stderr)
+    sys.exit(2)
 
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 BACKENDS = {"flash": SDPBackend.FLASH_ATTENTION, "cudnn": SDPBackend.CUDNN_ATTENTION}
 ERROR_LENGTH = 1009
+
+
+def positive(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"'{text}': expected at least 1")
+    return number
 
 
 def random_inputs(n, heads, head_dim, precision):
@@ -85,12 +96,13 @@ def errors(heads, head_dim, mask, precision):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", required=True)
-    parser.add_argument("--length", type=int, default=16384)
-    parser.add_argument("--heads", type=int, default=16)
-    parser.add_argument("--repetitions", type=int, default=20)
+    parser.add_argument("--length", type=positive, default=16384)
+    parser.add_argument("--heads", type=positive, default=16)
+    parser.add_argument("--repetitions", type=positive, default=20)
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
-        sys.exit("gpu_peers: PyTorch sees no GPU")
+        print("bench/gpu_peers.py: PyTorch sees no GPU", file=sys.stderr)
+        sys.exit(2)
     result = {"torch": torch.__version__, "gpu": torch.cuda.get_device_name(),
               "cudnn": torch.backends.cudnn.version(), "error_length": ERROR_LENGTH,
               "rows": [], "errors": [], "refused": []}
@@ -107,7 +119,7 @@ def main():
                         {**case, "n": arguments.length, "heads": arguments.heads, **row})
                 result["errors"].append({**case, **errors(4, **shape)})
         except RuntimeError as error:
-            result["refused"].append({**case, "reason": str(error).splitlines()[0]})
+            result["refused"].append({**case, "reason": str(error).partition("\n")[0]})
         torch.cuda.empty_cache()
     with open(arguments.output, "w") as file:
         json.dump(result, file, indent=2)

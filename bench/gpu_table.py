@@ -4,8 +4,8 @@
     bench/gpu_table.py FOLDER
 
 Reads the files that launch/gpu_check leaves in FOLDER; what is not there was not run. The exit code is 1
-where a test failed or a result is wrong. A figure that falls short of what is asked changes the verdict of
-its line alone.
+where a test failed or a result is wrong, and 2 where FOLDER is not one that launch/gpu_check leaves. A figure
+that falls short of what is asked changes the verdict of its line alone.
 """
 
 import json
@@ -66,8 +66,7 @@ def ratio(a, b):
 
 def add_tests(verdicts, folder):
     """The exit codes, a line `NAME CODE` each."""
-    status = folder / "status"
-    for line in status.read_text().splitlines() if status.exists() else []:
+    for line in (folder / "status").read_text().splitlines():
         name, code = line.rsplit(" ", 1)
         verdicts.ran(name, None if code == "-" else int(code))
 
@@ -133,10 +132,8 @@ def add_errors(verdicts, folder, peers):
                                 ratio(ours.get(name), theirs.get(name)), 2, most=True)
 
 
-def main():
-    if len(sys.argv) != 2:
-        sys.exit("usage: bench/gpu_table.py FOLDER")
-    folder = pathlib.Path(sys.argv[1])
+def verdicts_of(folder):
+    """The first line, which may be empty, and the verdicts."""
     kernel = load(folder / "kernel.json")
     peers = load(folder / "peers.json")
     verdicts = Verdicts()
@@ -144,13 +141,30 @@ def main():
     add_kernels(verdicts, kernel, peers)
     add_rings(verdicts, folder)
     add_errors(verdicts, folder, peers)
-    if kernel:
-        print(f"{kernel['device']}, compute capability {kernel['compute_capability']}, "
-              f"backend {kernel['backend']}, {kernel['blas']}"
-              + (f", torch {peers['torch']}" if peers else ", without PyTorch"))
-    print(verdicts.text())
-    sys.exit(1 if verdicts.failed else 0)
+    if not kernel:
+        return "", verdicts
+    return (f"{kernel['device']}, compute capability {kernel['compute_capability']}, "
+            f"backend {kernel['backend']}, {kernel['blas']}"
+            + (f", torch {peers['torch']}\n" if peers else ", without PyTorch\n")), verdicts
+
+
+def main():
+    if len(sys.argv) != 2:
+        print("bench/gpu_table.py: expected one argument, the folder of launch/gpu_check", file=sys.stderr)
+        return 2
+    try:
+        first, verdicts = verdicts_of(pathlib.Path(sys.argv[1]))
+    except OSError as error:
+        print(f"bench/gpu_table.py: {sys.argv[1]}: {error}; expected the folder of launch/gpu_check",
+              file=sys.stderr)
+        return 2
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        print(f"bench/gpu_table.py: {sys.argv[1]}: its files are not as launch/gpu_check leaves them "
+              f"({type(error).__name__}: {error})", file=sys.stderr)
+        return 2
+    print(first + verdicts.text())
+    return 1 if verdicts.failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -65,7 +65,7 @@ class Attend final : public Command {
     auto& communicator = context.communicator;
     const results::AttentionInput input(input_, context.files);
     const auto plan = plan_for(input.shape(), communicator.topology());
-    const auto& kernel = execution_.kernel(plan.data_type);
+    const auto& kernel = execution_.kernel(plan.data_type, communicator);
     const int threads = execution_.threads_per_rank(communicator.topology(), communicator.rank());
     // Before computing, so that an output that cannot be written costs no time.
     results::AttentionOutput output(

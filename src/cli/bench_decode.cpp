@@ -68,7 +68,7 @@ class BenchDecode final : public Command {
     auto& communicator = context.communicator;
     const auto problem = shape_.problem();
     const auto type = execution_.data_type();
-    const auto& kernel = execution_.kernel(type);
+    const auto& kernel = execution_.kernel(type, communicator);
     const int threads = execution_.threads_per_rank(communicator.topology(), communicator.rank());
     const bool valid = is_valid(problem, communicator, kernel, threads);
 

@@ -39,7 +39,7 @@ class BenchStrong final : public Command {
     auto& world = context.communicator;
     const auto problem = shape_.problem();
     const auto options = execution_.plan_options();
-    const auto& kernel = execution_.kernel(options.data_type);
+    const auto& kernel = execution_.kernel(options.data_type, world);
     bool valid = true;
     auto table = measurement_table(WithGemm::no);
     for (const int ranks : rank_counts(world.size())) {

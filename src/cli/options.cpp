@@ -170,12 +170,30 @@ const kernels::Kernel& ExecutionOptions::kernel(DataType type) const {
     throw InputError(fmt::format("{} {}: there is no GPU to compute on: {}; expected auto or cpu",
                                  option, value, problem));
   };
-  if (kind == DeviceKind::cuda) check_gpu("--device", device);
+  // Where no backend of the build computes there, that is the reason; else what is asked for is
+  // looked at first, with or without a GPU.
+  if (kind == DeviceKind::cuda && kernels::backend_names(kind).empty()) {
+    check_gpu("--device", device);
+  }
   const auto& kernel = read_option("--backend", [&]() -> const kernels::Kernel& {
     return kernels::find_backend(backend, type, kind);
   });
-  if (kernel.device() == DeviceKind::cuda) check_gpu("--backend", backend);
+  if (kernel.device() == DeviceKind::cuda) {
+    if (kind) check_gpu("--device", device);
+    check_gpu("--backend", backend);
+  }
   return kernel;
+}
+
+const kernels::Kernel& ExecutionOptions::kernel(DataType type,
+                                                const comm::Communicator& communicator) const {
+  const auto& chosen = kernel(type);
+  if (communicator.name() == "nccl" && chosen.device() != DeviceKind::cuda) {
+    throw InputError(fmt::format(
+        "--transport: nccl joins GPUs, and backend {} computes on {}; expected --device cuda too",
+        chosen.name(), name_of(chosen.device())));
+  }
+  return chosen;
 }
 
 int ExecutionOptions::threads_per_rank(const Topology& topology, int rank) const {

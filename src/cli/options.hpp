@@ -9,6 +9,7 @@
 
 #include "annulus/attention/problem.hpp"
 #include "annulus/base/error.hpp"
+#include "annulus/comm/communicator.hpp"
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/plan/plan.hpp"
 
@@ -77,6 +78,9 @@ struct ExecutionOptions {
   [[nodiscard]] PlanOptions plan_options() const;
   /// Throws InputError, with the reason, where it would compute on a GPU and there is none.
   [[nodiscard]] const kernels::Kernel& kernel(DataType type) const;
+  /// The same for the ranks of `communicator`, which has to suit it.
+  [[nodiscard]] const kernels::Kernel& kernel(DataType type,
+                                              const comm::Communicator& communicator) const;
   /// Threads of one rank.
   [[nodiscard]] int threads_per_rank(const Topology& topology, int rank) const;
 };

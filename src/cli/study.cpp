@@ -40,7 +40,7 @@ class Study final : public Command {
     auto& communicator = context.communicator;
     studies::StudyConfig config;
     comm::together(communicator, [&] { config = studies::read_config(config_); });
-    const auto& kernel = execution_.kernel(config.precision);
+    const auto& kernel = execution_.kernel(config.precision, communicator);
     const int threads = execution_.threads_per_rank(communicator.topology(), communicator.rank());
     const auto provenance = provenance_of(context, studies::canonical(config), kernel, threads);
     const auto layout = studies::layout_of(config);

@@ -30,6 +30,9 @@ class Verify final : public Command {
           "--decode: tokens go to the ranks in turns; expected neither --sharding nor "
           "--key-sharding");
     }
+    if (decode_ && execution_.schedule != "auto") {
+      throw InputError("--decode: queries travel, in no schedule; expected no --schedule");
+    }
     if (decode_ && !problem.documents.self_attention()) {
       throw InputError("--decode: every token is a query and a key; expected no --queries");
     }
@@ -46,7 +49,7 @@ class Verify final : public Command {
     auto& communicator = context.communicator;
     const auto plan =
         make_plan(shape_.problem(), communicator.topology(), execution_.plan_options());
-    const auto& kernel = execution_.kernel(plan.data_type);
+    const auto& kernel = execution_.kernel(plan.data_type, communicator);
     const int threads = execution_.threads_per_rank(communicator.topology(), communicator.rank());
     const auto forward =
         kernel.keeps_statistics() ? Checked::forward : Checked::forward_without_statistics;

@@ -46,7 +46,7 @@ const Kernel& find_backend(std::string_view name, DataType type, std::optional<D
   const auto wanted = any && !device ? DeviceKind::cpu : device;
   const auto all = backends();
   if (!any && std::ranges::find(all, name, &Kernel::name) == all.end()) {
-    throw InputError(fmt::format("backend '{}' is not in this build; expected auto, {}", name,
+    throw InputError(fmt::format("unknown backend '{}'; this build has auto, {}", name,
                                  fmt::join(backend_names(), ", ")));
   }
   std::vector<std::string> types;
@@ -62,7 +62,8 @@ const Kernel& find_backend(std::string_view name, DataType type, std::optional<D
   if (types.empty()) {
     throw InputError(
         any ? fmt::format("no backend of this build computes on {}", name_of(*wanted))
-            : fmt::format("backend '{}' does not compute on {}", name, name_of(*wanted)));
+            : fmt::format("backend '{}' does not compute on {}, which the device asks for", name,
+                          name_of(*wanted)));
   }
   throw InputError(fmt::format(
       "{} does not compute in precision {}; expected {}",

@@ -44,7 +44,7 @@ CachedAttention::CachedAttention(const Problem& problem, DataType type,
   }
   if (kernel.device() != DeviceKind::cpu) {
     throw InputError(
-        fmt::format("backend {} computes without a cache; expected one of the cpu", kernel.name()));
+        fmt::format("backend {} has no cache of keys; expected cpu or reference", kernel.name()));
   }
   if (threads < 1) throw InputError(fmt::format("{} threads; expected at least 1", threads));
   for (auto& own : rows_) {
