@@ -56,7 +56,10 @@ const Kernel& find_backend(std::string_view name, DataType type, std::optional<D
     if (backend->supports(type)) return *backend;
     for (const auto other :
          {DataType::bfloat16, DataType::float16, DataType::float32, DataType::float64}) {
-      if (backend->supports(other)) types.emplace_back(name_of(other));
+      const std::string name_of_other(name_of(other));
+      if (backend->supports(other) && std::ranges::find(types, name_of_other) == types.end()) {
+        types.push_back(name_of_other);
+      }
     }
   }
   if (types.empty()) {

@@ -190,6 +190,8 @@ OPTIONS = [
     (["--precision", "fp8"], ["--precision", "fp32"]),
     (["--device", "cuda"], ["--device", "cuda"]),
     (["--device", "tpu"], ["--device", "tpu"]),
+    (["--device", "cuda", "--precision", "fp64"], ["cuda"]),
+    (["--device", "cpu", "--backend", "cuda"], ["--backend", "cuda", "cpu"]),
     (["--backend", "gpu"], ["--backend", "gpu", "reference"]),
     (["--backend", "cudnn"], ["--backend", "cudnn"]),
     (["--transport", "carrier"], ["--transport", "carrier"]),

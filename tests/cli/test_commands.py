@@ -92,7 +92,7 @@ def test_verify_decode(annulus, ranks, scale):
 @pytest.mark.parametrize(
     "options",
     [["--mask", "full"], ["--mask", "window:3,1"], ["--backward"], ["--queries", "3"],
-     ["--sharding", "zigzag"], ["--key-sharding", "zigzag"]],
+     ["--sharding", "zigzag"], ["--key-sharding", "zigzag"], ["--schedule", "ring"]],
     ids=" ".join,
 )
 def test_decode_refuses_what_it_cannot_honour(annulus, options):

@@ -102,5 +102,32 @@ def test_a_failed_test_fails(folder):
 
 
 def test_nothing_measured(tmp_path):
+    (tmp_path / "status").write_text("tests -\n")
     code, text = table(tmp_path)
     assert code == 0 and "not measured" in text and "met" not in text.split()
+
+
+@pytest.mark.parametrize("name, content", [
+    ("status", "nonsense\n"),
+    ("status", "tests x\n"),
+    ("kernel.json", {"rows": [{}]}),
+    ("kernel.json", [1]),
+    ("kernel.json", {"rows": None}),
+    ("peers.json", {"rows": []}),
+    ("verify-bf16-full.json", {"outputs": [{}]}),
+])
+def test_table_of_damaged_files(folder, name, content):
+    (folder / name).write_text(content if name == "status" else json.dumps(content))
+    refused_table(folder, "not as launch/gpu_check leaves them")
+
+
+def test_table_of_nothing(tmp_path):
+    refused_table(tmp_path, "status")
+    refused_table(tmp_path / "missing", "status")
+
+
+def refused_table(folder, says):
+    finished = subprocess.run([sys.executable, ROOT / "bench" / "gpu_table.py", folder],
+                              capture_output=True, text=True)
+    assert finished.returncode == 2 and says in finished.stderr
+    assert finished.stderr.count("\n") == 1 and not finished.stdout
