@@ -1,7 +1,5 @@
 #include "kernels/cuda/gpu_passes.hpp"
 
-#include <limits>
-
 #include "annulus/base/error.hpp"
 #include "annulus/base/narrow.hpp"
 
@@ -31,38 +29,13 @@ GpuForward::GpuForward(const Launcher& launcher, const Queries& queries, const P
       choice_(choice_for(queries.q, options)),
       q_(stream_, queries.q),
       scale_(upload_narrowed(stream_, queries.scale)),
-      rows_(narrow<int>(queries.q.rows)),
-      heads_(narrow<int>(queries.q.heads)),
       key_heads_(narrow<int>(options.key_heads)),
-      value_dim_(narrow<int>(options.value_dim)),
-      values_(stream_, queries.q.rows * queries.q.heads * options.value_dim) {
-  const Index numbers = queries.q.rows * queries.q.heads;
-  ensure(std::ssize(queries.scale) == numbers, "one scale per query row and head");
-  for (std::size_t i = 0; i < (options.statistics ? numbers_.size() : 2); ++i) {
-    numbers_[i] = DeviceArray<float>(stream_, numbers);
-  }
-  const auto sink = upload_narrowed(stream_, queries.sink);
-  launcher_.start({.state = state(),
-                   .sink = sink.data(),
-                   .rows = rows_,
-                   .heads = heads_,
-                   .value_dim = value_dim_},
-                  *stream_);
-}
-
-DeviceState GpuForward::state() const {
-  return {.maximum = numbers_[0].data(),
-          .sum = numbers_[1].data(),
-          .moment = numbers_[2].data(),
-          .squares = numbers_[3].data(),
-          .self_logit = numbers_[4].data(),
-          .values = values_.data()};
-}
+      states_(launcher, stream_, queries, options) {}
 
 void GpuForward::accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                             const Poll& poll) {
   ensure(k.heads == key_heads_ && v.heads == key_heads_ && k.dim == q_.rows().dim &&
-             v.dim == value_dim_ && k.rows == v.rows,
+             v.dim == states_.value_dim() && k.rows == v.rows,
          "keys and values have the shapes of the pass");
   const auto tiles = query_tiles(blocks, forward_tile_rows(choice_));
   if (!tiles.work.empty()) {
@@ -74,9 +47,9 @@ void GpuForward::accumulate(ConstTensorView k, ConstTensorView v, std::span<cons
                        .k = keys.rows(),
                        .v = values.rows(),
                        .scale = scale_.data(),
-                       .heads = heads_,
-                       .group = heads_ / key_heads_,
-                       .state = state(),
+                       .heads = states_.heads(),
+                       .group = states_.heads() / key_heads_,
+                       .state = states_.view(),
                        .tiles = on_device.view()},
                       *stream_);
   }
@@ -84,34 +57,7 @@ void GpuForward::accumulate(ConstTensorView k, ConstTensorView v, std::span<cons
 }
 
 void GpuForward::finish(const ForwardOutputs& outputs) {
-  const auto& statistics = outputs.statistics;
-  ensure(choice_.statistics || !statistics.present(),
-         "statistics are kept from the start of a pass");
-  const DenseOutput out(stream_, outputs.out);
-  const DenseOutput lse(stream_, outputs.lse);
-  const DenseOutput entropy(stream_, statistics.entropy);
-  const DenseOutput effective_keys(stream_, statistics.effective_keys);
-  const DenseOutput participation(stream_, statistics.participation);
-  const DenseOutput max_probability(stream_, statistics.max_probability);
-  const DenseOutput max_logit(stream_, statistics.max_logit);
-  const DenseOutput self_probability(stream_, statistics.self_probability);
-  launcher_.finish({.state = state(),
-                    .rows = rows_,
-                    .heads = heads_,
-                    .value_dim = value_dim_,
-                    .out = out.data(),
-                    .lse = lse.data(),
-                    .entropy = entropy.data(),
-                    .effective_keys = effective_keys.data(),
-                    .participation = participation.data(),
-                    .max_probability = max_probability.data(),
-                    .max_logit = max_logit.data(),
-                    .self_probability = self_probability.data()},
-                   *stream_);
-  for (const auto* output : {&out, &lse, &entropy, &effective_keys, &participation,
-                             &max_probability, &max_logit, &self_probability}) {
-    output->finish();
-  }
+  states_.finish(outputs);
 }
 
 void GpuForward::write_state(TensorView) const {

@@ -1,10 +1,9 @@
 #pragma once
 // The passes of the cuda backend: they enqueue kernels and what these need.
 
-#include <array>
-
 #include "annulus/kernels/kernel.hpp"
 #include "kernels/cuda/device_arrays.hpp"
+#include "kernels/cuda/device_states.hpp"
 #include "kernels/cuda/launcher.hpp"
 
 namespace annulus::kernels::gpu {
@@ -20,20 +19,13 @@ class GpuForward final : public ForwardPass {
   void write_state(TensorView state) const override;
 
  private:
-  [[nodiscard]] DeviceState state() const;
-
   const Launcher& launcher_;
   StreamPointer stream_;
   KernelChoice choice_;
   AlignedRows q_;
   DeviceArray<float> scale_;
-  int rows_;
-  int heads_;
   int key_heads_;
-  int value_dim_;
-  std::array<DeviceArray<float>, 5>
-      numbers_;  // maximum, sum; with statistics the rest of the state
-  DeviceArray<float> values_;
+  DeviceStates states_;
 };
 
 /// Sums over keys stay in device memory until the end.

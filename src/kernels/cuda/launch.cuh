@@ -6,15 +6,12 @@
 #include <string>
 
 #include "annulus/base/error.hpp"
+#include "device/cuda_check.hpp"
 #include "kernels/cuda/dispatch.hpp"
 
 namespace annulus::kernels::gpu {
 
-inline void check(cudaError_t code, const char* call) {
-  if (code == cudaSuccess) return;
-  throw Error(std::string(call) + " failed: " + cudaGetErrorName(code) + ": " +
-              cudaGetErrorString(code));
-}
+using device::check_cuda;
 
 template <class Kernel>
 __global__ void __launch_bounds__(Kernel::threads)
@@ -24,9 +21,9 @@ __global__ void __launch_bounds__(Kernel::threads)
 
 [[nodiscard]] inline int attribute_of_device(cudaDeviceAttr attribute) {
   int device = 0;
-  check(cudaGetDevice(&device), "cudaGetDevice");
+  check_cuda(cudaGetDevice(&device), "cudaGetDevice");
   int value = 0;
-  check(cudaDeviceGetAttribute(&value, attribute, device), "cudaDeviceGetAttribute");
+  check_cuda(cudaDeviceGetAttribute(&value, attribute, device), "cudaDeviceGetAttribute");
   return value;
 }
 
@@ -56,12 +53,12 @@ struct LaunchOn {
     const auto queue = static_cast<cudaStream_t>(stream.handle());  // makes its device current
     check_device(Kernel::shared_bytes);
     // More than 48 KiB must be asked for.
-    check(cudaFuncSetAttribute(entry<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               Kernel::shared_bytes),
-          "cudaFuncSetAttribute");
+    check_cuda(cudaFuncSetAttribute(entry<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                    Kernel::shared_bytes),
+               "cudaFuncSetAttribute");
     const dim3 grid(static_cast<unsigned>(blocks_x), static_cast<unsigned>(blocks_y));
     entry<Kernel><<<grid, Kernel::threads, Kernel::shared_bytes, queue>>>(arguments);
-    check(cudaGetLastError(), "the launch of a kernel");
+    check_cuda(cudaGetLastError(), "the launch of a kernel");
   }
 };
 

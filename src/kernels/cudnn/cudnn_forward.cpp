@@ -81,30 +81,13 @@ CudnnForward::CudnnForward(const Launcher& launcher, const PairLibrary& library,
       scale_(scale_of(queries)),
       pairs_(library.open(stream_)),
       q_(stream_, queries.q),
-      rows_(narrow<int>(queries.q.rows)),
-      heads_(narrow<int>(queries.q.heads)),
       key_heads_(narrow<int>(options.key_heads)),
-      value_dim_(narrow<int>(options.value_dim)),
-      maximum_(stream_, queries.q.rows * queries.q.heads),
-      sum_(stream_, queries.q.rows * queries.q.heads),
-      values_(stream_, queries.q.rows * queries.q.heads * options.value_dim) {
-  const auto sink = upload_narrowed(stream_, queries.sink);
-  launcher_.start({.state = state(),
-                   .sink = sink.data(),
-                   .rows = rows_,
-                   .heads = heads_,
-                   .value_dim = value_dim_},
-                  *stream_);
-}
-
-DeviceState CudnnForward::state() const {
-  return {.maximum = maximum_.data(), .sum = sum_.data(), .values = values_.data()};
-}
+      states_(launcher, stream_, queries, options) {}
 
 void CudnnForward::accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                               const Poll& poll) {
   ensure(k.heads == key_heads_ && v.heads == key_heads_ && k.dim == q_.rows().dim &&
-             v.dim == value_dim_ && k.rows == v.rows && k.type == type_ && v.type == type_,
+             v.dim == states_.value_dim() && k.rows == v.rows && k.type == type_ && v.type == type_,
          "keys and values have the shapes of the pass");
   std::vector<Piece> pieces;
   Index longest = 0;
@@ -119,14 +102,15 @@ void CudnnForward::accumulate(ConstTensorView k, ConstTensorView v, std::span<co
     const AlignedRows values(stream_, v);
     // The stream merges one piece before it comes to the next.
     const device::Buffer out(
-        stream_, static_cast<std::size_t>(longest * heads_ * value_dim_) * size_of(type_));
-    const DeviceArray<float> lse(stream_, longest * heads_);
+        stream_,
+        static_cast<std::size_t>(longest * states_.heads() * states_.value_dim()) * size_of(type_));
+    const DeviceArray<float> lse(stream_, longest * states_.heads());
     for (const auto& piece : pieces) {
       pairs_->enqueue({.type = type_,
                        .mask = piece.mask,
                        .queries = piece.queries,
                        .keys = piece.keys,
-                       .heads = heads_,
+                       .heads = states_.heads(),
                        .key_heads = key_heads_,
                        .scale = scale_,
                        .q = rows_from(q_.rows(), piece.query, type_),
@@ -135,13 +119,13 @@ void CudnnForward::accumulate(ConstTensorView k, ConstTensorView v, std::span<co
                        .out = out.data(),
                        .lse = lse.data()});
       launcher_.merge(type_,
-                      {.state = state(),
+                      {.state = states_.view(),
                        .out = out.data(),
                        .lse = lse.data(),
                        .first = piece.query,
                        .rows = narrow<int>(piece.queries),
-                       .heads = heads_,
-                       .value_dim = value_dim_},
+                       .heads = states_.heads(),
+                       .value_dim = states_.value_dim()},
                       *stream_);
     }
   }
@@ -149,18 +133,7 @@ void CudnnForward::accumulate(ConstTensorView k, ConstTensorView v, std::span<co
 }
 
 void CudnnForward::finish(const ForwardOutputs& outputs) {
-  ensure(!outputs.statistics.present(), "statistics are kept from the start of a pass");
-  const DenseOutput out(stream_, outputs.out);
-  const DenseOutput lse(stream_, outputs.lse);
-  launcher_.finish({.state = state(),
-                    .rows = rows_,
-                    .heads = heads_,
-                    .value_dim = value_dim_,
-                    .out = out.data(),
-                    .lse = lse.data()},
-                   *stream_);
-  out.finish();
-  lse.finish();
+  states_.finish(outputs);
 }
 
 void CudnnForward::write_state(TensorView) const {

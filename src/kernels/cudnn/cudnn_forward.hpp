@@ -3,6 +3,7 @@
 
 #include "annulus/kernels/kernel.hpp"
 #include "kernels/cuda/device_arrays.hpp"
+#include "kernels/cuda/device_states.hpp"
 #include "kernels/cuda/launcher.hpp"
 #include "kernels/cudnn/pair_attention.hpp"
 
@@ -21,21 +22,14 @@ class CudnnForward final : public ForwardPass {
   void write_state(TensorView state) const override;
 
  private:
-  [[nodiscard]] DeviceState state() const;
-
   const Launcher& launcher_;
   StreamPointer stream_;
   DataType type_;
   float scale_;
   std::unique_ptr<PairAttention> pairs_;
   AlignedRows q_;
-  int rows_;
-  int heads_;
   int key_heads_;
-  int value_dim_;
-  DeviceArray<float> maximum_;
-  DeviceArray<float> sum_;
-  DeviceArray<float> values_;
+  DeviceStates states_;
 };
 
 }  // namespace annulus::kernels::gpu

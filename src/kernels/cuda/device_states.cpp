@@ -1,0 +1,70 @@
+#include "kernels/cuda/device_states.hpp"
+
+#include "annulus/base/error.hpp"
+#include "annulus/base/narrow.hpp"
+
+namespace annulus::kernels::gpu {
+
+DeviceStates::DeviceStates(const Launcher& launcher, const StreamPointer& stream,
+                           const Queries& queries, const PassOptions& options)
+    : launcher_(launcher),
+      stream_(stream),
+      rows_(narrow<int>(queries.q.rows)),
+      heads_(narrow<int>(queries.q.heads)),
+      value_dim_(narrow<int>(options.value_dim)),
+      statistics_(options.statistics),
+      values_(stream, queries.q.rows * queries.q.heads * options.value_dim) {
+  const Index numbers = queries.q.rows * queries.q.heads;
+  ensure(std::ssize(queries.scale) == numbers, "one scale per query row and head");
+  for (std::size_t i = 0; i < (statistics_ ? numbers_.size() : 2); ++i) {
+    numbers_[i] = DeviceArray<float>(stream, numbers);
+  }
+  const auto sink = upload_narrowed(stream, queries.sink);
+  launcher_.start({.state = view(),
+                   .sink = sink.data(),
+                   .rows = rows_,
+                   .heads = heads_,
+                   .value_dim = value_dim_},
+                  *stream_);
+}
+
+DeviceState DeviceStates::view() const {
+  return {.maximum = numbers_[0].data(),
+          .sum = numbers_[1].data(),
+          .moment = numbers_[2].data(),
+          .squares = numbers_[3].data(),
+          .self_logit = numbers_[4].data(),
+          .values = values_.data()};
+}
+
+void DeviceStates::finish(const ForwardOutputs& outputs) const {
+  const auto& statistics = outputs.statistics;
+  ensure(statistics_ || !statistics.present(), "statistics are kept from the start of a pass");
+  const DenseOutput out(stream_, outputs.out);
+  const DenseOutput lse(stream_, outputs.lse);
+  const DenseOutput entropy(stream_, statistics.entropy);
+  const DenseOutput effective_keys(stream_, statistics.effective_keys);
+  const DenseOutput participation(stream_, statistics.participation);
+  const DenseOutput max_probability(stream_, statistics.max_probability);
+  const DenseOutput max_logit(stream_, statistics.max_logit);
+  const DenseOutput self_probability(stream_, statistics.self_probability);
+  launcher_.finish({.state = view(),
+                    .rows = rows_,
+                    .heads = heads_,
+                    .value_dim = value_dim_,
+                    .out = out.data(),
+                    .lse = lse.data(),
+                    .entropy = entropy.data(),
+                    .effective_keys = effective_keys.data(),
+                    .participation = participation.data(),
+                    .max_probability = max_probability.data(),
+                    .max_logit = max_logit.data(),
+                    .self_probability = self_probability.data()},
+                   *stream_);
+  for (const auto* output : {&out, &lse, &entropy, &effective_keys, &participation,
+                             &max_probability, &max_logit, &self_probability}) {
+    output->finish();
+  }
+}
+
+}  // namespace annulus::kernels::gpu
