@@ -77,11 +77,7 @@ void agree(PassReport& report, comm::Communicator& communicator) {
 }  // namespace
 
 StatisticsView AttentionRun::statistics_view() {
-  StatisticsView view;
-  for (std::size_t i = 0; i < row_statistics.size(); ++i) {
-    view.*row_statistics[i].view = statistics[i].view();
-  }
-  return view;
+  return statistics_view_of(statistics);
 }
 
 AttentionRun run_attention(const std::string& path, const results::AttentionInput& input,

@@ -12,19 +12,6 @@
 
 namespace annulus::cli {
 
-/// The arrays of RowStatistics, in the order of the output file.
-struct Statistic {
-  const char* name;
-  TensorView StatisticsView::*view;
-};
-inline constexpr std::array<Statistic, 6> row_statistics{
-    {{"entropy", &StatisticsView::entropy},
-     {"effective_keys", &StatisticsView::effective_keys},
-     {"participation", &StatisticsView::participation},
-     {"max_probability", &StatisticsView::max_probability},
-     {"max_logit", &StatisticsView::max_logit},
-     {"self_probability", &StatisticsView::self_probability}}};
-
 /// What is asked for besides out and lse.
 struct Wanted {
   bool statistics = false;

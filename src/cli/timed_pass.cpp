@@ -55,12 +55,7 @@ TimedPass::TimedPass(const Plan& plan, Pass pass, Statistics statistics,
   if (statistics == Statistics::on) {
     ensure(pass == Pass::forward, "statistics are of the forward pass");
     for (auto& tensor : statistics_) tensor = place(q.rows, problem.query_heads, 1);
-    statistics_view_ = {.entropy = statistics_[0].view(),
-                        .effective_keys = statistics_[1].view(),
-                        .participation = statistics_[2].view(),
-                        .max_probability = statistics_[3].view(),
-                        .max_logit = statistics_[4].view(),
-                        .self_probability = statistics_[5].view()};
+    statistics_view_ = statistics_view_of(statistics_);
   }
   if (pass == Pass::forward) return;
   lse_ = place(q.rows, problem.query_heads, 1);

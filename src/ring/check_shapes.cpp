@@ -28,10 +28,8 @@ void check_outputs(const ForwardOutputs& outputs, DataType type, Index rows, Ind
   check_shape(outputs.out, "out", type, rows, heads, value_dim);
   if (outputs.lse.present()) check_shape(outputs.lse, "lse", type, rows, heads, 1);
   if (!outputs.statistics.present()) return;
-  const auto& all = outputs.statistics;
-  for (const auto& view : {all.entropy, all.effective_keys, all.participation, all.max_probability,
-                           all.max_logit, all.self_probability}) {
-    check_shape(view, "a statistic", type, rows, heads, 1);
+  for (const auto& statistic : row_statistics) {
+    check_shape(outputs.statistics.*statistic.view, "a statistic", type, rows, heads, 1);
   }
 }
 

@@ -34,40 +34,12 @@ void check_nodes(const Plan& plan, const Topology& topology) {
 }
 
 /// The statistics of a caller, where the kernels of a device write them.
-class DeviceStatistics {
- public:
-  DeviceStatistics(const std::shared_ptr<device::Stream>& stream, const StatisticsView& caller)
-      : entropy_(stream, caller.entropy),
-        effective_keys_(stream, caller.effective_keys),
-        participation_(stream, caller.participation),
-        max_probability_(stream, caller.max_probability),
-        max_logit_(stream, caller.max_logit),
-        self_probability_(stream, caller.self_probability) {}
-
-  [[nodiscard]] StatisticsView view() const {
-    return {.entropy = entropy_.view(),
-            .effective_keys = effective_keys_.view(),
-            .participation = participation_.view(),
-            .max_probability = max_probability_.view(),
-            .max_logit = max_logit_.view(),
-            .self_probability = self_probability_.view()};
-  }
-
-  void finish() const {
-    for (const auto* output : {&entropy_, &effective_keys_, &participation_, &max_probability_,
-                               &max_logit_, &self_probability_}) {
-      output->finish();
-    }
-  }
-
- private:
-  ring::DeviceOutput entropy_;
-  ring::DeviceOutput effective_keys_;
-  ring::DeviceOutput participation_;
-  ring::DeviceOutput max_probability_;
-  ring::DeviceOutput max_logit_;
-  ring::DeviceOutput self_probability_;
-};
+std::vector<ring::DeviceOutput> device_statistics(const std::shared_ptr<device::Stream>& stream,
+                                                  const StatisticsView& caller) {
+  std::vector<ring::DeviceOutput> all;
+  for (const auto& statistic : row_statistics) all.emplace_back(stream, caller.*statistic.view);
+  return all;
+}
 
 }  // namespace
 
@@ -141,7 +113,7 @@ PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTen
   const ring::DeviceInput values_there(stream_, v);
   const ring::DeviceOutput out_there(stream_, out);
   const ring::DeviceOutput lse_there(stream_, options.lse);
-  const DeviceStatistics statistics_there(stream_, options.statistics);
+  const auto statistics_there = device_statistics(stream_, options.statistics);
   const auto pass = kernel_.forward({.q = queries.view(), .scale = scale, .sink = options.sink},
                                     {.key_heads = problem.key_heads,
                                      .value_dim = problem.output_dim(),
@@ -158,13 +130,14 @@ PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTen
         pass->accumulate(shard.keys, shard.values, plan_.blocks(rank, read.owner), poll);
       },
       meter);
-  pass->finish(
-      {.out = out_there.view(), .lse = lse_there.view(), .statistics = statistics_there.view()});
+  pass->finish({.out = out_there.view(),
+                .lse = lse_there.view(),
+                .statistics = statistics_view_of(statistics_there)});
   if (options.held != nullptr) *options.held = buffers.let_go();
   ring::finish_work(*stream_, communicator_);
   out_there.finish();
   lse_there.finish();
-  statistics_there.finish();
+  for (const auto& statistic : statistics_there) statistic.finish();
   return meter.report();
 }
 

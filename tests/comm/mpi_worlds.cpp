@@ -11,6 +11,9 @@ World mpi_world(std::string name, Index largest_message,
   return {std::move(name), [=](const World::Body& body) {
             MpiCommunicator communicator(MPI_COMM_WORLD, largest_message, device_path);
             body(communicator);
+            // What exchanges that failed have left over has to arrive before this communicator
+            // goes: MPI may give the next one the same id, and then what comes late to it.
+            communicator.barrier();
           }};
 }
 

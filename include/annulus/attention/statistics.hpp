@@ -2,7 +2,9 @@
 // What is measured of a row of attention probabilities, from the softmax state alone.
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 #include "annulus/attention/softmax_state.hpp"
@@ -49,6 +51,28 @@ struct StatisticsView {
 
   [[nodiscard]] bool present() const { return entropy.present(); }
 };
+
+/// The members of StatisticsView by name, in the order of RowStatistics.
+struct Statistic {
+  const char* name;
+  TensorView StatisticsView::*view;
+};
+inline constexpr std::array<Statistic, 6> row_statistics{
+    {{"entropy", &StatisticsView::entropy},
+     {"effective_keys", &StatisticsView::effective_keys},
+     {"participation", &StatisticsView::participation},
+     {"max_probability", &StatisticsView::max_probability},
+     {"max_logit", &StatisticsView::max_logit},
+     {"self_probability", &StatisticsView::self_probability}}};
+
+/// A view of one tensor for each of row_statistics, in their order; each has a function view().
+template <class Tensors>
+[[nodiscard]] StatisticsView statistics_view_of(Tensors& tensors) {
+  StatisticsView all;
+  auto tensor = std::begin(tensors);
+  for (const auto& statistic : row_statistics) all.*statistic.view = (tensor++)->view();
+  return all;
+}
 
 /// Writes the statistics of row i, head h.
 template <class T>
