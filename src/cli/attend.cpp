@@ -8,10 +8,10 @@
 
 #include "annulus/base/error.hpp"
 #include "annulus/plan/cost.hpp"
-#include "cli/attention_run.hpp"
+#include "annulus/run/attention_run.hpp"
+#include "annulus/run/provenance.hpp"
 #include "cli/command.hpp"
 #include "cli/options.hpp"
-#include "cli/provenance.hpp"
 #include "cli/table.hpp"
 
 namespace annulus::cli {
@@ -58,7 +58,7 @@ class Attend final : public Command {
     Problem problem;
     attention_.apply(problem);
     (void)execution_.kernel(execution_.plan_options().data_type);
-    check_not_the_input(input_, output_);
+    run::check_not_the_input(input_, output_);
   }
 
   int run(const Context& context) const override {
@@ -72,10 +72,12 @@ class Attend final : public Command {
         output_, context.files,
         {.documents = plan.problem.documents,
          .has_batch_axis = input.shape().has_batch_axis,
-         .provenance = provenance_of(context, config(context, plan, kernel), kernel, threads),
+         .provenance = run::provenance_of({context.command_line, config(context, plan, kernel)},
+                                          communicator, context.files, kernel, threads),
          .existing = overwrite_ ? results::Existing::overwrite : results::Existing::refuse});
-    const auto run = run_attention(input_, input, plan, communicator, kernel, threads, wanted_);
-    write_run(output, run, plan, communicator.rank());
+    const auto run =
+        run::run_attention(input_, input, plan, communicator, kernel, threads, wanted_);
+    run::write_run(output, run, plan, communicator.rank());
     output.commit();
     print(context, plan, kernel.name(), threads, run);
     return 0;
@@ -128,7 +130,7 @@ class Attend final : public Command {
 
   /// Collective, although rank 0 alone prints.
   void print(const Context& context, const Plan& plan, std::string_view backend, int threads,
-             const AttentionRun& run) const {
+             const run::AttentionRun& run) const {
     const auto& problem = plan.problem;
     Table table({"statistic", "mean", "min", "max"});
     const auto count = static_cast<double>(problem.documents.queries() * problem.query_heads);
@@ -199,7 +201,7 @@ class Attend final : public Command {
   std::string output_;
   AttentionOptions attention_;
   ExecutionOptions execution_;
-  Wanted wanted_;
+  run::Wanted wanted_;
   bool overwrite_ = false;
 };
 

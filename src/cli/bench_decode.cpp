@@ -8,11 +8,12 @@
 
 #include "annulus/base/tensor.hpp"
 #include "annulus/kernels/cpu.hpp"
+#include "annulus/measure/measurement.hpp"
 #include "annulus/ring/cached_attention.hpp"
+#include "annulus/verify/validation.hpp"
 #include "cli/command.hpp"
-#include "cli/measurement.hpp"
 #include "cli/options.hpp"
-#include "cli/validation.hpp"
+#include "cli/table.hpp"
 
 namespace annulus::cli {
 namespace {
@@ -120,7 +121,9 @@ class BenchDecode final : public Command {
     if (problem.mask == Mask::full()) problem.mask = Mask::causal();
     const auto plan =
         make_plan(problem, communicator.topology(), {.data_type = execution_.data_type()});
-    return validate_plan(plan, communicator, kernel, threads, Checked::decode, seed_).valid();
+    return verify::validate_plan(plan, communicator, kernel, threads, verify::Checked::decode,
+                                 seed_)
+        .valid();
   }
 
   void append(CachedAttention& attention, const comm::Communicator& communicator,

@@ -11,13 +11,15 @@
 #include "annulus/comm/self.hpp"
 #include "annulus/device/device.hpp"
 #include "annulus/kernels/cpu.hpp"
+#include "annulus/measure/gemm.hpp"
+#include "annulus/measure/measurement.hpp"
+#include "annulus/verify/validation.hpp"
 #include "cli/command.hpp"
-#include "cli/gemm.hpp"
 #include "cli/kernel_sweep.hpp"
-#include "cli/measurement.hpp"
+#include "cli/measurement_table.hpp"
 #include "cli/options.hpp"
 #include "cli/progress.hpp"
-#include "kernels/cuda/gpu_rulers.hpp"
+#include "kernels/rulers/gpu_rulers.hpp"
 
 namespace annulus::cli {
 namespace {
@@ -106,8 +108,8 @@ class BenchKernel final : public Command {
     return sweep.groups(shape_);
   }
 
-  [[nodiscard]] Repetitions repetitions() const {
-    Repetitions some;
+  [[nodiscard]] measure::Repetitions repetitions() const {
+    measure::Repetitions some;
     if (!preset_.empty()) {
       const auto preset = kernel_preset(preset_);
       some = {preset.repetitions, preset.row_seconds};
@@ -121,28 +123,29 @@ class BenchKernel final : public Command {
     std::vector<Plan> plans;
     std::vector<bool> right;
     std::vector<DataType> types;
-    std::map<DataType, std::shared_ptr<const TimedInputs>> inputs;
-    std::vector<std::unique_ptr<TimedPass>> passes;
+    std::map<DataType, std::shared_ptr<const measure::TimedInputs>> inputs;
+    std::vector<std::unique_ptr<measure::TimedPass>> passes;
     for (const auto& one : group) {
       const PlanOptions options{.data_type = one.type};
       const auto& kernel = execution_.kernel(one.type);
       const auto& plan = plans.emplace_back(make_plan(one.problem, alone.topology(), options));
-      right.push_back(validate_before_timing(one.problem, alone, options, kernel, threads, one.pass,
-                                             one.statistics, seed_));
+      right.push_back(verify::validate_briefly(one.problem, alone, options, kernel, threads,
+                                               verify::checked_of(one.pass, one.statistics),
+                                               seed_));
       if (!right.back()) continue;
       types.push_back(one.type);
       auto& shared = inputs[one.type];
-      if (!shared) shared = timed_inputs(plan, 0, seed_, stream);
-      passes.push_back(std::make_unique<TimedPass>(plan, one.pass, one.statistics, shared, alone,
-                                                   kernel, threads));
+      if (!shared) shared = measure::timed_inputs(plan, 0, seed_, stream);
+      passes.push_back(std::make_unique<measure::TimedPass>(plan, one.pass, one.statistics, shared,
+                                                            alone, kernel, threads));
     }
-    Rulers rulers(types, alone, threads, WithGemm::yes, stream);
-    const auto measured = measure_in_turns(passes, alone, rulers, repetitions());
+    measure::Rulers rulers(types, alone, threads, measure::WithGemm::yes, stream);
+    const auto measured = measure::measure_in_turns(passes, alone, rulers, repetitions());
     auto next = measured.begin();
     for (std::size_t i = 0; i < group.size(); ++i) {
-      add_measurement(table, WithGemm::yes,
+      add_measurement(table, measure::WithGemm::yes,
                       {plans[i], threads, group[i].pass, group[i].statistics, right[i]},
-                      right[i] ? *next++ : Measurement{});
+                      right[i] ? *next++ : measure::Measurement{});
     }
     return std::ranges::count(right, false);
   }
@@ -158,7 +161,7 @@ class BenchKernel final : public Command {
     // Backends may differ between types, and they compute on one device.
     const auto& kernel = execution_.kernel(all.front().front().type);
     const auto stream = kernel.open_stream(0);
-    auto table = measurement_table(WithGemm::yes);
+    auto table = measurement_table(measure::WithGemm::yes);
     {
       Progress progress(progress_.shown());
       Index done = 0;
@@ -190,7 +193,7 @@ class BenchKernel final : public Command {
     } else {
       json["device"] = name_of(device.kind);
       json["simd_target"] = kernels::simd_target();
-      json["blas"] = blas_name();
+      json["blas"] = measure::blas_name();
     }
     if (context.json) {
       json["rows"] = table.json();

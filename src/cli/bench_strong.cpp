@@ -5,8 +5,10 @@
 
 #include <fmt/format.h>
 
+#include "annulus/measure/measurement.hpp"
+#include "annulus/verify/validation.hpp"
 #include "cli/command.hpp"
-#include "cli/measurement.hpp"
+#include "cli/measurement_table.hpp"
 #include "cli/options.hpp"
 
 namespace annulus::cli {
@@ -41,17 +43,19 @@ class BenchStrong final : public Command {
     const auto options = execution_.plan_options();
     const auto& kernel = execution_.kernel(options.data_type, world);
     bool valid = true;
-    auto table = measurement_table(WithGemm::no);
+    auto table = measurement_table(measure::WithGemm::no);
     for (const int ranks : rank_counts(world.size())) {
       const auto part = world.first(ranks);
       if (part) {
         // As many threads as each rank has when all ranks run, so that P alone changes.
         const int threads = execution_.threads_per_rank(world.topology(), world.rank());
-        const bool right = validate_before_timing(problem, *part, options, kernel, threads, pass(),
-                                                  Statistics::off, seed_);
+        const bool right =
+            verify::validate_briefly(problem, *part, options, kernel, threads,
+                                     verify::checked_of(pass(), Statistics::off), seed_);
         const auto plan = make_plan(problem, part->topology(), options);
-        add_measurement(table, WithGemm::no, {plan, threads, pass(), Statistics::off, right},
-                        right ? measure(plan, *part, kernel, threads) : Measurement{});
+        add_measurement(table, measure::WithGemm::no,
+                        {plan, threads, pass(), Statistics::off, right},
+                        right ? measure(plan, *part, kernel, threads) : measure::Measurement{});
         valid = valid && right;
       }
       world.barrier();
@@ -75,14 +79,14 @@ class BenchStrong final : public Command {
  private:
   [[nodiscard]] Pass pass() const { return backward_ ? Pass::backward : Pass::forward; }
 
-  [[nodiscard]] Measurement measure(const Plan& plan, comm::Communicator& part,
-                                    const kernels::Kernel& kernel, int threads) const {
+  [[nodiscard]] measure::Measurement measure(const Plan& plan, comm::Communicator& part,
+                                             const kernels::Kernel& kernel, int threads) const {
     const auto stream = kernel.open_stream(place_on_node(part.topology(), part.rank()));
-    const auto inputs = timed_inputs(plan, part.rank(), seed_, stream);
-    std::array<std::unique_ptr<TimedPass>, 1> timed{
-        std::make_unique<TimedPass>(plan, pass(), Statistics::off, inputs, part, kernel, threads)};
-    Rulers rulers({plan.data_type}, part, threads, WithGemm::no, stream);
-    return measure_in_turns(timed, part, rulers, {.count = repetitions_}).front();
+    const auto inputs = measure::timed_inputs(plan, part.rank(), seed_, stream);
+    std::array<std::unique_ptr<measure::TimedPass>, 1> timed{std::make_unique<measure::TimedPass>(
+        plan, pass(), Statistics::off, inputs, part, kernel, threads)};
+    measure::Rulers rulers({plan.data_type}, part, threads, measure::WithGemm::no, stream);
+    return measure::measure_in_turns(timed, part, rulers, {.count = repetitions_}).front();
   }
 
   [[nodiscard]] std::vector<int> rank_counts(int all) const {

@@ -7,15 +7,17 @@
 
 #include "annulus/comm/communicator.hpp"
 
-namespace annulus::cli {
-
+namespace annulus::run {
 class Process;
+}
+
+namespace annulus::cli {
 
 /// What every body is given.
 struct Context {
   comm::Communicator& communicator;
   comm::Communicator& files;  ///< the same ranks, as they share files
-  Process& process;
+  run::Process& process;
   const std::string& command_line;
   bool json;
 

@@ -11,8 +11,8 @@
 #include "annulus/kernels/cpu.hpp"
 #include "annulus/kernels/cudnn.hpp"
 #include "annulus/results/hdf5_version.hpp"
+#include "annulus/run/process.hpp"
 #include "cli/command.hpp"
-#include "cli/process.hpp"
 #include "cli/table.hpp"
 
 #if ANNULUS_HAVE_MPI

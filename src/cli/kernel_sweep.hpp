@@ -7,9 +7,9 @@
 
 #include "annulus/attention/problem.hpp"
 #include "annulus/base/data_type.hpp"
+#include "annulus/measure/timed_pass.hpp"
 #include "annulus/plan/memory.hpp"
 #include "cli/options.hpp"
-#include "cli/timed_pass.hpp"
 
 namespace annulus::cli {
 

@@ -9,9 +9,9 @@
 
 #include "annulus/base/build.hpp"
 #include "annulus/base/error.hpp"
+#include "annulus/run/process.hpp"
 #include "cli/command_line.hpp"
 #include "cli/commands.hpp"
-#include "cli/process.hpp"
 
 namespace annulus::cli {
 namespace {
@@ -52,7 +52,7 @@ std::string first_line_of(const std::string& text) {
   return text.substr(0, text.find('\n'));
 }
 
-int run(int argc, char** argv, std::optional<Process>& process) {
+int run(int argc, char** argv, std::optional<run::Process>& process) {
   process.emplace(argc, argv);
   const auto entries = make_commands();
   CommonOptions common;
@@ -87,7 +87,7 @@ int run(int argc, char** argv, std::optional<Process>& process) {
 }  // namespace annulus::cli
 
 int main(int argc, char** argv) {
-  std::optional<annulus::cli::Process> process;
+  std::optional<annulus::run::Process> process;
   const auto fail = [&](int code, const char* message) {
     if (process) return process->fail(code, message);
     fmt::print(stderr, "annulus: {}\n", message);

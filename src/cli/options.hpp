@@ -8,22 +8,12 @@
 #include <CLI/CLI.hpp>
 
 #include "annulus/attention/problem.hpp"
-#include "annulus/base/error.hpp"
+#include "annulus/base/read_option.hpp"
 #include "annulus/comm/communicator.hpp"
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/plan/plan.hpp"
 
 namespace annulus::cli {
-
-/// Runs `read`; an InputError gets the name of the option in front.
-template <class Read>
-decltype(auto) read_option(const char* name, Read read) {
-  try {
-    return read();
-  } catch (const InputError& error) {
-    throw InputError(std::string(name) + ": " + error.what());
-  }
-}
 
 /// --mask and --logit-scale.
 struct AttentionOptions {

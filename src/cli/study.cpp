@@ -6,12 +6,12 @@
 
 #include "annulus/base/error.hpp"
 #include "annulus/comm/agreement.hpp"
+#include "annulus/run/provenance.hpp"
 #include "annulus/studies/config.hpp"
 #include "annulus/studies/study.hpp"
 #include "cli/command.hpp"
 #include "cli/options.hpp"
 #include "cli/progress.hpp"
-#include "cli/provenance.hpp"
 #include "cli/study_table.hpp"
 
 namespace annulus::cli {
@@ -32,7 +32,7 @@ class Study final : public Command {
     if (resume_ && overwrite_) {
       throw InputError("--resume and --overwrite contradict each other; expected one of them");
     }
-    check_not_the_input(config_, output_);
+    run::check_not_the_input(config_, output_);
     (void)progress_.shown();
   }
 
@@ -42,7 +42,9 @@ class Study final : public Command {
     comm::together(communicator, [&] { config = studies::read_config(config_); });
     const auto& kernel = execution_.kernel(config.precision, communicator);
     const int threads = execution_.threads_per_rank(communicator.topology(), communicator.rank());
-    const auto provenance = provenance_of(context, studies::canonical(config), kernel, threads);
+    const auto provenance =
+        run::provenance_of({context.command_line, studies::canonical(config)}, context.communicator,
+                           context.files, kernel, threads);
     const auto layout = studies::layout_of(config);
     std::optional<results::StudyFile> file;
     comm::on_root(communicator, [&] { file.emplace(output_, layout, provenance, existing()); });

@@ -1,10 +1,10 @@
 // annulus verify: a shape on all ranks against the fp64 reference on one.
 #include <fmt/format.h>
 
+#include "annulus/verify/validation.hpp"
 #include "cli/command.hpp"
 #include "cli/options.hpp"
 #include "cli/table.hpp"
-#include "cli/validation.hpp"
 
 namespace annulus::cli {
 namespace {
@@ -51,20 +51,20 @@ class Verify final : public Command {
         make_plan(shape_.problem(), communicator.topology(), execution_.plan_options());
     const auto& kernel = execution_.kernel(plan.data_type, communicator);
     const int threads = execution_.threads_per_rank(communicator.topology(), communicator.rank());
-    const auto forward =
-        kernel.keeps_statistics() ? Checked::forward : Checked::forward_without_statistics;
-    const auto validation = validate_plan(plan, communicator, kernel, threads,
-                                          backward_ ? Checked::backward
-                                          : decode_ ? Checked::decode
-                                                    : forward,
-                                          seed_);
+    const auto forward = kernel.keeps_statistics() ? verify::Checked::forward
+                                                   : verify::Checked::forward_without_statistics;
+    const auto validation = verify::validate_plan(plan, communicator, kernel, threads,
+                                                  backward_ ? verify::Checked::backward
+                                                  : decode_ ? verify::Checked::decode
+                                                            : forward,
+                                                  seed_);
     if (context.speaks()) print(context, plan, kernel.name(), validation);
     return validation.valid() ? 0 : 1;
   }
 
  private:
   void print(const Context& context, const Plan& plan, std::string_view backend,
-             const Validation& validation) const {
+             const verify::Validation& validation) const {
     const std::string_view spread = decode_ ? "cyclic" : name_of(plan.sharding);
     Table table({"output", "error", "bound", "verdict"});
     for (const auto& deviation : validation.deviations) {

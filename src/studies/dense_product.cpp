@@ -30,13 +30,4 @@ Matrix product_transposed(const MatrixView& a, const MatrixView& b) {
   return multiply(a, b, true);
 }
 
-bool set_blas_threads([[maybe_unused]] int threads) {
-#ifdef OPENBLAS_VERSION
-  openblas_set_num_threads(threads);
-  return true;
-#else
-  return false;
-#endif
-}
-
 }  // namespace annulus::studies

@@ -40,7 +40,4 @@ struct MatrixView {
 /// a b^T.
 [[nodiscard]] Matrix product_transposed(const MatrixView& a, const MatrixView& b);
 
-/// How many threads BLAS may use; returns whether the library can be told.
-bool set_blas_threads(int threads);
-
 }  // namespace annulus::studies

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "base/blas_threads.hpp"
 #include "studies/dense_product.hpp"
 
 namespace annulus::studies {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "annulus/kernels/reference.hpp"
-#include "kernels/direct_rows.hpp"
+#include "kernels/reference/direct_rows.hpp"
 #include "support/whole_problem.hpp"
 
 namespace annulus::test {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "annulus/kernels/cpu.hpp"
-#include "kernels/cpu_bf16.hpp"
+#include "kernels/cpu/bf16.hpp"
 #include "support/expect_close.hpp"
 #include "support/rounded_factors.hpp"
 

@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "annulus/comm/nccl.hpp"
-#include "kernels/cuda/gpu_kernel.hpp"
-#include "kernels/model_launcher.hpp"
+#include "kernels/cuda/kernel.hpp"
+#include "kernels/cuda/model_launcher.hpp"
 #include "kernels/rounded_gradients.hpp"
 #include "support/expect_close.hpp"
 #include "support/gradients.hpp"

@@ -9,8 +9,8 @@
 #if ANNULUS_TEST_ON_GPU
 #include "annulus/kernels/cudnn.hpp"
 #else
-#include "kernels/cudnn/cudnn_kernel.hpp"
-#include "kernels/model_launcher.hpp"
+#include "kernels/cuda/model_launcher.hpp"
+#include "kernels/cudnn/kernel.hpp"
 #include "support/model_pairs.hpp"
 #endif
 

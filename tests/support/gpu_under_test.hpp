@@ -9,8 +9,8 @@
 #if ANNULUS_TEST_ON_GPU
 #include "annulus/kernels/cuda.hpp"
 #else
-#include "kernels/cuda/gpu_kernel.hpp"
-#include "kernels/model_launcher.hpp"
+#include "kernels/cuda/kernel.hpp"
+#include "kernels/cuda/model_launcher.hpp"
 #endif
 
 namespace annulus::test {

@@ -5,7 +5,7 @@
 #include <random>
 #include <vector>
 
-#include "kernels/direct_rows.hpp"
+#include "kernels/reference/direct_rows.hpp"
 #include "support/whole_problem.hpp"
 
 namespace annulus::test {

@@ -2,7 +2,7 @@
 // The reference of the same precision for products of bf16: all is fp64, except that what
 // multiplies values, keys, queries and dout is rounded to bf16 first.
 
-#include "kernels/direct_rows.hpp"
+#include "kernels/reference/direct_rows.hpp"
 #include "support/gradients.hpp"
 
 namespace annulus::test {

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "annulus/attention/softmax_state.hpp"
+#include "annulus/attention/with_statistics.hpp"
 #include "annulus/base/tensor_view.hpp"
 
 namespace annulus {

@@ -9,7 +9,7 @@
 // warps of 16 rows would read shared memory all the time that their products take; of 32 rows, half
 // of it.
 
-#include "kernels/cuda/machine.hpp"
+#include "kernels/cuda/device/machine.hpp"
 
 namespace annulus::kernels::gpu {
 

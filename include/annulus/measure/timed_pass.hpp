@@ -1,0 +1,77 @@
+#pragma once
+// One pass of a plan with its inputs and outputs in place, to be run again and again.
+
+#include <cstdint>
+#include <memory>
+
+#include "annulus/attention/statistics.hpp"
+#include "annulus/comm/communicator.hpp"
+#include "annulus/device/device_tensor.hpp"
+#include "annulus/device/stream.hpp"
+#include "annulus/kernels/kernel.hpp"
+#include "annulus/plan/memory.hpp"
+#include "annulus/plan/plan.hpp"
+#include "annulus/ring/ring_attention.hpp"
+
+namespace annulus::measure {
+
+/// The rows of one rank, standard normal, that all passes over the same shards may share. They lie
+/// in memory of the device of the stream, on which those passes run.
+struct TimedInputs {
+  std::shared_ptr<device::Stream> stream;
+  device::DeviceTensor q;
+  device::DeviceTensor k;
+  device::DeviceTensor v;
+  device::DeviceTensor dout;
+};
+
+/// What `rank` holds of the random inputs of `plan`.
+[[nodiscard]] std::shared_ptr<const TimedInputs> timed_inputs(
+    const Plan& plan, int rank, std::uint64_t seed, std::shared_ptr<device::Stream> stream);
+
+/// Owns the outputs and shares the inputs; borrows communicator and kernel, which computes on the
+/// device of the inputs. Nothing is copied to or from the host while a pass is timed but the tables
+/// that the host makes for it.
+class TimedPass {
+ public:
+  /// Each is the maximum over ranks.
+  struct Times {
+    /// On a GPU, between two events on the stream around the pass: its work on the host is in it.
+    double seconds = 0;
+    double exposed_seconds = 0;
+  };
+
+  /// Collective: a backward pass has its forward pass run here. A backward pass has no statistics.
+  TimedPass(const Plan& plan, Pass pass, Statistics statistics,
+            std::shared_ptr<const TimedInputs> inputs, comm::Communicator& communicator,
+            const kernels::Kernel& kernel, int threads);
+
+  /// Collective. Runs the pass once, after a barrier, on an idle device.
+  Times run();
+
+  [[nodiscard]] const Plan& plan() const { return attention_.plan(); }
+  [[nodiscard]] Pass pass() const { return pass_; }
+  /// Of this rank, in the last run.
+  [[nodiscard]] Index bytes_sent() const { return bytes_sent_; }
+  /// Of all ranks, from the exact visible area.
+  [[nodiscard]] double flops() const;
+
+ private:
+  PassReport run_once(HeldShards start_from);
+
+  Pass pass_;
+  std::shared_ptr<const TimedInputs> inputs_;
+  comm::Communicator& communicator_;
+  RingAttention attention_;
+  device::DeviceTensor out_;
+  device::DeviceTensor lse_;
+  device::DeviceTensor statistics_[6];
+  StatisticsView statistics_view_;
+  device::DeviceTensor dq_;
+  device::DeviceTensor dk_;
+  device::DeviceTensor dv_;
+  HeldShards held_;
+  Index bytes_sent_ = 0;
+};
+
+}  // namespace annulus::measure

@@ -1,0 +1,50 @@
+#pragma once
+// Attention by all ranks, compared with the fp64 reference on one.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "annulus/attention/statistics.hpp"
+#include "annulus/comm/communicator.hpp"
+#include "annulus/kernels/kernel.hpp"
+#include "annulus/plan/memory.hpp"
+#include "annulus/plan/plan.hpp"
+
+namespace annulus::verify {
+
+/// How far one output is from the reference, and how far it may be.
+struct Deviation {
+  std::string name;
+  double error = 0;  ///< largest absolute error, in units of the bound where that varies by row
+  double bound = 0;
+
+  [[nodiscard]] bool valid() const { return error <= bound; }
+};
+
+struct Validation {
+  std::vector<Deviation> deviations;
+  [[nodiscard]] bool valid() const;
+};
+
+/// What is run: a forward pass, the same without statistics, a backward pass after it, or the
+/// forward pass token by token over a cache.
+enum class Checked { forward, forward_without_statistics, backward, decode };
+
+/// Collective. Runs `plan` on random inputs and compares out and lse with the reference, and
+/// entropy, dq, dk and dv where there are any; the result is the same on all ranks. Rank 0 holds
+/// the whole problem in fp64.
+[[nodiscard]] Validation validate_plan(const Plan& plan, comm::Communicator& communicator,
+                                       const kernels::Kernel& kernel, int threads, Checked what,
+                                       std::uint64_t seed);
+
+/// What is checked of a pass before it is timed.
+[[nodiscard]] Checked checked_of(Pass pass, Statistics statistics);
+
+/// Collective. Whether a short version of `problem` (documents cut to a few hundred rows), planned
+/// with `options`, agrees with the reference on these ranks: nothing is timed that is wrong.
+[[nodiscard]] bool validate_briefly(const Problem& problem, comm::Communicator& communicator,
+                                    const PlanOptions& options, const kernels::Kernel& kernel,
+                                    int threads, Checked what, std::uint64_t seed);
+
+}  // namespace annulus::verify

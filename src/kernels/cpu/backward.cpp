@@ -1,0 +1,273 @@
+// Gradients of a panel of queries and keys, compiled once for each instruction set.
+
+#include "kernels/cpu/simd_targets.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/backward.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "kernels/cpu/exp-inl.hpp"
+#include "kernels/cpu/gradient_panel.hpp"
+#include "kernels/cpu/pack-inl.hpp"
+#include "kernels/cpu/softmax-inl.hpp"
+#include "kernels/cpu/sums-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace annulus::kernels::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+template <class T>
+inline constexpr Index vector_lanes = lanes_of<hn::ScalableTag<T>>;
+
+template <class T>
+constexpr Index padded(Index dim) {
+  return ceil_div(dim, vector_lanes<T>) * vector_lanes<T>;
+}
+
+/// What becomes of a vector of logits and products <dout, v> of one row.
+template <class D>
+struct Differential {
+  hn::Vec<D> p;   ///< e^(z - lse)
+  hn::Vec<D> dz;  ///< p (<dout, v> - mean)
+};
+
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE Differential<D> differentiate(D d, T lse, T mean, const T* logits, const T* products) {
+  const auto z = clamp_exponent(d, hn::Sub(hn::Load(d, logits), hn::Set(d, lse)));
+  const auto p = exp_clamped(d, z);
+  return {p, hn::Mul(p, hn::Sub(hn::Load(d, products), hn::Set(d, mean)))};
+}
+
+/// Row r of the tile that is `row` rows into the panel: logits become p, and products dz.
+template <class T>
+HWY_INLINE void differentiate_rows(const GradientPanel<T>& panel, Index row, Index r, Index) {
+  const hn::ScalableTag<T> d;
+  T* logits = panel.scratch.logits + r * key_tile<T>;
+  T* products = panel.scratch.products + r * key_tile<T>;
+  for (Index j = 0; j < key_tile<T>; j += vector_lanes<T>) {
+    const auto [p, dz] =
+        differentiate(d, panel.lse[row + r], panel.mean[row + r], logits + j, products + j);
+    hn::Store(p, d, logits + j);
+    hn::Store(dz, d, products + j);
+  }
+}
+
+#if ANNULUS_TARGET_HAS_BF16_DOT
+/// Rows r and r + 1, of which the last of an odd number does without the other.
+HWY_INLINE void differentiate_rows(const GradientPanel<BFloat16>& panel, Index row, Index r,
+                                   Index count) {
+  const hn::ScalableTag<float> d;
+  constexpr Index lanes = vector_lanes<float>;
+  constexpr Index tile = key_tile<BFloat16>;
+  const auto& scratch = panel.scratch;
+  const int present = r + 1 < count ? 2 : 1;
+  for (Index j = 0; j < tile; j += 2 * lanes) {
+    hn::Vec<decltype(d)> p[2][2];
+    hn::Vec<decltype(d)> dz[2][2];
+    for (int x = 0; x < 2; ++x) {
+      p[1][x] = hn::Zero(d);
+      dz[1][x] = hn::Zero(d);
+    }
+    for (int i = 0; i < present; ++i) {
+      for (int x = 0; x < 2; ++x) {
+        const Index at = (r + i) * tile + j + x * lanes;
+        const auto both = differentiate(d, panel.lse[row + r + i], panel.mean[row + r + i],
+                                        scratch.logits + at, scratch.products + at);
+        p[i][x] = both.p;
+        dz[i][x] = both.dz;
+      }
+      store_operands(d, dz[i][0], dz[i][1], scratch.dz_by_query + ((r + i) * tile + j) / 2);
+      const auto scale = hn::Set(d, scratch.scale[row + r + i]);
+      for (int x = 0; x < 2; ++x) dz[i][x] = hn::Mul(dz[i][x], scale);
+    }
+    for (int x = 0; x < 2; ++x) {
+      const Index at = r / 2 * tile + j + x * lanes;
+      store_pairs(d, p[0][x], p[1][x], scratch.p + at);
+      store_pairs(d, dz[0][x], dz[1][x], scratch.dz_by_key + at);
+    }
+  }
+}
+#endif
+
+/// The five products of a tile of queries, `row` rows into the panel, and the tile of keys that
+/// starts at `first`.
+template <class E, class Scale>
+void accumulate_tile(const GradientPanel<E>& panel, Index row, Index first, Scale scale) {
+  using T = Accumulator<E>;
+  const hn::ScalableTag<T> d;
+  const auto& scratch = panel.scratch;
+  const VisibleRows rows{HWY_MIN(query_tile, panel.rows.count - row), panel.rows.visible + row};
+  score_tile<E>(d, rows, scratch.q + row * operands<E>(panel.dim), panel.keys.columns, panel.dim,
+                first, scale.from(row), scratch.logits);
+  score_tile<E>(d, rows, scratch.dout + row * operands<E>(panel.value_dim),
+                panel.keys.value_columns, panel.value_dim, first, Unscaled{}, scratch.products);
+  if (!all_seen<E>(rows, first)) {
+    for (Index r = 0; r < rows.count; ++r) {
+      mask_row<E>(d, seen_by<E>(rows, r, 1, first), scratch.logits + r * key_tile<E>);
+    }
+  }
+  for (Index r = 0; r < rows.count; r += operand_size<E>) {
+    differentiate_rows(panel, row, r, rows.count);
+  }
+  const Index dim = padded<T>(panel.dim);
+  const Index value_dim = padded<T>(panel.value_dim);
+  add_products<E, Weights::by_key>(d, rows, scratch.p,
+                                   scratch.dout_factors + operands<E>(row) * value_dim,
+                                   panel.value_dim, first, scratch.dv);
+  add_products<E, Weights::by_key>(d, rows, scratch.dz_by_key,
+                                   scratch.q_factors + operands<E>(row) * dim, panel.dim, first,
+                                   scratch.dk);
+  add_products<E, Weights::by_query>(d, rows, scratch.dz_by_query,
+                                     panel.keys.factors + operands<E>(first) * dim, panel.dim,
+                                     first, scratch.dq + row * dim);
+}
+
+/// Whether some row of the tile sees a key of [first, first + key_tile).
+template <class E>
+bool meets(const GradientPanel<E>& panel, Index row, Index first) {
+  const Index last = HWY_MIN(row + query_tile, panel.rows.count) - 1;
+  return panel.rows.visible[last].end > first &&
+         panel.rows.visible[row].begin < first + key_tile<E>;
+}
+
+/// Queries of a tile times their scales, rounded once, as they enter both products.
+template <class T>
+Unscaled pack_queries(const GradientPanel<T>& panel, Index row, Index count) {
+  const auto& scratch = panel.scratch;
+  for (Index r = 0; r < count; ++r) {
+    const double scale = panel.scale[(row + r) * panel.scale_stride];
+    const T* HWY_RESTRICT from = panel.q + (row + r) * panel.q_stride;
+    T* HWY_RESTRICT to = scratch.scaled + r * panel.dim;
+    for (Index c = 0; c < panel.dim; ++c)
+      to[c] = static_cast<T>(scale * static_cast<double>(from[c]));
+  }
+  pack_rows(scratch.scaled, panel.dim, count, panel.dim, scratch.q + row * panel.dim);
+  pack_factors(scratch.scaled, panel.dim, count, panel.dim, query_tile,
+               scratch.q_factors + row * padded<T>(panel.dim));
+  return {};
+}
+
+/// bf16 as it is; returns what logits are yet to be multiplied with.
+HWY_INLINE RowScales<float> pack_queries(const GradientPanel<BFloat16>& panel, Index row,
+                                         Index count) {
+  const auto& scratch = panel.scratch;
+  const BFloat16* q = panel.q + row * panel.q_stride;
+  for (Index r = row; r < row + count; ++r) {
+    scratch.scale[r] = static_cast<float>(panel.scale[r * panel.scale_stride]);
+  }
+  pack_rows(q, panel.q_stride, count, panel.dim, scratch.q + row * operands<BFloat16>(panel.dim));
+  pack_factors(q, panel.q_stride, count, panel.dim, query_tile,
+               scratch.q_factors + operands<BFloat16>(row) * padded<float>(panel.dim));
+  return {scratch.scale};
+}
+
+/// All tiles of queries, and their gradients so far. Returns what logits are yet to be multiplied
+/// with.
+template <class E>
+auto pack_panel(const GradientPanel<E>& panel) {
+  using T = Accumulator<E>;
+  const auto& scratch = panel.scratch;
+  decltype(pack_queries(panel, 0, 0)) scale{};
+  for (Index row = 0; row < panel.rows.count; row += query_tile) {
+    const Index count = HWY_MIN(query_tile, panel.rows.count - row);
+    scale = pack_queries(panel, row, count);
+    const E* dout = panel.dout + row * panel.dout_stride;
+    pack_rows(dout, panel.dout_stride, count, panel.value_dim,
+              scratch.dout + row * operands<E>(panel.value_dim));
+    pack_factors(dout, panel.dout_stride, count, panel.value_dim, query_tile,
+                 scratch.dout_factors + operands<E>(row) * padded<T>(panel.value_dim));
+    load_sums(panel.dq + row * panel.dim, panel.dim, count, panel.dim, query_tile,
+              scratch.dq + row * padded<T>(panel.dim));
+  }
+  return scale;
+}
+
+template <class E>
+void accumulate(const GradientPanel<E>& panel) {
+  using T = Accumulator<E>;
+  const auto& scratch = panel.scratch;
+  const auto scale = pack_panel(panel);
+  for (Index first = 0; first < panel.keys.count; first += key_tile<E>) {
+    const Index count = HWY_MIN(key_tile<E>, panel.keys.count - first);
+    T* dk = panel.dk + first * panel.dk_stride;
+    T* dv = panel.dv + first * panel.dv_stride;
+    load_sums(dk, panel.dk_stride, count, panel.dim, key_tile<E>, scratch.dk);
+    load_sums(dv, panel.dv_stride, count, panel.value_dim, key_tile<E>, scratch.dv);
+    for (Index row = 0; row < panel.rows.count; row += query_tile) {
+      if (meets(panel, row, first)) accumulate_tile(panel, row, first, scale);
+    }
+    store_sums(scratch.dk, count, panel.dim, key_tile<E>, dk, panel.dk_stride);
+    store_sums(scratch.dv, count, panel.value_dim, key_tile<E>, dv, panel.dv_stride);
+  }
+  for (Index row = 0; row < panel.rows.count; row += query_tile) {
+    store_sums(scratch.dq + row * padded<T>(panel.dim), HWY_MIN(query_tile, panel.rows.count - row),
+               panel.dim, query_tile, panel.dq + row * panel.dim, panel.dim);
+  }
+}
+
+template <class E>
+void pack(const E* k, Index stride, const E* v, Index value_stride, Index dim, Index value_dim,
+          const GradientKeys<E>& keys) {
+  using T = Accumulator<E>;
+  for (Index first = 0; first < keys.count; first += key_tile<E>) {
+    const Index count = HWY_MIN(key_tile<E>, keys.count - first);
+    pack_keys(k + first * stride, stride, count, dim, keys.columns + first * operands<E>(dim));
+    pack_keys(v + first * value_stride, value_stride, count, value_dim,
+              keys.value_columns + first * operands<E>(value_dim));
+    pack_values(k + first * stride, stride, count, dim,
+                keys.factors + operands<E>(first) * padded<T>(dim));
+  }
+}
+
+template <class E>
+const GradientFunctions<E>& functions() {
+  static const GradientFunctions<E> all{.pack_keys = pack<E>, .accumulate = accumulate<E>};
+  return all;
+}
+
+const GradientFunctions<float>& float_gradients() {
+  return functions<float>();
+}
+const GradientFunctions<double>& double_gradients() {
+  return functions<double>();
+}
+const GradientFunctions<BFloat16>* bf16_gradients() {
+#if ANNULUS_TARGET_HAS_BF16_DOT
+  return &functions<BFloat16>();
+#else
+  return nullptr;
+#endif
+}
+
+}  // namespace annulus::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+#include "annulus/base/error.hpp"
+
+namespace annulus::kernels {
+
+HWY_EXPORT(float_gradients);
+HWY_EXPORT(double_gradients);
+HWY_EXPORT(bf16_gradients);
+
+template <>
+const GradientFunctions<float>& gradient_functions<float>() {
+  return HWY_DYNAMIC_DISPATCH(float_gradients)();
+}
+
+template <>
+const GradientFunctions<double>& gradient_functions<double>() {
+  return HWY_DYNAMIC_DISPATCH(double_gradients)();
+}
+
+template <>
+const GradientFunctions<BFloat16>& gradient_functions<BFloat16>() {
+  const auto* functions = HWY_DYNAMIC_DISPATCH(bf16_gradients)();
+  ensure(functions != nullptr, "the instruction set in use multiplies bf16");
+  return *functions;
+}
+
+}  // namespace annulus::kernels
+#endif

@@ -1,0 +1,235 @@
+#include "kernels/cpu/backward_pass.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "annulus/base/error.hpp"
+#include "kernels/backward_rows.hpp"
+#include "kernels/cpu/buffer.hpp"
+#include "kernels/cpu/for_each_item.hpp"
+#include "kernels/cpu/tile_rows.hpp"
+
+namespace annulus::kernels {
+namespace {
+
+/// Whether queries [queries.begin, queries.end) of `block` see some of its keys in `keys`: what
+/// they see between them is one interval, as its ends never fall.
+bool sees_some(const Block& block, Interval queries, Interval keys) {
+  return block.visible(queries.begin).begin < keys.end &&
+         block.visible(queries.end - 1).end > keys.begin;
+}
+
+/// Rows of the panels of a block: at least two panels on the longer side, so that there is work to
+/// share, as long as packing is worth its while. Tiles are whole but for the last of a block.
+template <class E>
+Index panel_length(const Block& block) {
+  constexpr Index step = std::max<Index>(96, key_tile<E>);
+  constexpr Index least = 192;
+  static_assert(gradient_panel % step == 0 && step % query_tile == 0 && step % key_tile<E> == 0);
+  const auto rounded = [](Index rows) { return ceil_div(rows, step) * step; };
+  const Index all = std::max(block.queries.count, block.keys.count);
+  return std::min(rounded(all), std::clamp(rounded(ceil_div(all, 2)), least, gradient_panel));
+}
+
+}  // namespace
+
+template <class E>
+CpuBackward<E>::CpuBackward(const BackwardQueries& queries, const PassOptions& options)
+    : queries_(queries),
+      options_(options),
+      tiles_(tile_functions<E>()),
+      functions_(gradient_functions<E>()),
+      lse_(at(queries.q.heads, 0)),
+      means_(row_means(queries.dout, queries.out)),
+      mean_(lse_.size()),
+      sums_(lse_.size() * static_cast<std::size_t>(queries.q.dim)) {
+  const auto& q = queries.q;
+  ensure(queries.scale.size() == lse_.size() && means_.size() == lse_.size(),
+         "one scale and mean per query row and head");
+  ensure(queries.dout.has_shape(q.rows, q.heads, options.value_dim) &&
+             queries.lse.has_shape(q.rows, q.heads, 1),
+         "the gradient of the output and lse have the shapes of the pass");
+  ensure(options.threads >= 1, "at least one thread");
+  ensure(options.key_heads >= 1 && q.heads % options.key_heads == 0,
+         "query heads are a multiple of key heads");
+  for (Index i = 0; i < q.rows; ++i) {
+    for (Index h = 0; h < q.heads; ++h) {
+      const T lse = *queries.lse.row<T>(i, h);
+      lse_[at(h, i)] = std::isinf(lse) ? T{0} : lse;
+      mean_[at(h, i)] = static_cast<T>(means_[static_cast<std::size_t>(i * q.heads + h)]);
+    }
+  }
+}
+
+template <class E>
+auto CpuBackward<E>::make_workspace() const -> Workspace {
+  constexpr bool in_place = operand_size<E> == 1;  // p and dz take the place of what they are of
+  const Index d = queries_.q.dim;
+  const Index d_v = options_.value_dim;
+  const Index dim = tiles_.padded(d);
+  const Index value_dim = tiles_.padded(d_v);
+  const Index scores = query_tile * key_tile<E>;
+  const Index weights = in_place ? 0 : operands<E>(scores);
+  const Index columns = panel_ * operands<E>(d);
+  const Index value_columns = panel_ * operands<E>(d_v);
+  const Index factors = operands<E>(panel_) * dim;
+  const Index value_factors = operands<E>(panel_) * value_dim;
+  Workspace workspace{.memory = allocate_zeros<T>(panel_ * dim + key_tile<E> * (dim + value_dim) +
+                                                  2 * scores + panel_ + query_tile * d),
+                      .factors = allocate_zeros<Operand<E>>(
+                          2 * (columns + value_columns + factors) + value_factors + 3 * weights),
+                      .scratch = {},
+                      .keys = {},
+                      .visible = std::vector<Interval>(static_cast<std::size_t>(panel_)),
+                      .staging = std::vector<E>(static_cast<std::size_t>(panel_ * d)),
+                      .value_staging = std::vector<E>(static_cast<std::size_t>(panel_ * d_v))};
+  // All lengths are multiples of a vector, as a panel is.
+  Operand<E>* next_factor = workspace.factors.get();
+  const auto take_factors = [&](Index count) {
+    return std::exchange(next_factor, next_factor + count);
+  };
+  T* next = workspace.memory.get();
+  const auto take = [&](Index count) { return std::exchange(next, next + count); };
+  auto& scratch = workspace.scratch;
+  scratch = {.q = take_factors(columns),
+             .dout = take_factors(value_columns),
+             .q_factors = take_factors(factors),
+             .dout_factors = take_factors(value_factors),
+             .scale = take(panel_),
+             .scaled = take(query_tile * d),
+             .dq = take(panel_ * dim),
+             .dk = take(key_tile<E> * dim),
+             .dv = take(key_tile<E> * value_dim),
+             .logits = take(scores),
+             .products = take(scores),
+             .p = take_factors(weights),
+             .dz_by_key = take_factors(weights),
+             .dz_by_query = take_factors(weights)};
+  if constexpr (in_place) {
+    scratch.p = scratch.logits;
+    scratch.dz_by_key = scratch.products;
+    scratch.dz_by_query = scratch.products;
+  }
+  workspace.keys = {.count = 0,
+                    .columns = take_factors(columns),
+                    .value_columns = take_factors(value_columns),
+                    .factors = take_factors(factors)};
+  return workspace;
+}
+
+template <class E>
+void CpuBackward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                                TensorView dk, TensorView dv, const Poll& poll) {
+  ensure(k.heads == options_.key_heads && v.heads == options_.key_heads &&
+             k.dim == queries_.q.dim && v.dim == options_.value_dim && k.rows == v.rows &&
+             dk.has_shape(k.rows, k.heads, k.dim) && dv.has_shape(v.rows, v.heads, v.dim),
+         "keys, values and their gradients have the shapes of the pass");
+  Index longest = 0;
+  for (const auto& block : blocks) longest = std::max(longest, panel_length<E>(block));
+  if (longest > panel_) {
+    panel_ = longest;
+    workspaces_.clear();
+    for (int worker = 0; worker < options_.threads; ++worker) {
+      workspaces_.push_back(make_workspace());
+    }
+  }
+  std::vector<PanelPair> pairs;
+  for (const auto& block : blocks) {
+    const Index length = panel_length<E>(block);
+    const auto panel_of = [&](Index i, Index count) {
+      return Interval{i * length, std::min((i + 1) * length, count)};
+    };
+    const Index query_panels = ceil_div(block.queries.count, length);
+    const Index key_panels = ceil_div(block.keys.count, length);
+    const Index rounds = std::max(query_panels, key_panels);
+    for (Index round = 0; round < rounds; ++round) {
+      pairs.clear();
+      for (Index i = 0; i < key_panels; ++i) {
+        const Index j = (i + round) % rounds;
+        if (j >= query_panels) continue;
+        const auto queries = panel_of(j, block.queries.count);
+        const auto keys = panel_of(i, block.keys.count);
+        if (!sees_some(block, queries, keys)) continue;
+        for (Index head = 0; head < k.heads; ++head) pairs.push_back({queries, keys, head});
+      }
+      for_each_item(static_cast<Index>(pairs.size()), options_.threads, poll,
+                    [&](Index item, int worker) {
+                      accumulate_pair(k, v, block, pairs[static_cast<std::size_t>(item)], dk, dv,
+                                      workspaces_[static_cast<std::size_t>(worker)]);
+                    });
+    }
+  }
+}
+
+template <class E>
+void CpuBackward<E>::accumulate_pair(ConstTensorView k, ConstTensorView v, const Block& block,
+                                     const PanelPair& pair, TensorView dk, TensorView dv,
+                                     Workspace& workspace) {
+  const auto& q = queries_.q;
+  const Index group = q.heads / options_.key_heads;
+  const Index key = block.keys.row + pair.keys.begin;
+  const Index row = block.queries.row + pair.queries.begin;
+  const Index count = pair.queries.size();
+  for (Index i = 0; i < count; ++i) {
+    const auto visible = block.visible(pair.queries.begin + i);
+    workspace.visible[static_cast<std::size_t>(i)] = {visible.begin - pair.keys.begin,
+                                                      visible.end - pair.keys.begin};
+  }
+  workspace.keys.count = pair.keys.size();
+  const auto keys = tile_rows(k, key, pair.key_head, pair.keys.size(), workspace.staging.data());
+  const auto values =
+      tile_rows(v, key, pair.key_head, pair.keys.size(), workspace.value_staging.data());
+  functions_.pack_keys(keys.data, keys.stride, values.data, values.stride, q.dim,
+                       options_.value_dim, workspace.keys);
+  for (Index head = pair.key_head * group; head < (pair.key_head + 1) * group; ++head) {
+    const auto queries = tile_rows(q, row, head, count, workspace.staging.data());
+    const auto dout = tile_rows(queries_.dout, row, head, count, workspace.value_staging.data());
+    functions_.accumulate({.rows = {count, workspace.visible.data()},
+                           .dim = q.dim,
+                           .value_dim = options_.value_dim,
+                           .q = queries.data,
+                           .q_stride = queries.stride,
+                           .scale = queries_.scale.data() + row * q.heads + head,
+                           .scale_stride = q.heads,
+                           .dout = dout.data,
+                           .dout_stride = dout.stride,
+                           .lse = &lse_[at(head, row)],
+                           .mean = &mean_[at(head, row)],
+                           .dq = &sums_[at(head, row) * static_cast<std::size_t>(q.dim)],
+                           .keys = workspace.keys,
+                           .dk = dk.row<T>(key, pair.key_head),
+                           .dk_stride = dk.row_stride,
+                           .dv = dv.row<T>(key, pair.key_head),
+                           .dv_stride = dv.row_stride,
+                           .scratch = workspace.scratch});
+  }
+}
+
+template <class E>
+void CpuBackward<E>::finish(TensorView dq, const RowGradients& rows) {
+  const auto& q = queries_.q;
+  ensure(dq.has_shape(q.rows, q.heads, q.dim), "the gradients have the shape of the pass");
+  for_each_item(q.rows, options_.threads, {}, [&](Index i, int) {
+    std::vector<E> staging(static_cast<std::size_t>(q.dim));
+    for (Index h = 0; h < q.heads; ++h) {
+      const auto given = static_cast<std::size_t>(i * q.heads + h);
+      const T* sum = &sums_[at(h, i) * static_cast<std::size_t>(q.dim)];
+      const E* query = tile_rows(q, i, h, 1, staging.data()).data;
+      T* to = dq.row<T>(i, h);
+      double product = 0;
+      for (Index c = 0; c < q.dim; ++c) {
+        to[c] = static_cast<T>(queries_.scale[given] * static_cast<double>(sum[c]));
+        product += static_cast<double>(query[c]) * static_cast<double>(sum[c]);
+      }
+      if (!rows.dscale.empty()) rows.dscale[given] = product;
+    }
+  });
+  if (!rows.mean.empty()) std::ranges::copy(means_, rows.mean.begin());
+}
+
+template class CpuBackward<float>;
+template class CpuBackward<double>;
+template class CpuBackward<BFloat16>;
+
+}  // namespace annulus::kernels

@@ -1,0 +1,70 @@
+#pragma once
+// The backward pass of the cpu backend: which panels meet, on which thread.
+
+#include <hwy/aligned_allocator.h>
+
+#include <vector>
+
+#include "annulus/kernels/kernel.hpp"
+#include "kernels/cpu/gradient_panel.hpp"
+
+namespace annulus::kernels {
+
+/// Both sides of a block are cut into panels. All three gradients come out of one visit to a pair
+/// of panels, so pairs that share queries or keys must not run at the same time: they run in
+/// rounds, and in round t the panel of keys i meets the panel of queries (i + t) mod C. Every sum
+/// has one order, whatever the number of threads. Products are those of elements of type E: fp64,
+/// fp32, or bf16 where the CPU multiplies it.
+template <class E>
+class CpuBackward final : public BackwardPass {
+ public:
+  CpuBackward(const BackwardQueries& queries, const PassOptions& options);
+
+  void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                  TensorView dk, TensorView dv, const Poll& poll) override;
+  void finish(TensorView dq, const RowGradients& rows) override;
+
+ private:
+  using T = Accumulator<E>;
+  template <class Number>
+  using Buffer = hwy::AlignedFreeUniquePtr<Number[]>;
+
+  /// What one worker computes in.
+  struct Workspace {
+    Buffer<T> memory;
+    Buffer<Operand<E>> factors;
+    GradientScratch<E> scratch;
+    GradientKeys<E> keys;
+    std::vector<Interval> visible;
+    std::vector<E> staging;  ///< rows of d or d_v elements in E, see tile_rows
+    std::vector<E> value_staging;
+  };
+
+  /// A pair of panels, for all query heads that read one key head.
+  struct PanelPair {
+    Interval queries;  ///< of the block
+    Interval keys;
+    Index key_head;
+  };
+
+  [[nodiscard]] Workspace make_workspace() const;
+  void accumulate_pair(ConstTensorView k, ConstTensorView v, const Block& block,
+                       const PanelPair& pair, TensorView dk, TensorView dv, Workspace& workspace);
+
+  [[nodiscard]] std::size_t at(Index head, Index row) const {
+    return static_cast<std::size_t>(head * queries_.q.rows + row);
+  }
+
+  BackwardQueries queries_;
+  PassOptions options_;
+  const TileFunctions<E>& tiles_;
+  const GradientFunctions<E>& functions_;
+  std::vector<T> lse_;                 // (H, rows); 0 where a row saw nothing
+  std::vector<double> means_;          // (rows, H)
+  std::vector<T> mean_;                // (H, rows)
+  std::vector<T> sums_;                // (H, rows, d): Sum_j dz k_j
+  Index panel_ = 0;                    // rows that the workspaces have room for
+  std::vector<Workspace> workspaces_;  // one for each thread
+};
+
+}  // namespace annulus::kernels

@@ -1,0 +1,83 @@
+#pragma once
+// The panels of the backward pass: some queries of one head against some keys, all five products
+// at once.
+
+#include "kernels/cpu/tile.hpp"
+
+namespace annulus::kernels {
+
+/// Queries and keys of a panel, at most: a multiple of the tiles of both. What is packed once per
+/// panel is used for so many rows of the other side.
+inline constexpr Index gradient_panel = 768;
+
+/// Keys and values of a panel, packed for the three products that they enter.
+template <class E>
+struct GradientKeys {
+  Index count = 0;
+  Operand<E>* columns = nullptr;        ///< K as pack_keys leaves it: logits
+  Operand<E>* value_columns = nullptr;  ///< V likewise: <dout, v>
+  Operand<E>* factors = nullptr;        ///< K as pack_values leaves it: dq
+};
+
+/// What one worker computes in, for elements of type E and sums of type T. All arrays are aligned
+/// to vectors and start as zeros.
+template <class E, class T = Accumulator<E>>
+struct GradientScratch {
+  Operand<E>* q;             ///< packed rows (panel, d): scaled queries; bf16 as they are
+  Operand<E>* dout;          ///< packed rows (panel, d_v)
+  Operand<E>* q_factors;     ///< (query tiles, chunks, query_tile, chunk) of d: as q
+  Operand<E>* dout_factors;  ///< likewise of d_v
+  T* scale;                  ///< (panel): of the queries that are as they are
+  T* scaled;                 ///< (query_tile, d): scaled queries
+  T* dq;                     ///< (query tiles, chunks, query_tile, chunk) of d: Sum_j dz k_j
+  T* dk;                     ///< (chunks, key_tile, chunk) of d, of one key tile
+  T* dv;                     ///< likewise of d_v
+  T* logits;                 ///< (query_tile, key_tile)
+  T* products;               ///< (query_tile, key_tile): <dout, v>
+  // What multiplies, by query or by key as Weights says. Pairs have arrays of their own; else p
+  // takes the place of logits, and dz that of products.
+  Operand<E>* p;            ///< by key: multiplies dout
+  Operand<E>* dz_by_key;    ///< multiplies q: dz; of queries that are as they are, scale dz
+  Operand<E>* dz_by_query;  ///< multiplies k
+};
+
+/// The queries of one head in a panel, and where gradients go.
+template <class E, class T = Accumulator<E>>
+struct GradientPanel {
+  VisibleRows
+      rows;         ///< of the queries; at most gradient_panel, keys counted from the panel's first
+  Index dim;        ///< d
+  Index value_dim;  ///< d_v
+  const E* q;       ///< (rows, d)
+  Index q_stride;
+  const double* scale;
+  Index scale_stride;
+  const E* dout;  ///< (rows, d_v)
+  Index dout_stride;
+  const T* lse;   ///< (rows)
+  const T* mean;  ///< (rows): <dout, out>
+  T* dq;          ///< (rows, d) dense: Sum_j dz k_j is added
+  GradientKeys<E> keys;
+  T* dk;  ///< (keys, d), added to
+  Index dk_stride;
+  T* dv;  ///< (keys, d_v), added to
+  Index dv_stride;
+  GradientScratch<E> scratch;
+};
+
+/// The functions of one instruction set for elements of type E.
+template <class E>
+struct GradientFunctions {
+  /// Packs `keys.count` keys and values, `stride` apart.
+  void (*pack_keys)(const E* k, Index stride, const E* v, Index value_stride, Index dim,
+                    Index value_dim, const GradientKeys<E>& keys);
+
+  /// Adds what the visible pairs of a panel give.
+  void (*accumulate)(const GradientPanel<E>& panel);
+};
+
+/// The functions for the instruction set in use. For bf16, only where there is its dot product.
+template <class E>
+[[nodiscard]] const GradientFunctions<E>& gradient_functions();
+
+}  // namespace annulus::kernels

@@ -1,0 +1,55 @@
+#include "annulus/kernels/cpu.hpp"
+
+#include "annulus/base/data_type.hpp"
+#include "kernels/cpu/backward_pass.hpp"
+#include "kernels/cpu/pass.hpp"
+#include "kernels/cpu/tile.hpp"
+
+namespace annulus::kernels {
+namespace {
+
+class Cpu final : public Kernel {
+ public:
+  [[nodiscard]] std::string_view name() const override { return "cpu"; }
+
+  [[nodiscard]] bool supports(DataType) const override { return true; }
+
+  [[nodiscard]] DataType factor_type(DataType type) const override {
+    return type == DataType::bfloat16 && multiplies_bf16() ? type : accumulator_of(type);
+  }
+
+  [[nodiscard]] std::unique_ptr<ForwardPass> forward(const Queries& queries,
+                                                     const PassOptions& options) const override {
+    if (factor_type(queries.q.type) == DataType::bfloat16) {
+      return std::make_unique<CpuForward<BFloat16>>(queries, options);
+    }
+    return with_accumulator(accumulator_of(queries.q.type),
+                            [&]<class T>() -> std::unique_ptr<ForwardPass> {
+                              return std::make_unique<CpuForward<T>>(queries, options);
+                            });
+  }
+
+  [[nodiscard]] std::unique_ptr<BackwardPass> backward(const BackwardQueries& queries,
+                                                       const PassOptions& options) const override {
+    if (factor_type(queries.q.type) == DataType::bfloat16) {
+      return std::make_unique<CpuBackward<BFloat16>>(queries, options);
+    }
+    return with_accumulator(accumulator_of(queries.q.type),
+                            [&]<class T>() -> std::unique_ptr<BackwardPass> {
+                              return std::make_unique<CpuBackward<T>>(queries, options);
+                            });
+  }
+};
+
+}  // namespace
+
+const Kernel& cpu() {
+  static const Cpu kernel;
+  return kernel;
+}
+
+std::string simd_target() {
+  return tile_functions<float>().target;
+}
+
+}  // namespace annulus::kernels

@@ -1,0 +1,268 @@
+#include "kernels/cpu/pass.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <ranges>
+#include <utility>
+
+#include "annulus/base/error.hpp"
+#include "kernels/cpu/buffer.hpp"
+#include "kernels/cpu/for_each_item.hpp"
+#include "kernels/cpu/tile_rows.hpp"
+
+namespace annulus::kernels {
+namespace {
+
+template <class T>
+constexpr T minus_infinity = -std::numeric_limits<T>::infinity();
+
+}  // namespace
+
+template <class E>
+CpuForward<E>::CpuForward(const Queries& queries, const PassOptions& options)
+    : queries_(queries),
+      options_(options),
+      functions_(tile_functions<E>()),
+      maximum_(at(queries.q.heads, 0), minus_infinity<T>),
+      sum_(maximum_.size()),
+      moment_(maximum_.size()),
+      squares_(maximum_.size()),
+      self_logit_(maximum_.size(), minus_infinity<T>),
+      values_(maximum_.size() * static_cast<std::size_t>(options.value_dim)),
+      few_queries_(queries, options) {
+  ensure(queries.scale.size() == maximum_.size(), "one scale per query row and head");
+  ensure(options.threads >= 1, "at least one thread");
+  ensure(options.key_heads >= 1 && queries.q.heads % options.key_heads == 0,
+         "query heads are a multiple of key heads");
+  for (Index h = 0; !queries.sink.empty() && h < queries.q.heads; ++h) {
+    const auto sink = static_cast<T>(queries.sink[static_cast<std::size_t>(h)]);
+    if (sink == minus_infinity<T>) continue;
+    const auto state = SoftmaxState<T>::of_key(sink);
+    for (std::size_t i = at(h, 0); i < at(h + 1, 0); ++i) {
+      maximum_[i] = state.maximum;
+      sum_[i] = state.sum;
+      squares_[i] = state.squares;
+    }
+  }
+}
+
+template <class E>
+auto CpuForward<E>::make_workspace() const -> Workspace {
+  constexpr bool in_place = operand_size<E> == 1;  // weights take the place of scores
+  const Index q = query_tile * operands<E>(queries_.q.dim);
+  const Index weights = in_place ? 0 : query_tile * operands<E>(key_tile<E>);
+  const Index scores = query_tile * key_tile<E>;
+  const Index out = query_tile * functions_.padded(options_.value_dim);
+  const Index sums = query_tile * functions_.lanes;
+  Workspace workspace{
+      .memory = allocate_zeros<T>(scores + out + 3 * sums + query_tile),
+      .factors = allocate_zeros<Operand<E>>(weights + q),
+      .scratch = {},
+      .visible = std::vector<Interval>(query_tile),
+      .self_key = std::vector<Index>(query_tile),
+      .staging = std::vector<E>(static_cast<std::size_t>(
+          std::max(query_tile, key_tile<E>) * std::max(queries_.q.dim, options_.value_dim)))};
+  T* next = workspace.memory.get();
+  const auto take = [&](Index count) { return std::exchange(next, next + count); };
+  auto& scratch = workspace.scratch;
+  scratch = {.q = workspace.factors.get() + weights,
+             .scale = nullptr,
+             .scores = take(scores),
+             .weights = workspace.factors.get(),
+             .out = take(out),
+             .sum = take(sums),
+             .moment = take(sums),
+             .squares = take(sums)};
+  scratch.scale = take(query_tile);
+  if constexpr (in_place) scratch.weights = scratch.scores;
+  return workspace;
+}
+
+template <class E>
+void CpuForward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                               const Poll& poll) {
+  ensure(k.heads == options_.key_heads && v.heads == options_.key_heads &&
+             k.dim == queries_.q.dim && v.dim == options_.value_dim && k.rows == v.rows,
+         "keys and values have the shapes of the pass");
+  const auto is_few = [](const Block& block) { return block.queries.count <= few_queries; };
+  if (workspaces_.empty() && !std::ranges::all_of(blocks, is_few)) {
+    for (int worker = 0; worker < options_.threads; ++worker) {
+      workspaces_.push_back(make_workspace());
+    }
+    head_keys_ = functions_.packed_keys(panel_keys, queries_.q.dim);
+    head_values_ = functions_.packed_values(panel_keys, options_.value_dim);
+    packed_keys_ = allocate_zeros<Operand<E>>(options_.key_heads * head_keys_);
+    packed_values_ = allocate_zeros<Operand<E>>(options_.key_heads * head_values_);
+  }
+  std::vector<Block> many;
+  for (const auto& block : blocks) {
+    if (!is_few(block)) {
+      many.push_back(block);
+      continue;
+    }
+    few_queries_.accumulate(
+        k, v, block, poll,
+        [&](Index head, Index row, const PartialState<T>& state) { merge_into(head, row, state); });
+  }
+  // Blocks of the same keys one after the other, so that these are packed once.
+  const auto key_row = [](const Block& block) { return block.keys.row; };
+  std::ranges::stable_sort(many, {}, key_row);
+  for (auto block = many.begin(); block != many.end();) {
+    const auto end = std::ranges::upper_bound(block, many.end(), block->keys.row, {}, key_row);
+    accumulate_keys(k, v, std::span(block, end), poll);
+    block = end;
+  }
+}
+
+template <class E>
+void CpuForward<E>::accumulate_keys(ConstTensorView k, ConstTensorView v,
+                                    std::span<const Block> blocks, const Poll& poll) {
+  const Index count = blocks.front().keys.count;
+  for (Index first = 0; first < count; first += panel_keys) {
+    const Interval keys{first, std::min(first + panel_keys, count)};
+    bool packed = false;
+    for (const auto& block : blocks) {
+      const auto queries = queries_that_see(block, keys);
+      if (queries.empty()) continue;
+      if (!std::exchange(packed, true)) pack_panel(k, v, block, keys, poll);
+      accumulate_panel(block, keys, queries, poll);
+    }
+  }
+}
+
+template <class E>
+void CpuForward<E>::merge_into(Index head, Index row, const PartialState<T>& state) {
+  const auto i = at(head, row);
+  const auto width = static_cast<std::size_t>(options_.value_dim);
+  SoftmaxState<T> softmax{maximum_[i], sum_[i], moment_[i], squares_[i]};
+  merge(softmax, std::span(values_).subspan(i * width, width), state.softmax,
+        std::span<const T>(state.values));
+  maximum_[i] = softmax.maximum;
+  sum_[i] = softmax.sum;
+  moment_[i] = softmax.moment;
+  squares_[i] = softmax.squares;
+  self_logit_[i] = std::max(self_logit_[i], state.self_logit);
+}
+
+template <class E>
+Interval CpuForward<E>::queries_that_see(const Block& block, Interval keys) {
+  const auto queries = std::views::iota(Index{0}, block.queries.count);
+  const auto before = [&](Index i) { return block.visible(i).end <= keys.begin; };
+  const auto not_past = [&](Index i) { return block.visible(i).begin < keys.end; };
+  return {*std::ranges::partition_point(queries, before),
+          *std::ranges::partition_point(queries, not_past)};
+}
+
+template <class E>
+void CpuForward<E>::pack_panel(ConstTensorView k, ConstTensorView v, const Block& block,
+                               Interval keys, const Poll& poll) {
+  const Index tiles = ceil_div(keys.size(), key_tile<E>);
+  const auto pack = [&](Index item, int worker) {
+    E* staging = workspaces_[static_cast<std::size_t>(worker)].staging.data();
+    const Index head = item / tiles;
+    const Index tile = item % tiles * key_tile<E>;
+    const Index first = keys.begin + tile;
+    const Index count = std::min(key_tile<E>, keys.end - first);
+    const Index row = block.keys.row + first;
+    const auto key_rows = tile_rows(k, row, head, count, staging);
+    functions_.pack_keys(
+        key_rows.data, key_rows.stride, count, k.dim,
+        packed_keys_.get() + head * head_keys_ + functions_.packed_keys(tile, k.dim));
+    const auto value_rows = tile_rows(v, row, head, count, staging);
+    functions_.pack_values(
+        value_rows.data, value_rows.stride, count, v.dim,
+        packed_values_.get() + head * head_values_ + functions_.packed_values(tile, v.dim));
+  };
+  for_each_item(options_.key_heads * tiles, options_.threads, poll, pack);
+}
+
+template <class E>
+void CpuForward<E>::accumulate_panel(const Block& block, Interval keys, Interval queries,
+                                     const Poll& poll) {
+  const Index tiles = ceil_div(queries.size(), query_tile);
+  const auto compute = [&](Index item, int worker) {
+    const Index first = queries.begin + item % tiles * query_tile;
+    const Index rows = std::min(query_tile, queries.end - first);
+    accumulate_tile(block, keys, first, rows, item / tiles,
+                    workspaces_[static_cast<std::size_t>(worker)]);
+  };
+  for_each_item(queries_.q.heads * tiles, options_.threads, poll, compute);
+}
+
+template <class E>
+void CpuForward<E>::accumulate_tile(const Block& block, Interval keys, Index first_query,
+                                    Index rows, Index head, Workspace& workspace) {
+  for (Index r = 0; r < rows; ++r) {
+    const auto i = static_cast<std::size_t>(r);
+    const auto visible = block.visible(first_query + r);
+    workspace.visible[i] = {visible.begin - keys.begin, visible.end - keys.begin};
+    const Index self = options_.statistics ? block.self_key(first_query + r) : -1;
+    workspace.self_key[i] = self - keys.begin;
+  }
+  const Index row = block.queries.row + first_query;
+  const Index key_head = head / (queries_.q.heads / options_.key_heads);
+  const auto state = at(head, row);
+  const auto q = tile_rows(queries_.q, row, head, rows, workspace.staging.data());
+  functions_.accumulate(
+      {.rows = {rows, workspace.visible.data()},
+       .dim = queries_.q.dim,
+       .value_dim = options_.value_dim,
+       .q = q.data,
+       .q_stride = q.stride,
+       .scale = queries_.scale.data() + row * queries_.q.heads + head,
+       .scale_stride = queries_.q.heads,
+       .keys = packed_keys_.get() + key_head * head_keys_,
+       .values = packed_values_.get() + key_head * head_values_,
+       .self_key = workspace.self_key.data(),
+       .keys_begin = std::max<Index>(0, workspace.visible.front().begin),
+       .keys_end = std::min(keys.size(), workspace.visible[static_cast<std::size_t>(rows - 1)].end),
+       .statistics = options_.statistics,
+       .state = {.maximum = &maximum_[state],
+                 .sum = &sum_[state],
+                 .moment = &moment_[state],
+                 .squares = &squares_[state],
+                 .self_logit = &self_logit_[state],
+                 .values = &values_[state * static_cast<std::size_t>(options_.value_dim)]},
+       .scratch = workspace.scratch});
+}
+
+template <class E>
+template <class Visit>
+void CpuForward<E>::for_each_state(Visit visit) const {
+  const auto width = static_cast<std::size_t>(options_.value_dim);
+  for_each_item(queries_.q.rows, options_.threads, {}, [&](Index row, int) {
+    for (Index head = 0; head < queries_.q.heads; ++head) {
+      const auto i = at(head, row);
+      visit(row, head, SoftmaxState<T>{maximum_[i], sum_[i], moment_[i], squares_[i]},
+            self_logit_[i], std::span(values_).subspan(i * width, width));
+    }
+  });
+}
+
+template <class E>
+void CpuForward<E>::finish(const ForwardOutputs& outputs) {
+  ensure(outputs.out.has_shape(queries_.q.rows, queries_.q.heads, options_.value_dim),
+         "the output has the shape of the pass");
+  ensure(options_.statistics || !outputs.statistics.present(),
+         "statistics were asked for at the start");
+  for_each_state([&](Index row, Index head, const SoftmaxState<T>& softmax, T self_logit,
+                     std::span<const T> values) {
+    write_row<T>(outputs, row, head, softmax, self_logit, values);
+  });
+}
+
+template <class E>
+void CpuForward<E>::write_state(TensorView state) const {
+  ensure(state.has_shape(queries_.q.rows, queries_.q.heads, state_width(options_.value_dim)),
+         "the state has the shape of the pass");
+  for_each_state([&](Index row, Index head, const SoftmaxState<T>& softmax, T self_logit,
+                     std::span<const T> values) {
+    store_state(state.row<T>(row, head), softmax, self_logit, values);
+  });
+}
+
+template class CpuForward<float>;
+template class CpuForward<double>;
+template class CpuForward<BFloat16>;
+
+}  // namespace annulus::kernels

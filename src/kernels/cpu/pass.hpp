@@ -1,0 +1,91 @@
+#pragma once
+// The forward pass of the cpu backend: which tiles meet, on which thread.
+
+#include <hwy/aligned_allocator.h>
+
+#include <memory>
+#include <vector>
+
+#include "annulus/kernels/kernel.hpp"
+#include "kernels/cpu/few_queries.hpp"
+#include "kernels/cpu/tile.hpp"
+
+namespace annulus::kernels {
+
+/// Keys and values are packed a panel of keys at a time, for all key heads; then every tile of
+/// queries meets the panel; or, where a block has few queries, as CpuFewQueries does it. The order
+/// in which a row meets its keys does not depend on the threads. Products are those of elements of
+/// type E: fp64, fp32, or bf16 where the CPU multiplies it.
+template <class E>
+class CpuForward final : public ForwardPass {
+ public:
+  CpuForward(const Queries& queries, const PassOptions& options);
+
+  void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                  const Poll& poll) override;
+  void finish(const ForwardOutputs& outputs) override;
+  void write_state(TensorView state) const override;
+
+ private:
+  using T = Accumulator<E>;
+  template <class Number>
+  using Buffer = hwy::AlignedFreeUniquePtr<Number[]>;
+
+  /// What one worker computes in.
+  struct Workspace {
+    Buffer<T> memory;
+    Buffer<Operand<E>> factors;
+    TileScratch<E> scratch;
+    std::vector<Interval> visible;
+    std::vector<Index> self_key;
+    std::vector<E> staging;  ///< rows of q, k or v in E, see tile_rows
+  };
+
+  /// Key tiles that are packed together.
+  static constexpr Index panel_tiles = 12;
+  static constexpr Index panel_keys = panel_tiles * key_tile<E>;
+
+  [[nodiscard]] Workspace make_workspace() const;
+
+  /// Merges a state into that of a row.
+  void merge_into(Index head, Index row, const PartialState<T>& state);
+
+  /// Queries of `block` that see some of `keys`.
+  [[nodiscard]] static Interval queries_that_see(const Block& block, Interval keys);
+
+  /// Accumulates blocks that have the same keys.
+  void accumulate_keys(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                       const Poll& poll);
+  void pack_panel(ConstTensorView k, ConstTensorView v, const Block& block, Interval keys,
+                  const Poll& poll);
+  void accumulate_panel(const Block& block, Interval keys, Interval queries, const Poll& poll);
+  void accumulate_tile(const Block& block, Interval keys, Index first_query, Index rows, Index head,
+                       Workspace& workspace);
+
+  /// Calls visit(row, head, softmax, self logit, values) for every row, on all threads.
+  template <class Visit>
+  void for_each_state(Visit visit) const;
+
+  [[nodiscard]] std::size_t at(Index head, Index row) const {
+    return static_cast<std::size_t>(head * queries_.q.rows + row);
+  }
+
+  Queries queries_;
+  PassOptions options_;
+  const TileFunctions<E>& functions_;
+  // The state, (H, rows) and for the values (H, rows, d_v).
+  std::vector<T> maximum_;
+  std::vector<T> sum_;
+  std::vector<T> moment_;
+  std::vector<T> squares_;
+  std::vector<T> self_logit_;
+  std::vector<T> values_;
+  CpuFewQueries<T> few_queries_;
+  std::vector<Workspace> workspaces_;  // one for each thread
+  Index head_keys_ = 0;                // operands of a key head in packed_keys_
+  Index head_values_ = 0;
+  Buffer<Operand<E>> packed_keys_;  // (G, panel_tiles, a packed tile), of the panel at hand
+  Buffer<Operand<E>> packed_values_;
+};
+
+}  // namespace annulus::kernels

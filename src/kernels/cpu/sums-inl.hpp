@@ -1,0 +1,157 @@
+// Sums over the keys of a tile: weights times values, for the rows that see them.
+
+#if defined(ANNULUS_KERNELS_CPU_SUMS_INL) == defined(HWY_TARGET_TOGGLE)
+#ifdef ANNULUS_KERNELS_CPU_SUMS_INL
+#undef ANNULUS_KERNELS_CPU_SUMS_INL
+#else
+#define ANNULUS_KERNELS_CPU_SUMS_INL
+#endif
+
+#include <hwy/highway.h>
+
+#include "kernels/cpu/pack-inl.hpp"
+#include "kernels/cpu/products-inl.hpp"
+#include "kernels/cpu/tile.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace annulus::kernels::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// Keys of the tile that starts at key `first` which rows [row, row + count) see between them.
+template <class E>
+HWY_INLINE Interval seen_by(const VisibleRows& rows, Index row, Index count, Index first) {
+  const Index last = HWY_MIN(row + count, rows.count) - 1;
+  const auto clamped = [](Index key) { return HWY_MAX(Index{0}, HWY_MIN(key_tile<E>, key)); };
+  return {clamped(rows.visible[row].begin - first), clamped(rows.visible[last].end - first)};
+}
+
+/// Whether every row sees every key of the tile that starts at key `first`.
+template <class E>
+HWY_INLINE bool all_seen(const VisibleRows& rows, Index first) {
+  return rows.visible[rows.count - 1].begin <= first && rows.visible[0].end >= first + key_tile<E>;
+}
+
+/// scores(r, j) = scale(r) <row r, key j> in the register tiles that hold visible pairs; the others
+/// keep what they held. `packed_rows` as (row groups, operands of dim, score_rows), `keys` as
+/// pack_keys leaves them.
+template <class E, class D, class Scale, class T = hn::TFromD<D>>
+HWY_INLINE void score_tile(D d, const VisibleRows& rows, const Operand<E>* packed_rows,
+                           const Operand<E>* keys, Index dim, Index first, Scale scale, T* scores) {
+  const Index length = operands<E>(dim);
+  keys += first * length;
+  for (Index j = 0; j < key_tile<E>; j += score_keys<D>) {
+    for (Index row = 0; row < rows.count; row += score_rows) {
+      const auto seen = seen_by<E>(rows, row, score_rows, first);
+      if (seen.begin >= j + score_keys<D> || seen.end <= j) continue;
+      multiply_scores<E>(d, packed_rows + row * length, keys + j * length, length, scale.from(row),
+                         scores + row * key_tile<E> + j);
+    }
+  }
+}
+
+/// Queries of the tile that see some of the keys [key, key + count) of the tile that starts at key
+/// `first`.
+HWY_INLINE Interval seeing(const VisibleRows& rows, Index key, Index count, Index first) {
+  Index begin = 0;
+  Index end = rows.count;
+  while (begin < end && rows.visible[begin].end <= first + key) ++begin;
+  while (end > begin && rows.visible[end - 1].begin >= first + key + count) --end;
+  return {begin, end};
+}
+
+/// Operands that hold some of the elements of an interval. What else they hold has weight 0.
+template <class E>
+HWY_INLINE Interval operands_of(Interval elements) {
+  return {floor_div(elements.begin, operand_size<E>), ceil_div(elements.end, operand_size<E>)};
+}
+
+/// Adds one chunk of columns of weights times values, `vectors` vectors wide, whose rows are
+/// `stride` apart.
+template <class E, int vectors, Weights order, class D, class T = hn::TFromD<D>>
+HWY_NOINLINE void add_chunk(D d, const VisibleRows& rows, const Operand<E>* weights,
+                            const Operand<E>* values, Index stride, Index first, T* sums) {
+  if constexpr (order == Weights::by_query) {
+    for (Index row = 0; row < rows.count; row += value_rows) {
+      multiply_values<E, vectors, order>(d, weights + row * operands<E>(key_tile<E>), values,
+                                         stride,
+                                         operands_of<E>(seen_by<E>(rows, row, value_rows, first)),
+                                         sums + row * vectors * lanes_of<D>);
+    }
+  } else {
+    for (Index key = 0; key < key_tile<E>; key += value_rows) {
+      multiply_values<E, vectors, order>(d, weights + key, values, stride,
+                                         operands_of<E>(seeing(rows, key, value_rows, first)),
+                                         sums + key * vectors * lanes_of<D>);
+    }
+  }
+}
+
+/// Adds weights times values for the pairs of a tile of queries and the tile of keys that starts at
+/// `first`. By query: sums(r, c) += Sum_j weights(r, j) values(j, c), with sums as (chunks of
+/// columns, query_tile, chunk) and `values` of that tile as pack_values leaves it. By key:
+/// sums(j, c) += Sum_r weights(r, j) values(r, c), with the lengths of the tiles exchanged.
+/// With a `stride` other than 0, values are rows that far apart.
+template <class E, Weights order, class D, class T = hn::TFromD<D>>
+HWY_INLINE void add_products(D d, const VisibleRows& rows, const Operand<E>* weights,
+                             const Operand<E>* values, Index value_dim, Index first, T* sums,
+                             Index stride = 0) {
+  constexpr Index lanes = lanes_of<D>;
+  constexpr Index inner = order == Weights::by_query ? key_tile<E> : query_tile;
+  constexpr Index outer = order == Weights::by_query ? query_tile : key_tile<E>;
+  for (Index column = 0; column < value_dim;) {
+    const Index width = chunk_columns<T>(column, value_dim);
+    const Index apart = stride == 0 ? width : stride;
+    switch (width / lanes) {
+      case 1:
+        add_chunk<E, 1, order>(d, rows, weights, values, apart, first, sums);
+        break;
+      case 2:
+        add_chunk<E, 2, order>(d, rows, weights, values, apart, first, sums);
+        break;
+      case 3:
+        add_chunk<E, 3, order>(d, rows, weights, values, apart, first, sums);
+        break;
+      default:
+        add_chunk<E, value_vectors, order>(d, rows, weights, values, apart, first, sums);
+        break;
+    }
+    values += stride != 0 ? width : operands<E>(inner) * width;
+    sums += outer * width;
+    column += width;
+  }
+}
+
+/// Rows (rows, dim) into the layout of sums over tiles of `tile` rows, or back.
+template <class T>
+void load_sums(const T* from, Index stride, Index rows, Index dim, Index tile,
+               T* HWY_RESTRICT sums) {
+  for (Index column = 0; column < dim;) {
+    const Index width = chunk_columns<T>(column, dim);
+    const Index present = HWY_MIN(width, dim - column);
+    for (Index r = 0; r < rows; ++r) {
+      const T* HWY_RESTRICT row = from + r * stride + column;
+      for (Index c = 0; c < present; ++c) sums[r * width + c] = row[c];
+    }
+    sums += tile * width;
+    column += width;
+  }
+}
+template <class T>
+void store_sums(const T* HWY_RESTRICT sums, Index rows, Index dim, Index tile, T* to,
+                Index stride) {
+  for (Index column = 0; column < dim;) {
+    const Index width = chunk_columns<T>(column, dim);
+    const Index present = HWY_MIN(width, dim - column);
+    for (Index r = 0; r < rows; ++r) {
+      T* HWY_RESTRICT row = to + r * stride + column;
+      for (Index c = 0; c < present; ++c) row[c] = sums[r * width + c];
+    }
+    sums += tile * width;
+    column += width;
+  }
+}
+
+}  // namespace annulus::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif

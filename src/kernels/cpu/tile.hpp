@@ -1,0 +1,112 @@
+#pragma once
+// The tiles that the cpu backend works in, and the functions on them, one set per instruction set.
+
+#include "annulus/base/data_type.hpp"
+#include "annulus/base/index.hpp"
+#include "kernels/cpu/operand.hpp"
+
+namespace annulus::kernels {
+
+/// Queries of one tile: a multiple of the rows of every register tile.
+inline constexpr Index query_tile = 48;
+
+/// Keys of one tile of elements of type E: a multiple of the keys of every register tile. 384 bytes
+/// of weights a row, so that a query tile of them stays in the first-level cache.
+template <class E>
+inline constexpr Index key_tile = 384 / static_cast<Index>(sizeof(E));
+
+/// The rows of a tile, and what each sees.
+struct VisibleRows {
+  Index count;              ///< at most query_tile
+  const Interval* visible;  ///< of each row, counted from the first packed key; may reach outside
+};
+
+/// What one worker computes in, for elements of type E and sums of type T. All arrays are aligned
+/// to vectors and start as zeros.
+template <class E, class T = Accumulator<E>>
+struct TileScratch {
+  Operand<E>* q;        ///< (query_tile / score rows, operands of d, score rows): queries times
+                        ///< scale, or pairs of queries as they are
+  T* scale;             ///< (query_tile): of the queries that are as they are
+  T* scores;            ///< (query_tile, key_tile): logits
+  Operand<E>* weights;  ///< (query_tile, operands of key_tile); `scores` itself unless pairs
+  T* out;               ///< (value chunks, query_tile, chunk): Sum e^(z-m) v
+  T* sum;               ///< (query_tile, lanes): l, summed over lanes
+  T* moment;            ///< (query_tile, lanes): s, likewise
+  T* squares;           ///< (query_tile, lanes): u, likewise
+};
+
+/// The state of consecutive rows of one head; the members are those of SoftmaxState.
+template <class T>
+struct TileState {
+  T* maximum;
+  T* sum;
+  T* moment;
+  T* squares;
+  T* self_logit;
+  T* values;  ///< (rows, d_v): Sum e^(z-m) v
+};
+
+/// A tile of queries of one head, and the keys that it sees: packed, or, for few queries, as they
+/// are.
+template <class E>
+struct ForwardTile {
+  VisibleRows rows;
+  Index dim;        ///< d
+  Index value_dim;  ///< d_v
+  const E* q;       ///< (rows, d)
+  Index q_stride;   ///< between rows
+  const double* scale;
+  Index scale_stride;
+  const Operand<E>* keys;    ///< packed key tiles, end to end; or rows
+  const Operand<E>* values;  ///< packed value tiles, end to end; or rows
+  Index key_stride = 0;      ///< between rows that are not packed
+  Index value_stride = 0;
+  const Index*
+      self_key;      ///< of each row, like `visible`; negative where it is not among these keys
+  Index keys_begin;  ///< no row sees keys before this one,
+  Index keys_end;    ///< nor from this one on; both lie among the packed keys
+  bool statistics;   ///< whether to sum moments and squares and to capture self logits
+  TileState<Accumulator<E>> state;
+  TileScratch<E> scratch;
+};
+
+/// The functions of one instruction set for elements of type E.
+template <class E>
+struct TileFunctions {
+  const char* target;
+  Index lanes;  ///< sums of a vector
+
+  /// Packs `count` <= key_tile keys, `stride` apart; the rest are 0.
+  void (*pack_keys)(const E* keys, Index stride, Index count, Index dim, Operand<E>* packed);
+
+  /// Packs as many values; the rest are 0.
+  void (*pack_values)(const E* values, Index stride, Index count, Index value_dim,
+                      Operand<E>* packed);
+
+  /// Accumulates the visible keys into the state.
+  void (*accumulate)(const ForwardTile<E>& tile);
+
+  /// The same for keys and values that are not packed, whose dimensions are multiples of `lanes`.
+  /// Pays where rows are few. Null for bf16.
+  void (*accumulate_rows)(const ForwardTile<E>& tile) = nullptr;
+
+  /// Columns of packed values: whole vectors.
+  [[nodiscard]] Index padded(Index value_dim) const { return ceil_div(value_dim, lanes) * lanes; }
+  /// Operands of so many packed keys, a multiple of key_tile.
+  [[nodiscard]] Index packed_keys(Index keys, Index dim) const { return keys * operands<E>(dim); }
+  /// Operands of so many packed values.
+  [[nodiscard]] Index packed_values(Index keys, Index value_dim) const {
+    return operands<E>(keys) * padded(value_dim);
+  }
+};
+
+/// The functions for the instruction set in use. For bf16, only where there is its dot product.
+template <class E>
+[[nodiscard]] const TileFunctions<E>& tile_functions();
+
+/// Whether the instruction set in use has functions for bf16, on machines that have its dot
+/// product.
+[[nodiscard]] bool target_has_bf16_tiles();
+
+}  // namespace annulus::kernels

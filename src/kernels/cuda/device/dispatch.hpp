@@ -1,0 +1,110 @@
+#pragma once
+// From what a launcher is asked to do to kernels that are compiled for it. Every launcher brings a
+// function launch.operator()<Kernel>(blocks_x, blocks_y, arguments).
+
+#include "annulus/base/error.hpp"
+#include "annulus/base/index.hpp"
+#include "kernels/cuda/device/forward_kernel.hpp"
+#include "kernels/cuda/device/key_gradient_kernel.hpp"
+#include "kernels/cuda/device/query_gradient_kernel.hpp"
+#include "kernels/cuda/device/state_kernels.hpp"
+#include "kernels/cuda/launcher.hpp"
+
+namespace annulus::kernels::gpu {
+
+/// Calls use.operator()<T>() with an element type that kernels are compiled for.
+template <class Use>
+void with_type(DataType type, Use use) {
+  switch (type) {
+    case DataType::bfloat16:
+      return use.template operator()<BFloat16>();
+    case DataType::float16:
+      return use.template operator()<Float16>();
+    case DataType::float32:
+      return use.template operator()<float>();
+    case DataType::float64:
+      break;
+  }
+  broken_invariant("kernels are compiled for the data types of choose_kernel");
+}
+
+template <class Use>
+void with_type(const KernelChoice& choice, Use use) {
+  with_type(choice.type, use);
+}
+
+/// Calls use.operator()<dim>() with the head dimension of a choice.
+template <class Use>
+void with_dim(const KernelChoice& choice, Use use) {
+  switch (choice.dim) {
+    case 64:
+      return use.template operator()<64>();
+    case 96:
+      return use.template operator()<96>();
+    case 128:
+      return use.template operator()<128>();
+    case 256:
+      return use.template operator()<256>();
+    default:
+      broken_invariant("kernels are compiled for the head dimensions of choose_kernel");
+  }
+}
+
+/// A kernel of state_kernels.hpp.
+template <class Kernel, class Launch>
+void dispatch_rows(const typename Kernel::Arguments& arguments, Launch launch) {
+  launch.template operator()<Kernel>(static_cast<int>(ceil_div(arguments.rows, Kernel::rows)),
+                                     arguments.heads, arguments);
+}
+
+template <class Launch>
+void dispatch_add(const AddArguments& arguments, Launch launch) {
+  launch.template operator()<AddKernel>(
+      static_cast<int>(ceil_div(arguments.count, AddKernel::block_numbers)), 1, arguments);
+}
+
+template <class T, class Launch>
+void dispatch_forward(const KernelChoice& choice, const ForwardArguments& arguments,
+                      Launch launch) {
+  check_arguments(choice, arguments);
+  const auto run = [&]<class Kernel>() {
+    launch.template operator()<Kernel>(arguments.tiles.count, arguments.heads, arguments);
+  };
+  with_dim(choice, [&]<int dim>() {
+    if (choice.statistics) {
+      run.template operator()<ForwardKernel<T, dim, Statistics::on>>();
+    } else {
+      run.template operator()<ForwardKernel<T, dim, Statistics::off>>();
+    }
+  });
+}
+
+template <class T, class Launch>
+void dispatch_query_gradients(const KernelChoice& choice, const GradientArguments& arguments,
+                              Launch launch) {
+  check_arguments(choice, arguments);
+  with_dim(choice, [&]<int dim>() {
+    launch.template operator()<QueryGradientKernel<T, dim>>(arguments.tiles.count, arguments.heads,
+                                                            arguments);
+  });
+}
+
+template <class T, class Launch>
+void dispatch_key_gradients(const KernelChoice& choice, const GradientArguments& arguments,
+                            Launch launch) {
+  check_arguments(choice, arguments);
+  const auto run = [&]<class Kernel>() {
+    launch.template operator()<Kernel>(arguments.tiles.count, arguments.heads / arguments.group,
+                                       arguments);
+  };
+  with_dim(choice, [&]<int dim>() {
+    if constexpr (sums_both(dim)) {
+      run.template operator()<KeyGradientKernel<T, dim, KeyGradients::both>>();
+    } else {
+      run.template operator()<KeyGradientKernel<T, dim, KeyGradients::keys>>();
+      run.template operator()<KeyGradientKernel<T, dim, KeyGradients::values>>();
+    }
+  });
+}
+
+}  // namespace annulus::kernels::gpu

@@ -1,0 +1,75 @@
+#pragma once
+// Gradients of a tile of queries: one thread block for each tile and head, past which all keys that
+// the tile sees stream.
+
+#include "kernels/cuda/device/fma_products.hpp"
+#include "kernels/cuda/device/gradients.hpp"
+#include "kernels/cuda/device/tile_copy.hpp"
+#include "kernels/cuda/tile_shape.hpp"
+
+namespace annulus::kernels::gpu {
+
+/// Adds Sum_j dz_ij k_j to the sums of every query. T, dim: as in ForwardKernel.
+template <class T, int dim>
+struct QueryGradientKernel {
+  using Arguments = GradientArguments;
+  static constexpr TileShape shape = query_gradient_shape(sizeof(T), dim);
+  static constexpr int threads = shape.threads();
+  static constexpr int row_bytes = dim * static_cast<int>(sizeof(T));
+  static constexpr int shared_bytes = shape.shared_bytes(row_bytes, 2);
+  static_assert(shared_bytes <= most_shared_bytes);
+  static constexpr int rows_of_lane = 2 * shape.row_blocks;
+  using Walk = TileWalk<shape.columns>;
+
+  ANNULUS_DEVICE static void run(const Arguments& a) {
+    constexpr SharedOffset own_tile = shape.rows() * row_bytes;
+    constexpr SharedOffset column_tile = shape.columns * row_bytes;
+    const auto keys_at = [](int stage) {
+      return 2 * own_tile + static_cast<SharedOffset>(stage) * 2 * column_tile;
+    };
+    const auto own_rows = [&] {
+      return OwnRows{.work = a.tiles.work[block_x()],
+                     .first = warp_index() * shape.warp_rows(),
+                     .heads = a.heads,
+                     .head = block_y()};
+    };
+    const OwnRows own = own_rows();
+    const int key_head = own.head / a.group;
+    const auto q = static_cast<SharedOffset>(own.first * row_bytes);
+    const SharedOffset dout = own_tile + q;
+
+    copy_tile<T, dim, shape.rows(), threads>(0, a.q, own.work.row, own.work.rows, own.head);
+    copy_tile<T, dim, shape.rows(), threads>(own_tile, a.dout, own.work.row, own.work.rows,
+                                             own.head);
+    const RowNumbers<rows_of_lane> scale(a.scale, own);
+    const RowNumbers<rows_of_lane> lse(a.lse, own);
+    const RowNumbers<rows_of_lane> mean(a.mean, own);
+    Sums<shape.row_blocks, dim> sums;
+
+    const auto load = [&](const Walk& walk, int stage) {
+      const SharedOffset keys = keys_at(stage);
+      copy_tile<T, dim, shape.columns, threads>(keys, a.k, walk.row(), walk.count(), key_head);
+      copy_tile<T, dim, shape.columns, threads>(keys + column_tile, a.v, walk.row(), walk.count(),
+                                                key_head);
+    };
+    const auto compute = [&](const Walk& walk, int stage) {
+      const SharedOffset keys = keys_at(stage);
+      Sums<shape.row_blocks, shape.columns> dz;
+      Products<T>::template add_dots<dim>(dz, q, keys);
+      scale_logits(dz, [&](int r, int, int) { return scale.at[r]; });
+      if (!walk.whole()) hide(dz, walk, own);
+      Sums<shape.row_blocks, shape.columns> dp;
+      Products<T>::template add_dots<dim>(dp, dout, keys + column_tile);
+      for_each_number<rows_of_lane, shape.columns / 8>([&](int r, int n, int side) {
+        const float p = probability(dz.at(r, n, side), lse.at[r]);
+        dz.at(r, n, side) = p * (dp.at(r, n, side) - mean.at[r]);
+      });
+      Products<T>::template add_weighted_rows<dim>(sums, dz, keys);
+    };
+    stream<shape.stages>(Walk(a.tiles, own.work), load, compute);
+
+    add_sums(sums, a.query_sums, own_rows(), a.k.dim);
+  }
+};
+
+}  // namespace annulus::kernels::gpu

@@ -1,0 +1,124 @@
+#pragma once
+// The online softmax on fragments: logits become weights, and the states of the rows move on. The
+// rules are those of annulus/attention/softmax_state.hpp.
+
+#include <cmath>
+
+#include "annulus/attention/with_statistics.hpp"
+#include "kernels/cuda/arguments.hpp"
+#include "kernels/cuda/device/logits.hpp"
+
+namespace annulus::kernels::gpu {
+
+/// The states of a lane's rows. The maximum is that of the whole row; sums are what this lane has
+/// summed over its own columns, until store() adds the four lanes of a row.
+template <int rows>
+struct RowStates {
+  float maximum[rows];
+  float sum[rows];
+  float moment[rows];
+  float squares[rows];
+
+  /// The state that is kept in device memory; the identity for rows past the end. What is kept
+  /// enters the sums of one of the four lanes.
+  template <Statistics statistics>
+  ANNULUS_DEVICE void load(const DeviceState& state, const OwnRows& own) {
+    const bool first = lane_index() % 4 == 0;
+    ANNULUS_UNROLL
+    for (int r = 0; r < rows; ++r) {
+      const bool adds = own.has(r) && first;
+      maximum[r] = own.has(r) ? state.maximum[own.at(r)] : minus_infinity;
+      sum[r] = adds ? state.sum[own.at(r)] : 0.0F;
+      if constexpr (statistics == Statistics::on) {
+        moment[r] = adds ? state.moment[own.at(r)] : 0.0F;
+        squares[r] = adds ? state.squares[own.at(r)] : 0.0F;
+      }
+    }
+  }
+
+  /// The inverse of load.
+  template <Statistics statistics>
+  ANNULUS_DEVICE void store(const DeviceState& state, const OwnRows& own) const {
+    const auto write = [&](int r, float* table, float number) {
+      if (own.has(r) && lane_index() % 4 == 0) table[own.at(r)] = number;
+    };
+    ANNULUS_UNROLL
+    for (int r = 0; r < rows; ++r) {
+      write(r, state.maximum, maximum[r]);
+      write(r, state.sum, sum_of_row(sum[r]));
+      if constexpr (statistics == Statistics::on) {
+        write(r, state.moment, sum_of_row(moment[r]));
+        write(r, state.squares, sum_of_row(squares[r]));
+      }
+    }
+  }
+};
+
+/// Moves the states and `values`, the sums O, to the largest of `logits` where that is larger:
+/// every sum is scaled by e^(old - new), and a moment also shifts by l (old - new). After the first
+/// steps the maximum seldom rises, and then nothing is scaled.
+template <Statistics statistics, int row_blocks, int columns, int value_columns>
+ANNULUS_DEVICE void raise_maximum(RowStates<2 * row_blocks>& states,
+                                  Sums<row_blocks, value_columns>& values,
+                                  const Sums<row_blocks, columns>& logits) {
+  constexpr int rows = 2 * row_blocks;
+  float largest[rows];
+  bool rises = false;
+  ANNULUS_UNROLL
+  for (int r = 0; r < rows; ++r) {
+    largest[r] = states.maximum[r];
+    ANNULUS_UNROLL
+    for (int n = 0; n < columns / 8; ++n) {
+      largest[r] = fmaxf(largest[r], fmaxf(logits.at(r, n, 0), logits.at(r, n, 1)));
+    }
+    largest[r] = largest_of_row(largest[r]);
+    rises = rises || largest[r] > states.maximum[r];
+  }
+  if (!any(rises)) return;
+  ANNULUS_UNROLL
+  for (int r = 0; r < rows; ++r) {
+    const float old = states.maximum[r];
+    // -inf - -inf is never formed, and where the factor is 0 the shift may be infinite.
+    const float factor = old == minus_infinity ? 0.0F : exp_approximate(old - largest[r]);
+    const float shift = factor == 0.0F ? 0.0F : old - largest[r];
+    states.maximum[r] = largest[r];
+    if constexpr (statistics == Statistics::on) {
+      states.moment[r] = factor * (states.moment[r] + states.sum[r] * shift);
+      states.squares[r] *= factor * factor;
+    }
+    states.sum[r] *= factor;
+    ANNULUS_UNROLL
+    for (int n = 0; n < value_columns / 8; ++n) {
+      values.at(r, n, 0) *= factor;
+      values.at(r, n, 1) *= factor;
+    }
+  }
+}
+
+/// Turns logits z into weights e^(z - m) and adds them to the states. z - m is formed before it is
+/// scaled to base 2: the weight of the maximum is exactly 1 however large m is.
+template <Statistics statistics, int row_blocks, int columns>
+ANNULUS_DEVICE void weigh(RowStates<2 * row_blocks>& states, Sums<row_blocks, columns>& logits) {
+  ANNULUS_UNROLL
+  for (int r = 0; r < 2 * row_blocks; ++r) {
+    // A row that has seen nothing has only logits of -inf: their weights are 0 for any finite m.
+    const float maximum = states.maximum[r] == minus_infinity ? 0.0F : states.maximum[r];
+    ANNULUS_UNROLL
+    for (int n = 0; n < columns / 8; ++n) {
+      ANNULUS_UNROLL
+      for (int side = 0; side < 2; ++side) {
+        float& z = logits.at(r, n, side);
+        const float x = z - maximum;
+        z = exp_approximate(x);
+        states.sum[r] += z;
+        if constexpr (statistics == Statistics::on) {
+          // Finite, so that a weight of 0 adds nothing: 0 times -inf would be NaN.
+          states.moment[r] += z * fmaxf(x, -1e30F);
+          states.squares[r] += z * z;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace annulus::kernels::gpu

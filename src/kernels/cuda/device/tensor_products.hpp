@@ -1,0 +1,77 @@
+#pragma once
+// The two products that attention is made of, on tensor cores: operands of 16 bits, sums in fp32.
+
+#include "kernels/cuda/device/fragments.hpp"
+#include "kernels/cuda/device/swizzle.hpp"
+
+namespace annulus::kernels::gpu {
+
+/// Products of a warp's rows with the rows of a tile, for elements of type T.
+template <class T>
+struct Products {
+  /// sums_ij += <own row i, streaming row j>: both tiles are rows of `dim` elements.
+  template <int dim, int row_blocks, int columns>
+  ANNULUS_DEVICE static void add_dots(Sums<row_blocks, columns>& sums, SharedOffset own,
+                                      SharedOffset streaming) {
+    static_assert(columns % 16 == 0);
+    using Layout = TileLayout<T, dim>;
+    const int lane = lane_index();
+    // Of `own`: rows 0-7 and 8-15 of the first 8 elements, then of the next 8. Of `streaming`: both
+    // halves of the elements of 8 rows, then of the next 8 rows.
+    const LaneChunks<T, dim> rows(own, lane % 16, lane / 16);
+    const LaneChunks<T, dim> columns_of(streaming, lane / 16 * 8 + lane % 8, lane / 8 % 2);
+    ANNULUS_UNROLL
+    for (int chunk = 0; chunk < Layout::chunks; chunk += 2) {
+      std::uint32_t a[row_blocks][4];
+      ANNULUS_UNROLL
+      for (int m = 0; m < row_blocks; ++m) ldmatrix_x4(a[m], rows.at(16 * m, chunk));
+      ANNULUS_UNROLL
+      for (int n = 0; n < columns / 8; n += 2) {
+        std::uint32_t b[4];
+        ldmatrix_x4(b, columns_of.at(8 * n, chunk));
+        ANNULUS_UNROLL
+        for (int m = 0; m < row_blocks; ++m) {
+          mma_m16n8k16<T>(sums.blocks[m][n], a[m], {b[0], b[1]});
+          mma_m16n8k16<T>(sums.blocks[m][n + 1], a[m], {b[2], b[3]});
+        }
+      }
+    }
+  }
+
+  /// sums_i += Sum_j weights_ij streaming row j, with weights rounded to T. The fragments of sums
+  /// and of left operands agree, so weights go from one product to the next in their registers.
+  template <int dim, int row_blocks, int columns>
+  ANNULUS_DEVICE static void add_weighted_rows(Sums<row_blocks, dim>& sums,
+                                               const Sums<row_blocks, columns>& weights,
+                                               SharedOffset streaming) {
+    static_assert(columns % 16 == 0);
+    using Layout = TileLayout<T, dim>;
+    const int lane = lane_index();
+    // 16 rows of 8 columns, then of the next 8, both read by columns.
+    const LaneChunks<T, dim> rows(streaming, lane % 16, lane / 16);
+    ANNULUS_UNROLL
+    for (int j = 0; j < columns / 8; j += 2) {
+      std::uint32_t a[row_blocks][4];
+      ANNULUS_UNROLL
+      for (int m = 0; m < row_blocks; ++m) {
+        const auto& w = weights.blocks[m];
+        a[m][0] = pack<T>(w[j][0], w[j][1]);
+        a[m][1] = pack<T>(w[j][2], w[j][3]);
+        a[m][2] = pack<T>(w[j + 1][0], w[j + 1][1]);
+        a[m][3] = pack<T>(w[j + 1][2], w[j + 1][3]);
+      }
+      ANNULUS_UNROLL
+      for (int chunk = 0; chunk < Layout::chunks; chunk += 2) {
+        std::uint32_t b[4];
+        ldmatrix_x4_trans(b, rows.at(8 * j, chunk));
+        ANNULUS_UNROLL
+        for (int m = 0; m < row_blocks; ++m) {
+          mma_m16n8k16<T>(sums.blocks[m][chunk], a[m], {b[0], b[1]});
+          mma_m16n8k16<T>(sums.blocks[m][chunk + 1], a[m], {b[2], b[3]});
+        }
+      }
+    }
+  }
+};
+
+}  // namespace annulus::kernels::gpu

@@ -1,0 +1,49 @@
+#pragma once
+// Rows of global memory to a tile in shared memory, without waiting for them.
+
+#include <algorithm>
+
+#include "kernels/cuda/arguments.hpp"
+#include "kernels/cuda/device/swizzle.hpp"
+
+namespace annulus::kernels::gpu {
+
+/// Starts the copy of `count` rows of one head from `row` on to a tile of `rows`, by all threads of
+/// the block. The rest of the tile becomes zeros: rows past the end, whose products must not be NaN
+/// even where their weight is 0, and columns that the input does not have. Each thread copies one
+/// chunk of every few rows; the loop stays a loop, for its addresses would fill the registers.
+template <class T, int dim, int rows, int threads>
+ANNULUS_DEVICE void copy_tile(SharedOffset tile, const InputRows& input, Index row, int count,
+                              int head) {
+  using Layout = TileLayout<T, dim>;
+  constexpr int rows_at_once = threads / Layout::chunks;
+  static_assert(rows_at_once > 0);
+  const int index = thread_index();
+  if (threads % Layout::chunks != 0 && index >= rows_at_once * Layout::chunks) return;
+  const int chunk = index % Layout::chunks;
+  const int column = chunk * Layout::elements;
+  const int bytes =
+      std::clamp(input.dim - column, 0, int{Layout::elements}) * static_cast<int>(sizeof(T));
+  const auto* first =
+      static_cast<const T*>(input.data) + row * input.row_stride + head * input.head_stride;
+  ANNULUS_NO_UNROLL
+  for (int i = index / Layout::chunks; i < rows; i += rows_at_once) {
+    // The address of a copy of nothing is still an address.
+    const bool there = i < count && bytes > 0;
+    cp_async<16>(tile + Layout::at(i, chunk), there ? first + i * input.row_stride + column : first,
+                 there ? bytes : 0);
+  }
+}
+
+/// Starts the copy of one number for each of `count` rows of one head from `row` on, out of a table
+/// (rows, heads); the rest of `rows` become zeros.
+template <int rows, int threads>
+ANNULUS_DEVICE void copy_numbers(SharedOffset to, const float* table, int heads, Index row,
+                                 int count, int head) {
+  for (int i = thread_index(); i < rows; i += threads) {
+    const float* from = table + (row + (i < count ? i : 0)) * heads + head;
+    cp_async<4>(to + static_cast<SharedOffset>(4 * i), from, i < count ? 4 : 0);
+  }
+}
+
+}  // namespace annulus::kernels::gpu

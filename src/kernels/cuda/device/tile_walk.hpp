@@ -1,0 +1,110 @@
+#pragma once
+// The order in which tiles stream past, and the copies that run ahead of it.
+
+#include <algorithm>
+
+#include "kernels/cuda/device/instructions.hpp"
+#include "kernels/cuda/tile_list.hpp"
+
+namespace annulus::kernels::gpu {
+
+/// Steps of `columns` streaming rows, through all visits of a tile. Visits are never empty.
+template <int columns>
+class TileWalk {
+ public:
+  ANNULUS_DEVICE TileWalk(const DeviceTileList& tiles, const TileWork& work)
+      : visits_(tiles.visits + work.first_visit),
+        count_(work.visits),
+        begin_(visits_->seen.begin) {}
+
+  [[nodiscard]] ANNULUS_DEVICE bool done() const { return index_ == count_; }
+  [[nodiscard]] ANNULUS_DEVICE const TileVisit& visit() const { return visits_[index_]; }
+
+  /// First streaming row of this step, counted in its run, and how many there are.
+  [[nodiscard]] ANNULUS_DEVICE int begin() const { return begin_; }
+  [[nodiscard]] ANNULUS_DEVICE int count() const {
+    return std::min(columns, visit().seen.end - begin_);
+  }
+
+  /// The same first row, as a local row.
+  [[nodiscard]] ANNULUS_DEVICE int row() const { return visit().row + begin_; }
+
+  /// Whether all rows of the tile see all columns of this step.
+  [[nodiscard]] ANNULUS_DEVICE bool whole() const {
+    return visit().whole.begin <= begin_ && begin_ + columns <= visit().whole.end;
+  }
+
+  /// Whether one of these columns may stand where a row of the tile stands.
+  [[nodiscard]] ANNULUS_DEVICE bool meets_self() const {
+    return visit().self.begin < begin_ + columns && begin_ < visit().self.end;
+  }
+
+  ANNULUS_DEVICE void advance() {
+    begin_ += columns;
+    if (begin_ < visit().seen.end) return;
+    ++index_;
+    if (!done()) begin_ = visit().seen.begin;
+  }
+
+ protected:
+  ANNULUS_DEVICE void restart() {
+    index_ = 0;
+    begin_ = visits_->seen.begin;
+  }
+
+ private:
+  const TileVisit* visits_;
+  int count_;
+  int begin_;
+  int index_ = 0;
+};
+
+/// The same walk once for each of a few heads.
+template <int columns>
+class GroupWalk : public TileWalk<columns> {
+ public:
+  ANNULUS_DEVICE GroupWalk(const DeviceTileList& tiles, const TileWork& work, int first_head,
+                           int heads)
+      : TileWalk<columns>(tiles, work), head_(first_head), end_(first_head + heads) {}
+
+  [[nodiscard]] ANNULUS_DEVICE bool done() const { return head_ == end_; }
+  [[nodiscard]] ANNULUS_DEVICE int head() const { return head_; }
+
+  ANNULUS_DEVICE void advance() {
+    TileWalk<columns>::advance();
+    if (!TileWalk<columns>::done()) return;
+    this->restart();
+    ++head_;
+  }
+
+ private:
+  int head_;
+  int end_;
+};
+
+/// Calls compute(walk, stage) for every step, in order; load(walk, stage) starts the copies of a
+/// step to a buffer and is called stages - 1 steps ahead. Copies that were started before belong to
+/// the first step. One barrier a step is enough: it says that the copies of this step are there for
+/// all threads, and that all threads are done with the step before, whose buffer is filled next.
+template <int stages, class Walk, class Load, class Compute>
+ANNULUS_DEVICE void stream(Walk walk, Load load, Compute compute) {
+  Walk ahead = walk;
+  const auto load_next = [&](int stage) {
+    if (!ahead.done()) {
+      load(ahead, stage);
+      ahead.advance();
+    }
+    // A group without copies keeps the count: step i is always the i-th group.
+    cp_async_commit();
+  };
+  ANNULUS_UNROLL
+  for (int stage = 0; stage < stages - 1; ++stage) load_next(stage);
+  for (int stage = 0; !walk.done(); walk.advance(), stage = stage + 1 == stages ? 0 : stage + 1) {
+    cp_async_wait<stages - 2>();
+    sync_threads();
+    load_next(stage == 0 ? stages - 1 : stage - 1);
+    compute(walk, stage);
+  }
+}
+
+}  // namespace annulus::kernels::gpu

@@ -1,0 +1,7 @@
+#include "kernels/cuda/nvcc/launcher_of_type.cuh"
+
+namespace annulus::kernels::gpu {
+
+template struct CudaLauncherOf<Float16>;
+
+}  // namespace annulus::kernels::gpu

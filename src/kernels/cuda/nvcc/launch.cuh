@@ -1,0 +1,65 @@
+#pragma once
+// How a kernel starts on the current device.
+
+#include <cuda_runtime.h>
+
+#include <string>
+
+#include "annulus/base/error.hpp"
+#include "device/cuda_check.hpp"
+#include "kernels/cuda/device/dispatch.hpp"
+
+namespace annulus::kernels::gpu {
+
+using device::check_cuda;
+
+template <class Kernel>
+__global__ void __launch_bounds__(Kernel::threads)
+    entry(const __grid_constant__ typename Kernel::Arguments arguments) {
+  Kernel::run(arguments);
+}
+
+[[nodiscard]] inline int attribute_of_device(cudaDeviceAttr attribute) {
+  int device = 0;
+  check_cuda(cudaGetDevice(&device), "cudaGetDevice");
+  int value = 0;
+  check_cuda(cudaDeviceGetAttribute(&value, attribute, device), "cudaDeviceGetAttribute");
+  return value;
+}
+
+/// Throws InputError where the current device has less than the kernels need.
+inline void check_device(int shared_bytes) {
+  const int major = attribute_of_device(cudaDevAttrComputeCapabilityMajor);
+  if (major < 8) {
+    throw InputError("the cuda backend needs compute capability 8.0 or later, this GPU has " +
+                     std::to_string(major) + "." +
+                     std::to_string(attribute_of_device(cudaDevAttrComputeCapabilityMinor)));
+  }
+  const int most = attribute_of_device(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+  if (shared_bytes > most) {
+    throw InputError("this kernel needs " + std::to_string(shared_bytes) +
+                     " bytes of shared memory, this GPU has " + std::to_string(most));
+  }
+}
+
+/// Starts kernels on a stream.
+struct LaunchOn {
+  Stream& stream;
+
+  template <class Kernel>
+  void operator()(int blocks_x, int blocks_y, const typename Kernel::Arguments& arguments) const {
+    if (blocks_x == 0 || blocks_y == 0) return;
+    ensure(blocks_y <= 65535, "a GPU kernel has at most 65535 heads");
+    const auto queue = static_cast<cudaStream_t>(stream.handle());  // makes its device current
+    check_device(Kernel::shared_bytes);
+    // More than 48 KiB must be asked for.
+    check_cuda(cudaFuncSetAttribute(entry<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                    Kernel::shared_bytes),
+               "cudaFuncSetAttribute");
+    const dim3 grid(static_cast<unsigned>(blocks_x), static_cast<unsigned>(blocks_y));
+    entry<Kernel><<<grid, Kernel::threads, Kernel::shared_bytes, queue>>>(arguments);
+    check_cuda(cudaGetLastError(), "the launch of a kernel");
+  }
+};
+
+}  // namespace annulus::kernels::gpu

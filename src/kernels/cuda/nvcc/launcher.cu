@@ -1,0 +1,70 @@
+#include "kernels/cuda/cuda_launcher.hpp"
+
+#include <algorithm>
+
+#include "kernels/cuda/nvcc/launch.cuh"
+
+namespace annulus::kernels::gpu {
+namespace {
+
+class CudaLauncher final : public Launcher {
+ public:
+  [[nodiscard]] std::shared_ptr<Stream> open_stream(int place_on_node) const override {
+    // Where there is no GPU, opening the first one says why.
+    const int gpus = std::max(1, static_cast<int>(visible_gpus().size()));
+    return device::open_stream(Device::cuda(place_on_node % gpus));
+  }
+
+  void start(const StartArguments& arguments, Stream& stream) const override {
+    dispatch_rows<StartKernel>(arguments, LaunchOn{stream});
+  }
+
+  void forward(const KernelChoice& choice, const ForwardArguments& arguments,
+               Stream& stream) const override {
+    with_type(choice, [&]<class T>() { CudaLauncherOf<T>::forward(choice, arguments, stream); });
+  }
+
+  void merge(DataType type, const MergeArguments& arguments, Stream& stream) const override {
+    with_type(type, [&]<class T>() { dispatch_rows<MergeKernel<T>>(arguments, LaunchOn{stream}); });
+  }
+
+  void finish(const FinishArguments& arguments, Stream& stream) const override {
+    dispatch_rows<FinishKernel>(arguments, LaunchOn{stream});
+  }
+
+  void add_query_gradients(const KernelChoice& choice, const GradientArguments& arguments,
+                           Stream& stream) const override {
+    with_type(choice, [&]<class T>() {
+      CudaLauncherOf<T>::add_query_gradients(choice, arguments, stream);
+    });
+  }
+
+  void add_key_gradients(const KernelChoice& choice, const GradientArguments& arguments,
+                         Stream& stream) const override {
+    with_type(choice,
+              [&]<class T>() { CudaLauncherOf<T>::add_key_gradients(choice, arguments, stream); });
+  }
+
+  void finish(const KernelChoice& choice, const QueryGradientArguments& arguments,
+              Stream& stream) const override {
+    with_type(choice, [&]<class T>() { CudaLauncherOf<T>::finish(arguments, stream); });
+  }
+
+  void mean(const KernelChoice& choice, const MeanArguments& arguments,
+            Stream& stream) const override {
+    with_type(choice, [&]<class T>() { CudaLauncherOf<T>::mean(arguments, stream); });
+  }
+
+  void add(const AddArguments& arguments, Stream& stream) const override {
+    dispatch_add(arguments, LaunchOn{stream});
+  }
+};
+
+}  // namespace
+
+const Launcher& cuda_launcher() {
+  static const CudaLauncher launcher;
+  return launcher;
+}
+
+}  // namespace annulus::kernels::gpu

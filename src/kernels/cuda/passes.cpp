@@ -1,0 +1,156 @@
+#include "kernels/cuda/passes.hpp"
+
+#include "annulus/base/error.hpp"
+#include "annulus/base/narrow.hpp"
+
+namespace annulus::kernels::gpu {
+namespace {
+
+/// The stream of a pass, which is a GPU's.
+const StreamPointer& stream_of(const PassOptions& options) {
+  ensure(options.stream->device().kind == DeviceKind::cuda,
+         "the cuda backend computes on a stream of a GPU");
+  return options.stream;
+}
+
+KernelChoice choice_for(ConstTensorView q, const PassOptions& options) {
+  ensure(options.key_heads >= 1 && q.heads % options.key_heads == 0,
+         "query heads are a multiple of key heads");
+  auto choice = choose_kernel(q.type, q.dim, options.value_dim);
+  choice.statistics = options.statistics;
+  return choice;
+}
+
+}  // namespace
+
+GpuForward::GpuForward(const Launcher& launcher, const Queries& queries, const PassOptions& options)
+    : launcher_(launcher),
+      stream_(stream_of(options)),
+      choice_(choice_for(queries.q, options)),
+      q_(stream_, queries.q),
+      scale_(upload_narrowed(stream_, queries.scale)),
+      key_heads_(narrow<int>(options.key_heads)),
+      states_(launcher, stream_, queries, options) {}
+
+void GpuForward::accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                            const Poll& poll) {
+  ensure(k.heads == key_heads_ && v.heads == key_heads_ && k.dim == q_.rows().dim &&
+             v.dim == states_.value_dim() && k.rows == v.rows,
+         "keys and values have the shapes of the pass");
+  const auto tiles = query_tiles(blocks, forward_tile_rows(choice_));
+  if (!tiles.work.empty()) {
+    const AlignedRows keys(stream_, k);
+    const AlignedRows values(stream_, v);
+    const DeviceTiles on_device(stream_, tiles);
+    launcher_.forward(choice_,
+                      {.q = q_.rows(),
+                       .k = keys.rows(),
+                       .v = values.rows(),
+                       .scale = scale_.data(),
+                       .heads = states_.heads(),
+                       .group = states_.heads() / key_heads_,
+                       .state = states_.view(),
+                       .tiles = on_device.view()},
+                      *stream_);
+  }
+  if (poll) poll();
+}
+
+void GpuForward::finish(const ForwardOutputs& outputs) {
+  states_.finish(outputs);
+}
+
+void GpuForward::write_state(TensorView) const {
+  throw InputError(
+      "the cuda backend keeps its states on the device; expected the cpu backend for a cache");
+}
+
+GpuBackward::GpuBackward(const Launcher& launcher, const BackwardQueries& queries,
+                         const PassOptions& options)
+    : launcher_(launcher),
+      stream_(stream_of(options)),
+      choice_(choice_for(queries.q, options)),
+      q_(stream_, queries.q),
+      dout_(stream_, queries.dout),
+      lse_(stream_, queries.lse),
+      scale_(upload_narrowed(stream_, queries.scale)),
+      rows_(narrow<int>(queries.q.rows)),
+      heads_(narrow<int>(queries.q.heads)),
+      key_heads_(narrow<int>(options.key_heads)),
+      mean_(stream_, queries.q.rows * queries.q.heads),
+      sums_(stream_, queries.q.rows * queries.q.heads * queries.q.dim) {
+  const auto& q = queries.q;
+  ensure(std::ssize(queries.scale) == q.rows * q.heads, "one scale per query row and head");
+  ensure(queries.dout.has_shape(q.rows, q.heads, options.value_dim) &&
+             queries.out.has_shape(q.rows, q.heads, options.value_dim) &&
+             queries.lse.has_shape(q.rows, q.heads, 1),
+         "the output, its gradient and lse have the shapes of the pass");
+  if (sums_.bytes() > 0) stream_->clear(sums_.data(), sums_.bytes());
+  const DenseInput out(stream_, queries.out);
+  launcher_.mean(choice_,
+                 {.dout = dout_.rows(),
+                  .out = out.data(),
+                  .rows = rows_,
+                  .heads = heads_,
+                  .mean = mean_.data()},
+                 *stream_);
+}
+
+void GpuBackward::accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                             TensorView dk, TensorView dv, const Poll& poll) {
+  ensure(k.heads == key_heads_ && v.heads == key_heads_ && k.dim == q_.rows().dim &&
+             v.dim == dout_.rows().dim && k.rows == v.rows &&
+             dk.has_shape(k.rows, k.heads, k.dim) && dv.has_shape(v.rows, v.heads, v.dim),
+         "keys, values and their gradients have the shapes of the pass");
+  const auto query_list = query_tiles(blocks, query_gradient_tile_rows(choice_));
+  if (!query_list.work.empty()) {
+    const AlignedRows keys(stream_, k);
+    const AlignedRows values(stream_, v);
+    const DeviceTiles queries_own(stream_, query_list);
+    const DeviceTiles keys_own(stream_, key_tiles(blocks, key_gradient_tile_rows(choice_)));
+    GradientArguments arguments{.q = q_.rows(),
+                                .k = keys.rows(),
+                                .v = values.rows(),
+                                .dout = dout_.rows(),
+                                .scale = scale_.data(),
+                                .lse = lse_.data(),
+                                .mean = mean_.data(),
+                                .heads = heads_,
+                                .group = heads_ / key_heads_,
+                                .query_sums = sums_.data(),
+                                .dk = dense_sums(dk),
+                                .dv = dense_sums(dv),
+                                .tiles = queries_own.view()};
+    launcher_.add_query_gradients(choice_, arguments, *stream_);
+    arguments.tiles = keys_own.view();
+    launcher_.add_key_gradients(choice_, arguments, *stream_);
+  }
+  if (poll) poll();
+}
+
+void GpuBackward::add(TensorView sums, ConstTensorView more) const {
+  ensure(sums.has_shape(more.rows, more.heads, more.dim), "sums of one shape are added");
+  launcher_.add({.sums = dense_sums(sums),
+                 .more = DenseInput(stream_, more).data(),
+                 .count = sums.rows * sums.heads * sums.dim},
+                *stream_);
+}
+
+void GpuBackward::finish(TensorView dq, const RowGradients& rows) {
+  const DenseOutput output(stream_, dq);
+  const DeviceArray<float> dscale(stream_, static_cast<Index>(rows_) * heads_);
+  launcher_.finish(choice_,
+                   {.q = q_.rows(),
+                    .scale = scale_.data(),
+                    .query_sums = sums_.data(),
+                    .rows = rows_,
+                    .heads = heads_,
+                    .dq = output.data(),
+                    .dscale = dscale.data()},
+                   *stream_);
+  output.finish();
+  download_widened(*stream_, rows.dscale, dscale.data());
+  download_widened(*stream_, rows.mean, mean_.data());
+}
+
+}  // namespace annulus::kernels::gpu

@@ -1,0 +1,119 @@
+// The peak: chains of multiply-adds that depend on nothing but themselves.
+
+#include "kernels/cpu/simd_targets.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/rulers/peak.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "kernels/cpu/operands-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace annulus::kernels::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Enough to cover 6 cycles of latency at 2 a cycle, and few enough for 16 registers.
+inline constexpr int chains = 12;
+
+/// Runs `steps` multiply-adds of `factor` and `term` in every lane of every chain; returns how many
+/// FLOP they are.
+template <class E, class T = Accumulator<E>>
+double run_chains(long steps, Operand<E> factor, Operand<E> term, T* result) {
+  const hn::ScalableTag<T> d;
+  const auto a = repeat_operand(d, factor);
+  const auto b = repeat_operand(d, term);
+  hn::Vec<decltype(d)> sums[chains];
+  for (int x = 0; x < chains; ++x) sums[x] = hn::Set(d, static_cast<T>(x));
+  for (long step = 0; step < steps; ++step) {
+    for (int x = 0; x < chains; ++x) sums[x] = add_product(d, a, b, sums[x]);
+  }
+  for (int x = 1; x < chains; ++x) sums[0] = hn::Add(sums[0], sums[x]);
+  *result = hn::GetLane(hn::SumOfLanes(d, sums[0]));
+  return 2.0 * operand_size<E> * chains * static_cast<double>(steps) *
+         static_cast<double>(hn::Lanes(d));
+}
+
+double run_float_chains(long steps, float* result) {
+  return run_chains<float>(steps, 0.5F, 0.001F, result);
+}
+double run_double_chains(long steps, double* result) {
+  return run_chains<double>(steps, 0.5, 0.001, result);
+}
+double run_bf16_chains(long steps, float* result) {
+#if ANNULUS_TARGET_HAS_BF16_DOT
+  const BFloat16 half(0.5);
+  const BFloat16 small(0.001);
+  return run_chains<BFloat16>(steps, {half, half}, {small, small}, result);
+#else
+  return run_float_chains(steps, result);
+#endif
+}
+
+}  // namespace annulus::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+#include "annulus/base/error.hpp"
+#include "annulus/kernels/cpu.hpp"
+#include "kernels/cpu/for_each_item.hpp"
+
+namespace annulus::kernels {
+namespace {
+
+HWY_EXPORT(run_float_chains);
+HWY_EXPORT(run_double_chains);
+HWY_EXPORT(run_bf16_chains);
+
+/// FLOP/s of one slice of work, the same on every thread.
+template <class T, class Chains>
+double measure_slice(Chains run, int threads, long steps) {
+  // A cache line apart, so that threads do not wait for each other.
+  constexpr std::size_t apart = 128 / sizeof(T);
+  std::vector<T> results(static_cast<std::size_t>(threads) * apart);
+  std::vector<double> flops(static_cast<std::size_t>(threads));
+  const auto start = std::chrono::steady_clock::now();
+  for_each_item(threads, threads, {}, [&](Index item, int) {
+    const auto i = static_cast<std::size_t>(item);
+    flops[i] = run(steps, &results[i * apart]);
+  });
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  double sum = 0;
+  for (std::size_t i = 0; i < flops.size(); ++i) {
+    ensure(results[i * apart] > 0, "the chains sum positive numbers");
+    sum += flops[i];
+  }
+  return sum / elapsed.count();
+}
+
+/// The best slice: whatever else the machine does only takes away from it.
+template <class T, class Chains>
+double measure_best(Chains run, int threads, double seconds) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto end = start + std::chrono::duration<double>(seconds);
+  constexpr long steps = 1'000'000;
+  double best = 0;
+  do {
+    best = std::max(best, measure_slice<T>(run, threads, steps));
+  } while (std::chrono::steady_clock::now() < end);
+  return best;
+}
+
+}  // namespace
+
+double measure_peak_flops(DataType type, int threads, double seconds) {
+  ensure(threads >= 1, "at least one thread");
+  if (accumulator_of(type) == DataType::float64) {
+    return measure_best<double>(HWY_DYNAMIC_DISPATCH(run_double_chains), threads, seconds);
+  }
+  return type == DataType::bfloat16 && multiplies_bf16()
+             ? measure_best<float>(HWY_DYNAMIC_DISPATCH(run_bf16_chains), threads, seconds)
+             : measure_best<float>(HWY_DYNAMIC_DISPATCH(run_float_chains), threads, seconds);
+}
+
+}  // namespace annulus::kernels
+#endif

@@ -1,0 +1,166 @@
+#include "annulus/run/attention_run.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "annulus/base/error.hpp"
+
+namespace annulus::run {
+namespace {
+
+/// Whether row i, head h overflowed: finite inputs give a finite lse, or -inf to rows that see
+/// nothing, and a finite output.
+template <class T>
+bool overflowed(ConstTensorView lse, ConstTensorView out, Index i, Index h, bool sees_something) {
+  const T sum = *lse.row<T>(i, h);
+  if (!std::isfinite(sum) && (sees_something || sum != -std::numeric_limits<T>::infinity())) {
+    return true;
+  }
+  const T* values = out.row<T>(i, h);
+  return !std::all_of(values, values + out.dim, [](T value) { return std::isfinite(value); });
+}
+
+/// The first number of the packed outputs (queries, H) that this rank holds and that overflowed, or
+/// the largest Index.
+Index first_overflow(const AttentionRun& run, const Plan& plan, std::span<const double> sink,
+                     int rank) {
+  const auto lse = run.lse.view();
+  const auto out = run.out.view();
+  const auto& problem = plan.problem;
+  Index first = std::numeric_limits<Index>::max();
+  Index row = 0;
+  for (const auto& part : plan.query_shards[static_cast<std::size_t>(rank)]) {
+    for (Index i = 0; i < part.count; ++i, ++row) {
+      const Index in_document = part.first + i * part.stride;
+      const Index query = problem.documents.query_offset(part.document) + in_document;
+      const bool sees_keys = place_of(problem, part.document, in_document).visible > 0;
+      for (Index h = 0; h < lse.heads; ++h) {
+        const bool has_sink = !sink.empty() && !std::isinf(sink[static_cast<std::size_t>(h)]);
+        const bool sees_something = sees_keys || has_sink;
+        const bool over = with_accumulator(
+            lse.type, [&]<class T>() { return overflowed<T>(lse, out, row, h, sees_something); });
+        if (over) first = std::min(first, query * lse.heads + h);
+      }
+    }
+  }
+  return first;
+}
+
+/// Collective. Refuses numbers beyond the range of the type; names the first one of all ranks, so
+/// that the message does not depend on the sharding.
+void check_numbers(const std::string& path, const AttentionRun& run, const Plan& plan,
+                   std::span<const double> sink, comm::Communicator& communicator) {
+  Index first = first_overflow(run, plan, sink, communicator.rank());
+  communicator.all_reduce(std::span(&first, 1), comm::Reduction::minimum);
+  if (first == std::numeric_limits<Index>::max()) return;
+  const Index heads = plan.problem.query_heads;
+  throw InputError(fmt::format(
+      "{}: query {}, head {} overflows {} (a logit, or a sum of values); expected smaller /q, /k, "
+      "/v, /sink or scales{}",
+      path, first / heads, first % heads, name_of(accumulator_of(plan.data_type)),
+      plan.data_type == DataType::float64 ? "" : ", or --precision fp64"));
+}
+
+/// The slowest rank's times and all ranks' bytes. Collective.
+void agree(PassReport& report, comm::Communicator& communicator) {
+  std::array<double, 2> slowest{report.seconds, report.exposed_seconds};
+  communicator.all_reduce(slowest, comm::Reduction::maximum);
+  communicator.all_reduce(std::span(&report.bytes_sent, 1), comm::Reduction::sum);
+  report.seconds = slowest[0];
+  report.exposed_seconds = slowest[1];
+}
+
+}  // namespace
+
+StatisticsView AttentionRun::statistics_view() {
+  return statistics_view_of(statistics);
+}
+
+AttentionRun run_attention(const std::string& path, const results::AttentionInput& input,
+                           const Plan& plan, comm::Communicator& communicator,
+                           const kernels::Kernel& kernel, int threads, const Wanted& wanted) {
+  using results::InputRows;
+  const auto rank = static_cast<std::size_t>(communicator.rank());
+  const auto& query_shard = plan.query_shards[rank];
+  const auto& key_shard = plan.key_shards[rank];
+  const auto q = input.read_rows(InputRows::q, query_shard, plan.data_type);
+  const auto k = input.read_rows(InputRows::k, key_shard, plan.data_type);
+  const auto v = input.read_rows(InputRows::v, key_shard, plan.data_type);
+  Tensor dout;
+  if (wanted.backward) dout = input.read_rows(InputRows::dout, query_shard, plan.data_type);
+  std::vector<double> table;
+  if (plan.problem.logit_scale.is_table()) table = input.read_logit_scale(query_shard);
+
+  const Index rows = row_count(query_shard);
+  const Index heads = plan.problem.query_heads;
+  const auto type = accumulator_of(plan.data_type);
+  AttentionRun run{.wanted = wanted,
+                   .out = {type, rows, heads, plan.problem.output_dim()},
+                   .lse = {type, rows, heads, 1}};
+  if (wanted.statistics) {
+    for (auto& statistic : run.statistics) statistic = {type, rows, heads, 1};
+  }
+  RingAttention attention(plan, communicator, kernel, threads);
+  HeldShards held;
+  run.forward =
+      attention.forward(q.view(), k.view(), v.view(), run.out.view(),
+                        {.lse = run.lse.view(),
+                         .statistics = wanted.statistics ? run.statistics_view() : StatisticsView{},
+                         .gain = input.shape().gain,
+                         .sink = input.shape().sink,
+                         .logit_scale = table,
+                         .held = wanted.backward ? &held : nullptr});
+  check_numbers(path, run, plan, input.shape().sink, communicator);
+  if (wanted.backward) {
+    const Index keys = row_count(key_shard);
+    run.dq = {type, rows, heads, plan.problem.head_dim};
+    run.dk = {type, keys, plan.problem.key_heads, plan.problem.head_dim};
+    run.dv = {type, keys, plan.problem.key_heads, plan.problem.output_dim()};
+    run.dgain.resize(static_cast<std::size_t>(heads));
+    run.dsink.resize(input.shape().sink.size());
+    run.backward = attention.backward({.q = q.view(),
+                                       .k = k.view(),
+                                       .v = v.view(),
+                                       .out = run.out.view(),
+                                       .lse = run.lse.view(),
+                                       .dout = std::as_const(dout).view(),
+                                       .gain = input.shape().gain,
+                                       .sink = input.shape().sink,
+                                       .logit_scale = table,
+                                       .held = std::move(held)},
+                                      {.dq = run.dq.view(),
+                                       .dk = run.dk.view(),
+                                       .dv = run.dv.view(),
+                                       .dgain = run.dgain,
+                                       .dsink = run.dsink});
+  }
+  agree(run.forward, communicator);
+  agree(run.backward, communicator);
+  return run;
+}
+
+void write_run(results::AttentionOutput& output, const AttentionRun& run, const Plan& plan,
+               int rank) {
+  using results::RowsOf;
+  const auto& queries = plan.query_shards[static_cast<std::size_t>(rank)];
+  output.write_vectors("/out", RowsOf::queries, queries, run.out.view());
+  output.write_scalars("/lse", RowsOf::queries, queries, run.lse.view());
+  for (std::size_t i = 0; run.wanted.statistics && i < row_statistics.size(); ++i) {
+    output.write_scalars(fmt::format("/statistics/{}", row_statistics[i].name), RowsOf::queries,
+                         queries, run.statistics[i].view());
+  }
+  if (!run.wanted.backward) return;
+  const auto& keys = plan.key_shards[static_cast<std::size_t>(rank)];
+  output.write_vectors("/dq", RowsOf::queries, queries, run.dq.view());
+  output.write_vectors("/dk", RowsOf::keys, keys, run.dk.view());
+  output.write_vectors("/dv", RowsOf::keys, keys, run.dv.view());
+  const auto type = accumulator_of(plan.data_type);
+  output.write_heads("/dgain", run.dgain, type);
+  if (!run.dsink.empty()) output.write_heads("/dsink", run.dsink, type);
+}
+
+}  // namespace annulus::run

@@ -1,0 +1,112 @@
+// Threads change the time and nothing else; the caller's poll stays on the caller's thread.
+#include <set>
+#include <stdexcept>
+#include <thread>
+
+#include "kernels/cpu/test.hpp"
+
+namespace annulus::test {
+namespace {
+
+const Problem problem{.query_heads = 3,
+                      .key_heads = 3,
+                      .head_dim = 17,
+                      .value_dim = 20,
+                      .documents = Documents::single(331),
+                      .mask = Mask::causal()};
+
+template <class T>
+void expect_same_bits() {
+  const auto whole = random_problem<T>(problem, 8);
+  const auto one = attend_on_cpu(whole, {.sharding = Sharding::zigzag, .shards = 2});
+  for (const int threads : {2, 3, 7}) {
+    const auto many =
+        attend_on_cpu(whole, {.sharding = Sharding::zigzag, .shards = 2, .threads = threads});
+    EXPECT_EQ(one.out.values, many.out.values) << threads;
+    EXPECT_EQ(one.lse.values, many.lse.values) << threads;
+    for (std::size_t s = 0; s < one.statistics.size(); ++s) {
+      EXPECT_EQ(one.statistics[s].values, many.statistics[s].values) << threads;
+    }
+  }
+}
+
+// As in decode: threads share the keys, whose states merge in one order.
+template <class T>
+void expect_same_bits_for_few_queries() {
+  auto decode = problem;
+  decode.query_heads = 6;
+  decode.documents = Documents::single(3, 1999);
+  const auto whole = random_problem<T>(decode, 8);
+  const auto one = attend_on_cpu(whole, {});
+  for (const int threads : {2, 3, 7}) {
+    const auto many = attend_on_cpu(whole, {.threads = threads});
+    EXPECT_EQ(one.out.values, many.out.values) << threads;
+    for (std::size_t s = 0; s < one.statistics.size(); ++s) {
+      EXPECT_EQ(one.statistics[s].values, many.statistics[s].values) << threads;
+    }
+  }
+}
+
+TEST(CpuThreads, AnyNumberOfThreadsGivesTheSameBits) {
+  expect_same_bits_for_few_queries<float>();
+  expect_same_bits_for_few_queries<double>();
+  expect_same_bits<float>();
+  expect_same_bits<double>();
+  expect_same_bits<BFloat16>();
+}
+
+TEST(CpuThreads, PollIsCalledOnTheCallingThreadAlone) {
+  const auto whole = random_problem<float>(problem, 8);
+  for (const int threads : {1, 2, 3}) {
+    std::set<std::thread::id> callers;
+    int calls = 0;
+    static_cast<void>(attend_on_cpu(whole, {.threads = threads, .poll = [&] {
+                                              callers.insert(std::this_thread::get_id());
+                                              ++calls;
+                                            }}));
+    EXPECT_EQ(callers, std::set{std::this_thread::get_id()}) << threads;
+    EXPECT_GE(calls, 1) << threads;
+  }
+}
+
+TEST(CpuThreads, OneThreadPollsAfterEveryTile) {
+  const auto whole = random_problem<float>(problem, 8);
+  int calls = 0;
+  static_cast<void>(attend_on_cpu(whole, {.poll = [&] { ++calls; }}));
+  EXPECT_GE(calls, 3 * (331 / 48));
+}
+
+// Polls count tiles, so they tell whether the work is that of the visible pairs.
+TEST(CpuThreads, HiddenTilesAreNotVisited) {
+  constexpr Index length = 4801;
+  constexpr Index least_query_tiles = length / 48;
+  const auto polls = [&](const Mask& mask) {
+    const auto whole = random_problem<float>(
+        {.head_dim = 1, .documents = Documents::single(length), .mask = mask}, 8);
+    Index calls = 0;
+    static_cast<void>(attend_on_cpu(whole, {.statistics = false, .poll = [&] { ++calls; }}));
+    return calls;
+  };
+  const Index full = polls(Mask::full());
+  EXPECT_GT(full, 4 * least_query_tiles);
+  EXPECT_LT(polls(Mask::causal()), full * 2 / 3);
+  // Every tile of queries once or, at the end of a panel of keys, twice; and the packing.
+  EXPECT_LT(polls(Mask::window(3)), 2 * least_query_tiles);
+}
+
+TEST(CpuThreads, AnExceptionOfPollReachesTheCaller) {
+  const auto whole = random_problem<float>(problem, 8);
+  for (const int threads : {1, 2, 3}) {
+    int calls = 0;
+    const auto poll = [&] {
+      if (++calls == 2) throw std::runtime_error("the transfer failed");
+    };
+    EXPECT_THROW(static_cast<void>(attend_on_cpu(whole, {.threads = threads, .poll = poll})),
+                 std::runtime_error)
+        << threads;
+    EXPECT_EQ(calls, 2);
+  }
+}
+
+}  // namespace
+}  // namespace annulus::test

@@ -1,0 +1,88 @@
+#include "kernels/cuda/model_launcher.hpp"
+
+#include "kernels/cuda/device/dispatch.hpp"
+
+namespace annulus::test {
+
+namespace gpu = kernels::gpu;
+using device::Stream;
+
+/// Starts kernels on the model.
+auto ModelLauncher::launch(Stream& stream) const {
+  return [this, &stream]<class Kernel>(int blocks_x, int blocks_y,
+                                       const typename Kernel::Arguments& arguments) {
+    const auto run = [this, blocks_x, blocks_y, arguments] {
+      const auto report = run_blocks({.blocks_x = blocks_x,
+                                      .blocks_y = blocks_y,
+                                      .threads = Kernel::threads,
+                                      .shared_bytes = Kernel::shared_bytes},
+                                     schedule_, [&] { Kernel::run(arguments); });
+      report_.bank_conflicts += report.bank_conflicts;
+    };
+    if (auto* model = dynamic_cast<ModelStream*>(&stream)) {
+      model->enqueue(run);
+    } else {
+      run();
+    }
+  };
+}
+
+std::shared_ptr<Stream> ModelLauncher::open_stream(int /*place_on_node*/) const {
+  return std::make_shared<ModelStream>(device_);
+}
+
+void ModelLauncher::start(const gpu::StartArguments& arguments, Stream& stream) const {
+  gpu::dispatch_rows<gpu::StartKernel>(arguments, launch(stream));
+}
+
+void ModelLauncher::forward(const gpu::KernelChoice& choice, const gpu::ForwardArguments& arguments,
+                            Stream& stream) const {
+  gpu::with_type(choice,
+                 [&]<class T>() { gpu::dispatch_forward<T>(choice, arguments, launch(stream)); });
+}
+
+void ModelLauncher::merge(DataType type, const gpu::MergeArguments& arguments,
+                          Stream& stream) const {
+  gpu::with_type(
+      type, [&]<class T>() { gpu::dispatch_rows<gpu::MergeKernel<T>>(arguments, launch(stream)); });
+}
+
+void ModelLauncher::finish(const gpu::FinishArguments& arguments, Stream& stream) const {
+  gpu::dispatch_rows<gpu::FinishKernel>(arguments, launch(stream));
+}
+
+void ModelLauncher::add_query_gradients(const gpu::KernelChoice& choice,
+                                        const gpu::GradientArguments& arguments,
+                                        Stream& stream) const {
+  gpu::with_type(choice, [&]<class T>() {
+    gpu::dispatch_query_gradients<T>(choice, arguments, launch(stream));
+  });
+}
+
+void ModelLauncher::add_key_gradients(const gpu::KernelChoice& choice,
+                                      const gpu::GradientArguments& arguments,
+                                      Stream& stream) const {
+  gpu::with_type(choice, [&]<class T>() {
+    gpu::dispatch_key_gradients<T>(choice, arguments, launch(stream));
+  });
+}
+
+void ModelLauncher::finish(const gpu::KernelChoice& choice,
+                           const gpu::QueryGradientArguments& arguments, Stream& stream) const {
+  gpu::with_type(choice, [&]<class T>() {
+    gpu::dispatch_rows<gpu::FinishQueryGradientsKernel<T>>(arguments, launch(stream));
+  });
+}
+
+void ModelLauncher::mean(const gpu::KernelChoice& choice, const gpu::MeanArguments& arguments,
+                         Stream& stream) const {
+  gpu::with_type(choice, [&]<class T>() {
+    gpu::dispatch_rows<gpu::MeanKernel<T>>(arguments, launch(stream));
+  });
+}
+
+void ModelLauncher::add(const gpu::AddArguments& arguments, Stream& stream) const {
+  gpu::dispatch_add(arguments, launch(stream));
+}
+
+}  // namespace annulus::test

@@ -1,0 +1,51 @@
+#pragma once
+// The kernels for GPUs on the model of a thread block.
+
+#include "kernels/cuda/block_model.hpp"
+#include "kernels/cuda/launcher.hpp"
+#include "support/model_device.hpp"
+
+namespace annulus::test {
+
+/// Kernels run when the stream comes to them: on a model device as late or early as it goes, on the
+/// stream of the CPU before a call returns. Adds what it finds to its report.
+class ModelLauncher final : public kernels::gpu::Launcher {
+ public:
+  explicit ModelLauncher(const Schedule& schedule = {}, Order order = Order::early)
+      : schedule_(schedule), device_(std::make_shared<ModelDevice>(order)) {}
+
+  /// All streams are of one device.
+  [[nodiscard]] std::shared_ptr<device::Stream> open_stream(int place_on_node) const override;
+  void start(const kernels::gpu::StartArguments& arguments, device::Stream& stream) const override;
+  void forward(const kernels::gpu::KernelChoice& choice,
+               const kernels::gpu::ForwardArguments& arguments,
+               device::Stream& stream) const override;
+  void merge(DataType type, const kernels::gpu::MergeArguments& arguments,
+             device::Stream& stream) const override;
+  void finish(const kernels::gpu::FinishArguments& arguments,
+              device::Stream& stream) const override;
+  void add_query_gradients(const kernels::gpu::KernelChoice& choice,
+                           const kernels::gpu::GradientArguments& arguments,
+                           device::Stream& stream) const override;
+  void add_key_gradients(const kernels::gpu::KernelChoice& choice,
+                         const kernels::gpu::GradientArguments& arguments,
+                         device::Stream& stream) const override;
+  void finish(const kernels::gpu::KernelChoice& choice,
+              const kernels::gpu::QueryGradientArguments& arguments,
+              device::Stream& stream) const override;
+  void mean(const kernels::gpu::KernelChoice& choice, const kernels::gpu::MeanArguments& arguments,
+            device::Stream& stream) const override;
+  void add(const kernels::gpu::AddArguments& arguments, device::Stream& stream) const override;
+
+  [[nodiscard]] const LaunchReport& report() const { return report_; }
+  [[nodiscard]] ModelDevice& device() const { return *device_; }
+
+ private:
+  [[nodiscard]] auto launch(device::Stream& stream) const;
+
+  Schedule schedule_;
+  std::shared_ptr<ModelDevice> device_;
+  mutable LaunchReport report_;  // written by the streams of one device, which share a lock
+};
+
+}  // namespace annulus::test

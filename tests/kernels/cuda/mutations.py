@@ -1,0 +1,233 @@
+"""Seeds faults into copies of the kernels for GPUs and checks that the tests catch each of them.
+
+    python3 mutations.py --compiler CXX --source PROJECT_ROOT --library-path FOLDER \\
+                              --object OBJECT ... [--only WORD]
+
+The objects are those of test_cuda. For every fault the kernels are compiled again with the fault in
+them, linked with the other objects, and the tests must fail. Prints a table; exit 1 where a fault
+survives. `cmake --build build --target cuda_mutations` runs it.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+# (what goes wrong, file, text, what it becomes). The text must occur once.
+FAULTS = [
+    # Copies, buffers and barriers.
+    ("no barrier before a step", "tile_walk.hpp", "    sync_threads();\n", ""),
+    ("waits for one group too few", "tile_walk.hpp", "cp_async_wait<stages - 2>",
+     "cp_async_wait<stages - 1>"),
+    ("fills the buffer that is read", "tile_walk.hpp",
+     "load_next(stage == 0 ? stages - 1 : stage - 1)", "load_next(stage)"),
+    ("fills the next buffer before all have read it", "tile_walk.hpp",
+     "    sync_threads();\n    load_next(stage == 0 ? stages - 1 : stage - 1);\n",
+     "    load_next(stage == 0 ? stages - 1 : stage - 1);\n    sync_threads();\n"),
+    ("always reads the first buffer", "tile_walk.hpp", "    compute(walk, stage);",
+     "    compute(walk, 0);"),
+    ("commits no empty groups", "tile_walk.hpp",
+     "      ahead.advance();\n    }\n    // A group without copies keeps the count: step i is always "
+     "the i-th group.\n    cp_async_commit();",
+     "      ahead.advance();\n      cp_async_commit();\n    }"),
+    ("copies rows past the end", "tile_copy.hpp", "i < count && bytes > 0", "bytes > 0"),
+    ("copies columns that are not there", "tile_copy.hpp",
+     "std::clamp(input.dim - column, 0, int{Layout::elements})", "int{Layout::elements}"),
+    ("zeros instead of the last row", "tile_copy.hpp", "i < count && bytes > 0",
+     "i + 1 < count && bytes > 0"),
+    # Rows and numbers one by one.
+    ("means of the row before", "state_kernels.hpp", "a.out[at * a.dout.dim + c]",
+     "a.out[(at > 0 ? at - 1 : 0) * a.dout.dim + c]"),
+    ("adds past the end", "state_kernels.hpp", "if (at < a.count) a.sums", "if (at <= a.count) a.sums"),
+    ("leaves out the last number", "state_kernels.hpp", "if (at < a.count) a.sums",
+     "if (at + 1 < a.count) a.sums"),
+    # Masks.
+    ("mask hides one key too few on the right", "logits.hpp", "column >= end", "column > end"),
+    ("mask hides one key too many on the left", "logits.hpp", "column < begin",
+     "column <= begin"),
+    ("no mask where only the start of a step is seen", "tile_walk.hpp",
+     "begin_ + columns <= visit().whole.end", "begin_ < visit().whole.end"),
+    ("no mask where only the end of a step is seen", "tile_walk.hpp",
+     "visit().whole.begin <= begin_ &&", "visit().whole.begin < begin_ + columns &&"),
+    # Softmax.
+    ("O is not rescaled", "softmax.hpp", "      values.at(r, n, 0) *= factor;\n", ""),
+    ("l is not rescaled", "softmax.hpp", "    states.sum[r] *= factor;\n", ""),
+    ("moment does not shift", "softmax.hpp", "states.moment[r] + states.sum[r] * shift",
+     "states.moment[r]"),
+    ("squares are scaled once", "softmax.hpp", "*= factor * factor", "*= factor"),
+    ("the larger maximum is not kept", "softmax.hpp",
+     "    states.maximum[r] = largest[r];\n", ""),
+    ("maximum of a quarter of the row", "softmax.hpp",
+     "    largest[r] = largest_of_row(largest[r]);\n", ""),
+    ("kept sums enter four times", "softmax.hpp", "own.has(r) && first;", "own.has(r);"),
+    ("sums of one lane are stored", "softmax.hpp", "write(r, state.sum, sum_of_row(sum[r]));",
+     "write(r, state.sum, sum[r]);"),
+    ("natural logits raised to base 2", "instructions.hpp", "exp2_approximate(x * log2_e)",
+     "exp2_approximate(x)"),
+    ("lse in base 2", "state_kernels.hpp", "a.state.maximum[at] + logf(sum)",
+     "a.state.maximum[at] + log2f(sum)"),
+    ("a row that saw nothing divides by 0", "state_kernels.hpp", "empty ? 0.0F : ", ""),
+    ("the sink has no weight", "state_kernels.hpp",
+     "sink == minus_infinity ? 0.0F : 1.0F", "0.0F"),
+    # Partial results.
+    ("the state is not rescaled when parts merge", "state_kernels.hpp",
+     "values[c] * kept +", "values[c] +"),
+    ("the sum is not rescaled when parts merge", "state_kernels.hpp",
+     "a.state.sum[own] * kept +", "a.state.sum[own] +"),
+    ("a part is not weighted", "state_kernels.hpp",
+     "static_cast<float>(out[c]) * added", "static_cast<float>(out[c])"),
+    ("empty parts merge to NaN", "state_kernels.hpp",
+     "      if (lse == minus_infinity) return;\n", ""),
+    ("parts merge into the first rows", "state_kernels.hpp", "a.first * a.heads + at", "at"),
+    ("lse of a part by rows", "state_kernels.hpp",
+     "static_cast<Index>(block_y()) * a.rows + at / a.heads", "at"),
+    ("lanes read a maximum that is written", "state_kernels.hpp",
+     "shuffle(lane_index() == 0 ? a.state.maximum[own] : 0.0F, 0)", "a.state.maximum[own]"),
+    # Heads, scales, state.
+    ("wrong key head", "forward_kernel.hpp", "own.head / a.group", "own.head % (a.heads / a.group)"),
+    ("no scale", "forward_kernel.hpp", "return scale.at[r];", "return 1.0F;"),
+    ("the state of earlier steps is lost", "forward_kernel.hpp",
+     "    load_sums(values, a.state.values, own, a.v.dim);\n", ""),
+    ("scales of the wrong rows", "own_rows.hpp", "table[own.at(r)]", "table[own.at(r ^ 1)]"),
+    # Fragments.
+    ("weights in the wrong registers", "tensor_products.hpp", "a[m][1] = pack<T>(w[j][2], w[j][3])",
+     "a[m][1] = pack<T>(w[j + 1][0], w[j + 1][1])"),
+    ("halves of a weight swapped", "tensor_products.hpp", "a[m][0] = pack<T>(w[j][0], w[j][1])",
+     "a[m][0] = pack<T>(w[j][1], w[j][0])"),
+    ("values not transposed", "tensor_products.hpp", "ldmatrix_x4_trans(b,", "ldmatrix_x4(b,"),
+    ("keys of the wrong rows", "tensor_products.hpp", "lane / 16 * 8 + lane % 8, lane / 8 % 2",
+     "lane / 8 % 2 * 8 + lane % 8, lane / 16"),
+    ("no swizzle", "swizzle.hpp", "return span == 8 ? row % 8 : row / 2 % 4;", "return row * 0;"),
+    ("swizzle of other rows", "swizzle.hpp", "row / 2 % 4", "row % 4"),
+    ("fp32 weights from the wrong lane", "fma_products.hpp", "lane / 4 * 4 + j % 8 / 2",
+     "lane / 4 * 4 + j % 4"),
+    ("fp32 columns not turned", "fma_products.hpp", "2 * n ^ Layout::turn_of(j) / 2 * 2",
+     "2 * n"),
+    # Gradients.
+    ("NaN where a row sees nothing", "gradients.hpp", "(lse == minus_infinity ? 0.0F : lse)", "lse"),
+    ("no mean in dq", "query_gradient_kernel.hpp", " - mean.at[r]", ""),
+    ("no mean in dk", "key_gradient_kernel.hpp", " - of_columns(from.mean, n).at[side]", ""),
+    ("no scale in dk", "key_gradient_kernel.hpp", "*= of_columns(from.scale, n).at[side] * dz", "*= dz"),
+    ("dk of one head of a group", "key_gradient_kernel.hpp",
+     "own.head * a.group, a.group)", "own.head * a.group, 1)"),
+    ("numbers of all stages in one buffer", "key_gradient_kernel.hpp",
+     "static_cast<SharedOffset>(stage) * 3 * numbers", "static_cast<SharedOffset>(stage) * 0"),
+    ("gradients of earlier steps are lost", "own_rows.hpp", "{ element += sum; }",
+     "{ element = sum; }"),
+    ("dq with the values for keys", "query_gradient_kernel.hpp", "add_weighted_rows<dim>(sums, dz, keys)",
+     "add_weighted_rows<dim>(sums, dz, keys + column_tile)"),
+    ("dscale and means of one lane", "state_kernels.hpp",
+     "for (int mask = 1; mask < warp_lanes; mask *= 2) sum += shuffle_xor(sum, mask);", ""),
+]
+
+
+def run(command, timeout):
+    """Exit code and output; None where it took too long."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        return None, ""
+    return done.returncode, done.stdout + done.stderr
+
+
+class Builder:
+    """Compiles what includes kernels, and links it with the rest of the tests."""
+
+    WITH_KERNELS = ("cuda/model_launcher.cpp", "cuda/pipeline.cpp")
+
+    def __init__(self, options, folder):
+        self.options = options
+        self.folder = folder
+        self.others = [o for o in options.object if not any(k in o for k in self.WITH_KERNELS)]
+
+    def build(self, includes):
+        """The tests with the kernels that `includes` leads to, or None and what the compiler says."""
+        source = self.options.source
+        flags = [f"-I{path}"
+                 for path in (includes, source / "src", source / "tests", source / "include")]
+        made = []
+        for name in self.WITH_KERNELS:
+            made.append(str(self.folder / f"{Path(name).stem}.o"))
+            code, text = run([self.options.compiler, "-std=c++20", "-O1", *flags, "-c",
+                              str(source / "tests/kernels" / name), "-o", made[-1]], 600)
+            if code != 0:
+                return None, text
+        libraries = [f"-L{self.options.library_path}", f"-Wl,-rpath,{self.options.library_path}",
+                     *[f"-lannulus_{floor}" for floor in ("kernels", "device", "plan", "attention", "base")],
+                     "-lgmock", "-lgtest", "-lgtest_main", "-pthread"]
+        tests = str(self.folder / "tests")
+        code, text = run([self.options.compiler, *made, *self.others, "-o", tests, *libraries], 600)
+        return (tests, text) if code == 0 else (None, text)
+
+
+def first_failure(output):
+    """The name of the first test that failed, or what else ended the run."""
+    for line in output.splitlines():
+        if line.startswith("[  FAILED  ]"):
+            return line.split("]")[1].split("(")[0].strip()
+    return "crash"
+
+
+def mutate(source, folder, fault):
+    """A folder to include from, with the fault in a copy of the kernels."""
+    _, name, text, instead = fault
+    kernels = folder / "kernels" / "cuda"
+    shutil.rmtree(folder / "kernels", ignore_errors=True)
+    shutil.copytree(source / "src/kernels/cuda", kernels)
+    mutant = next(kernels.rglob(name))
+    content = mutant.read_text()
+    if content.count(text) != 1:
+        sys.exit(f"{name} has {content.count(text)} times what one fault replaces: {text!r}")
+    mutant.write_text(content.replace(text, instead))
+    return folder
+
+
+def check(builder, source, folder, fault):
+    """What the tests say of a fault, and whether they pass."""
+    name, file, _, _ = fault
+    includes = source / "src" if file is None else mutate(source, folder, fault)
+    tests, text = builder.build(includes)
+    if tests is None:
+        sys.exit(f"'{name}' does not compile:\n{text}")
+    # What only the backward pass has is looked for there.
+    wanted = "CudaBackward.*" if file and "gradient" in file else (
+        "CudaPipeline.*:CudaRows.*:CudaMerge.*:CudaForward.*:CudaBackward.*")
+    code, output = run([tests, f"--gtest_filter={wanted}", "--gtest_fail_fast"], 300)
+    if code is None:
+        return "caught: does not end", False
+    if code == 0:
+        return "passes", True
+    return f"caught by {first_failure(output)}", False
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--compiler", required=True)
+    parser.add_argument("--source", required=True, type=Path)
+    parser.add_argument("--library-path", required=True)
+    parser.add_argument("--object", required=True, nargs="+")
+    parser.add_argument("--only", default="", help="faults whose name contains this")
+    options = parser.parse_args()
+    faults = [fault for fault in FAULTS if options.only in fault[0]]
+    width = max(len(fault[0]) for fault in faults)
+    survivors = 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        builder = Builder(options, folder)
+        # Without a fault the tests pass, or nothing that follows means anything.
+        for fault in [("none", None, None, None), *faults]:
+            start = time.monotonic()
+            verdict, passes = check(builder, options.source, folder, fault)
+            print(f"{fault[0]:{width}}  {verdict}  ({time.monotonic() - start:.0f} s)", flush=True)
+            if fault[1] is None and not passes:
+                return 1
+            survivors += fault[1] is not None and passes
+    print(f"{len(faults)} faults, {survivors} not caught")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+// The pipeline of copies alone, for more stages than any kernel has so far.
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "kernels/cuda/block_model.hpp"
+#include "kernels/cuda/device/tile_walk.hpp"
+
+namespace annulus::test {
+namespace {
+
+namespace gpu = kernels::gpu;
+
+constexpr int threads = 64;
+
+/// Visits of 5, 1 and 12 rows, which 4 columns cut into 2, 1 and 3 steps.
+const std::vector<gpu::TileVisit> visits{{.row = 100, .count = 9, .seen = {2, 7}},
+                                         {.row = 200, .count = 9, .seen = {0, 1}},
+                                         {.row = 300, .count = 12, .seen = {0, 12}}};
+const gpu::TileWork work{.row = 0, .rows = 1, .first_visit = 0, .visits = 3};
+const gpu::DeviceTileList tiles{.work = &work, .visits = visits.data(), .count = 1};
+
+/// What a thread saw of a step.
+struct Seen {
+  int head;
+  int row;
+  int count;
+  float number;  ///< that another warp copied
+
+  friend bool operator==(const Seen&, const Seen&) = default;
+};
+
+std::vector<Seen> expected_for(int heads) {
+  std::vector<Seen> steps;
+  float step = 0;
+  for (int head = 7; head < 7 + heads; ++head) {
+    for (const auto& [row, count] : std::vector<std::pair<int, int>>{
+             {102, 4}, {106, 1}, {200, 1}, {300, 4}, {304, 4}, {308, 4}}) {
+      steps.push_back({head, row, count, step++});
+    }
+  }
+  return steps;
+}
+
+template <int stages>
+void expect_every_step_in_order(int heads) {
+  std::vector<float> numbers(64);
+  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(i);
+  for (const Schedule& schedule :
+       {Schedule{LaneOrder::forward}, {LaneOrder::backward}, {LaneOrder::shuffled, 1}}) {
+    std::vector<std::vector<Seen>> seen(threads);
+    run_blocks({.threads = threads, .shared_bytes = 4 * threads * stages}, schedule, [&] {
+      const int self = gpu::thread_index();
+      const auto place = [](int stage, int thread) {
+        return static_cast<gpu::SharedOffset>(4 * (threads * stage + thread));
+      };
+      std::size_t loaded = 0;
+      const auto load = [&](const gpu::GroupWalk<4>&, int stage) {
+        gpu::cp_async<4>(place(stage, self), &numbers[loaded++], 4);
+      };
+      const auto compute = [&](const gpu::GroupWalk<4>& walk, int stage) {
+        const auto number = gpu::load_shared<gpu::Vector<1>>(place(stage, (self + 32) % threads));
+        seen[static_cast<std::size_t>(self)].push_back(
+            {walk.head(), walk.row(), walk.count(), number.at[0]});
+      };
+      gpu::stream<stages>(gpu::GroupWalk<4>(tiles, work, 7, heads), load, compute);
+    });
+    for (const auto& steps : seen) EXPECT_EQ(steps, expected_for(heads));
+  }
+}
+
+TEST(CudaPipeline, BringsEveryStepInOrderWhateverTheStages) {
+  for (const int heads : {1, 3}) {
+    expect_every_step_in_order<2>(heads);
+    expect_every_step_in_order<3>(heads);
+    expect_every_step_in_order<4>(heads);
+  }
+}
+
+}  // namespace
+}  // namespace annulus::test

@@ -1,0 +1,106 @@
+// The kernels that go over rows or numbers one by one, on the model of a thread block.
+#include <cmath>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "kernels/cuda/model_launcher.hpp"
+#include "support/tensor.hpp"
+
+namespace annulus::test {
+namespace {
+
+namespace gpu = kernels::gpu;
+
+/// Rows as kernels take them: aligned to 16 bytes, with gaps of NaN that nobody may read.
+template <class T>
+class AlignedRows {
+ public:
+  explicit AlignedRows(const Tensor<T>& tensor)
+      : head_stride_((ceil_div(tensor.dim, elements) + 1) * elements),
+        row_stride_(tensor.heads * head_stride_ + elements),
+        dim_(static_cast<int>(tensor.dim)),
+        values_(static_cast<std::size_t>(tensor.rows * row_stride_),
+                T(std::numeric_limits<double>::quiet_NaN())) {
+    for (Index i = 0; i < tensor.rows; ++i) {
+      for (Index h = 0; h < tensor.heads; ++h) {
+        for (Index c = 0; c < tensor.dim; ++c) {
+          values_[static_cast<std::size_t>(i * row_stride_ + h * head_stride_ + c)] =
+              tensor.at(i, h, c);
+        }
+      }
+    }
+  }
+  [[nodiscard]] gpu::InputRows rows() const {
+    return {values_.data(), row_stride_, head_stride_, dim_};
+  }
+
+ private:
+  static constexpr Index elements = 16 / sizeof(T);
+  Index head_stride_;
+  Index row_stride_;
+  int dim_;
+  std::vector<T> values_;
+};
+
+template <class T>
+void expect_means(Index rows, Index heads, Index dim) {
+  SCOPED_TRACE(std::to_string(rows) + " rows, " + std::to_string(heads) + " heads, " +
+               std::to_string(dim) + " elements");
+  std::mt19937_64 random(static_cast<unsigned>(dim));
+  const auto dout = random_tensor<T>(random, rows, heads, dim);
+  const auto out = random_tensor<float>(random, rows, heads, dim);
+  const AlignedRows<T> aligned(dout);
+  std::vector<float> mean(static_cast<std::size_t>(rows * heads) + 1, -7.0F);
+  const ModelLauncher launcher;
+  launcher.mean(gpu::choose_kernel(data_type_of<T>, dim, dim),
+                {.dout = aligned.rows(),
+                 .out = out.values.data(),
+                 .rows = static_cast<int>(rows),
+                 .heads = static_cast<int>(heads),
+                 .mean = mean.data()},
+                *device::cpu_stream());
+  std::size_t at = 0;
+  for (Index i = 0; i < rows; ++i) {
+    for (Index h = 0; h < heads; ++h, ++at) {
+      double exact = 0;
+      double size = 0;
+      for (Index c = 0; c < dim; ++c) {
+        const double product =
+            static_cast<double>(dout.at(i, h, c)) * static_cast<double>(out.at(i, h, c));
+        exact += product;
+        size += std::abs(product);
+      }
+      ASSERT_NEAR(mean[at], exact, static_cast<double>(dim) * 0x1p-24 * size) << i << ", " << h;
+    }
+  }
+  EXPECT_EQ(mean[at], -7.0F) << "past the end";
+}
+
+TEST(CudaRows, Means) {
+  for (const Index dim : {1, 31, 32, 33, 64, 100, 256}) {
+    expect_means<float>(5, 3, dim);
+    expect_means<BFloat16>(4, 1, dim);
+    expect_means<Float16>(1, 2, dim);
+  }
+}
+
+TEST(CudaRows, Additions) {
+  for (const Index count : {0, 1, 255, 256, 257, 1023, 1024, 1025, 4099}) {
+    std::vector<float> sums(static_cast<std::size_t>(count) + 1, -3.0F);
+    std::vector<float> more(sums.size());
+    for (std::size_t i = 0; i < more.size(); ++i) more[i] = static_cast<float>(i);
+    const ModelLauncher launcher;
+    launcher.add({.sums = sums.data(), .more = more.data(), .count = count}, *device::cpu_stream());
+    for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+      ASSERT_EQ(sums[i], static_cast<float>(i) - 3.0F) << i << " of " << count;
+    }
+    EXPECT_EQ(sums.back(), -3.0F) << "past the end of " << count;
+  }
+}
+
+}  // namespace
+}  // namespace annulus::test
