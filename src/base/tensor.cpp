@@ -15,4 +15,18 @@ std::size_t Tensor::bytes() const {
   return static_cast<std::size_t>(shape_.rows * shape_.row_stride) * size_of(shape_.type);
 }
 
+std::vector<double> numbers_of(ConstTensorView tensor) {
+  std::vector<double> numbers;
+  numbers.reserve(static_cast<std::size_t>(tensor.rows * tensor.heads * tensor.dim));
+  with_element(tensor.type, [&]<class T>() {
+    for (Index i = 0; i < tensor.rows; ++i) {
+      for (Index h = 0; h < tensor.heads; ++h) {
+        const T* row = tensor.row<T>(i, h);
+        numbers.insert(numbers.end(), row, row + tensor.dim);
+      }
+    }
+  });
+  return numbers;
+}
+
 }  // namespace annulus

@@ -49,8 +49,8 @@ class Attend final : public Command {
     app.add_option("-o,--output", output_, "HDF5 file to write")->required();
     attention_.add_to(app);
     execution_.add_to(app);
-    app.add_flag("--statistics", wanted_.statistics, "also write what is measured of each row");
-    app.add_flag("--backward", wanted_.backward, "also write the gradients for /dout");
+    app.add_flag("--statistics", statistics_, "also write what is measured of each row");
+    app.add_flag("--backward", backward_, "also write the gradients for /dout");
     app.add_flag("--overwrite", overwrite_, "replace --output where it exists");
   }
 
@@ -76,7 +76,10 @@ class Attend final : public Command {
                                           communicator, context.files, kernel, threads),
          .existing = overwrite_ ? results::Existing::overwrite : results::Existing::refuse});
     const auto run =
-        run::run_attention(input_, input, plan, communicator, kernel, threads, wanted_);
+        run::run_attention(input_, input, plan, communicator, kernel, threads,
+                           {.statistics = statistics_ ? Statistics::on : Statistics::off,
+                            .backward = backward_,
+                            .parameters = backward_});
     run::write_run(output, run, plan, communicator.rank());
     output.commit();
     print(context, plan, kernel.name(), threads, run);
@@ -101,7 +104,7 @@ class Attend final : public Command {
           "{}: /logit_scale is missing; --logit-scale table expected it, (n_q) or (n_q, H)",
           input_));
     }
-    if (wanted_.backward && !shape.has_dout) {
+    if (backward_ && !shape.has_dout) {
       throw InputError(
           fmt::format("{}: /dout is missing; --backward expected it, (n_q, H, d_v)", input_));
     }
@@ -121,8 +124,8 @@ class Attend final : public Command {
                             {"device", name_of(kernel.device())},
                             {"backend", kernel.name()},
                             {"transport", context.communicator.name()},
-                            {"statistics", wanted_.statistics},
-                            {"backward", wanted_.backward}};
+                            {"statistics", statistics_},
+                            {"backward", backward_}};
     std::ostringstream text;
     text << table << '\n';
     return text.str();
@@ -134,10 +137,11 @@ class Attend final : public Command {
     const auto& problem = plan.problem;
     Table table({"statistic", "mean", "min", "max"});
     const auto count = static_cast<double>(problem.documents.queries() * problem.query_heads);
-    if (wanted_.statistics && count > 0) {
-      for (std::size_t i = 0; i < row_statistics.size(); ++i) {
-        const auto summary = summary_of(run.statistics[i].view(), count, context.communicator);
-        table.add({cell(std::string(row_statistics[i].name)), cell(summary[0]), cell(summary[1]),
+    if (statistics_ && count > 0) {
+      for (const auto& statistic : row_statistics) {
+        const auto summary =
+            summary_of(run.tensors.statistics().*statistic.view, count, context.communicator);
+        table.add({cell(std::string(statistic.name)), cell(summary[0]), cell(summary[1]),
                    cell(summary[2])});
       }
     }
@@ -166,13 +170,13 @@ class Attend final : public Command {
                 {"exposed_seconds", run.forward.exposed_seconds},
                 {"flops", flops},
                 {"bytes_sent", run.forward.bytes_sent}};
-      if (wanted_.backward) {
+      if (backward_) {
         json["backward"] = {{"seconds", run.backward.seconds},
                             {"exposed_seconds", run.backward.exposed_seconds},
                             {"flops", backward_to_forward_flops * flops},
                             {"bytes_sent", run.backward.bytes_sent}};
       }
-      if (wanted_.statistics) json["statistics"] = table.json();
+      if (statistics_) json["statistics"] = table.json();
       fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
       return;
     }
@@ -191,9 +195,9 @@ class Attend final : public Command {
                  seconds_text(pass.exposed_seconds),
                  bytes_text(static_cast<double>(pass.bytes_sent)));
     };
-    print_pass(wanted_.backward ? "forward" : "time", run.forward, flops);
-    if (wanted_.backward) print_pass("backward", run.backward, backward_to_forward_flops * flops);
-    if (wanted_.statistics) fmt::print("\n{}\n", table.text());
+    print_pass(backward_ ? "forward" : "time", run.forward, flops);
+    if (backward_) print_pass("backward", run.backward, backward_to_forward_flops * flops);
+    if (statistics_) fmt::print("\n{}\n", table.text());
     fmt::print("wrote      {}\n", output_);
   }
 
@@ -201,7 +205,8 @@ class Attend final : public Command {
   std::string output_;
   AttentionOptions attention_;
   ExecutionOptions execution_;
-  run::Wanted wanted_;
+  bool statistics_ = false;
+  bool backward_ = false;
   bool overwrite_ = false;
 };
 

@@ -1,9 +1,11 @@
 #include "annulus/run/attention_run.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -26,10 +28,10 @@ bool overflowed(ConstTensorView lse, ConstTensorView out, Index i, Index h, bool
 
 /// The first number of the packed outputs (queries, H) that this rank holds and that overflowed, or
 /// the largest Index.
-Index first_overflow(const AttentionRun& run, const Plan& plan, std::span<const double> sink,
+Index first_overflow(const PassTensors& tensors, const Plan& plan, std::span<const double> sink,
                      int rank) {
-  const auto lse = run.lse.view();
-  const auto out = run.out.view();
+  const auto lse = tensors.lse();
+  const auto out = tensors.out();
   const auto& problem = plan.problem;
   Index first = std::numeric_limits<Index>::max();
   Index row = 0;
@@ -52,9 +54,9 @@ Index first_overflow(const AttentionRun& run, const Plan& plan, std::span<const 
 
 /// Collective. Refuses numbers beyond the range of the type; names the first one of all ranks, so
 /// that the message does not depend on the sharding.
-void check_numbers(const std::string& path, const AttentionRun& run, const Plan& plan,
+void check_numbers(const std::string& path, const PassTensors& tensors, const Plan& plan,
                    std::span<const double> sink, comm::Communicator& communicator) {
-  Index first = first_overflow(run, plan, sink, communicator.rank());
+  Index first = first_overflow(tensors, plan, sink, communicator.rank());
   communicator.all_reduce(std::span(&first, 1), comm::Reduction::minimum);
   if (first == std::numeric_limits<Index>::max()) return;
   const Index heads = plan.problem.query_heads;
@@ -76,13 +78,10 @@ void agree(PassReport& report, comm::Communicator& communicator) {
 
 }  // namespace
 
-StatisticsView AttentionRun::statistics_view() {
-  return statistics_view_of(statistics);
-}
-
 AttentionRun run_attention(const std::string& path, const results::AttentionInput& input,
                            const Plan& plan, comm::Communicator& communicator,
-                           const kernels::Kernel& kernel, int threads, const Wanted& wanted) {
+                           const kernels::Kernel& kernel, int threads,
+                           const WantedOutputs& wanted) {
   using results::InputRows;
   const auto rank = static_cast<std::size_t>(communicator.rank());
   const auto& query_shard = plan.query_shards[rank];
@@ -95,49 +94,18 @@ AttentionRun run_attention(const std::string& path, const results::AttentionInpu
   std::vector<double> table;
   if (plan.problem.logit_scale.is_table()) table = input.read_logit_scale(query_shard);
 
-  const Index rows = row_count(query_shard);
-  const Index heads = plan.problem.query_heads;
-  const auto type = accumulator_of(plan.data_type);
-  AttentionRun run{.wanted = wanted,
-                   .out = {type, rows, heads, plan.problem.output_dim()},
-                   .lse = {type, rows, heads, 1}};
-  if (wanted.statistics) {
-    for (auto& statistic : run.statistics) statistic = {type, rows, heads, 1};
-  }
+  const PassInputs inputs{.q = q.view(),
+                          .k = k.view(),
+                          .v = v.view(),
+                          .dout = std::as_const(dout).view(),
+                          .gain = input.shape().gain,
+                          .sink = input.shape().sink,
+                          .logit_scale = table};
   RingAttention attention(plan, communicator, kernel, threads);
-  HeldShards held;
-  run.forward =
-      attention.forward(q.view(), k.view(), v.view(), run.out.view(),
-                        {.lse = run.lse.view(),
-                         .statistics = wanted.statistics ? run.statistics_view() : StatisticsView{},
-                         .gain = input.shape().gain,
-                         .sink = input.shape().sink,
-                         .logit_scale = table,
-                         .held = wanted.backward ? &held : nullptr});
-  check_numbers(path, run, plan, input.shape().sink, communicator);
-  if (wanted.backward) {
-    const Index keys = row_count(key_shard);
-    run.dq = {type, rows, heads, plan.problem.head_dim};
-    run.dk = {type, keys, plan.problem.key_heads, plan.problem.head_dim};
-    run.dv = {type, keys, plan.problem.key_heads, plan.problem.output_dim()};
-    run.dgain.resize(static_cast<std::size_t>(heads));
-    run.dsink.resize(input.shape().sink.size());
-    run.backward = attention.backward({.q = q.view(),
-                                       .k = k.view(),
-                                       .v = v.view(),
-                                       .out = run.out.view(),
-                                       .lse = run.lse.view(),
-                                       .dout = std::as_const(dout).view(),
-                                       .gain = input.shape().gain,
-                                       .sink = input.shape().sink,
-                                       .logit_scale = table,
-                                       .held = std::move(held)},
-                                      {.dq = run.dq.view(),
-                                       .dk = run.dk.view(),
-                                       .dv = run.dv.view(),
-                                       .dgain = run.dgain,
-                                       .dsink = run.dsink});
-  }
+  AttentionRun run{.tensors = {plan, communicator.rank(), wanted}};
+  run.forward = run.tensors.forward(attention, inputs);
+  check_numbers(path, run.tensors, plan, inputs.sink, communicator);
+  if (wanted.backward) run.backward = run.tensors.backward(attention, inputs);
   agree(run.forward, communicator);
   agree(run.backward, communicator);
   return run;
@@ -146,21 +114,24 @@ AttentionRun run_attention(const std::string& path, const results::AttentionInpu
 void write_run(results::AttentionOutput& output, const AttentionRun& run, const Plan& plan,
                int rank) {
   using results::RowsOf;
+  const auto& tensors = run.tensors;
   const auto& queries = plan.query_shards[static_cast<std::size_t>(rank)];
-  output.write_vectors("/out", RowsOf::queries, queries, run.out.view());
-  output.write_scalars("/lse", RowsOf::queries, queries, run.lse.view());
-  for (std::size_t i = 0; run.wanted.statistics && i < row_statistics.size(); ++i) {
-    output.write_scalars(fmt::format("/statistics/{}", row_statistics[i].name), RowsOf::queries,
-                         queries, run.statistics[i].view());
+  output.write_vectors("/out", RowsOf::queries, queries, tensors.out());
+  output.write_scalars("/lse", RowsOf::queries, queries, tensors.lse());
+  if (tensors.wanted().statistics == Statistics::on) {
+    for (const auto& statistic : row_statistics) {
+      output.write_scalars(fmt::format("/statistics/{}", statistic.name), RowsOf::queries, queries,
+                           tensors.statistics().*statistic.view);
+    }
   }
-  if (!run.wanted.backward) return;
+  if (!tensors.wanted().backward) return;
   const auto& keys = plan.key_shards[static_cast<std::size_t>(rank)];
-  output.write_vectors("/dq", RowsOf::queries, queries, run.dq.view());
-  output.write_vectors("/dk", RowsOf::keys, keys, run.dk.view());
-  output.write_vectors("/dv", RowsOf::keys, keys, run.dv.view());
+  output.write_vectors("/dq", RowsOf::queries, queries, tensors.dq());
+  output.write_vectors("/dk", RowsOf::keys, keys, tensors.dk());
+  output.write_vectors("/dv", RowsOf::keys, keys, tensors.dv());
   const auto type = accumulator_of(plan.data_type);
-  output.write_heads("/dgain", run.dgain, type);
-  if (!run.dsink.empty()) output.write_heads("/dsink", run.dsink, type);
+  output.write_heads("/dgain", tensors.dgain(), type);
+  if (!tensors.dsink().empty()) output.write_heads("/dsink", tensors.dsink(), type);
 }
 
 }  // namespace annulus::run

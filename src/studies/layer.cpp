@@ -4,6 +4,8 @@
 #include <numeric>
 
 #include "annulus/base/error.hpp"
+#include "annulus/base/tensor.hpp"
+#include "annulus/ring/pass_tensors.hpp"
 #include "annulus/ring/ring_attention.hpp"
 
 namespace annulus::studies {
@@ -15,37 +17,23 @@ Attended attend_as(const Plan& plan, const Resources& resources, const LocalRows
   const std::vector<T> q(queries.values.begin(), queries.values.end());
   const std::vector<T> k(keys.values.begin(), keys.values.end());
   const std::vector<T> v(values.values.begin(), values.values.end());
-  const Index rows = queries.count();
-  using Sum = Accumulator<T>;
-  std::vector<Sum> out(static_cast<std::size_t>(rows * values.dim));
-  std::vector<Sum> statistics(static_cast<std::size_t>(rows * 6));
-  const auto statistic = [&](Index which) {
-    return dense_view(statistics.data() + which * rows, rows, 1, 1);
-  };
-  RingAttention(plan, resources.communicator, resources.kernel, resources.threads)
-      .forward(dense_view(q.data(), rows, 1, queries.dim),
-               dense_view(k.data(), keys.count(), 1, keys.dim),
-               dense_view(v.data(), values.count(), 1, values.dim),
-               dense_view(out.data(), rows, 1, values.dim),
-               {.statistics = {.entropy = statistic(0),
-                               .effective_keys = statistic(1),
-                               .participation = statistic(2),
-                               .max_probability = statistic(3),
-                               .max_logit = statistic(4),
-                               .self_probability = statistic(5)}});
-  std::array<double, 6> sums{};
-  for (std::size_t which = 0; which < sums.size(); ++which) {
-    const auto begin = statistics.begin() + static_cast<std::ptrdiff_t>(which) * rows;
-    sums[which] = std::accumulate(begin, begin + rows, 0.0);
+  RingAttention attention(plan, resources.communicator, resources.kernel, resources.threads);
+  PassTensors tensors(plan, resources.communicator.rank(), {.statistics = Statistics::on});
+  tensors.forward(attention, {.q = dense_view(q.data(), queries.count(), 1, queries.dim),
+                              .k = dense_view(k.data(), keys.count(), 1, keys.dim),
+                              .v = dense_view(v.data(), values.count(), 1, values.dim)});
+  std::array<double, row_statistics.size()> sums{};
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    const auto of_rows = numbers_of(tensors.statistics().*row_statistics[i].view);
+    sums[i] = std::accumulate(of_rows.begin(), of_rows.end(), 0.0);
   }
   resources.communicator.all_reduce(sums, comm::Reduction::sum);
-  const auto n_q = static_cast<double>(plan.problem.documents.queries());
-  return {.out = {.dim = values.dim, .values = {out.begin(), out.end()}},
-          .means = {.self_probability = sums[5] / n_q,
-                    .entropy = sums[0] / n_q,
-                    .effective_keys = sums[1] / n_q,
-                    .participation = sums[2] / n_q,
-                    .max_probability = sums[3] / n_q}};
+  RowStatistics<double> means;
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    means.*row_statistics[i].value =
+        sums[i] / static_cast<double>(plan.problem.documents.queries());
+  }
+  return {.out = {.dim = values.dim, .values = numbers_of(tensors.out())}, .means = means};
 }
 
 }  // namespace

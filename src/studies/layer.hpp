@@ -1,6 +1,7 @@
 #pragma once
 // One attention layer of the model: q = k = v = y, beta = gamma ln n, no mask, base scale 1.
 
+#include "annulus/attention/statistics.hpp"
 #include "annulus/base/data_type.hpp"
 #include "annulus/studies/study.hpp"
 #include "studies/rows.hpp"
@@ -10,18 +11,9 @@ namespace annulus::studies {
 /// The rows of n tokens that a rank holds in a study: contiguous, in the order of ranks.
 [[nodiscard]] std::vector<Index> rows_of_rank(Index n, const comm::Communicator& communicator);
 
-/// Means over the queries of all ranks.
-struct RowMeans {
-  double self_probability = 0;
-  double entropy = 0;
-  double effective_keys = 0;
-  double participation = 0;
-  double max_probability = 0;
-};
-
 struct Attended {
-  LocalRows out;  ///< of the rank's queries
-  RowMeans means;
+  LocalRows out;                ///< of the rank's queries
+  RowStatistics<double> means;  ///< over the queries of all ranks
 };
 
 /// Collective. Attention of `queries` over `keys` with values `values` and critical scaling: the
@@ -33,7 +25,7 @@ struct Attended {
 /// A layer over n tokens.
 struct Layer {
   LocalRows out;
-  RowMeans means;
+  RowStatistics<double> means;
   double output_cosine = 0;  ///< mean pairwise cosine of the outputs
   double spread = 0;         ///< |O - 1 mean(O)|_F
 };

@@ -1,34 +1,14 @@
 #include "studies/tokens.hpp"
 
 #include <cmath>
-#include <numbers>
 
-#include <Random123/philox.h>
+#include "annulus/base/random.hpp"
 
 namespace annulus::studies {
 namespace {
 
 /// Independent sets of numbers.
 enum Stream : std::uint64_t { shared_direction = 0, own_directions = 1, sphere_streams = 16 };
-
-/// Fills `row` with standard normal numbers: Philox4x64-10 at counter (row, block, stream) with the
-/// seed as key, in pairs by Box and Muller.
-void fill_normal(std::span<double> values, std::uint64_t seed, std::uint64_t stream,
-                 std::uint64_t row) {
-  r123::Philox4x64 generator;
-  for (std::size_t at = 0; at < values.size(); at += 4) {
-    const auto bits = generator({{row, at / 4, stream, 0}}, {{seed, 0}});
-    for (std::size_t pair = 0; pair < 4 && at + pair < values.size(); pair += 2) {
-      // (0, 1], so that the logarithm is finite, and [0, 1).
-      const double radius_part = static_cast<double>((bits[pair] >> 11) + 1) * 0x1p-53;
-      const double angle_part = static_cast<double>(bits[pair + 1] >> 11) * 0x1p-53;
-      const double radius = std::sqrt(-2 * std::log(radius_part));
-      const double angle = 2 * std::numbers::pi * angle_part;
-      values[at + pair] = radius * std::cos(angle);
-      if (at + pair + 1 < values.size()) values[at + pair + 1] = radius * std::sin(angle);
-    }
-  }
-}
 
 LocalRows empty_rows(std::size_t count, Index dimension) {
   return {.dim = dimension,

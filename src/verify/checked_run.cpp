@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "annulus/ring/cached_attention.hpp"
+#include "annulus/ring/pass_tensors.hpp"
 #include "annulus/ring/ring_attention.hpp"
 #include "attention/random_inputs.hpp"
 
@@ -38,51 +39,29 @@ CheckedRun run_passes(const Plan& plan, comm::Communicator& communicator,
   const auto rows = packed_rows(plan.query_shards[rank], problem.documents.query_offsets());
   const auto key_rows = packed_rows(plan.key_shards[rank], problem.documents.key_offsets());
   const auto inputs = random_inputs<T>(problem, seed, rows, key_rows);
+  const auto dout = random_output_gradients<T>(problem, seed, rows);
   const auto n_q = static_cast<Index>(rows.size());
   const auto n_k = static_cast<Index>(key_rows.size());
-  const Index heads = problem.query_heads;
-  using Sum = Accumulator<T>;
-  std::vector<Sum> out(static_cast<std::size_t>(n_q * heads * problem.output_dim()));
-  std::vector<Sum> lse(static_cast<std::size_t>(n_q * heads));
-  std::vector<Sum> entropy;
-  std::vector<Sum> rest;
-  const auto q = dense_view(inputs.q.data(), n_q, heads, problem.head_dim);
-  const auto k = dense_view(inputs.k.data(), n_k, problem.key_heads, problem.head_dim);
-  const auto v = dense_view(inputs.v.data(), n_k, problem.key_heads, problem.output_dim());
-  const auto out_view = dense_view(out.data(), n_q, heads, problem.output_dim());
-  const auto lse_view = dense_view(lse.data(), n_q, heads, 1);
+  const PassInputs views{
+      .q = dense_view(inputs.q.data(), n_q, problem.query_heads, problem.head_dim),
+      .k = dense_view(inputs.k.data(), n_k, problem.key_heads, problem.head_dim),
+      .v = dense_view(inputs.v.data(), n_k, problem.key_heads, problem.output_dim()),
+      .dout = dense_view(dout.data(), n_q, problem.query_heads, problem.output_dim())};
   RingAttention attention(plan, communicator, kernel, threads);
-  HeldShards held;
-  attention.forward(q, k, v, out_view,
-                    {.lse = lse_view,
-                     .statistics = what == Checked::forward_without_statistics
-                                       ? StatisticsView{}
-                                       : statistics_into(entropy, rest, n_q, heads),
-                     .held = backward ? &held : nullptr});
-  CheckedRun results{.rows = rows,
-                     .key_rows = key_rows,
-                     .out = {out.begin(), out.end()},
-                     .lse = {lse.begin(), lse.end()},
-                     .entropy = {entropy.begin(), entropy.end()}};
-  if (!backward) return results;
-  const auto dout = random_output_gradients<T>(problem, seed, rows);
-  std::vector<Sum> dq(inputs.q.size());
-  std::vector<Sum> dk(inputs.k.size());
-  std::vector<Sum> dv(inputs.v.size());
-  attention.backward({.q = q,
-                      .k = k,
-                      .v = v,
-                      .out = out_view,
-                      .lse = lse_view,
-                      .dout = dense_view(dout.data(), n_q, heads, problem.output_dim()),
-                      .held = std::move(held)},
-                     {.dq = dense_view(dq.data(), n_q, heads, problem.head_dim),
-                      .dk = dense_view(dk.data(), n_k, problem.key_heads, problem.head_dim),
-                      .dv = dense_view(dv.data(), n_k, problem.key_heads, problem.output_dim())});
-  results.dq = {dq.begin(), dq.end()};
-  results.dk = {dk.begin(), dk.end()};
-  results.dv = {dv.begin(), dv.end()};
-  return results;
+  PassTensors tensors(
+      plan, communicator.rank(),
+      {.statistics = what == Checked::forward_without_statistics ? Statistics::off : Statistics::on,
+       .backward = backward});
+  tensors.forward(attention, views);
+  if (backward) tensors.backward(attention, views);
+  return {.rows = rows,
+          .key_rows = key_rows,
+          .out = numbers_of(tensors.out()),
+          .lse = numbers_of(tensors.lse()),
+          .entropy = numbers_of(tensors.statistics().entropy),
+          .dq = numbers_of(tensors.dq()),
+          .dk = numbers_of(tensors.dk()),
+          .dv = numbers_of(tensors.dv())};
 }
 
 template <class T>
@@ -105,18 +84,17 @@ CheckedRun run_decode(const Plan& plan, comm::Communicator& communicator,
     const auto n = static_cast<Index>(rows.size());
     std::vector<Accumulator<T>> out(static_cast<std::size_t>(n * heads * problem.output_dim()));
     std::vector<Accumulator<T>> lse(static_cast<std::size_t>(n * heads));
-    std::vector<Accumulator<T>> entropy;
-    std::vector<Accumulator<T>> rest;
+    auto statistics = make_statistics(data_type_of<Accumulator<T>>, n, heads);
     attention.append(chunk, dense_view(inputs.k.data(), n, problem.key_heads, problem.head_dim),
                      dense_view(inputs.v.data(), n, problem.key_heads, problem.output_dim()));
-    attention.attend(chunk, dense_view(inputs.q.data(), n, heads, problem.head_dim),
-                     dense_view(out.data(), n, heads, problem.output_dim()),
-                     {.lse = dense_view(lse.data(), n, heads, 1),
-                      .statistics = statistics_into(entropy, rest, n, heads)});
+    attention.attend(
+        chunk, dense_view(inputs.q.data(), n, heads, problem.head_dim),
+        dense_view(out.data(), n, heads, problem.output_dim()),
+        {.lse = dense_view(lse.data(), n, heads, 1), .statistics = statistics_view_of(statistics)});
     run.rows.insert(run.rows.end(), rows.begin(), rows.end());
     append(run.out, out);
     append(run.lse, lse);
-    append(run.entropy, entropy);
+    append(run.entropy, numbers_of(statistics.front().view()));
   }
 }
 

@@ -1,10 +1,12 @@
 #pragma once
 // What the ranks make of random inputs, to be compared with the reference.
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
 #include "annulus/attention/statistics.hpp"
+#include "annulus/base/tensor.hpp"
 #include "annulus/comm/communicator.hpp"
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/plan/plan.hpp"
@@ -25,22 +27,13 @@ struct CheckedRun {
   std::vector<double> dv{};
 };
 
-/// Statistics of `rows` rows of which only the entropy is looked at; resizes both vectors.
-template <class T>
-[[nodiscard]] StatisticsView statistics_into(std::vector<T>& entropy, std::vector<T>& rest,
-                                             Index rows, Index heads) {
-  const auto size = static_cast<std::size_t>(rows * heads);
-  entropy.resize(size);
-  rest.resize(5 * size);
-  const auto part = [&](std::size_t i) {
-    return dense_view(rest.data() + i * size, rows, heads, 1);
-  };
-  return {.entropy = dense_view(entropy.data(), rows, heads, 1),
-          .effective_keys = part(0),
-          .participation = part(1),
-          .max_probability = part(2),
-          .max_logit = part(3),
-          .self_probability = part(4)};
+/// Statistics of rows of which only the entropy, the first of them, is looked at.
+[[nodiscard]] inline std::array<Tensor, row_statistics.size()> make_statistics(DataType type,
+                                                                               Index rows,
+                                                                               Index heads) {
+  std::array<Tensor, row_statistics.size()> all;
+  for (auto& statistic : all) statistic = {type, rows, heads, 1};
+  return all;
 }
 
 /// Collective. A forward pass of the plan, and a backward pass if `what` says so: the rank's own

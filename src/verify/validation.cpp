@@ -60,7 +60,7 @@ double largest_error(const std::vector<double>& got, const std::vector<double>& 
 }
 
 template <class T>
-kernels::WholeInputs whole_inputs(const Problem& problem, const Inputs<T>& inputs) {
+kernels::WholeInputs whole_inputs(const Problem& problem, const RandomInputs<T>& inputs) {
   const Index n_q = problem.documents.queries();
   const Index n_k = problem.documents.keys();
   return {.q = dense_view(inputs.q.data(), n_q, problem.query_heads, problem.head_dim),
@@ -74,7 +74,7 @@ kernels::WholeInputs whole_inputs(const Problem& problem, const Inputs<T>& input
 /// Gradients against those of the definition. `lse` is exact.
 template <class T>
 std::vector<Deviation> compare_gradients(const Plan& plan, const CheckedRun& got,
-                                         const Inputs<T>& inputs, const ErrorBound& bound,
+                                         const RandomInputs<T>& inputs, const ErrorBound& bound,
                                          const std::vector<double>& lse, std::uint64_t seed) {
   const auto& problem = plan.problem;
   const Index n_q = problem.documents.queries();
@@ -119,12 +119,11 @@ std::vector<Deviation> compare(const Plan& plan, const kernels::Kernel& kernel,
   const auto inputs = random_inputs<T>(problem, seed, all_rows(n_q), all_rows(n_k));
   std::vector<double> out(got.out.size());
   std::vector<double> lse(got.lse.size());
-  std::vector<double> entropy;
-  std::vector<double> rest;
+  auto statistics = make_statistics(DataType::float64, n_q, heads);
   kernels::direct_attention(problem, whole_inputs(problem, inputs),
                             dense_view(out.data(), n_q, heads, problem.output_dim()),
-                            dense_view(lse.data(), n_q, heads, 1),
-                            statistics_into(entropy, rest, n_q, heads));
+                            dense_view(lse.data(), n_q, heads, 1), statistics_view_of(statistics));
+  const auto entropy = numbers_of(statistics.front().view());
   const auto bound =
       ErrorBound::of(problem, accumulator_of(plan.data_type),
                      largest_scale(problem) * largest_norm(inputs.q, problem.head_dim) *

@@ -19,26 +19,7 @@ Outputs<float> by_ranks(const WholeProblem<T>& whole, int ranks, Spread spread,
   Outputs<float> result(problem.documents.queries(), problem.query_heads, problem.output_dim());
   spread = spread.over_nodes_of(1);
   comm::run_threads(spread.topology(ranks), [&](comm::Communicator& communicator) {
-    const auto plan = make_plan(problem, communicator.topology(), spread.options(data_type_of<T>));
-    const auto rank = static_cast<std::size_t>(communicator.rank());
-    const auto rows = packed_rows(plan.query_shards[rank], problem.documents.query_offsets());
-    const auto key_rows = packed_rows(plan.key_shards[rank], problem.documents.key_offsets());
-    const auto q = take_rows(whole.q, rows);
-    const auto k = take_rows(whole.k, key_rows);
-    const auto v = take_rows(whole.v, key_rows);
-    std::vector<double> table;
-    for (const Index row : rows) {
-      for (Index h = 0; h < problem.query_heads && !whole.table.empty(); ++h) {
-        table.push_back(whole.table[static_cast<std::size_t>(row * problem.query_heads + h)]);
-      }
-    }
-    Outputs<float> local(std::ssize(rows), problem.query_heads, problem.output_dim());
-    RingAttention attention(plan, communicator, kernel);
-    attention.forward(
-        q.view(), k.view(), v.view(), local.out.view(),
-        {.lse = local.lse.view(), .gain = whole.gain, .sink = whole.sink, .logit_scale = table});
-    put_rows(result.out, rows, local.out);
-    put_rows(result.lse, rows, local.lse);
+    attend(whole, communicator, spread, kernel, result, 1, Statistics::off);
   });
   return result;
 }

@@ -16,7 +16,7 @@ TEST(LayerOnGpu, IsThatOfTheCpu) {
   constexpr Index d = 6;
   const auto run = [&](const kernels::Kernel& kernel, int ranks) {
     std::vector<double> out(static_cast<std::size_t>(n * d));
-    RowMeans means;
+    RowStatistics<double> means;
     comm::run_threads(ranks, [&](comm::Communicator& communicator) {
       const auto rows = rows_of_rank(n, communicator);
       LocalRows y{.dim = d, .values = {}};

@@ -50,28 +50,16 @@ Outputs<Accumulator<T>> decode(const WholeProblem<T>& whole, const Problem& prob
       const bool first = step == 0;
       const auto chunk = attention.layout().next(counts, first ? prefill : std::nullopt);
       const auto rows = rows_of(chunk, communicator.rank(), documents);
-      const auto q = take_rows(whole.q, rows);
-      const auto k = take_rows(whole.k, rows);
-      const auto v = take_rows(whole.v, rows);
-      std::vector<double> table;
-      for (const Index row : rows) {
-        for (Index h = 0; h < problem.query_heads && !whole.table.empty(); ++h) {
-          table.push_back(whole.table[static_cast<std::size_t>(row * problem.query_heads + h)]);
-        }
-      }
-      attention.append(chunk, k.view(), v.view());
-      Outputs<Accumulator<T>> local(q.rows, problem.query_heads, problem.output_dim());
-      attention.attend(chunk, q.view(), local.out.view(),
+      const RankInputs<T> inputs(whole, rows, rows);
+      attention.append(chunk, inputs.k.view(), inputs.v.view());
+      Outputs<Accumulator<T>> local(inputs.q.rows, problem.query_heads, problem.output_dim());
+      attention.attend(chunk, inputs.q.view(), local.out.view(),
                        {.lse = local.lse.view(),
                         .statistics = local.statistics_view(),
                         .gain = whole.gain,
                         .sink = whole.sink,
-                        .logit_scale = table});
-      put_rows(result.out, rows, local.out);
-      put_rows(result.lse, rows, local.lse);
-      for (std::size_t s = 0; s < result.statistics.size(); ++s) {
-        put_rows(result.statistics[s], rows, local.statistics[s]);
-      }
+                        .logit_scale = inputs.table});
+      put_rows(result, rows, local.out.view(), local.lse.view(), local.statistics_view());
       for (std::size_t i = 0; i < left.size(); ++i) left[i] -= counts[i];
     }
   });

@@ -86,55 +86,21 @@ void gradients_of_rank(const WholeProblem<T>& whole, const Tensor<T>& dout,
                        comm::Communicator& communicator, Spread spread,
                        const kernels::Kernel& kernel, bool keep,
                        AllGradients<Accumulator<T>>& result, int threads = 1) {
-  using Sum = Accumulator<T>;
-  const auto& problem = whole.problem;
-  const auto plan =
-      make_plan(problem, communicator.topology(), spread.options(data_type_of<T>, kernel.device()));
-  const auto rank = static_cast<std::size_t>(communicator.rank());
-  const auto rows = packed_rows(plan.query_shards[rank], problem.documents.query_offsets());
-  const auto key_rows = packed_rows(plan.key_shards[rank], problem.documents.key_offsets());
-  const auto q = take_rows(whole.q, rows);
-  const auto k = take_rows(whole.k, key_rows);
-  const auto v = take_rows(whole.v, key_rows);
-  const auto local_dout = take_rows(dout, rows);
-  std::vector<double> table;
-  for (const Index row : rows) {
-    for (Index h = 0; h < problem.query_heads && !whole.table.empty(); ++h) {
-      table.push_back(whole.table[static_cast<std::size_t>(row * problem.query_heads + h)]);
-    }
-  }
-  Outputs<Sum> local(static_cast<Index>(rows.size()), problem.query_heads, problem.output_dim());
+  const auto plan = make_plan(whole.problem, communicator.topology(),
+                              spread.options(data_type_of<T>, kernel.device()));
+  const RankInputs<T> inputs(whole, plan, communicator.rank());
+  const auto local_dout = take_rows(dout, inputs.rows);
   RingAttention attention(plan, communicator, kernel, threads);
-  HeldShards held;
-  attention.forward(q.view(), k.view(), v.view(), local.out.view(),
-                    {.lse = local.lse.view(),
-                     .gain = whole.gain,
-                     .sink = whole.sink,
-                     .logit_scale = table,
-                     .held = keep ? &held : nullptr});
-  Tensor<Sum> dq(q.rows, q.heads, q.dim);
-  Tensor<Sum> dk(k.rows, k.heads, k.dim);
-  Tensor<Sum> dv(v.rows, v.heads, v.dim);
-  std::vector<double> dgain(result.dgain.size());
-  std::vector<double> dsink(result.dsink.size());
-  attention.backward(
-      {.q = q.view(),
-       .k = k.view(),
-       .v = v.view(),
-       .out = local.out.view(),
-       .lse = local.lse.view(),
-       .dout = local_dout.view(),
-       .gain = whole.gain,
-       .sink = whole.sink,
-       .logit_scale = table,
-       .held = std::move(held)},
-      {.dq = dq.view(), .dk = dk.view(), .dv = dv.view(), .dgain = dgain, .dsink = dsink});
-  put_rows(result.dq, rows, dq);
-  put_rows(result.dk, key_rows, dk);
-  put_rows(result.dv, key_rows, dv);
+  PassTensors tensors(plan, communicator.rank(), {.backward = true, .parameters = true});
+  tensors.forward(attention, inputs.views());
+  if (!keep) tensors.held() = {};
+  tensors.backward(attention, inputs.views(local_dout.view()));
+  put_rows(result.dq, inputs.rows, tensors.dq());
+  put_rows(result.dk, inputs.key_rows, tensors.dk());
+  put_rows(result.dv, inputs.key_rows, tensors.dv());
   if (communicator.rank() == 0) {
-    result.dgain = dgain;
-    result.dsink = dsink;
+    std::ranges::copy(tensors.dgain(), result.dgain.begin());
+    std::ranges::copy(tensors.dsink(), result.dsink.begin());
   }
 }
 

@@ -49,12 +49,11 @@ struct Outputs {
   std::vector<Tensor<T>> statistics;  ///< in the order of StatisticsView
 
   Outputs(Index rows, Index heads, Index value_dim)
-      : out(rows, heads, value_dim), lse(rows, heads, 1), statistics(6, {rows, heads, 1}) {}
+      : out(rows, heads, value_dim),
+        lse(rows, heads, 1),
+        statistics(row_statistics.size(), {rows, heads, 1}) {}
 
-  [[nodiscard]] StatisticsView statistics_view() {
-    return {statistics[0].view(), statistics[1].view(), statistics[2].view(),
-            statistics[3].view(), statistics[4].view(), statistics[5].view()};
-  }
+  [[nodiscard]] StatisticsView statistics_view() { return statistics_view_of(statistics); }
 };
 
 }  // namespace annulus::test

@@ -11,6 +11,7 @@
 #include "annulus/attention/problem.hpp"
 #include "annulus/comm/threads.hpp"
 #include "annulus/kernels/reference.hpp"
+#include "annulus/ring/pass_tensors.hpp"
 #include "annulus/ring/ring_attention.hpp"
 #include "support/tensor.hpp"
 
@@ -85,17 +86,6 @@ template <class T>
   return part;
 }
 
-/// Puts `part` where take_rows took it.
-template <class T>
-void put_rows(Tensor<T>& whole, const std::vector<Index>& rows, const Tensor<T>& part) {
-  const auto width = static_cast<std::size_t>(whole.heads * whole.dim);
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    std::copy_n(part.values.begin() + static_cast<std::ptrdiff_t>(i * width), width,
-                whole.values.begin() +
-                    static_cast<std::ptrdiff_t>(rows[i]) * static_cast<std::ptrdiff_t>(width));
-  }
-}
-
 /// How rows are spread over ranks, and ranks over nodes; keys as queries unless said otherwise.
 struct Spread {
   Sharding queries;
@@ -131,40 +121,88 @@ struct Spread {
   return sizes;
 }
 
+/// The rows of a whole problem that a rank holds.
+template <class T>
+struct RankInputs {
+  std::vector<Index> rows;      ///< queries, in the packed sequence
+  std::vector<Index> key_rows;  ///< likewise
+  Tensor<T> q;
+  Tensor<T> k;
+  Tensor<T> v;
+  std::vector<double> table;
+  const WholeProblem<T>& whole;
+
+  RankInputs(const WholeProblem<T>& problem, std::vector<Index> queries, std::vector<Index> keys)
+      : rows(std::move(queries)),
+        key_rows(std::move(keys)),
+        q(take_rows(problem.q, rows)),
+        k(take_rows(problem.k, key_rows)),
+        v(take_rows(problem.v, key_rows)),
+        whole(problem) {
+    const auto heads = problem.problem.query_heads;
+    for (const Index row : rows) {
+      for (Index h = 0; h < heads && !problem.table.empty(); ++h) {
+        table.push_back(problem.table[static_cast<std::size_t>(row * heads + h)]);
+      }
+    }
+  }
+  RankInputs(const WholeProblem<T>& problem, const Plan& plan, int rank)
+      : RankInputs(problem,
+                   packed_rows(plan.query_shards[static_cast<std::size_t>(rank)],
+                               problem.problem.documents.query_offsets()),
+                   packed_rows(plan.key_shards[static_cast<std::size_t>(rank)],
+                               problem.problem.documents.key_offsets())) {}
+
+  [[nodiscard]] PassInputs views(ConstTensorView dout = {}) const {
+    return {.q = q.view(),
+            .k = k.view(),
+            .v = v.view(),
+            .dout = dout,
+            .gain = whole.gain,
+            .sink = whole.sink,
+            .logit_scale = table};
+  }
+};
+
+/// Puts the rows of a tensor of one rank where take_rows took them.
+template <class T>
+void put_rows(Tensor<T>& whole, const std::vector<Index>& rows, ConstTensorView part) {
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    for (Index h = 0; h < whole.heads; ++h) {
+      std::copy_n(part.row<T>(static_cast<Index>(i), h), whole.dim, &whole.at(rows[i], h, 0));
+    }
+  }
+}
+
+template <class T>
+void put_rows(Tensor<T>& whole, const std::vector<Index>& rows, const Tensor<T>& part) {
+  put_rows(whole, rows, part.view());
+}
+
+/// Puts what a rank computed where its rows are.
+template <class T>
+void put_rows(Outputs<T>& whole, const std::vector<Index>& rows, ConstTensorView out,
+              ConstTensorView lse, const StatisticsView& statistics) {
+  put_rows(whole.out, rows, out);
+  put_rows(whole.lse, rows, lse);
+  for (std::size_t s = 0; s < row_statistics.size() && statistics.present(); ++s) {
+    put_rows(whole.statistics[s], rows, statistics.*row_statistics[s].view);
+  }
+}
+
 /// The same by the ranks of `communicator`: writes this rank's rows into `result`, whose rows are
 /// those of the whole problem. Ranks that are threads may share it, for their rows are disjoint.
 template <class T>
 void attend(const WholeProblem<T>& whole, comm::Communicator& communicator, Spread spread,
-            const kernels::Kernel& kernel, Outputs<Accumulator<T>>& result, int threads = 1) {
-  const auto& problem = whole.problem;
-  const auto plan =
-      make_plan(problem, communicator.topology(), spread.options(data_type_of<T>, kernel.device()));
-  const auto rank = static_cast<std::size_t>(communicator.rank());
-  const auto rows = packed_rows(plan.query_shards[rank], problem.documents.query_offsets());
-  const auto key_rows = packed_rows(plan.key_shards[rank], problem.documents.key_offsets());
-  const auto q = take_rows(whole.q, rows);
-  const auto k = take_rows(whole.k, key_rows);
-  const auto v = take_rows(whole.v, key_rows);
-  std::vector<double> table;
-  for (const Index row : rows) {
-    for (Index h = 0; h < problem.query_heads && !whole.table.empty(); ++h) {
-      table.push_back(whole.table[static_cast<std::size_t>(row * problem.query_heads + h)]);
-    }
-  }
-  Outputs<Accumulator<T>> local(static_cast<Index>(rows.size()), problem.query_heads,
-                                problem.output_dim());
+            const kernels::Kernel& kernel, Outputs<Accumulator<T>>& result, int threads = 1,
+            Statistics statistics = Statistics::on) {
+  const auto plan = make_plan(whole.problem, communicator.topology(),
+                              spread.options(data_type_of<T>, kernel.device()));
+  const RankInputs<T> inputs(whole, plan, communicator.rank());
   RingAttention attention(plan, communicator, kernel, threads);
-  attention.forward(q.view(), k.view(), v.view(), local.out.view(),
-                    {.lse = local.lse.view(),
-                     .statistics = local.statistics_view(),
-                     .gain = whole.gain,
-                     .sink = whole.sink,
-                     .logit_scale = table});
-  put_rows(result.out, rows, local.out);
-  put_rows(result.lse, rows, local.lse);
-  for (std::size_t s = 0; s < result.statistics.size(); ++s) {
-    put_rows(result.statistics[s], rows, local.statistics[s]);
-  }
+  PassTensors tensors(plan, communicator.rank(), {.statistics = statistics});
+  tensors.forward(attention, inputs.views());
+  put_rows(result, inputs.rows, tensors.out(), tensors.lse(), tensors.statistics());
 }
 
 /// The largest |scale| |q| |k| over visible pairs is at most this: the size of the logits.

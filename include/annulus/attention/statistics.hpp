@@ -53,18 +53,20 @@ struct StatisticsView {
   [[nodiscard]] bool present() const { return entropy.present(); }
 };
 
-/// The members of StatisticsView by name, in the order of RowStatistics.
+/// A member of RowStatistics and of StatisticsView by name.
 struct Statistic {
   const char* name;
+  double RowStatistics<double>::*value;
   TensorView StatisticsView::*view;
 };
 inline constexpr std::array<Statistic, 6> row_statistics{
-    {{"entropy", &StatisticsView::entropy},
-     {"effective_keys", &StatisticsView::effective_keys},
-     {"participation", &StatisticsView::participation},
-     {"max_probability", &StatisticsView::max_probability},
-     {"max_logit", &StatisticsView::max_logit},
-     {"self_probability", &StatisticsView::self_probability}}};
+    {{"entropy", &RowStatistics<double>::entropy, &StatisticsView::entropy},
+     {"effective_keys", &RowStatistics<double>::effective_keys, &StatisticsView::effective_keys},
+     {"participation", &RowStatistics<double>::participation, &StatisticsView::participation},
+     {"max_probability", &RowStatistics<double>::max_probability, &StatisticsView::max_probability},
+     {"max_logit", &RowStatistics<double>::max_logit, &StatisticsView::max_logit},
+     {"self_probability", &RowStatistics<double>::self_probability,
+      &StatisticsView::self_probability}}};
 
 /// A view of one tensor for each of row_statistics, in their order; each has a function view().
 template <class Tensors>

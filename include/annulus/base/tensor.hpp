@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <new>
+#include <vector>
 
 #include "annulus/base/tensor_view.hpp"
 
@@ -35,5 +36,8 @@ class Tensor {
   std::unique_ptr<std::byte, Free> data_;
   TensorView shape_;  ///< without data
 };
+
+/// The elements of a tensor of the host in fp64, row-major; none where it is absent.
+[[nodiscard]] std::vector<double> numbers_of(ConstTensorView tensor);
 
 }  // namespace annulus

@@ -4,13 +4,14 @@
 #include <cstdint>
 #include <memory>
 
-#include "annulus/attention/statistics.hpp"
+#include "annulus/attention/with_statistics.hpp"
 #include "annulus/comm/communicator.hpp"
 #include "annulus/device/device_tensor.hpp"
 #include "annulus/device/stream.hpp"
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/plan/memory.hpp"
 #include "annulus/plan/plan.hpp"
+#include "annulus/ring/pass_tensors.hpp"
 #include "annulus/ring/ring_attention.hpp"
 
 namespace annulus::measure {
@@ -23,6 +24,10 @@ struct TimedInputs {
   device::DeviceTensor k;
   device::DeviceTensor v;
   device::DeviceTensor dout;
+
+  [[nodiscard]] PassInputs views() const {
+    return {.q = q.view(), .k = k.view(), .v = v.view(), .dout = dout.view()};
+  }
 };
 
 /// What `rank` holds of the random inputs of `plan`.
@@ -57,20 +62,12 @@ class TimedPass {
   [[nodiscard]] double flops() const;
 
  private:
-  PassReport run_once(HeldShards start_from);
-
   Pass pass_;
   std::shared_ptr<const TimedInputs> inputs_;
   comm::Communicator& communicator_;
   RingAttention attention_;
-  device::DeviceTensor out_;
-  device::DeviceTensor lse_;
-  device::DeviceTensor statistics_[6];
-  StatisticsView statistics_view_;
-  device::DeviceTensor dq_;
-  device::DeviceTensor dk_;
-  device::DeviceTensor dv_;
-  HeldShards held_;
+  PassTensors tensors_;
+  HeldShards held_;  // where every repetition of a backward pass starts
   Index bytes_sent_ = 0;
 };
 

@@ -1,38 +1,20 @@
 #pragma once
 // What `annulus attend` computes of an input file, and where it goes.
 
-#include <array>
 #include <string>
-#include <vector>
 
-#include "annulus/base/tensor.hpp"
 #include "annulus/results/attention_input.hpp"
 #include "annulus/results/attention_output.hpp"
+#include "annulus/ring/pass_tensors.hpp"
 #include "annulus/ring/ring_attention.hpp"
 
 namespace annulus::run {
 
-/// What is asked for besides out and lse.
-struct Wanted {
-  bool statistics = false;
-  bool backward = false;
-};
-
-/// What one rank computed, in the accumulator type of the plan.
+/// What one rank computed.
 struct AttentionRun {
-  Wanted wanted{};
-  Tensor out{};
-  Tensor lse{};
-  std::array<Tensor, row_statistics.size()> statistics{};
-  Tensor dq{};
-  Tensor dk{};
-  Tensor dv{};
-  std::vector<double> dgain{};
-  std::vector<double> dsink{};  ///< empty where there are no sinks
-  PassReport forward{};         ///< the slowest rank's times and all ranks' bytes
-  PassReport backward{};        ///< likewise; zeros without one
-
-  [[nodiscard]] StatisticsView statistics_view();
+  PassTensors tensors;
+  PassReport forward{};   ///< the slowest rank's times and all ranks' bytes
+  PassReport backward{};  ///< likewise; zeros without one
 };
 
 /// Collective. Reads this rank's rows and computes. Throws InputError, on every rank, where an
@@ -42,7 +24,7 @@ struct AttentionRun {
                                          const results::AttentionInput& input, const Plan& plan,
                                          comm::Communicator& communicator,
                                          const kernels::Kernel& kernel, int threads,
-                                         const Wanted& wanted);
+                                         const WantedOutputs& wanted);
 
 /// Collective. Writes all that was computed.
 void write_run(results::AttentionOutput& output, const AttentionRun& run, const Plan& plan,

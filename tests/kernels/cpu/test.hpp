@@ -112,13 +112,9 @@ template <class T>
     }
     Outputs<Accumulator<T>> local(static_cast<Index>(rows.size()), problem.query_heads,
                                   problem.output_dim());
-    pass->finish({local.out.view(), local.lse.view(),
-                  run.statistics ? local.statistics_view() : StatisticsView{}});
-    put_rows(result.out, rows, local.out);
-    put_rows(result.lse, rows, local.lse);
-    for (std::size_t s = 0; run.statistics && s < result.statistics.size(); ++s) {
-      put_rows(result.statistics[s], rows, local.statistics[s]);
-    }
+    const auto statistics = run.statistics ? local.statistics_view() : StatisticsView{};
+    pass->finish({local.out.view(), local.lse.view(), statistics});
+    put_rows(result, rows, local.out.view(), local.lse.view(), statistics);
   }
   return result;
 }

@@ -146,21 +146,17 @@ template <class T>
     const PlacedNumbers lse(stream, local.lse);
     std::vector<PlacedNumbers> statistics;
     for (const auto& statistic : local.statistics) statistics.emplace_back(stream, statistic);
-    const auto statistic = [&](std::size_t i) { return statistics[i].view(); };
-    pass->finish({.out = out.view(),
-                  .lse = lse.view(),
-                  .statistics = run.statistics
-                                    ? StatisticsView{statistic(0), statistic(1), statistic(2),
-                                                     statistic(3), statistic(4), statistic(5)}
-                                    : StatisticsView{}});
+    pass->finish(
+        {.out = out.view(),
+         .lse = lse.view(),
+         .statistics = run.statistics ? statistics_view_of(statistics) : StatisticsView{}});
     out.fetch(local.out);
     lse.fetch(local.lse);
-    put_rows(result.out, rows, local.out);
-    put_rows(result.lse, rows, local.lse);
-    for (std::size_t s = 0; run.statistics && s < result.statistics.size(); ++s) {
+    for (std::size_t s = 0; run.statistics && s < statistics.size(); ++s) {
       statistics[s].fetch(local.statistics[s]);
-      put_rows(result.statistics[s], rows, local.statistics[s]);
     }
+    put_rows(result, rows, local.out.view(), local.lse.view(),
+             run.statistics ? local.statistics_view() : StatisticsView{});
   }
   return result;
 }

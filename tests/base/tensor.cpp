@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <vector>
 
 namespace annulus {
 namespace {
@@ -32,6 +33,14 @@ TEST(Tensor, KeepsItsElementsWhenItMoves) {
   *tensor.view().row<float>(1, 0) = 7;
   const Tensor moved = std::move(tensor);
   EXPECT_EQ(*moved.view().row<float>(1, 0), 7);
+}
+
+TEST(Tensor, NumbersAreThoseOfTheRowsWithoutTheirGaps) {
+  std::vector<float> values(2 * 11);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
+  const ConstTensorView gapped{values.data(), DataType::float32, 2, 2, 3, 11, 5};
+  EXPECT_EQ(numbers_of(gapped), (std::vector<double>{0, 1, 2, 5, 6, 7, 11, 12, 13, 16, 17, 18}));
+  EXPECT_TRUE(numbers_of({}).empty());
 }
 
 }  // namespace
