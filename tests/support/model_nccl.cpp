@@ -292,6 +292,10 @@ int ModelNccl::aborted() {
   return world().aborted;
 }
 
+std::string ModelNccl::library() {
+  return fmt::format("NCCL {}.{}.{}", NCCL_MAJOR, NCCL_MINOR, NCCL_PATCH);
+}
+
 int ModelNccl::made() {
   const std::lock_guard held(world().mutex);
   return world().made;
