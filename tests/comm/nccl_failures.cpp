@@ -184,6 +184,16 @@ const std::vector<Wait>& waits() {
          wait_for_device(world, *stream);
          world.check();
        }},
+      {"several",
+       [](Communicator& world, const StreamPointer& stream) {
+         const Buffer memory(stream, 300);
+         const auto part = [&](std::size_t i) { return memory.bytes().subspan(100 * i, 100); };
+         const auto one = world.exchange_on(*stream, Send{1, part(0)}, std::nullopt);
+         const auto two = world.exchange_on(*stream, Send{1, part(1)}, Receive{1, part(2)});
+         two->wait();
+         one->wait();
+         wait_for_device(world, *stream);
+       }},
       {"host_receive",
        [](Communicator& world, const StreamPointer&) {
          Bytes data(100);
