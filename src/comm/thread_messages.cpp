@@ -16,7 +16,7 @@ ThreadMessagePointer ThreadMessages::add(int from, int to, std::optional<Half> T
   auto& waiting = halves_[{from, to}];
   ThreadMessagePointer message;
   if (waiting.empty() || (*waiting.front()).*half) {
-    message = std::make_shared<ThreadMessage>(ThreadMessage{.from = from, .to = to});
+    message = std::make_shared<ThreadMessage>(from, to);
     waiting.push_back(message);
   } else {
     message = waiting.front();

@@ -33,6 +33,8 @@ struct ThreadMessage {
     EventPointer ready;      ///< of its device: the place is not in use any more
   };
 
+  ThreadMessage(int sender, int receiver) : from(sender), to(receiver) {}
+
   int from;
   int to;
   State state = State::waiting;

@@ -161,6 +161,8 @@ TEST(NcclFailure, APeerThatNeverSendsEndsTheWaitForTheDevice) {
 struct Wait {
   std::string name;
   std::function<void(Communicator&, const StreamPointer&)> call;
+
+  friend std::ostream& operator<<(std::ostream& out, const Wait& wait) { return out << wait.name; }
 };
 
 const std::vector<Wait>& waits() {
@@ -218,6 +220,10 @@ const std::vector<Wait>& waits() {
 }
 
 enum class Peers { strangers, known };  // whether the ranks have exchanged something before
+
+void PrintTo(Peers peers, std::ostream* out) {
+  *out << (peers == Peers::known ? "known" : "new");
+}
 
 class NcclWait : public testing::TestWithParam<std::tuple<Peers, Wait>> {};
 

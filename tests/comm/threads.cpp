@@ -21,6 +21,8 @@ using testing::HasSubstr;
 struct Wait {
   std::string name;
   std::function<void(Communicator&, int failing)> call;
+
+  friend std::ostream& operator<<(std::ostream& out, const Wait& wait) { return out << wait.name; }
 };
 
 void wait_for_message(Communicator& world, int failing) {
