@@ -54,7 +54,11 @@ void on_root(Communicator& communicator, const std::function<void()>& body) {
 }
 
 void together(Communicator& communicator, const std::function<void()>& body) {
-  for (const auto& outcome : communicator.all_gather(outcome_of(body))) throw_failure(outcome);
+  const auto outcome = outcome_of(body);
+  Index failed = outcome.empty() ? 0 : 1;
+  communicator.all_reduce(std::span(&failed, 1), Reduction::maximum);
+  if (failed == 0) return;
+  for (const auto& theirs : communicator.all_gather(outcome)) throw_failure(theirs);
 }
 
 }  // namespace annulus::comm

@@ -1,8 +1,11 @@
 #include "comm/arguments.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "annulus/base/error.hpp"
+#include "comm/messages_to_itself.hpp"
 
 namespace annulus::comm {
 namespace {
@@ -18,19 +21,24 @@ void check_rank(const Communicator& communicator, int peer, const char* role,
 
 }  // namespace
 
-void check_exchange(const Communicator& communicator, const std::optional<Send>& send,
-                    const std::optional<Receive>& receive, std::source_location location) {
-  if (send) check_rank(communicator, send->to, "to send to", location);
-  if (receive) check_rank(communicator, receive->from, "to receive from", location);
+void check_exchange(const Communicator& communicator, std::span<const Send> sends,
+                    std::span<const Receive> receives, std::source_location location) {
   const int rank = communicator.rank();
-  const bool to_itself = send && send->to == rank;
-  const bool from_itself = receive && receive->from == rank;
-  if (to_itself != from_itself) {
-    throw Error(fmt::format("{}: rank {} {} itself, but not the other way round",
-                            communicator.name(), rank, to_itself ? "sends to" : "receives from"),
-                location);
+  for (const auto& send : sends) check_rank(communicator, send.to, "to send to", location);
+  for (const auto& receive : receives) {
+    check_rank(communicator, receive.from, "to receive from", location);
   }
-  if (to_itself) check_length(rank, rank, send->data.size(), receive->data.size(), location);
+  const auto to_itself = std::ranges::count(sends, rank, &Send::to);
+  const auto from_itself = std::ranges::count(receives, rank, &Receive::from);
+  if (to_itself != from_itself) {
+    throw Error(
+        fmt::format("{}: rank {} {} itself, but not the other way round", communicator.name(), rank,
+                    to_itself > from_itself ? "sends to" : "receives from"),
+        location);
+  }
+  for_each_to_itself(rank, sends, receives, [&](const Send& send, const Receive& receive) {
+    check_length(rank, rank, send.data.size(), receive.data.size(), location);
+  });
 }
 
 void check_root(const Communicator& communicator, int root, std::source_location location) {

@@ -1,17 +1,17 @@
 #pragma once
 // What every transport asks of its arguments, with the same messages.
 
-#include <optional>
 #include <source_location>
+#include <span>
 
 #include "annulus/comm/communicator.hpp"
 
 namespace annulus::comm {
 
-/// Throws Error unless the peers exist, and a rank that sends to itself also receives as many bytes
-/// from itself, and the other way round.
-void check_exchange(const Communicator& communicator, const std::optional<Send>& send,
-                    const std::optional<Receive>& receive,
+/// Throws Error unless the peers exist, and what a rank sends to itself is what it receives from
+/// itself: as many messages, of the same lengths.
+void check_exchange(const Communicator& communicator, std::span<const Send> sends,
+                    std::span<const Receive> receives,
                     std::source_location location = std::source_location::current());
 
 /// Throws Error unless `root` is one of the ranks.

@@ -10,17 +10,19 @@
 
 #include "annulus/base/error.hpp"
 #include "comm/arguments.hpp"
-#include "comm/deferred_exchange.hpp"
+#include "comm/exchange_queue.hpp"
 #include "comm/mpi_call.hpp"
 #include "comm/mpi_exchange.hpp"
+#include "comm/mpi_reduce.hpp"
 #include "comm/mpi_scoped.hpp"
 #include "comm/mpi_window.hpp"
 #include "comm/reduce.hpp"
+#include "comm/staged_exchange.hpp"
 
 namespace annulus::comm {
 namespace {
 
-/// all_reduce holds this many elements of every rank at a time.
+/// A sum holds this many elements of every rank at a time.
 constexpr std::size_t block_elements = 1 << 16;
 
 /// A duplicate that returns errors. The original's handler is left as it was.
@@ -69,6 +71,9 @@ MpiCommunicator::MpiCommunicator(MPI_Comm borrowed, Index largest_message, Devic
   check_mpi(MPI_Comm_split_type(handle_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node_),
             "MPI_Comm_split_type", rank_);
   topology_ = find_topology(handle_, node_, rank_);
+  exchanges_ = std::make_unique<ExchangeQueue>([this](auto sends, auto receives) {
+    return std::make_unique<MpiExchange>(handle_, rank_, largest_message_, sends, receives);
+  });
 }
 
 MpiCommunicator::~MpiCommunicator() {
@@ -92,21 +97,22 @@ std::string MpiCommunicator::library() const {
   return std::string(line.substr(0, line.find_last_not_of(blank) + 1));
 }
 
-std::unique_ptr<Exchange> MpiCommunicator::exchange(std::optional<Send> send,
-                                                    std::optional<Receive> receive) {
-  check_exchange(*this, send, receive);
-  return std::make_unique<MpiExchange>(handle_, rank_, largest_message_, send, receive);
+std::unique_ptr<Exchange> MpiCommunicator::exchange(std::span<const Send> sends,
+                                                    std::span<const Receive> receives) {
+  check_exchange(*this, sends, receives);
+  return exchanges_->add(nullptr, sends, receives);
 }
 
 std::unique_ptr<Exchange> MpiCommunicator::exchange_on(device::Stream& stream,
-                                                       std::optional<Send> send,
-                                                       std::optional<Receive> receive) {
-  if (device_path_ == DevicePath::staged || stream.device().kind == DeviceKind::cpu) {
-    return Communicator::exchange_on(stream, send, receive);
+                                                       std::span<const Send> sends,
+                                                       std::span<const Receive> receives) {
+  if (stream.device().kind == DeviceKind::cpu) return exchange(sends, receives);
+  check_exchange(*this, sends, receives);
+  if (device_path_ == DevicePath::staged) {
+    return std::make_unique<StagedExchange>(*exchanges_, stream, sends, receives);
   }
-  check_exchange(*this, send, receive);
   // When MPI is done, the bytes are there: the stream has nothing to wait for.
-  return std::make_unique<DeferredExchange>(*this, stream.record(), send, receive);
+  return exchanges_->add(stream.record(), sends, receives);
 }
 
 void MpiCommunicator::barrier() {
@@ -124,34 +130,49 @@ void MpiCommunicator::broadcast(std::span<std::byte> data, int root) {
   }
 }
 
-template <class T>
-void MpiCommunicator::reduce(std::span<T> data, Reduction reduction) {
+void MpiCommunicator::sum_in_order(std::span<double> data) {
   // All ranks' values come to each rank block by block, so that neither counts nor memory overflow.
   const auto ranks = static_cast<std::size_t>(size());
   const std::size_t largest =
-      std::clamp(static_cast<std::size_t>(largest_message_) / ranks / sizeof(T), std::size_t{1},
-                 block_elements);
-  std::vector<std::byte> all;
+      std::clamp(static_cast<std::size_t>(largest_message_) / ranks / sizeof(double),
+                 std::size_t{1}, block_elements);
+  std::vector<double> all(ranks * std::min(data.size(), largest));
   while (!data.empty()) {
     const auto block = data.first(std::min(data.size(), largest));
-    const int bytes = static_cast<int>(block.size_bytes());
-    all.resize(block.size_bytes() * ranks);
-    check_mpi(MPI_Allgather(block.data(), bytes, MPI_BYTE, all.data(), bytes, MPI_BYTE, handle_),
-              "MPI_Allgather", rank_);
-    std::copy_n(all.begin(), block.size_bytes(), std::as_writable_bytes(block).begin());
+    const int count = static_cast<int>(block.size());
+    check_mpi(
+        MPI_Allgather(block.data(), count, MPI_DOUBLE, all.data(), count, MPI_DOUBLE, handle_),
+        "MPI_Allgather", rank_);
+    std::copy_n(all.begin(), block.size(), block.begin());
     for (std::size_t from = 1; from < ranks; ++from) {
-      accumulate(block, all.data() + from * block.size_bytes(), reduction);
+      const auto values = std::span(all).subspan(from * block.size(), block.size());
+      accumulate(block, std::as_bytes(values).data(), Reduction::sum);
     }
     data = data.subspan(block.size());
   }
 }
 
+template <class T>
+void MpiCommunicator::reduce(std::span<T> data, MPI_Datatype type, MPI_Op operation) {
+  const std::size_t largest =
+      std::max(static_cast<std::size_t>(largest_message_) / sizeof(T), std::size_t{1});
+  while (!data.empty()) {
+    const auto block = data.first(std::min(data.size(), largest));
+    check_mpi(MPI_Allreduce(MPI_IN_PLACE, block.data(), static_cast<int>(block.size()), type,
+                            operation, handle_),
+              "MPI_Allreduce", rank_);
+    data = data.subspan(block.size());
+  }
+}
+
 void MpiCommunicator::all_reduce(std::span<double> data, Reduction reduction) {
-  reduce(data, reduction);
+  if (reduction == Reduction::sum) return sum_in_order(data);
+  const MpiExtremum extremum(reduction, rank_);
+  reduce(data, MPI_DOUBLE, extremum.get());
 }
 
 void MpiCommunicator::all_reduce(std::span<Index> data, Reduction reduction) {
-  reduce(data, reduction);
+  reduce(data, MPI_INT64_T, operation_of(reduction));
 }
 
 std::vector<std::vector<std::byte>> MpiCommunicator::all_gather(std::span<const std::byte> data) {

@@ -26,7 +26,7 @@ void for_each_piece(std::span<Byte> data, std::size_t largest, const Visit& visi
 }  // namespace
 
 MpiExchange::MpiExchange(MPI_Comm communicator, int rank, Index largest_message,
-                         std::optional<Send> send, std::optional<Receive> receive)
+                         std::span<const Send> sends, std::span<const Receive> receives)
     : rank_(rank) {
   const auto largest = static_cast<std::size_t>(largest_message);
   const auto add = [&](Piece piece, int code, MPI_Request request, const char* call) {
@@ -37,21 +37,20 @@ MpiExchange::MpiExchange(MPI_Comm communicator, int rank, Index largest_message,
   };
   try {
     // Receives first, so that messages find their buffers.
-    if (receive) {
-      from_ = receive->from;
-      for_each_piece(receive->data, largest, [&](std::span<std::byte> piece, int tag) {
+    for (const auto& [from, data] : receives) {
+      for_each_piece(data, largest, [&, from = from](std::span<std::byte> piece, int tag) {
         MPI_Request request = MPI_REQUEST_NULL;
-        const int code = MPI_Irecv(piece.data(), static_cast<int>(piece.size()), MPI_BYTE, from_,
+        const int code = MPI_Irecv(piece.data(), static_cast<int>(piece.size()), MPI_BYTE, from,
                                    MPI_ANY_TAG, communicator, &request);
-        add({Piece::Direction::in, piece.size(), tag}, code, request, "MPI_Irecv");
+        add({Piece::Direction::in, from, piece.size(), tag}, code, request, "MPI_Irecv");
       });
     }
-    if (send) {
-      for_each_piece(send->data, largest, [&](std::span<const std::byte> piece, int tag) {
+    for (const auto& [to, data] : sends) {
+      for_each_piece(data, largest, [&, to = to](std::span<const std::byte> piece, int tag) {
         MPI_Request request = MPI_REQUEST_NULL;
-        const int code = MPI_Isend(piece.data(), static_cast<int>(piece.size()), MPI_BYTE, send->to,
-                                   tag, communicator, &request);
-        add({Piece::Direction::out, piece.size(), tag}, code, request, "MPI_Isend");
+        const int code = MPI_Isend(piece.data(), static_cast<int>(piece.size()), MPI_BYTE, to, tag,
+                                   communicator, &request);
+        add({Piece::Direction::out, to, piece.size(), tag}, code, request, "MPI_Isend");
       });
     }
   } catch (...) {
@@ -119,7 +118,8 @@ void MpiExchange::check_piece(const Piece& piece, MPI_Status& status) {
   throw Error(fmt::format("rank {} expects {} from rank {}, which sends {} bytes{}", rank_,
                           piece.tag == last_piece ? fmt::format("{} last bytes", piece.bytes)
                                                   : fmt::format("{} bytes and more", piece.bytes),
-                          from_, bytes, status.MPI_TAG == last_piece ? ", its last" : " and more"));
+                          piece.peer, bytes,
+                          status.MPI_TAG == last_piece ? ", its last" : " and more"));
 }
 
 void MpiExchange::abandon() {

@@ -1,9 +1,10 @@
 #pragma once
-// A message between two MPI processes, of any length.
+// Messages between MPI processes, of any length.
 
 #include <mpi.h>
 
 #include <exception>
+#include <span>
 #include <vector>
 
 #include "annulus/comm/communicator.hpp"
@@ -11,12 +12,13 @@
 namespace annulus::comm {
 
 /// Pieces of `largest_message` bytes and a last, shorter one, perhaps of no bytes at all, travel in
-/// order. The last one is tagged, so that a receiver finds out about any other length at once,
-/// instead of waiting for bytes that never come or leaving some for the next exchange.
+/// order, those of one message after those of the one before. The last one of a message is tagged,
+/// so that a receiver finds out about any other length at once, instead of waiting for bytes that
+/// never come or leaving some for the next exchange.
 class MpiExchange final : public Exchange {
  public:
-  MpiExchange(MPI_Comm communicator, int rank, Index largest_message, std::optional<Send> send,
-              std::optional<Receive> receive);
+  MpiExchange(MPI_Comm communicator, int rank, Index largest_message, std::span<const Send> sends,
+              std::span<const Receive> receives);
   MpiExchange(const MpiExchange&) = delete;
   MpiExchange& operator=(const MpiExchange&) = delete;
   ~MpiExchange() override;
@@ -28,6 +30,7 @@ class MpiExchange final : public Exchange {
   struct Piece {
     enum class Direction { in, out };
     Direction direction;
+    int peer;
     std::size_t bytes;
     int tag;
   };
@@ -40,7 +43,6 @@ class MpiExchange final : public Exchange {
   void abandon();
 
   int rank_;
-  int from_ = MPI_PROC_NULL;
   std::vector<Piece> pieces_;
   std::vector<MPI_Request> requests_;
   std::vector<int> completed_;

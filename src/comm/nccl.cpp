@@ -9,6 +9,7 @@
 #include "annulus/comm/agreement.hpp"
 #include "annulus/device/buffer.hpp"
 #include "comm/arguments.hpp"
+#include "comm/completed_exchange.hpp"
 #include "comm/nccl_call.hpp"
 #include "comm/nccl_exchange.hpp"
 #include "comm/nccl_handle.hpp"
@@ -26,12 +27,6 @@ constexpr std::size_t most_bytes = std::size_t{64} << 20;
 
 /// all_reduce holds this many elements of every rank at a time.
 constexpr std::size_t block_elements = 1 << 16;
-
-class CompletedExchange final : public Exchange {
- public:
-  bool poll() override { return true; }
-  void wait() override {}
-};
 
 void check_arguments(const Topology& topology, int rank, const device::Stream* stream,
                      const NcclOptions& options) {
@@ -124,24 +119,24 @@ std::string NcclCommunicator::library() const {
   return fmt::format("NCCL {}.{}.{}", code / 10000, code / 100 % 100, code % 100);
 }
 
-std::unique_ptr<Exchange> NcclCommunicator::exchange(std::optional<Send> send,
-                                                     std::optional<Receive> receive) {
-  check_exchange(*this, send, receive);
-  if (send || receive) exchange_on_hosts(*handle_, send, receive);
+std::unique_ptr<Exchange> NcclCommunicator::exchange(std::span<const Send> sends,
+                                                     std::span<const Receive> receives) {
+  check_exchange(*this, sends, receives);
+  if (!sends.empty() || !receives.empty()) exchange_on_hosts(*handle_, sends, receives);
   return std::make_unique<CompletedExchange>();
 }
 
 std::unique_ptr<Exchange> NcclCommunicator::exchange_on(device::Stream& stream,
-                                                        std::optional<Send> send,
-                                                        std::optional<Receive> receive) {
+                                                        std::span<const Send> sends,
+                                                        std::span<const Receive> receives) {
   const auto here = handle_->stream()->device();
-  if (stream.device().kind == DeviceKind::cpu) return exchange(send, receive);
+  if (stream.device().kind == DeviceKind::cpu) return exchange(sends, receives);
   if (stream.device().index != here.index) {
     throw Error(fmt::format("nccl: rank {} has GPU {}, and is asked for an exchange on GPU {}",
                             rank_, here.index, stream.device().index));
   }
-  check_exchange(*this, send, receive);
-  return std::make_unique<NcclExchange>(handle_, stream, send, receive);
+  check_exchange(*this, sends, receives);
+  return std::make_unique<NcclExchange>(handle_, stream, sends, receives);
 }
 
 void NcclCommunicator::check() {

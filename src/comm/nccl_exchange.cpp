@@ -1,7 +1,9 @@
 #include "comm/nccl_exchange.hpp"
 
-#include <array>
+#include <algorithm>
 #include <cstdint>
+#include <deque>
+#include <iterator>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -9,6 +11,7 @@
 #include "annulus/base/error.hpp"
 #include "annulus/device/buffer.hpp"
 #include "comm/arguments.hpp"
+#include "comm/messages_to_itself.hpp"
 
 namespace annulus::comm {
 
@@ -17,35 +20,41 @@ using device::RowCopy;
 
 namespace {
 
-std::vector<Send> list_of(const std::optional<Send>& send) {
-  return send ? std::vector{*send} : std::vector<Send>{};
+std::vector<Send> to_others(int rank, std::span<const Send> sends) {
+  std::vector<Send> others;
+  std::ranges::copy_if(sends, std::back_inserter(others),
+                       [&](const Send& send) { return send.to != rank; });
+  return others;
 }
 
-std::vector<Receive> list_of(const std::optional<Receive>& receive) {
-  return receive ? std::vector{*receive} : std::vector<Receive>{};
+std::vector<Receive> from_others(int rank, std::span<const Receive> receives) {
+  std::vector<Receive> others;
+  std::ranges::copy_if(receives, std::back_inserter(others),
+                       [&](const Receive& receive) { return receive.from != rank; });
+  return others;
 }
 
 /// A message to itself is a copy.
-void enqueue_messages(NcclHandle& handle, const std::optional<Send>& send,
-                      const std::optional<Receive>& receive) {
-  if (send && send->to == handle.rank()) {
+void enqueue_messages(NcclHandle& handle, std::span<const Send> sends,
+                      std::span<const Receive> receives) {
+  const int rank = handle.rank();
+  for_each_to_itself(rank, sends, receives, [&](const Send& send, const Receive& receive) {
     handle.stream()->copy(
-        RowCopy::of_bytes(receive->data.data(), send->data.data(), send->data.size()));
-  } else {
-    handle.pass(list_of(send), list_of(receive));
-  }
+        RowCopy::of_bytes(receive.data.data(), send.data.data(), send.data.size()));
+  });
+  handle.pass(to_others(rank, sends), from_others(rank, receives));
 }
 
 }  // namespace
 
 NcclExchange::NcclExchange(std::shared_ptr<NcclHandle> handle, device::Stream& stream,
-                           std::optional<Send> send, std::optional<Receive> receive)
+                           std::span<const Send> sends, std::span<const Receive> receives)
     : handle_(std::move(handle)), stream_(stream) {
   handle_->settle();
   // Also for what arrives: the work before still uses the memory where it goes.
   handle_->stream()->wait(*stream_.record());
   operation_ =
-      handle_->start("an exchange of nccl", [&] { enqueue_messages(*handle_, send, receive); });
+      handle_->start("an exchange of nccl", [&] { enqueue_messages(*handle_, sends, receives); });
 }
 
 NcclExchange::~NcclExchange() {
@@ -76,54 +85,68 @@ void NcclExchange::wait() {
 
 namespace {
 
-/// Places in the memory for lengths.
-constexpr std::size_t mine_sent = 0;
-constexpr std::size_t mine_expected = 1;
-constexpr std::size_t theirs_sent = 2;
-constexpr std::size_t theirs_expected = 3;
-
-void check_lengths(NcclHandle& handle, const std::optional<Send>& send,
-                   const std::optional<Receive>& receive) {
-  std::array<std::uint64_t, 4> lengths{};
-  if (send) lengths[mine_sent] = send->data.size();
-  if (receive) lengths[mine_expected] = receive->data.size();
-  const Buffer there(handle.stream(), sizeof lengths);
-  handle.stream()->upload(RowCopy::of_bytes(there.data(), lengths.data(), sizeof lengths));
-  const auto place = [&](std::size_t index) {
-    return there.bytes().subspan(index * sizeof lengths[0], sizeof lengths[0]);
-  };
-  // Two ranks that send to each other both begin with what they send.
-  std::vector<Send> sends;
-  std::vector<Receive> receives;
-  if (send) sends.push_back({send->to, place(mine_sent)});
-  if (receive) sends.push_back({receive->from, place(mine_expected)});
-  if (receive) receives.push_back({receive->from, place(theirs_sent)});
-  if (send) receives.push_back({send->to, place(theirs_expected)});
-  handle.run("an exchange of nccl", [&] { handle.pass(sends, receives); });
-  handle.stream()->download(RowCopy::of_bytes(lengths.data(), there.data(), sizeof lengths));
+/// Both ends of each message tell each other what they take for its length.
+void check_lengths(NcclHandle& handle, std::span<const Send> sends,
+                   std::span<const Receive> receives) {
   const int rank = handle.rank();
-  if (receive) check_length(rank, receive->from, lengths[theirs_sent], lengths[mine_expected]);
-  if (send) check_length(send->to, rank, lengths[mine_sent], lengths[theirs_expected]);
+  // By message, those that are sent before those that are received; first what this rank says.
+  std::vector<std::uint64_t> lengths;
+  for (const auto& send : sends) lengths.push_back(send.data.size());
+  for (const auto& receive : receives) lengths.push_back(receive.data.size());
+  const std::size_t messages = lengths.size();
+  if (messages == 0) return;
+  lengths.resize(2 * messages);
+  const std::size_t bytes = lengths.size() * sizeof(std::uint64_t);
+  const Buffer there(handle.stream(), bytes);
+  handle.stream()->upload(RowCopy::of_bytes(there.data(), lengths.data(), bytes));
+  const auto mine = [&](std::size_t message) {
+    return there.bytes().subspan(message * sizeof(std::uint64_t), sizeof(std::uint64_t));
+  };
+  const auto theirs = [&](std::size_t message) { return mine(messages + message); };
+
+  // Two ranks that send to each other both begin with what they send.
+  std::vector<Send> said;
+  std::vector<Receive> heard;
+  for (std::size_t i = 0; i < sends.size(); ++i) said.push_back({sends[i].to, mine(i)});
+  for (std::size_t i = 0; i < receives.size(); ++i) {
+    said.push_back({receives[i].from, mine(sends.size() + i)});
+    heard.push_back({receives[i].from, theirs(sends.size() + i)});
+  }
+  for (std::size_t i = 0; i < sends.size(); ++i) heard.push_back({sends[i].to, theirs(i)});
+  handle.run("an exchange of nccl", [&] { handle.pass(said, heard); });
+
+  handle.stream()->download(RowCopy::of_bytes(lengths.data(), there.data(), bytes));
+  for (std::size_t i = 0; i < receives.size(); ++i) {
+    const std::size_t message = sends.size() + i;
+    check_length(rank, receives[i].from, lengths[messages + message], lengths[message]);
+  }
+  for (std::size_t i = 0; i < sends.size(); ++i) {
+    check_length(sends[i].to, rank, lengths[i], lengths[messages + i]);
+  }
 }
 
 }  // namespace
 
-void exchange_on_hosts(NcclHandle& handle, std::optional<Send> send,
-                       std::optional<Receive> receive) {
+void exchange_on_hosts(NcclHandle& handle, std::span<const Send> sends,
+                       std::span<const Receive> receives) {
   handle.drain();
-  const bool to_itself = send && send->to == handle.rank();
-  if (!to_itself) check_lengths(handle, send, receive);
-  const Buffer leaving(handle.stream(), send ? send->data.size() : 0);
-  const Buffer arriving(handle.stream(), receive ? receive->data.size() : 0);
-  if (!leaving.empty()) {
-    handle.stream()->upload(RowCopy::of_bytes(leaving.data(), send->data.data(), leaving.size()));
+  const auto& stream = handle.stream();
+  check_lengths(handle, to_others(handle.rank(), sends), from_others(handle.rank(), receives));
+  std::deque<Buffer> buffers;
+  std::vector<Send> leaving;
+  std::vector<Receive> arriving;
+  for (const auto& [to, data] : sends) {
+    const auto& there = buffers.emplace_back(stream, data.size());
+    stream->upload(RowCopy::of_bytes(there.data(), data.data(), data.size()));
+    leaving.push_back({to, there.bytes()});
   }
-  auto* const place = receive ? receive->data.data() : nullptr;
-  if (send) send->data = leaving.bytes();
-  if (receive) receive->data = arriving.bytes();
-  handle.run("an exchange of nccl", [&] { enqueue_messages(handle, send, receive); });
-  if (!arriving.empty()) {
-    handle.stream()->download(RowCopy::of_bytes(place, arriving.data(), arriving.size()));
+  for (const auto& [from, data] : receives) {
+    arriving.push_back({from, buffers.emplace_back(stream, data.size()).bytes()});
+  }
+  handle.run("an exchange of nccl", [&] { enqueue_messages(handle, leaving, arriving); });
+  for (std::size_t i = 0; i < receives.size(); ++i) {
+    const auto to = receives[i].data;
+    stream->download(RowCopy::of_bytes(to.data(), arriving[i].data.data(), to.size()));
   }
 }
 

@@ -1,20 +1,21 @@
 #pragma once
-// A message over NCCL.
+// Messages over NCCL.
 
 #include <exception>
 #include <memory>
-#include <optional>
+#include <span>
 
 #include "annulus/comm/communicator.hpp"
 #include "comm/nccl_handle.hpp"
 
 namespace annulus::comm {
 
-/// From device to device, beside the work of a stream and ordered with it by events.
+/// From device to device, beside the work of a stream and ordered with it by events. What one
+/// exchange sends and receives goes at a time; exchanges go one after the other.
 class NcclExchange final : public Exchange {
  public:
-  NcclExchange(std::shared_ptr<NcclHandle> handle, device::Stream& stream, std::optional<Send> send,
-               std::optional<Receive> receive);
+  NcclExchange(std::shared_ptr<NcclHandle> handle, device::Stream& stream,
+               std::span<const Send> sends, std::span<const Receive> receives);
   NcclExchange(const NcclExchange&) = delete;
   NcclExchange& operator=(const NcclExchange&) = delete;
   ~NcclExchange() override;
@@ -30,9 +31,9 @@ class NcclExchange final : public Exchange {
   int exceptions_ = std::uncaught_exceptions();
 };
 
-/// Between memory of hosts, through that of devices; returns when it is done. Both ends tell each
-/// other their lengths first, and both throw Error where they differ.
-void exchange_on_hosts(NcclHandle& handle, std::optional<Send> send,
-                       std::optional<Receive> receive);
+/// Between memory of hosts, through that of devices; returns when it is done. All ends tell each
+/// other their lengths first, and both of a message throw Error where they differ.
+void exchange_on_hosts(NcclHandle& handle, std::span<const Send> sends,
+                       std::span<const Receive> receives);
 
 }  // namespace annulus::comm

@@ -1,33 +1,23 @@
 #include "annulus/comm/self.hpp"
 
 #include "comm/arguments.hpp"
+#include "comm/completed_exchange.hpp"
 #include "comm/local_region.hpp"
+#include "comm/messages_to_itself.hpp"
 
 namespace annulus::comm {
-namespace {
-
-/// There is nothing more for the host to do.
-class CompletedExchange final : public Exchange {
- public:
-  bool poll() override { return true; }
-  void wait() override {}
-};
-
-}  // namespace
-
-std::unique_ptr<Exchange> SelfCommunicator::exchange(std::optional<Send> send,
-                                                     std::optional<Receive> receive) {
-  return exchange_on(*device::cpu_stream(), send, receive);
+std::unique_ptr<Exchange> SelfCommunicator::exchange(std::span<const Send> sends,
+                                                     std::span<const Receive> receives) {
+  return exchange_on(*device::cpu_stream(), sends, receives);
 }
 
 std::unique_ptr<Exchange> SelfCommunicator::exchange_on(device::Stream& stream,
-                                                        std::optional<Send> send,
-                                                        std::optional<Receive> receive) {
-  check_exchange(*this, send, receive);
-  if (send) {
-    stream.copy(
-        device::RowCopy::of_bytes(receive->data.data(), send->data.data(), send->data.size()));
-  }
+                                                        std::span<const Send> sends,
+                                                        std::span<const Receive> receives) {
+  check_exchange(*this, sends, receives);
+  for_each_to_itself(0, sends, receives, [&](const Send& send, const Receive& receive) {
+    stream.copy(device::RowCopy::of_bytes(receive.data.data(), send.data.data(), send.data.size()));
+  });
   return std::make_unique<CompletedExchange>();
 }
 

@@ -1,7 +1,8 @@
 #include "comm/staged_exchange.hpp"
 
+#include <utility>
+
 #include "annulus/base/error.hpp"
-#include "comm/arguments.hpp"
 
 namespace annulus::comm {
 
@@ -15,18 +16,23 @@ StagedExchange::Staging::~Staging() {
   if (!bytes_.empty()) transfers_.free_pinned(bytes_.data());
 }
 
-StagedExchange::StagedExchange(Communicator& communicator, device::Stream& stream,
-                               std::optional<Send> send, std::optional<Receive> receive)
-    : stream_(stream), transfers_(stream.transfers()), receive_(receive) {
-  check_exchange(communicator, send, receive);
+StagedExchange::StagedExchange(ExchangeQueue& hosts, device::Stream& stream,
+                               std::span<const Send> sends, std::span<const Receive> receives)
+    : stream_(stream), transfers_(stream.transfers()), receives_(receives.begin(), receives.end()) {
   // First, for they may throw, and then nothing may be under way.
-  if (send) leaving_.emplace(transfers_, send->data.size());
-  if (receive) arriving_.emplace(transfers_, receive->data.size());
+  for (const auto& send : sends) leaving_.emplace_back(transfers_, send.data.size());
+  for (const auto& receive : receives) arriving_.emplace_back(transfers_, receive.data.size());
 
-  const auto ready = copy_to_host(send);
-  if (send) send->data = leaving_->bytes();
-  if (receive) receive->data = arriving_->bytes();
-  exchange_.emplace(communicator, ready, send, receive);
+  auto ready = copy_to_host(sends);
+  std::vector<Send> host_sends;
+  std::vector<Receive> host_receives;
+  for (std::size_t i = 0; i < sends.size(); ++i) {
+    host_sends.push_back({sends[i].to, leaving_[i].bytes()});
+  }
+  for (std::size_t i = 0; i < receives.size(); ++i) {
+    host_receives.push_back({receives[i].from, arriving_[i].bytes()});
+  }
+  exchange_ = hosts.add(std::move(ready), host_sends, host_receives);
 }
 
 StagedExchange::~StagedExchange() {
@@ -59,20 +65,24 @@ void StagedExchange::wait() {
   finish();
 }
 
-std::shared_ptr<const device::Event> StagedExchange::copy_to_host(const std::optional<Send>& send) {
+std::shared_ptr<const device::Event> StagedExchange::copy_to_host(std::span<const Send> sends) {
   // Also for what arrives: the work before still uses the memory where it goes.
   transfers_.wait(*stream_.record());
-  if (!send) return nullptr;
-  transfers_.copy(
-      RowCopy::of_bytes(leaving_->bytes().data(), send->data.data(), send->data.size()));
+  if (sends.empty()) return nullptr;
+  for (std::size_t i = 0; i < sends.size(); ++i) {
+    const auto from = sends[i].data;
+    transfers_.copy(RowCopy::of_bytes(leaving_[i].bytes().data(), from.data(), from.size()));
+  }
   return transfers_.record();
 }
 
 void StagedExchange::finish() {
   exchange_.reset();
-  if (!receive_) return;
-  transfers_.copy(
-      RowCopy::of_bytes(receive_->data.data(), arriving_->bytes().data(), receive_->data.size()));
+  if (receives_.empty()) return;
+  for (std::size_t i = 0; i < receives_.size(); ++i) {
+    const auto to = receives_[i].data;
+    transfers_.copy(RowCopy::of_bytes(to.data(), arriving_[i].bytes().data(), to.size()));
+  }
   stream_.wait(*transfers_.record());
 }
 

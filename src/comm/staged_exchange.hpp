@@ -1,12 +1,14 @@
 #pragma once
-// A message between devices whose transport knows only memory of the host.
+// Messages between devices whose transport knows only memory of the host.
 
+#include <deque>
 #include <exception>
 #include <memory>
-#include <optional>
+#include <span>
+#include <vector>
 
 #include "annulus/comm/communicator.hpp"
-#include "comm/deferred_exchange.hpp"
+#include "comm/exchange_queue.hpp"
 
 namespace annulus::comm {
 
@@ -19,9 +21,9 @@ namespace annulus::comm {
 /// with its memory.
 class StagedExchange final : public Exchange {
  public:
-  /// Borrows both.
-  StagedExchange(Communicator& communicator, device::Stream& stream, std::optional<Send> send,
-                 std::optional<Receive> receive);
+  /// Borrows `hosts`, where the exchanges of the hosts start in their order, and `stream`.
+  StagedExchange(ExchangeQueue& hosts, device::Stream& stream, std::span<const Send> sends,
+                 std::span<const Receive> receives);
   StagedExchange(const StagedExchange&) = delete;
   StagedExchange& operator=(const StagedExchange&) = delete;
   ~StagedExchange() override;
@@ -30,7 +32,7 @@ class StagedExchange final : public Exchange {
   void wait() override;
 
  private:
-  /// Pinned memory for one direction, in use until the work enqueued on `transfers` is done.
+  /// Pinned memory for one message, in use until the work enqueued on `transfers` is done.
   class Staging {
    public:
     Staging(device::Stream& transfers, std::size_t bytes);
@@ -44,18 +46,18 @@ class StagedExchange final : public Exchange {
     std::span<std::byte> bytes_;
   };
 
-  /// Starts the copy to pinned memory. Returns the event after which the hosts may exchange, or
+  /// Starts the copies to pinned memory. Returns the event after which the hosts may exchange, or
   /// null where nothing is sent.
-  std::shared_ptr<const device::Event> copy_to_host(const std::optional<Send>& send);
+  std::shared_ptr<const device::Event> copy_to_host(std::span<const Send> sends);
   /// The hosts are done: what has arrived goes to the device.
   void finish();
 
   device::Stream& stream_;
   device::Stream& transfers_;
-  std::optional<Receive> receive_;
-  std::optional<Staging> leaving_;
-  std::optional<Staging> arriving_;
-  std::optional<DeferredExchange> exchange_;  // of the hosts, until it is done
+  std::vector<Receive> receives_;
+  std::deque<Staging> leaving_;
+  std::deque<Staging> arriving_;
+  std::unique_ptr<Exchange> exchange_;  // of the hosts, until it is done
   int exceptions_ = std::uncaught_exceptions();
 };
 

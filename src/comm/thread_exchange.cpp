@@ -9,31 +9,56 @@
 
 namespace annulus::comm {
 
-using State = ThreadGroup::Slot::State;
+using State = ThreadMessage::State;
+
+namespace {
+
+/// Throws Error unless the message is what its receiver expects.
+void check_message(const ThreadMessage& message) {
+  const auto memory = message.arriving->stream->device().kind;
+  if (message.leaving->memory != memory) {
+    throw Error(fmt::format("rank {} receives in memory of {} what rank {} sends from memory of {}",
+                            message.to, name_of(memory), message.from,
+                            name_of(message.leaving->memory)));
+  }
+  check_length(message.to, message.from, message.leaving->data.size(),
+               message.arriving->place.size());
+}
+
+/// Between memory of the two devices. Returns the event after which the sender's may change.
+std::shared_ptr<const device::Event> enqueue_copy(const ThreadMessage& message) {
+  const auto& [data, memory, sent] = *message.leaving;
+  const auto& [place, stream, free] = *message.arriving;
+  auto& transfers = stream->transfers();
+  transfers.wait(*sent);
+  transfers.wait(*free);
+  transfers.copy(device::RowCopy::of_bytes(place.data(), data.data(), data.size()));
+  auto copied = transfers.record();
+  stream->wait(*copied);
+  return copied;
+}
+
+}  // namespace
 
 ThreadExchange::ThreadExchange(std::shared_ptr<ThreadGroup> group, int rank, device::Stream& stream,
-                               std::optional<Send> send, std::optional<Receive> receive)
-    : group_(std::move(group)),
-      rank_(rank),
-      stream_(stream),
-      send_(send),
-      receive_(receive),
-      before_(stream.record()) {
+                               std::span<const Send> sends, std::span<const Receive> receives)
+    : group_(std::move(group)), rank_(rank), stream_(stream) {
+  const std::shared_ptr<const device::Event> before = stream_.record();
   const std::lock_guard lock(world().mutex);
   world().check();
-  if (!send_) return;
-  auto& slot = group_->slot(rank_, send_->to);
-  ensure(slot.state == State::empty, "two exchanges of one rank are under way");
-  slot = {.state = State::posted,
-          .data = send_->data,
-          .memory = stream_.device().kind,
-          .ready = before_};
+  auto& messages = group_->messages();
+  for (const auto& [to, data] : sends) {
+    sends_.push_back(messages.send(rank_, to, {data, stream_.device().kind, before}));
+  }
+  for (const auto& [from, place] : receives) {
+    receives_.push_back(messages.receive(from, rank_, {place, &stream_, before}));
+  }
   world().changed.notify_all();
 }
 
 ThreadExchange::~ThreadExchange() {
   // A rank that is throwing must not wait for peers that may be waiting for it.
-  if (std::uncaught_exceptions() > exceptions_ && (send_ || receive_)) world().give_up(rank_);
+  if (std::uncaught_exceptions() > exceptions_ && !done()) world().give_up(rank_);
   try {
     wait();
   } catch (const Error&) {
@@ -42,7 +67,7 @@ ThreadExchange::~ThreadExchange() {
 }
 
 bool ThreadExchange::poll() {
-  if (!send_ && !receive_) return true;
+  if (done()) return true;
   std::unique_lock lock(world().mutex);
   if (advance(lock)) return true;
   check_peers();
@@ -58,85 +83,60 @@ void ThreadExchange::wait() {
 }
 
 bool ThreadExchange::advance(std::unique_lock<std::mutex>& lock) {
-  if (receive_) {
-    auto& slot = group_->slot(receive_->from, rank_);
-    if (slot.state == State::posted) {
-      take(slot, lock);
-      receive_.reset();
+  if (done()) return true;
+  // Whichever exchange they are of: who sends them may wait for that before it does its part here.
+  while (const auto message = group_->messages().take(rank_)) copy(*message, lock);
+  std::erase_if(receives_, [](const auto& message) { return message->state == State::copied; });
+  for (auto message = sends_.begin(); message != sends_.end();) {
+    if ((*message)->state != State::copied) {
+      ++message;
+      continue;
     }
+    const auto copied = (*message)->copied;
+    message = sends_.erase(message);
+    stream_.wait(*copied);
   }
-  if (send_) {
-    auto& slot = group_->slot(rank_, send_->to);
-    if (slot.state == State::copied) {
-      send_.reset();
-      collect(slot);
-    }
-  }
-  return !send_ && !receive_;
+  return done();
 }
 
-void ThreadExchange::take(ThreadGroup::Slot& slot, std::unique_lock<std::mutex>& lock) {
+void ThreadExchange::copy(ThreadMessage& message, std::unique_lock<std::mutex>& lock) {
   try {
-    check_message(slot);
-    slot.state = State::copying;
+    check_message(message);
+    message.state = State::copying;
     lock.unlock();
-    auto copied = copy(slot);
+    auto copied = enqueue_copy(message);
     lock.lock();
-    slot.copied = std::move(copied);
-    slot.state = State::copied;
+    message.copied = std::move(copied);
+    message.state = State::copied;
     world().changed.notify_all();
   } catch (const std::exception& error) {
     if (!lock.owns_lock()) lock.lock();
-    slot.state = State::posted;
-    // Said at once: the sender may be waiting for this rank to take the message.
+    message.state = State::waiting;
+    // Said at once: the sender may be waiting for this rank to copy the message.
     world().fail(rank_, error.what());
     world().changed.notify_all();
     throw;
   }
 }
 
-void ThreadExchange::check_message(const ThreadGroup::Slot& slot) const {
-  const auto memory = stream_.device().kind;
-  if (slot.memory != memory) {
-    throw Error(fmt::format("rank {} receives in memory of {} what rank {} sends from memory of {}",
-                            rank_, name_of(memory), receive_->from, name_of(slot.memory)));
-  }
-  check_length(rank_, receive_->from, slot.data.size(), receive_->data.size());
-}
-
-std::shared_ptr<const device::Event> ThreadExchange::copy(const ThreadGroup::Slot& slot) {
-  auto& transfers = stream_.transfers();
-  transfers.wait(*slot.ready);
-  transfers.wait(*before_);
-  transfers.copy(
-      device::RowCopy::of_bytes(receive_->data.data(), slot.data.data(), slot.data.size()));
-  auto copied = transfers.record();
-  stream_.wait(*copied);
-  return copied;
-}
-
-void ThreadExchange::collect(ThreadGroup::Slot& slot) {
-  const auto copied = std::exchange(slot, {}).copied;
-  stream_.wait(*copied);
-}
-
 void ThreadExchange::check_peers() const {
   world().check();
-  if (receive_) world().check_present(rank_, receive_->from);
-  if (send_) world().check_present(rank_, send_->to);
+  for (const auto& message : receives_) world().check_present(rank_, message->from);
+  for (const auto& message : sends_) world().check_present(rank_, message->to);
 }
 
 void ThreadExchange::withdraw() {
-  if (!send_) return;
   std::unique_lock lock(world().mutex);
-  auto& slot = group_->slot(rank_, send_->to);
-  world().changed.wait(lock, [&] { return slot.state != State::copying; });
-  if (slot.state == State::posted) slot = {};
-  if (slot.state != State::copied) return;
-  try {
-    collect(slot);
-  } catch (const Error&) {
-    // The device has failed, and with it whatever would still read the message.
+  for (const auto& message : receives_) group_->messages().withdraw(message);
+  for (const auto& message : sends_) {
+    world().changed.wait(lock, [&] { return message->state != State::copying; });
+    group_->messages().withdraw(message);
+    if (message->state != State::copied) continue;
+    try {
+      stream_.wait(*message->copied);
+    } catch (const Error&) {
+      // The device has failed, and with it whatever would still read the message.
+    }
   }
 }
 

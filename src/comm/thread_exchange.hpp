@@ -1,10 +1,11 @@
 #pragma once
-// A message between two threads.
+// Messages between threads under way.
 
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <optional>
+#include <span>
+#include <vector>
 
 #include "annulus/comm/communicator.hpp"
 #include "comm/thread_group.hpp"
@@ -12,9 +13,9 @@
 namespace annulus::comm {
 
 /// The receiver copies straight from the sender's memory, outside the lock, as soon as it polls or
-/// waits and finds the message posted. On a device it enqueues that copy on its transfers, behind
-/// the work of both streams, and lets both streams go on behind the copy: hosts wait for each
-/// other, never for a device.
+/// waits, for this exchange or another one, and finds that the message is there. On a device it
+/// enqueues that copy on its transfers, behind the work of both streams, and lets both streams go
+/// on behind the copy: hosts wait for each other, never for a device.
 ///
 /// Once the exchange is gone, however it ended, the stream of this rank comes after whatever still
 /// reads or writes its memory. So memory that is freed on that stream, and the stream itself, may
@@ -23,7 +24,7 @@ class ThreadExchange final : public Exchange {
  public:
   /// Borrows `stream`, on whose device the bytes are.
   ThreadExchange(std::shared_ptr<ThreadGroup> group, int rank, device::Stream& stream,
-                 std::optional<Send> send, std::optional<Receive> receive);
+                 std::span<const Send> sends, std::span<const Receive> receives);
   ThreadExchange(const ThreadExchange&) = delete;
   ThreadExchange& operator=(const ThreadExchange&) = delete;
   ~ThreadExchange() override;
@@ -34,25 +35,20 @@ class ThreadExchange final : public Exchange {
  private:
   [[nodiscard]] ThreadWorld& world() const { return group_->world(); }
 
-  /// Moves what can be moved; true once both directions are done.
+  /// Moves what can be moved; true once all that this exchange is about is done.
   bool advance(std::unique_lock<std::mutex>& lock);
-  void take(ThreadGroup::Slot& slot, std::unique_lock<std::mutex>& lock);
-  /// Throws Error unless the message is what this rank expects.
-  void check_message(const ThreadGroup::Slot& slot) const;
-  /// Between memory of the two devices. Returns the event after which the sender's may change.
-  [[nodiscard]] std::shared_ptr<const device::Event> copy(const ThreadGroup::Slot& slot);
-  /// Empties a slot whose message has been copied.
-  void collect(ThreadGroup::Slot& slot);
+  [[nodiscard]] bool done() const { return sends_.empty() && receives_.empty(); }
+  /// As the receiver of a message.
+  void copy(ThreadMessage& message, std::unique_lock<std::mutex>& lock);
   void check_peers() const;
-  /// Takes back a message that nobody will take, once no host reads it.
+  /// Takes back the messages that nobody will copy, once no host reads them.
   void withdraw();
 
   std::shared_ptr<ThreadGroup> group_;
   int rank_;
   device::Stream& stream_;
-  std::optional<Send> send_;                     // until it is done
-  std::optional<Receive> receive_;               // until it is done
-  std::shared_ptr<const device::Event> before_;  // the work that the transfer comes after
+  std::vector<ThreadMessagePointer> sends_;     // that are not done
+  std::vector<ThreadMessagePointer> receives_;  // likewise
   int exceptions_ = std::uncaught_exceptions();
 };
 

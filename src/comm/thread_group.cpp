@@ -41,14 +41,9 @@ void ThreadWorld::check_present(int rank, int peer) {
 ThreadGroup::ThreadGroup(std::shared_ptr<ThreadWorld> world, Topology topology)
     : world_(std::move(world)),
       topology_(std::move(topology)),
-      slots_(topology_.node_of.size() * topology_.node_of.size()),
+      messages_(topology_.ranks),
       regions_(topology_.node_of.size()),
       pending_(topology_.node_of.size()) {}
-
-ThreadGroup::Slot& ThreadGroup::slot(int from, int to) {
-  return slots_[static_cast<std::size_t>(from) * static_cast<std::size_t>(ranks()) +
-                static_cast<std::size_t>(to)];
-}
 
 std::shared_ptr<const ThreadGroup::Contributions> ThreadGroup::gather(int rank,
                                                                       std::vector<std::byte> mine) {

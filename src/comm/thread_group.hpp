@@ -6,13 +6,12 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "annulus/base/index.hpp"
-#include "annulus/device/stream.hpp"
 #include "annulus/plan/topology.hpp"
+#include "comm/thread_messages.hpp"
 
 namespace annulus::comm {
 
@@ -46,18 +45,6 @@ class ThreadGroup {
  public:
   using Contributions = std::vector<std::vector<std::byte>>;
 
-  /// A message on its way. The sender posts it in an empty slot and empties the slot once the
-  /// receiver has copied it, or has told its device to. Where there is no device, the events are
-  /// those of the CPU: nobody waits for them.
-  struct Slot {
-    enum class State { empty, posted, copying, copied };
-    State state = State::empty;
-    std::span<const std::byte> data{};              ///< the sender's
-    DeviceKind memory{};                            ///< where they lie
-    std::shared_ptr<const device::Event> ready{};   ///< of the sender's device: they are there
-    std::shared_ptr<const device::Event> copied{};  ///< of the receiver's: they may change
-  };
-
   /// Ranks on the nodes of `topology`, which names all of them.
   ThreadGroup(std::shared_ptr<ThreadWorld> world, Topology topology);
 
@@ -65,7 +52,7 @@ class ThreadGroup {
   [[nodiscard]] const Topology& topology() const { return topology_; }
   [[nodiscard]] ThreadWorld& world() { return *world_; }
   /// With the world's lock held.
-  [[nodiscard]] Slot& slot(int from, int to);
+  [[nodiscard]] ThreadMessages& messages() { return messages_; }
 
   /// Collective. What every rank brings, by rank. Shared and immutable, so that a rank that gives
   /// up takes nothing away that others still read.
@@ -81,7 +68,7 @@ class ThreadGroup {
  private:
   std::shared_ptr<ThreadWorld> world_;
   Topology topology_;
-  std::vector<Slot> slots_;
+  ThreadMessages messages_;
   std::vector<std::shared_ptr<std::byte>> regions_;
   Contributions pending_;
   int arrived_ = 0;

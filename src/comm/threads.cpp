@@ -26,16 +26,16 @@ class ThreadCommunicator final : public Communicator {
   [[nodiscard]] const Topology& topology() const override { return group_->topology(); }
   [[nodiscard]] std::string_view name() const override { return "threads"; }
 
-  [[nodiscard]] std::unique_ptr<Exchange> exchange(std::optional<Send> send,
-                                                   std::optional<Receive> receive) override {
-    return exchange_on(*device::cpu_stream(), send, receive);
+  [[nodiscard]] std::unique_ptr<Exchange> exchange(std::span<const Send> sends,
+                                                   std::span<const Receive> receives) override {
+    return exchange_on(*device::cpu_stream(), sends, receives);
   }
 
   [[nodiscard]] std::unique_ptr<Exchange> exchange_on(device::Stream& stream,
-                                                      std::optional<Send> send,
-                                                      std::optional<Receive> receive) override {
-    check_exchange(*this, send, receive);
-    return std::make_unique<ThreadExchange>(group_, rank_, stream, send, receive);
+                                                      std::span<const Send> sends,
+                                                      std::span<const Receive> receives) override {
+    check_exchange(*this, sends, receives);
+    return std::make_unique<ThreadExchange>(group_, rank_, stream, sends, receives);
   }
 
   void barrier() override { static_cast<void>(group_->gather(rank_, {})); }

@@ -87,13 +87,10 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
     ring::circulate(plan_, communicator_, node, buffers, true, {}, meter);
     inputs.held = buffers.let_go();
   }
-  if (!gradient_communicator_) {
-    gradient_communicator_ = communicator_.first(communicator_.size());
-  }
   ring::GradientBuffers sums(plan_, rank, {.dk = dk.view(), .dv = dv.view()}, node, *buffers_,
                              *pass);
   ring::circulate_back(
-      plan_, communicator_, *gradient_communicator_, node, std::move(inputs.held), buffers, sums,
+      plan_, communicator_, node, std::move(inputs.held), buffers, sums,
       [&](const Read& read, std::size_t step, const kernels::Poll& poll) {
         const auto held = buffers.read(read, step);
         const auto to = sums.sums(read, step);
@@ -102,7 +99,7 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
       },
       meter);
 
-  ring::finish_work(*stream_, *gradient_communicator_);
+  ring::finish_work(*stream_, communicator_);
   std::vector<double> dscale(gradients.dgain.empty() ? 0 : scale.size());
   std::vector<double> mean(gradients.dsink.empty() ? 0 : scale.size());
   pass->finish(dq.view(), {.dscale = dscale, .mean = mean});

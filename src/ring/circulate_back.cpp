@@ -34,10 +34,10 @@ std::unique_ptr<comm::Exchange> start(comm::Communicator& communicator,
 
 }  // namespace
 
-void circulate_back(const Plan& plan, comm::Communicator& shards, comm::Communicator& gradients,
-                    Node& node, HeldShards held, ShardBuffers& buffers, GradientBuffers& sums,
-                    const GradientStep& compute, PassMeter& meter) {
-  const int rank = shards.rank();
+void circulate_back(const Plan& plan, comm::Communicator& communicator, Node& node, HeldShards held,
+                    ShardBuffers& buffers, GradientBuffers& sums, const GradientStep& compute,
+                    PassMeter& meter) {
+  const int rank = communicator.rank();
   const auto hop_of = [&](std::size_t step) {
     return plan.steps[step].ranks[static_cast<std::size_t>(rank)].hop;
   };
@@ -58,13 +58,14 @@ void circulate_back(const Plan& plan, comm::Communicator& shards, comm::Communic
       send = {came.from, buffers.packed(came.receive_owner)};
     }
     if (back) receive = {came.to, buffers.arrival(came.send_owner)};
-    auto shard_exchange = start(shards, send, receive, meter);
+    // On all ranks before the gradients: two ranks tell them apart by their order alone.
+    auto shard_exchange = start(communicator, send, receive, meter);
 
     send.reset();
     receive.reset();
     if (went.from >= 0) send = {went.from, sums.leaving(went.receive_owner)};
     if (went.to >= 0) receive = {went.to, sums.arrival(went.send_owner)};
-    auto gradient_exchange = start(gradients, send, receive, meter);
+    auto gradient_exchange = start(communicator, send, receive, meter);
 
     const kernels::Poll poll = [&] {
       if (shard_exchange) shard_exchange->poll();

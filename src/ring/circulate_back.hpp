@@ -19,12 +19,12 @@ using GradientStep =
 
 /// Collective. Executes the steps of `plan` from the last to the first, each hop against its
 /// direction, starting from the shards `held` that circulate() left. While a rank computes with one
-/// shard, the shard it held before comes back to it over `shards`, and over `gradients` the
-/// gradients that the next rank summed for the shard which this rank had sent there. Peers add to
-/// the gradients of one shard one after the other, in the same order every time. `compute` enqueues
-/// on the stream of `meter`, which this does not wait for.
-void circulate_back(const Plan& plan, comm::Communicator& shards, comm::Communicator& gradients,
-                    Node& node, HeldShards held, ShardBuffers& buffers, GradientBuffers& sums,
-                    const GradientStep& compute, PassMeter& meter);
+/// shard, the shard it held before comes back to it, and in an exchange of their own the gradients
+/// that the next rank summed for the shard which this rank had sent there. Peers add to the
+/// gradients of one shard one after the other, in the same order every time. `compute` enqueues on
+/// the stream of `meter`, which this does not wait for.
+void circulate_back(const Plan& plan, comm::Communicator& communicator, Node& node, HeldShards held,
+                    ShardBuffers& buffers, GradientBuffers& sums, const GradientStep& compute,
+                    PassMeter& meter);
 
 }  // namespace annulus::ring

@@ -3,6 +3,7 @@
 #include "annulus/comm/agreement.hpp"
 
 #include "annulus/base/error.hpp"
+#include "comm/forwarding_communicator.hpp"
 #include "comm/transport.hpp"
 
 namespace annulus::comm {
@@ -64,6 +65,42 @@ TEST_P(Transport, LearnsOfAnyRanksError) {
                 "Error: " + name(lowest));
     }
     world.barrier();
+  });
+}
+
+/// Counts what it is asked for.
+class CountingCommunicator final : public ForwardingCommunicator {
+ public:
+  using ForwardingCommunicator::ForwardingCommunicator;
+
+  using ForwardingCommunicator::all_reduce;
+  void barrier() override {
+    ++others;
+    ForwardingCommunicator::barrier();
+  }
+  void broadcast(std::span<std::byte> data, int root) override {
+    ++others;
+    ForwardingCommunicator::broadcast(data, root);
+  }
+  void all_reduce(std::span<Index> data, Reduction reduction) override {
+    reduced += static_cast<Index>(data.size());
+    ForwardingCommunicator::all_reduce(data, reduction);
+  }
+  [[nodiscard]] std::vector<Bytes> all_gather(std::span<const std::byte> data) override {
+    ++others;
+    return ForwardingCommunicator::all_gather(data);
+  }
+
+  Index reduced = 0;  // numbers
+  Index others = 0;   // collectives
+};
+
+TEST_P(Transport, AgreesOnNothingWithOneNumber) {
+  on_ranks([](Communicator& world) {
+    CountingCommunicator counting(world);
+    together(counting, [] {});
+    EXPECT_EQ(counting.reduced, 1);
+    EXPECT_EQ(counting.others, 0);
   });
 }
 

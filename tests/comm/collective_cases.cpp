@@ -65,8 +65,19 @@ TEST_P(Transport, ReducesMoreThanABlock) {
     for (std::size_t i = 0; i < data.size(); ++i) {
       expected[i] = static_cast<double>(i) * world.size() + world.size() * (world.size() - 1) / 2;
     }
+    const auto mine = data;
     world.all_reduce(data, Reduction::sum);
     EXPECT_TRUE(data == expected);
+    data = mine;
+    world.all_reduce(data, Reduction::maximum);
+    std::iota(expected.begin(), expected.end(), world.size() - 1);
+    EXPECT_TRUE(data == expected);
+    std::vector<Index> numbers(data.size());
+    std::iota(numbers.begin(), numbers.end(), world.rank());
+    world.all_reduce(numbers, Reduction::minimum);
+    std::vector<Index> minima(data.size());
+    std::iota(minima.begin(), minima.end(), 0);
+    EXPECT_TRUE(numbers == minima);
   });
 }
 
@@ -108,6 +119,26 @@ TEST_P(Transport, ReducesExtremes) {
     double first = world.rank() == 0 ? std::nan("") : 1.0;
     world.all_reduce(std::span(&first, 1), Reduction::maximum);
     EXPECT_TRUE(std::isnan(first));
+  });
+}
+
+// The first of equal values and the last NaN, whatever the transport.
+TEST_P(Transport, ExtremaHaveTheSameBitsOnEveryTransport) {
+  on_ranks([](Communicator& world) {
+    const auto bits = [](double value) { return std::bit_cast<std::uint64_t>(value); };
+    const auto nan_of = [](int rank) {
+      return std::bit_cast<double>(0x7ff8000000000000u + static_cast<std::uint64_t>(rank) + 1);
+    };
+    const int last = world.size() - 1;
+    for (const auto reduction : {Reduction::maximum, Reduction::minimum}) {
+      std::vector<double> data{world.rank() == 0 ? -0.0 : 0.0, world.rank() == 0 ? 0.0 : -0.0,
+                               nan_of(world.rank()), world.rank() == last ? 1.0 : nan_of(0)};
+      world.all_reduce(data, reduction);
+      EXPECT_EQ(bits(data[0]), bits(-0.0));
+      EXPECT_EQ(bits(data[1]), bits(0.0));
+      EXPECT_EQ(bits(data[2]), bits(nan_of(last)));
+      EXPECT_EQ(bits(data[3]), bits(last == 0 ? 1.0 : nan_of(0)));
+    }
   });
 }
 

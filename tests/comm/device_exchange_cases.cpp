@@ -1,5 +1,6 @@
 // Exchanges between memory of devices, bit by bit, whenever the devices work.
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 
@@ -23,11 +24,12 @@ Bytes bytes_of(int rank) {
 }
 
 /// Everybody's bytes on their way around a ring, in two places that take turns, as keys and values
-/// go. Work of the stream reads those that are here while they are sent on and others arrive.
+/// go. Work of the stream reads those that are here while they are sent on and others arrive, and
+/// spoils their place when they are gone.
 class Circulation {
  public:
-  Circulation(Communicator& world, DeviceStream stream, int hop, DeviceWorld::Start start)
-      : world_(world), stream_(std::move(stream)), hop_(hop), start_(start) {
+  Circulation(Communicator& world, DeviceStream stream, int hop)
+      : world_(world), stream_(std::move(stream)), hop_(hop) {
     std::size_t longest = 0;
     for (int rank = 0; rank < world.size(); ++rank) {
       longest = std::max(longest, bytes_of(rank).size());
@@ -38,29 +40,33 @@ class Circulation {
   }
 
   void start_step() {
-    exchange_ = start_(world_, *stream_, Send{next_of(world_, hop_), here()},
-                       Receive{previous_of(world_, hop_), next()});
-    const auto seen = seen_.emplace_back(std::make_shared<Bytes>());
-    stream_->enqueue([seen, here = here()] { seen->assign(here.begin(), here.end()); });
+    look();
+    exchange_ = world_.exchange_on(*stream_, Send{next_of(world_, hop_), here()},
+                                   Receive{previous_of(world_, hop_), next()});
+    look();
   }
 
   void end_step() {
     end(*exchange_, step_);
     EXPECT_TRUE(exchange_->poll()) << "once done, done";
     exchange_.reset();
+    stream_->enqueue([here = here()] { std::ranges::fill(here, std::byte{0x55}); });
     ++step_;
   }
 
-  /// Every step has seen its bytes.
+  /// Every look has seen the bytes of its step.
   void check() {
     stream_->synchronize();
-    for (int step = 0; step < step_; ++step) {
-      EXPECT_TRUE(*seen_[static_cast<std::size_t>(step)] == bytes_of(owner(step)))
-          << "rank " << world_.rank() << ", step " << step;
+    for (const auto& [step, bytes] : seen_) {
+      EXPECT_TRUE(*bytes == bytes_of(owner(step))) << "rank " << world_.rank() << ", step " << step;
     }
   }
 
  private:
+  void look() {
+    const auto bytes = seen_.emplace_back(step_, std::make_shared<Bytes>()).second;
+    stream_->enqueue([bytes, here = here()] { bytes->assign(here.begin(), here.end()); });
+  }
   [[nodiscard]] int owner(int step) const {
     const int ranks = world_.size();
     return (world_.rank() + step * (ranks - hop_)) % ranks;
@@ -75,16 +81,15 @@ class Circulation {
   Communicator& world_;
   DeviceStream stream_;
   int hop_;
-  DeviceWorld::Start start_;
   std::array<Buffer, 2> places_;
-  std::vector<std::shared_ptr<Bytes>> seen_;  // by step; work may be done after this is gone
+  std::vector<std::pair<int, std::shared_ptr<Bytes>>> seen_;  // work may come after this is gone
   std::unique_ptr<Exchange> exchange_;
   int step_ = 0;
 };
 
 TEST_P(DeviceTransport, PassesBytesAroundTheRingWhileWorkReadsThem) {
   on_ranks([](Communicator& world, const DeviceStream& stream) {
-    Circulation ring(world, stream, 1, GetParam().start);
+    Circulation ring(world, stream, 1);
     for (int step = 0; step < 2 * world.size() + 3; ++step) {
       ring.start_step();
       ring.end_step();
@@ -96,9 +101,8 @@ TEST_P(DeviceTransport, PassesBytesAroundTheRingWhileWorkReadsThem) {
 // As keys and their gradients go in a backward pass.
 TEST_P(DeviceTransport, PassesBytesAroundTwoRingsAtATime) {
   on_ranks([](Communicator& world, const DeviceStream& stream) {
-    const auto other = world.first(world.size());
-    Circulation one(world, stream, 1, GetParam().start);
-    Circulation two(*other, stream, world.size() - 1, GetParam().start);
+    Circulation one(world, stream, 1);
+    Circulation two(world, stream, world.size() - 1);
     for (int step = 0; step < world.size() + 3; ++step) {
       one.start_step();
       two.start_step();
@@ -119,8 +123,7 @@ TEST_P(DeviceTransport, PassesMessagesOverAllHops) {
       const Bytes expected = message(from, world.rank(), step);
       const Buffer sent = on_device(stream, message(world.rank(), to, step));
       const Buffer received(stream, expected.size());
-      end(*GetParam().start(world, *stream, Send{to, sent.bytes()},
-                            Receive{from, received.bytes()}),
+      end(*world.exchange_on(*stream, Send{to, sent.bytes()}, Receive{from, received.bytes()}),
           step);
       EXPECT_TRUE(on_host(stream, received.bytes()) == expected) << "step " << step;
     }
@@ -136,11 +139,10 @@ TEST_P(DeviceTransport, SendsOrReceivesAlone) {
         const Bytes first = message(0, 0, step);
         stream->upload(device::RowCopy::of_bytes(memory.data(), first.data(), first.size()));
       } else {
-        end(*GetParam().start(world, *stream, std::nullopt, Receive{rank - 1, memory.bytes()}),
-            step);
+        end(*world.exchange_on(*stream, std::nullopt, Receive{rank - 1, memory.bytes()}), step);
       }
       if (rank + 1 < world.size()) {
-        end(*GetParam().start(world, *stream, Send{rank + 1, memory.bytes()}, std::nullopt), step);
+        end(*world.exchange_on(*stream, Send{rank + 1, memory.bytes()}, std::nullopt), step);
       }
       EXPECT_TRUE(on_host(stream, memory.bytes()) == message(0, 0, step)) << "step " << step;
     }
@@ -156,9 +158,9 @@ TEST_P(DeviceTransport, WhatWasSentMayChangeOnceItIsDone) {
       const Bytes sent = random_bytes(bytes, static_cast<std::uint64_t>(to));
       if (world.rank() == 0) {
         stream->upload(device::RowCopy::of_bytes(memory.data(), sent.data(), bytes));
-        end(*GetParam().start(world, *stream, Send{to, memory.bytes()}, std::nullopt), to);
+        end(*world.exchange_on(*stream, Send{to, memory.bytes()}, std::nullopt), to);
       } else if (world.rank() == to) {
-        end(*GetParam().start(world, *stream, std::nullopt, Receive{0, memory.bytes()}), to);
+        end(*world.exchange_on(*stream, std::nullopt, Receive{0, memory.bytes()}), to);
       }
     }
     if (world.rank() == 0) {
@@ -183,9 +185,9 @@ TEST_P(DeviceTransport, WhatArrivesWaitsForTheWorkBefore) {
     const Buffer memory = on_device(stream, before);
     const auto seen = std::make_shared<Bytes>();
     stream->enqueue([seen, place = memory.bytes()] { seen->assign(place.begin(), place.end()); });
-    GetParam()
-        .start(world, *stream, Send{next_of(world), sent.bytes()},
-               Receive{previous_of(world), memory.bytes()})
+    world
+        .exchange_on(*stream, Send{next_of(world), sent.bytes()},
+                     Receive{previous_of(world), memory.bytes()})
         ->wait();
     stream->transfers().synchronize();
     world.barrier();
@@ -194,14 +196,13 @@ TEST_P(DeviceTransport, WhatArrivesWaitsForTheWorkBefore) {
   });
 }
 
-TEST_P(DeviceTransport, PollsUntilThePeerIsThere) {
+TEST_P(UnorderedDeviceTransport, PollsUntilThePeerIsThere) {
   on_ranks([](Communicator& world, const DeviceStream& stream) {
     if (world.size() == 1) return;
     const Bytes expected = random_bytes(300007, 3);
     if (world.rank() == 1) {
       const Buffer received(stream, expected.size());
-      const auto exchange =
-          GetParam().start(world, *stream, std::nullopt, Receive{0, received.bytes()});
+      const auto exchange = world.exchange_on(*stream, std::nullopt, Receive{0, received.bytes()});
       for (int i = 0; i < 20; ++i) EXPECT_FALSE(exchange->poll()) << "nobody has sent anything";
       world.barrier();
       end(*exchange, 1);
@@ -210,7 +211,7 @@ TEST_P(DeviceTransport, PollsUntilThePeerIsThere) {
       world.barrier();
       const Buffer sent = on_device(stream, expected);
       if (world.rank() == 0) {
-        GetParam().start(world, *stream, Send{1, sent.bytes()}, std::nullopt)->wait();
+        world.exchange_on(*stream, Send{1, sent.bytes()}, std::nullopt)->wait();
       }
     }
   });
@@ -224,8 +225,8 @@ TEST_P(DeviceTransport, WaitsInTheDestructor) {
       {
         const Buffer sent = on_device(stream, message(world.rank(), next_of(world), step));
         if (world.rank() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        const auto exchange = GetParam().start(world, *stream, Send{next_of(world), sent.bytes()},
-                                               Receive{previous_of(world), received.bytes()});
+        const auto exchange = world.exchange_on(*stream, Send{next_of(world), sent.bytes()},
+                                                Receive{previous_of(world), received.bytes()});
       }
       EXPECT_TRUE(on_host(stream, received.bytes()) == expected) << "step " << step;
     }
@@ -234,7 +235,7 @@ TEST_P(DeviceTransport, WaitsInTheDestructor) {
 
 TEST_P(DeviceTransport, ExchangesNothing) {
   on_ranks([](Communicator& world, const DeviceStream& stream) {
-    const auto exchange = GetParam().start(world, *stream, std::nullopt, std::nullopt);
+    const auto exchange = world.exchange_on(*stream, std::nullopt, std::nullopt);
     exchange->wait();
     EXPECT_TRUE(exchange->poll());
   });
@@ -246,9 +247,9 @@ TEST_P(DeviceTransport, TakesMemoryOfTheHostAsThatOfTheCpu) {
     const Bytes sent = message(world.rank(), next_of(world), 1);
     const Bytes expected = message(previous_of(world), world.rank(), 1);
     Bytes received(expected.size());
-    GetParam()
-        .start(world, *device::cpu_stream(), Send{next_of(world), sent},
-               Receive{previous_of(world), received})
+    world
+        .exchange_on(*device::cpu_stream(), Send{next_of(world), sent},
+                     Receive{previous_of(world), received})
         ->wait();
     EXPECT_EQ(received, expected);
   });
@@ -269,20 +270,20 @@ TEST_P(DeviceTransport, RefusesPeersThatAreNotThereAtOnce) {
     const Buffer data(stream, 3);
     const int rank = world.rank();
     EXPECT_THAT(message_of([&] {
-                  static_cast<void>(GetParam().start(
-                      world, *stream, Send{world.size(), data.bytes()}, std::nullopt));
+                  static_cast<void>(
+                      world.exchange_on(*stream, Send{world.size(), data.bytes()}, std::nullopt));
                 }),
                 HasSubstr("names rank " + std::to_string(world.size())));
     EXPECT_THAT(message_of([&] {
-                  static_cast<void>(GetParam().start(world, *stream, Send{rank, data.bytes()},
-                                                     Receive{rank, data.bytes().first(2)}));
+                  static_cast<void>(world.exchange_on(*stream, Send{rank, data.bytes()},
+                                                      Receive{rank, data.bytes().first(2)}));
                 }),
                 HasSubstr("expects 2 bytes"));
     world.barrier();
   });
 }
 
-TEST_P(DeviceTransport, TellsAMessageOfAnotherLength) {
+TEST_P(UnorderedDeviceTransport, TellsAMessageOfAnotherLength) {
   for (const auto& [bytes, expected] :
        {std::pair<std::size_t, std::size_t>{1, 0}, {0, 1}, {1009, 2003}, {2003, 1009}}) {
     on_ranks([bytes = bytes, expected = expected](Communicator& world, const DeviceStream& stream) {
@@ -292,12 +293,12 @@ TEST_P(DeviceTransport, TellsAMessageOfAnotherLength) {
       if (world.rank() == 0) {
         // Whether the sender hears of it depends on the transport.
         message_of([&] {
-          GetParam().start(world, *stream, Send{1, sent.bytes()}, std::nullopt)->wait();
+          world.exchange_on(*stream, Send{1, sent.bytes()}, std::nullopt)->wait();
         });
       } else {
         EXPECT_THAT(
             message_of([&] {
-              GetParam().start(world, *stream, std::nullopt, Receive{0, received.bytes()})->wait();
+              world.exchange_on(*stream, std::nullopt, Receive{0, received.bytes()})->wait();
             }),
             AnyOf(HasSubstr("rank 1 expects"), HasSubstr("MPI_ERR_TRUNCATE")))
             << bytes << " for " << expected;

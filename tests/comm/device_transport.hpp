@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -20,58 +19,51 @@ namespace annulus::comm {
 
 using DeviceStream = std::shared_ptr<test::ModelStream>;
 
-/// Ranks, when their devices work, and the way that bytes take.
+/// Runs a body once per rank, each with a stream of its device.
 struct DeviceWorld {
-  using Start = std::unique_ptr<Exchange> (*)(Communicator&, device::Stream&, std::optional<Send>,
-                                              std::optional<Receive>);
-  World world;
-  test::Order order;
-  Start start;
+  using Body = std::function<void(Communicator&, const DeviceStream&)>;
+
   std::string name;
+  std::function<void(const Body&)> run;
 
   friend std::ostream& operator<<(std::ostream& out, const DeviceWorld& world) {
     return out << world.name;
   }
 };
 
-/// The way that the transport chooses.
-inline std::unique_ptr<Exchange> start_its_way(Communicator& world, device::Stream& stream,
-                                               std::optional<Send> send,
-                                               std::optional<Receive> receive) {
-  return world.exchange_on(stream, send, receive);
+/// When devices work, in words.
+inline const char* name_of(test::Order order) {
+  return order == test::Order::early ? "early" : "late";
 }
 
-/// Through pinned memory, as in a transport that knows no other way.
-inline std::unique_ptr<Exchange> start_staged(Communicator& world, device::Stream& stream,
-                                              std::optional<Send> send,
-                                              std::optional<Receive> receive) {
-  return world.Communicator::exchange_on(stream, send, receive);
-}
-
-/// Each of the worlds with devices that work early and late.
+/// Each of the worlds with devices that work early and late. The ranks of a process share a device.
 inline std::vector<DeviceWorld> device_worlds(const std::vector<World>& worlds,
-                                              DeviceWorld::Start start, const std::string& way) {
+                                              const std::string& way) {
   std::vector<DeviceWorld> all;
   for (const auto& world : worlds) {
-    all.push_back({world, test::Order::early, start, world.name + "_" + way + "_early"});
-    all.push_back({world, test::Order::late, start, world.name + "_" + way + "_late"});
+    for (const auto order : {test::Order::early, test::Order::late}) {
+      all.push_back({world.name + "_" + way + "_" + name_of(order),
+                     [world, order](const DeviceWorld::Body& body) {
+                       const auto device = std::make_shared<test::ModelDevice>(order);
+                       world.run([&](Communicator& communicator) {
+                         body(communicator, std::make_shared<test::ModelStream>(device));
+                       });
+                       EXPECT_EQ(device->bytes_in_use(), 0U);
+                       EXPECT_FALSE(device->failed());
+                     }});
+    }
   }
   return all;
 }
 
 class DeviceTransport : public testing::TestWithParam<DeviceWorld> {
  protected:
-  using Body = std::function<void(Communicator&, const DeviceStream&)>;
-
-  /// The ranks of a process share a device, on which each has a stream of its own.
-  static void on_ranks(const Body& body) {
-    const auto device = std::make_shared<test::ModelDevice>(GetParam().order);
-    GetParam().world.run(
-        [&](Communicator& world) { body(world, std::make_shared<test::ModelStream>(device)); });
-    EXPECT_EQ(device->bytes_in_use(), 0U);
-    EXPECT_FALSE(device->failed());
-  }
+  static void on_ranks(const DeviceWorld::Body& body) { GetParam().run(body); }
 };
+
+/// Transports of which a collective does not wait for an exchange that is under way, and which
+/// compare lengths.
+class UnorderedDeviceTransport : public DeviceTransport {};
 
 inline std::string name_of_device_world(const testing::TestParamInfo<DeviceWorld>& info) {
   return info.param.name;
@@ -91,13 +83,10 @@ inline Bytes on_host(const DeviceStream& stream, std::span<const std::byte> memo
   return bytes;
 }
 
-/// Calls poll() until the exchange is done, or wait().
+/// Waits, in every other step by looking until it is done.
 inline void end(Exchange& exchange, int step) {
-  if (step % 2 == 0) {
-    exchange.wait();
-  } else {
-    while (!exchange.poll()) std::this_thread::yield();
-  }
+  while (step % 2 == 1 && !exchange.poll()) std::this_thread::yield();
+  exchange.wait();
 }
 
 }  // namespace annulus::comm

@@ -1,7 +1,7 @@
 // failing_rank RANK WAIT: that rank throws in the middle of an exchange while the others wait for
-// it in an `exchange` or a `barrier`, or in exchanges on devices that are `staged` or `direct`;
-// with `finalized`, it throws when MPI is over. What a front end does then has to end the whole
-// job.
+// it in an `exchange`, with `several` under way, or in a `barrier`, or in exchanges on devices that
+// are `staged` or `direct`; with `finalized`, it throws when MPI is over. What a front end does
+// then has to end the whole job.
 
 #include <cstdio>
 #include <cstdlib>
@@ -49,6 +49,10 @@ void run(int failing, const std::string& wait) {
   const int next = (world.rank() + 1) % world.size();
   const int previous = (world.rank() + world.size() - 1) % world.size();
   const auto exchange = world.exchange(Send{next, sent}, Receive{previous, received});
+  std::vector<std::byte> received_back(wait == "several" ? sent.size() : 0);
+  const auto back = wait == "several"
+                        ? world.exchange(Send{previous, sent}, Receive{next, received_back})
+                        : nullptr;
   if (world.rank() == failing) throw annulus::InputError("--mask: rank 1 cannot go on");
   if (wait == "barrier") {
     world.barrier();

@@ -22,7 +22,7 @@ World mpi_world(std::string name, Index largest_message,
 std::vector<DeviceWorld> mpi_device_worlds(DevicePath device_path, const std::string& way) {
   return device_worlds({mpi_world("whole", Index{1} << 30, device_path),
                         mpi_world("pieces_of_1000", 1000, device_path)},
-                       start_its_way, way);
+                       way);
 }
 
 const World worlds[] = {mpi_world("whole", Index{1} << 30), mpi_world("pieces_of_1000", 1000),
@@ -36,8 +36,14 @@ INSTANTIATE_TEST_SUITE_P(Mpi, UnorderedTransport, testing::ValuesIn(worlds), nam
 INSTANTIATE_TEST_SUITE_P(MpiDirect, DeviceTransport,
                          testing::ValuesIn(mpi_device_worlds(DevicePath::direct, "direct")),
                          name_of_device_world);
+INSTANTIATE_TEST_SUITE_P(MpiDirect, UnorderedDeviceTransport,
+                         testing::ValuesIn(mpi_device_worlds(DevicePath::direct, "direct")),
+                         name_of_device_world);
 
 INSTANTIATE_TEST_SUITE_P(MpiStaged, DeviceTransport,
+                         testing::ValuesIn(mpi_device_worlds(DevicePath::staged, "staged")),
+                         name_of_device_world);
+INSTANTIATE_TEST_SUITE_P(MpiStaged, UnorderedDeviceTransport,
                          testing::ValuesIn(mpi_device_worlds(DevicePath::staged, "staged")),
                          name_of_device_world);
 

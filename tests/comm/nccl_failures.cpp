@@ -161,6 +161,8 @@ TEST(NcclFailure, APeerThatNeverSendsEndsTheWaitForTheDevice) {
 struct Wait {
   std::string name;
   std::function<void(Communicator&, const StreamPointer&)> call;
+
+  friend std::ostream& operator<<(std::ostream& out, const Wait& wait) { return out << wait.name; }
 };
 
 const std::vector<Wait>& waits() {
@@ -183,6 +185,16 @@ const std::vector<Wait>& waits() {
          { const auto dropped = world.exchange_on(*stream, Send{1, memory.bytes()}, std::nullopt); }
          wait_for_device(world, *stream);
          world.check();
+       }},
+      {"several",
+       [](Communicator& world, const StreamPointer& stream) {
+         const Buffer memory(stream, 300);
+         const auto part = [&](std::size_t i) { return memory.bytes().subspan(100 * i, 100); };
+         const auto one = world.exchange_on(*stream, Send{1, part(0)}, std::nullopt);
+         const auto two = world.exchange_on(*stream, Send{1, part(1)}, Receive{1, part(2)});
+         two->wait();
+         one->wait();
+         wait_for_device(world, *stream);
        }},
       {"host_receive",
        [](Communicator& world, const StreamPointer&) {
@@ -208,6 +220,10 @@ const std::vector<Wait>& waits() {
 }
 
 enum class Peers { strangers, known };  // whether the ranks have exchanged something before
+
+void PrintTo(Peers peers, std::ostream* out) {
+  *out << (peers == Peers::known ? "known" : "new");
+}
 
 class NcclWait : public testing::TestWithParam<std::tuple<Peers, Wait>> {};
 

@@ -42,7 +42,7 @@ TEST(NcclTopology, IsFoundWhereRanksHaveAnIdOnly) {
     EXPECT_EQ(world->rank(), launcher.rank());
     EXPECT_THAT(world->topology().node_of, ElementsAre(0, 0, 0));
     EXPECT_EQ(world->name(), "nccl");
-    EXPECT_EQ(world->library(), "NCCL " + nccl_version());
+    EXPECT_EQ(world->library(), test::ModelNccl::library());
   });
   EXPECT_EQ(test::ModelNccl::misuse(), "");
   EXPECT_EQ(test::ModelNccl::alive(), 0);

@@ -8,13 +8,12 @@
 
 #include "annulus/comm/nccl.hpp"
 #include "annulus/comm/threads.hpp"
-#include "support/model_device.hpp"
+#include "comm/device_transport.hpp"
 #include "support/model_nccl.hpp"
 
 namespace annulus::comm {
 
-using NcclBody =
-    std::function<void(Communicator& world, const std::shared_ptr<test::ModelStream>& stream)>;
+using NcclBody = DeviceWorld::Body;
 
 /// Runs `body` on each rank of a topology, with a stream that is not the communicator's own. Throws
 /// what the first rank throws that fails.
@@ -38,6 +37,18 @@ inline void run_nccl(int ranks, test::Order order, const NcclBody& body) {
   EXPECT_EQ(test::ModelNccl::misuse(), "");
   EXPECT_EQ(test::ModelNccl::alive(), 0);
   EXPECT_EQ(test::ModelNccl::aborted(), 0);
+}
+
+/// Every rank with a device of its own, early and late.
+inline std::vector<DeviceWorld> nccl_device_worlds() {
+  std::vector<DeviceWorld> worlds;
+  for (const int ranks : {1, 2, 3, 4, 5, 8}) {
+    for (const auto order : {test::Order::early, test::Order::late}) {
+      worlds.push_back({"nccl_" + std::to_string(ranks) + "_" + name_of(order),
+                        [ranks, order](const NcclBody& body) { run_nccl(ranks, order, body); }});
+    }
+  }
+  return worlds;
 }
 
 }  // namespace annulus::comm

@@ -21,6 +21,8 @@ using testing::HasSubstr;
 struct Wait {
   std::string name;
   std::function<void(Communicator&, int failing)> call;
+
+  friend std::ostream& operator<<(std::ostream& out, const Wait& wait) { return out << wait.name; }
 };
 
 void wait_for_message(Communicator& world, int failing) {
@@ -48,6 +50,16 @@ const std::vector<Wait>& waits() {
          Bytes data(1009);
          { const auto exchange = world.exchange(std::nullopt, Receive{failing, data}); }
          world.barrier();
+       }},
+      {"several",
+       [](Communicator& world, int failing) {
+         const Bytes sent(1009);
+         std::vector<Bytes> received(3, Bytes(1009));
+         std::vector<std::unique_ptr<Exchange>> exchanges;
+         for (auto& place : received) {
+           exchanges.push_back(world.exchange(Send{failing, sent}, Receive{failing, place}));
+         }
+         exchanges.back()->wait();
        }},
       {"barrier", [](Communicator& world, int) { world.barrier(); }},
       {"broadcast",
@@ -154,6 +166,38 @@ TEST(Threads, DoesNotWaitForPeersWhileThrowing) {
   }
 }
 
+// The same with several under way, to and from all others.
+TEST(Threads, ThrowsWithSeveralExchangesUnderWay) {
+  for (const int ranks : {1, 2, 3, 4, 5, 8}) {
+    for (int failing = 0; failing < ranks; ++failing) {
+      std::atomic<int> woken = 0;
+      const auto body = [&](Communicator& world) {
+        const Bytes sent(1009);
+        std::vector<Bytes> received(4 * static_cast<std::size_t>(ranks), sent);
+        try {
+          std::vector<std::unique_ptr<Exchange>> exchanges;
+          for (std::size_t i = 0; i < received.size(); ++i) {
+            const int hop = 1 + static_cast<int>(i) % ranks;
+            exchanges.push_back(world.exchange(Send{next_of(world, hop), sent},
+                                               Receive{previous_of(world, hop), received[i]}));
+            if (world.rank() == failing && i == received.size() / 2) throw InputError("the cause");
+          }
+          while (!exchanges.empty()) exchanges.pop_back();
+          world.barrier();
+        } catch (const InputError&) {
+          throw;
+        } catch (const Error& error) {
+          EXPECT_EQ(std::string(error.what()), "rank " + std::to_string(failing) + " gave up");
+          ++woken;
+          throw;
+        }
+      };
+      EXPECT_EQ(error_of(ranks, body), "the cause");
+      EXPECT_EQ(woken, ranks - 1);
+    }
+  }
+}
+
 TEST(Threads, TellsOfLengthsThatDifferBothWays) {
   EXPECT_THAT(
       error_of(
@@ -190,17 +234,6 @@ TEST(Threads, TellsOfARankThatIsWaitedForInVain) {
                 HasSubstr("waits for rank 2, which has already returned"))
         << wait.name;
   }
-}
-
-TEST(Threads, RefusesTwoExchangesUnderWay) {
-  EXPECT_THAT(error_of(2,
-                       [](Communicator& world) {
-                         if (world.rank() == 1) return world.barrier();
-                         const Bytes sent(10);
-                         const auto one = world.exchange(Send{1, sent}, std::nullopt);
-                         const auto two = world.exchange(Send{1, sent}, std::nullopt);
-                       }),
-              HasSubstr("two exchanges"));
 }
 
 TEST(Threads, PassesOnWhatIsNoStandardException) {

@@ -8,6 +8,7 @@
 
 #include "annulus/base/error.hpp"
 #include "comm/device_transport.hpp"
+#include "comm/staged_communicator.hpp"
 
 namespace annulus::comm {
 namespace {
@@ -18,14 +19,18 @@ using testing::HasSubstr;
 
 constexpr std::size_t bytes = 1009;
 
-using Body = std::function<void(Communicator&, const DeviceStream&)>;
+using Body = DeviceWorld::Body;
+
+/// How bytes go from device to device.
+enum class Way { direct, staged };
 
 /// What run_threads throws, whose ranks share `device`.
-std::string error_of(int ranks, const std::shared_ptr<test::ModelDevice>& device,
-                     const Body& body) {
+std::string error_of(int ranks, const std::shared_ptr<test::ModelDevice>& device, const Body& body,
+                     Way way = Way::direct) {
   try {
     run_threads(ranks, [&](Communicator& world) {
-      body(world, std::make_shared<test::ModelStream>(device));
+      StagedCommunicator staged(world);
+      body(way == Way::staged ? staged : world, std::make_shared<test::ModelStream>(device));
     });
   } catch (const std::exception& error) {
     EXPECT_EQ(device->bytes_in_use(), 0U);
@@ -34,8 +39,8 @@ std::string error_of(int ranks, const std::shared_ptr<test::ModelDevice>& device
   return "no exception";
 }
 
-std::string error_of(int ranks, Order order, const Body& body) {
-  return error_of(ranks, std::make_shared<test::ModelDevice>(order), body);
+std::string error_of(int ranks, Order order, const Body& body, Way way = Way::direct) {
+  return error_of(ranks, std::make_shared<test::ModelDevice>(order), body, way);
 }
 
 TEST(ThreadsOnDevice, NobodyWaitsForTheDevice) {
@@ -93,7 +98,9 @@ const std::vector<Wait>& waits() {
        }},
       {"staged", [](Communicator& world, const DeviceStream& stream, int failing) {
          const Buffer data(stream, bytes);
-         start_staged(world, *stream, Send{failing, data.bytes()}, std::nullopt)->wait();
+         StagedCommunicator(world)
+             .exchange_on(*stream, Send{failing, data.bytes()}, std::nullopt)
+             ->wait();
        }}};
   return all;
 }
@@ -134,23 +141,25 @@ TEST(ThreadsOnDevice, TellsOfARankThatIsWaitedForInVain) {
 }
 
 TEST(ThreadsOnDevice, TellsBothOfLengthsThatDiffer) {
-  for (const auto start : {start_its_way, start_staged}) {
+  for (const auto way : {Way::direct, Way::staged}) {
     std::atomic<int> told = 0;
-    const auto message =
-        error_of(2, Order::late, [&](Communicator& world, const DeviceStream& stream) {
+    const auto message = error_of(
+        2, Order::late,
+        [&](Communicator& world, const DeviceStream& stream) {
           const Buffer data(stream, 20);
           try {
             if (world.rank() == 0) {
-              start(world, *stream, Send{1, data.bytes().first(10)}, std::nullopt)->wait();
+              world.exchange_on(*stream, Send{1, data.bytes().first(10)}, std::nullopt)->wait();
             } else {
-              start(world, *stream, std::nullopt, Receive{0, data.bytes()})->wait();
+              world.exchange_on(*stream, std::nullopt, Receive{0, data.bytes()})->wait();
             }
           } catch (const Error& error) {
             EXPECT_THAT(error.what(), HasSubstr("rank 1 expects 20 bytes"));
             ++told;
             throw;
           }
-        });
+        },
+        way);
     EXPECT_THAT(message, HasSubstr("rank 1 expects 20 bytes from rank 0, which sends 10"));
     EXPECT_EQ(told, 2);
   }
@@ -295,12 +304,12 @@ TEST(ThreadsOnDevice, WhatAPeerIsTakingIsReadBeforeItsSenderFreesIt) {
 // An exchange that no peer completes: what is freed after it is not in use, in whatever order the
 // streams get there.
 TEST(ThreadsOnDevice, WhatIsFreedWhileThrowingIsNotInUse) {
-  for (const auto start : {start_its_way, start_staged}) {
+  for (const auto way : {Way::direct, Way::staged}) {
     const auto throw_in_the_middle = [&](Communicator& world, const DeviceStream& stream) {
       const Buffer sent = on_device(stream, Bytes(bytes));
       const Buffer received(stream, bytes);
-      const auto exchange = start(world, *stream, Send{next_of(world), sent.bytes()},
-                                  Receive{previous_of(world), received.bytes()});
+      const auto exchange = world.exchange_on(*stream, Send{next_of(world), sent.bytes()},
+                                              Receive{previous_of(world), received.bytes()});
       throw InputError("in the middle");
     };
     const auto device = std::make_shared<test::ModelDevice>(Order::late);
@@ -310,31 +319,33 @@ TEST(ThreadsOnDevice, WhatIsFreedWhileThrowingIsNotInUse) {
       stream->transfers().synchronize();
       throw InputError("for good");
     };
-    EXPECT_EQ(error_of(2, device, body), "for good");
+    EXPECT_EQ(error_of(2, device, body, way), "for good");
     EXPECT_FALSE(device->failed());
   }
 }
 
 // Whatever has been enqueued by then, nothing hangs, and no memory is used that is gone.
 TEST(ThreadsOnDevice, FailsAtAnyMomentWithoutHarm) {
-  for (const auto start : {start_its_way, start_staged}) {
+  for (const auto way : {Way::direct, Way::staged}) {
     for (int repetition = 0; repetition < 100; ++repetition) {
       const auto device =
           std::make_shared<test::ModelDevice>(repetition % 2 == 0 ? Order::late : Order::early);
       std::atomic<int> steps = 0;
-      EXPECT_EQ(error_of(4, device,
-                         [&](Communicator& world, const DeviceStream& stream) {
-                           for (int step = 0;; ++step) {
-                             const Buffer sent = on_device(stream, random_bytes(bytes, 1));
-                             const Buffer received(stream, bytes);
-                             const auto exchange =
-                                 start(world, *stream, Send{next_of(world), sent.bytes()},
-                                       Receive{previous_of(world), received.bytes()});
-                             if (++steps > repetition / 2) throw InputError("enough");
-                             end(*exchange, step);
-                             static_cast<void>(world.all_gather({}));
-                           }
-                         }),
+      EXPECT_EQ(error_of(
+                    4, device,
+                    [&](Communicator& world, const DeviceStream& stream) {
+                      for (int step = 0;; ++step) {
+                        const Buffer sent = on_device(stream, random_bytes(bytes, 1));
+                        const Buffer received(stream, bytes);
+                        const auto exchange =
+                            world.exchange_on(*stream, Send{next_of(world), sent.bytes()},
+                                              Receive{previous_of(world), received.bytes()});
+                        if (++steps > repetition / 2) throw InputError("enough");
+                        end(*exchange, step);
+                        static_cast<void>(world.all_gather({}));
+                      }
+                    },
+                    way),
                 "enough");
       EXPECT_FALSE(device->failed());
     }

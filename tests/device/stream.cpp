@@ -28,6 +28,8 @@ using test::Order;
 struct Kind {
   const char* name;
   std::shared_ptr<Stream> (*open)();
+
+  friend std::ostream& operator<<(std::ostream& out, const Kind& kind) { return out << kind.name; }
 };
 
 class Streams : public testing::TestWithParam<Kind> {

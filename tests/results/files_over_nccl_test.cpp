@@ -16,8 +16,12 @@ class NamedNccl final : public comm::Communicator {
   [[nodiscard]] int rank() const override { return 0; }
   [[nodiscard]] const Topology& topology() const override { return topology_; }
   [[nodiscard]] std::string_view name() const override { return "nccl"; }
-  [[nodiscard]] std::unique_ptr<comm::Exchange> exchange(std::optional<comm::Send>,
-                                                         std::optional<comm::Receive>) override {
+  [[nodiscard]] std::unique_ptr<comm::Exchange> exchange(std::span<const comm::Send>,
+                                                         std::span<const comm::Receive>) override {
+    return nullptr;
+  }
+  [[nodiscard]] std::unique_ptr<comm::Exchange> exchange_on(
+      device::Stream&, std::span<const comm::Send>, std::span<const comm::Receive>) override {
     return nullptr;
   }
   void barrier() override {}

@@ -26,6 +26,7 @@ namespace {
 /// Calls of one rank that go together, once they are on a stream.
 struct Group {
   std::vector<NcclCallPointer> calls;
+  ModelStream* stream;
   bool dropped = false;
 };
 
@@ -163,8 +164,7 @@ bool has_memory(const ModelStream& stream, const NcclCall& call, int ranks) {
 
 /// Puts the calls on the stream, where they are tried together until all are done.
 void enqueue(ncclComm_t communicator, ModelStream* stream, std::vector<NcclCallPointer> calls) {
-  const auto group = std::make_shared<Group>();
-  group->calls = std::move(calls);
+  const auto group = std::make_shared<Group>(Group{std::move(calls), stream});
   const auto clique = communicator->clique;
   const int rank = communicator->rank;
   {
@@ -292,6 +292,10 @@ int ModelNccl::aborted() {
   return world().aborted;
 }
 
+std::string ModelNccl::library() {
+  return fmt::format("NCCL {}.{}.{}", NCCL_MAJOR, NCCL_MINOR, NCCL_PATCH);
+}
+
 int ModelNccl::made() {
   const std::lock_guard held(world().mutex);
   return world().made;
@@ -341,6 +345,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* communicator, int ranks, ncclUni
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t communicator, ncclResult_t* state) {
   std::function<void()> then;
+  std::set<ModelStream*> busy;
   {
     const std::lock_guard held(world().mutex);
     *state = ncclSuccess;
@@ -354,8 +359,12 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t communicator, ncclResult_t* state)
       communicator->in_progress = false;
       then = std::exchange(communicator->then, {});
       *state = ncclSuccess;
+    } else {
+      for (const auto& group : communicator->groups) busy.insert(group->stream);
     }
   }
+  // Devices work on their own, also while their host waits until another rank asks for something.
+  for (auto* const stream : busy) static_cast<void>(stream->idle());
   if (then) then();
   return ncclSuccess;
 }

@@ -34,6 +34,8 @@ class ModelNccl {
   /// Communicators that were neither destroyed nor aborted, and how many were aborted.
   [[nodiscard]] static int alive();
   [[nodiscard]] static int aborted();
+  /// What ncclGetVersion tells, in words.
+  [[nodiscard]] static std::string library();
   /// Communicators made so far, from an id and from another one.
   [[nodiscard]] static int made();
 };

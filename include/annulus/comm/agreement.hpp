@@ -12,7 +12,8 @@ namespace annulus::comm {
 void on_root(Communicator& communicator, const std::function<void()>& body);
 
 /// Collective. Every rank runs `body`, which must not communicate; where any throws, every rank
-/// throws an Error of the same kind as the lowest rank that threw, with its message.
+/// throws an Error of the same kind as the lowest rank that threw, with its message. Costs one
+/// number that is all-reduced where none throws.
 void together(Communicator& communicator, const std::function<void()>& body);
 
 }  // namespace annulus::comm

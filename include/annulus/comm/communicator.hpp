@@ -28,7 +28,8 @@ struct Receive {
   std::span<std::byte> data;
 };
 
-/// An exchange under way. Its destructor waits, so that buffers are never in use after it.
+/// An exchange under way, which does not outlive its communicator. Its destructor waits, so that
+/// buffers are never in use after it.
 class Exchange {
  public:
   virtual ~Exchange() = default;
@@ -59,20 +60,45 @@ class Communicator {
 
   [[nodiscard]] int size() const { return topology().ranks; }
 
-  /// Starts to send, to receive, or both. A rank may send to itself if it also receives from
-  /// itself in the same call. At most one exchange is under way per communicator and rank.
-  [[nodiscard]] virtual std::unique_ptr<Exchange> exchange(std::optional<Send> send,
-                                                           std::optional<Receive> receive) = 0;
+  /// Starts to send `sends` and to receive `receives`; what it returns is done when all of them
+  /// are. Copies the lists, which may be empty, and borrows the bytes. Throws Error, or the
+  /// exchange does, where a peer does not exist, and on the receiver at least where the lengths of
+  /// both differ.
+  ///
+  /// Any number of exchanges may be under way. Order is all the naming there is: of what one rank
+  /// sends to another, the n-th message is the n-th that the other receives from it, counted over
+  /// exchanges in the order in which they are started and over the list of each. In which order
+  /// they are polled and waited for is free, and all that a rank has started make progress while it
+  /// polls or waits for any of them. What a rank sends to itself it receives in the same call, as
+  /// many messages and of the same lengths.
+  ///
+  /// All ranks start their exchanges in an order in which they could be completed one after the
+  /// other, as some transports do: two messages that need each other, as those of two ranks that
+  /// swap something, are in one exchange on both.
+  ///
+  /// Where an exception destroys an exchange under way, the rank does not wait for its peers, and
+  /// its messages may be lost: it has thrown the communicator away, see above.
+  [[nodiscard]] virtual std::unique_ptr<Exchange> exchange(std::span<const Send> sends,
+                                                           std::span<const Receive> receives) = 0;
 
   /// The same between memory of the device of `stream`; both peers call this one, with the same
   /// kind of device. The transfer starts after the work that is enqueued there by now, and what is
   /// enqueued there once wait() has returned comes after it, although the device may not have come
   /// so far. Borrows `stream`, until the exchange is gone. After that, even where it failed, memory
-  /// that is freed on `stream` is not in use any more. Unless a transport has a shorter way, the
-  /// bytes go through pinned memory of the host.
-  [[nodiscard]] virtual std::unique_ptr<Exchange> exchange_on(device::Stream& stream,
-                                                              std::optional<Send> send,
-                                                              std::optional<Receive> receive);
+  /// that is freed on `stream` is not in use any more.
+  [[nodiscard]] virtual std::unique_ptr<Exchange> exchange_on(
+      device::Stream& stream, std::span<const Send> sends, std::span<const Receive> receives) = 0;
+
+  /// At most one message in each direction.
+  [[nodiscard]] std::unique_ptr<Exchange> exchange(const std::optional<Send>& send,
+                                                   const std::optional<Receive>& receive) {
+    return exchange(list_of(send), list_of(receive));
+  }
+  [[nodiscard]] std::unique_ptr<Exchange> exchange_on(device::Stream& stream,
+                                                      const std::optional<Send>& send,
+                                                      const std::optional<Receive>& receive) {
+    return exchange_on(stream, list_of(send), list_of(receive));
+  }
 
   /// Throws Error where the transport knows that an exchange on a device has failed whose wait()
   /// has returned; called now and then while the host waits for the device.
@@ -81,7 +107,9 @@ class Communicator {
   virtual void barrier() = 0;
   /// `data` of `root` goes to all; the same length everywhere.
   virtual void broadcast(std::span<std::byte> data, int root) = 0;
-  /// Element-wise over ranks, in place; the same length and the same result on every rank.
+  /// Element-wise over ranks, in place; the same length and the same bits on every rank and every
+  /// transport: sums of doubles are added in the order of the ranks. A NaN is the maximum and the
+  /// minimum of whatever it meets.
   virtual void all_reduce(std::span<double> data, Reduction reduction) = 0;
   virtual void all_reduce(std::span<Index> data, Reduction reduction) = 0;
   /// Everybody's bytes, by rank; lengths may differ.
@@ -97,6 +125,12 @@ class Communicator {
   /// A communicator of ranks 0 .. ranks - 1, or null on the others. Collective. The new one does
   /// not outlive this one.
   [[nodiscard]] virtual std::unique_ptr<Communicator> first(int ranks) = 0;
+
+ private:
+  template <class Message>
+  [[nodiscard]] static std::span<const Message> list_of(const std::optional<Message>& message) {
+    return {message ? &*message : nullptr, message ? 1U : 0U};
+  }
 };
 
 }  // namespace annulus::comm

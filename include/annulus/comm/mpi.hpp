@@ -14,6 +14,8 @@ namespace annulus::comm {
 /// an MPI that has no such function. MPI must be initialised.
 [[nodiscard]] bool cuda_aware();
 
+class ExchangeQueue;
+
 /// How MPI gets at memory of a device.
 enum class DevicePath {
   staged,  ///< the bytes go through pinned memory of the host
@@ -23,8 +25,8 @@ enum class DevicePath {
 /// Owns a duplicate of the MPI communicator it is made from, so that its messages meet no others,
 /// with errors returned rather than fatal. MPI must be initialised with at least
 /// MPI_THREAD_FUNNELED and outlive this object. Collective to make and to destroy; a rank that
-/// destroys it because of an exception does not wait for the others. all_reduce combines in the
-/// order of the ranks, on each of them, so its traffic grows with their number.
+/// destroys it because of an exception does not wait for the others. Sums of doubles are added in
+/// the order of the ranks, on each of them, so their traffic grows with the number of ranks.
 class MpiCommunicator final : public Communicator {
  public:
   /// `largest_message` bytes is what one MPI call carries; longer payloads travel in pieces.
@@ -38,11 +40,13 @@ class MpiCommunicator final : public Communicator {
   [[nodiscard]] const Topology& topology() const override { return topology_; }
   [[nodiscard]] std::string_view name() const override { return "mpi"; }
   [[nodiscard]] std::string library() const override;
-  [[nodiscard]] std::unique_ptr<Exchange> exchange(std::optional<Send> send,
-                                                   std::optional<Receive> receive) override;
+  using Communicator::exchange;
+  using Communicator::exchange_on;
+  [[nodiscard]] std::unique_ptr<Exchange> exchange(std::span<const Send> sends,
+                                                   std::span<const Receive> receives) override;
   [[nodiscard]] std::unique_ptr<Exchange> exchange_on(device::Stream& stream,
-                                                      std::optional<Send> send,
-                                                      std::optional<Receive> receive) override;
+                                                      std::span<const Send> sends,
+                                                      std::span<const Receive> receives) override;
   void barrier() override;
   void broadcast(std::span<std::byte> data, int root) override;
   void all_reduce(std::span<double> data, Reduction reduction) override;
@@ -56,8 +60,11 @@ class MpiCommunicator final : public Communicator {
   [[nodiscard]] MPI_Comm handle() const { return handle_; }
 
  private:
+  /// Where the order of the ranks makes a difference.
+  void sum_in_order(std::span<double> data);
+  /// Where it makes none.
   template <class T>
-  void reduce(std::span<T> data, Reduction reduction);
+  void reduce(std::span<T> data, MPI_Datatype type, MPI_Op operation);
 
   MPI_Comm handle_ = MPI_COMM_NULL;
   MPI_Comm node_ = MPI_COMM_NULL;  // the ranks that share this rank's memory
@@ -65,6 +72,7 @@ class MpiCommunicator final : public Communicator {
   DevicePath device_path_;
   int rank_ = 0;
   Topology topology_;
+  std::unique_ptr<ExchangeQueue> exchanges_;
   std::unique_ptr<SharedMemory> shared_memory_;
   int exceptions_ = std::uncaught_exceptions();
 };

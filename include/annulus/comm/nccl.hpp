@@ -32,12 +32,14 @@ struct NcclOptions {
 ///
 /// exchange_on() is what it is made for: the bytes go from device to device, the host does not wait
 /// for them, and only the first exchange between two ranks makes wait() wait until both have asked
-/// for it. NCCL does not compare lengths: where a receiver expects another one than is sent, the
+/// for it. The messages of one exchange go at a time, in one group of NCCL; exchanges go one after
+/// the other. NCCL does not compare lengths: where a receiver expects another one than is sent, the
 /// device may wait until the timeout, or what arrives is undefined. Plans make both ends agree.
 ///
 /// exchange() of memory of the host and collectives go through memory of the device, first wait for
 /// what is under way on it, and return when all is done: there, the peers have to call them as
-/// well. exchange() tells both ends where lengths differ.
+/// well, with all messages between them in the same call. exchange() tells both ends where lengths
+/// differ.
 ///
 /// A failure of NCCL, or of a peer where NCCL notices, and a timeout abort the communicator, and
 /// are an Error, here and in all later calls. A rank that drops an exchange under way because of an
@@ -57,11 +59,13 @@ class NcclCommunicator final : public Communicator {
   [[nodiscard]] const Topology& topology() const override { return topology_; }
   [[nodiscard]] std::string_view name() const override { return "nccl"; }
   [[nodiscard]] std::string library() const override;
-  [[nodiscard]] std::unique_ptr<Exchange> exchange(std::optional<Send> send,
-                                                   std::optional<Receive> receive) override;
+  using Communicator::exchange;
+  using Communicator::exchange_on;
+  [[nodiscard]] std::unique_ptr<Exchange> exchange(std::span<const Send> sends,
+                                                   std::span<const Receive> receives) override;
   [[nodiscard]] std::unique_ptr<Exchange> exchange_on(device::Stream& stream,
-                                                      std::optional<Send> send,
-                                                      std::optional<Receive> receive) override;
+                                                      std::span<const Send> sends,
+                                                      std::span<const Receive> receives) override;
   void check() override;
   void barrier() override;
   void broadcast(std::span<std::byte> data, int root) override;

@@ -10,11 +10,13 @@ class SelfCommunicator final : public Communicator {
   [[nodiscard]] int rank() const override { return 0; }
   [[nodiscard]] const Topology& topology() const override { return topology_; }
   [[nodiscard]] std::string_view name() const override { return "self"; }
-  [[nodiscard]] std::unique_ptr<Exchange> exchange(std::optional<Send> send,
-                                                   std::optional<Receive> receive) override;
+  using Communicator::exchange;
+  using Communicator::exchange_on;
+  [[nodiscard]] std::unique_ptr<Exchange> exchange(std::span<const Send> sends,
+                                                   std::span<const Receive> receives) override;
   [[nodiscard]] std::unique_ptr<Exchange> exchange_on(device::Stream& stream,
-                                                      std::optional<Send> send,
-                                                      std::optional<Receive> receive) override;
+                                                      std::span<const Send> sends,
+                                                      std::span<const Receive> receives) override;
   void barrier() override {}
   void broadcast(std::span<std::byte> data, int root) override;
   void all_reduce(std::span<double> data, Reduction reduction) override;

@@ -112,7 +112,6 @@ class RingAttention {
  private:
   Plan plan_;
   comm::Communicator& communicator_;
-  std::unique_ptr<comm::Communicator> gradient_communicator_;  // made by the first backward pass
   const kernels::Kernel& kernel_;
   std::shared_ptr<device::Stream> stream_;
   int threads_;
