@@ -14,6 +14,16 @@ using annulus::c::input;
 using annulus::c::numbers;
 using annulus::c::output;
 
+namespace {
+
+/// A plan is made before the communicator is known, and with it who shares memory with whom.
+annulus::Plan plan_on(const annulus::Topology& topology, const annulus_plan& plan) {
+  const auto memory = annulus::kernels::peer_memory_of(plan.options.kernel().device());
+  return plan.plan.with_schedule(annulus::fitting_schedule(topology, memory), topology);
+}
+
+}  // namespace
+
 struct annulus_attention {
   std::unique_ptr<annulus::comm::Communicator> communicator;
   annulus::RingAttention attention;
@@ -22,9 +32,8 @@ struct annulus_attention {
   annulus_attention(const annulus_plan& plan,
                     std::unique_ptr<annulus::comm::Communicator> communicator_)
       : communicator(std::move(communicator_)),
-        attention(annulus::rescheduled(plan.plan, communicator->topology(),
-                                       annulus::schedule_for(plan.options.kernel().device())),
-                  *communicator, plan.options.kernel(), plan.options.threads_of(*communicator)) {}
+        attention(plan_on(communicator->topology(), plan), *communicator, plan.options.kernel(),
+                  plan.options.threads_of(*communicator)) {}
 };
 
 namespace {
@@ -45,12 +54,12 @@ struct Shapes {
   Shapes(const annulus::Plan& plan, int rank)
       : rows(plan.query_rows(rank)),
         keys(plan.key_rows(rank)),
-        heads(plan.problem.query_heads),
-        key_heads(plan.problem.key_heads),
-        d(plan.problem.head_dim),
-        d_v(plan.problem.output_dim()),
-        type(plan.data_type),
-        sums(annulus::accumulator_of(plan.data_type)) {}
+        heads(plan.problem().query_heads),
+        key_heads(plan.problem().key_heads),
+        d(plan.problem().head_dim),
+        d_v(plan.problem().output_dim()),
+        type(plan.data_type()),
+        sums(annulus::accumulator_of(plan.data_type())) {}
 };
 
 /// Makes an attention over the ranks that `make` returns, which must be those of the plan.
@@ -93,7 +102,7 @@ int annulus_forward(annulus_attention* attention, const void* q, const void* k, 
   return call([&] {
     auto& engine = given(attention, "attention");
     const Shapes s(engine);
-    auto options = annulus::c::forward_options(inputs, outputs, engine.attention.plan().problem,
+    auto options = annulus::c::forward_options(inputs, outputs, engine.attention.plan().problem(),
                                                s.sums, s.rows);
     engine.held = {};
     if (keep != 0) options.held = &engine.held;
@@ -111,7 +120,7 @@ int annulus_backward(annulus_attention* attention, const void* q, const void* k,
     auto& engine = given(attention, "attention");
     const Shapes s(engine);
     const auto given_inputs = annulus::c::forward_options(
-        inputs, nullptr, engine.attention.plan().problem, s.sums, s.rows);
+        inputs, nullptr, engine.attention.plan().problem(), s.sums, s.rows);
     engine.attention.backward({.q = input(q, "q", s.type, s.rows, s.heads, s.d),
                                .k = input(k, "k", s.type, s.keys, s.key_heads, s.d),
                                .v = input(v, "v", s.type, s.keys, s.key_heads, s.d_v),

@@ -91,7 +91,11 @@ int annulus_cache_next(annulus_cache* cache, const int64_t* counts, int64_t* row
 int annulus_cache_next_of_plan(annulus_cache* cache, const annulus_plan* plan, int64_t* rows) {
   return call([&] {
     auto& known = given(cache, "cache");
-    annulus::CacheChunk chunk{.shards = given(plan, "plan").plan.key_shards};
+    const auto& prefilled = given(plan, "plan").plan;
+    annulus::CacheChunk chunk;
+    for (int rank = 0; rank < prefilled.ranks(); ++rank) {
+      chunk.shards.push_back(prefilled.key_shard(rank));
+    }
     auto layout = known.attention.layout();
     layout.append(chunk);  // throws where it does not fit
     known.chunk = std::move(chunk);

@@ -14,17 +14,16 @@ namespace {
 /// The plan, and `rank` as an index into its shards.
 const Plan& plan_with_rank(const annulus_plan* plan, int rank) {
   const Plan& result = given(plan, "plan").plan;
-  if (rank < 0 || rank >= result.ranks) {
+  if (rank < 0 || rank >= result.ranks()) {
     throw InputError(
-        fmt::format("rank is {}; the plan is for ranks 0 to {}", rank, result.ranks - 1));
+        fmt::format("rank is {}; the plan is for ranks 0 to {}", rank, result.ranks() - 1));
   }
   return result;
 }
 
-void copy_indices(const std::vector<Shard>& shards, int rank, std::span<const Index> offsets,
-                  std::int64_t* to) {
+void copy_indices(const Shard& shard, std::span<const Index> offsets, std::int64_t* to) {
   if (to == nullptr) return;
-  std::ranges::copy(packed_rows(shards[static_cast<std::size_t>(rank)], offsets), to);
+  std::ranges::copy(packed_rows(shard, offsets), to);
 }
 
 }  // namespace
@@ -75,9 +74,9 @@ int annulus_plan_row_indices(const annulus_plan* plan, int rank, int64_t* query_
                              int64_t* key_indices) {
   return call([&] {
     const auto& made = annulus::c::plan_with_rank(plan, rank);
-    const auto& documents = made.problem.documents;
-    annulus::c::copy_indices(made.query_shards, rank, documents.query_offsets(), query_indices);
-    annulus::c::copy_indices(made.key_shards, rank, documents.key_offsets(), key_indices);
+    const auto& documents = made.problem().documents;
+    annulus::c::copy_indices(made.query_shard(rank), documents.query_offsets(), query_indices);
+    annulus::c::copy_indices(made.key_shard(rank), documents.key_offsets(), key_indices);
   });
 }
 

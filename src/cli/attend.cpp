@@ -65,12 +65,12 @@ class Attend final : public Command {
     auto& communicator = context.communicator;
     const results::AttentionInput input(input_, context.files);
     const auto plan = plan_for(input.shape(), communicator.topology());
-    const auto& kernel = execution_.kernel(plan.data_type, communicator);
+    const auto& kernel = execution_.kernel(plan.data_type(), communicator);
     const int threads = execution_.threads_per_rank(communicator.topology(), communicator.rank());
     // Before computing, so that an output that cannot be written costs no time.
     results::AttentionOutput output(
         output_, context.files,
-        {.documents = plan.problem.documents,
+        {.documents = plan.problem().documents,
          .has_batch_axis = input.shape().has_batch_axis,
          .provenance = run::provenance_of({context.command_line, config(context, plan, kernel)},
                                           communicator, context.files, kernel, threads),
@@ -115,12 +115,12 @@ class Attend final : public Command {
   [[nodiscard]] std::string config(const Context& context, const Plan& plan,
                                    const kernels::Kernel& kernel) const {
     const toml::table table{{"input", input_},
-                            {"mask", plan.problem.mask.name()},
-                            {"logit_scale", plan.problem.logit_scale.name()},
-                            {"sharding", name_of(plan.sharding)},
-                            {"key_sharding", name_of(plan.key_sharding)},
-                            {"schedule", name_of(plan.schedule)},
-                            {"precision", name_of(plan.data_type)},
+                            {"mask", plan.problem().mask.name()},
+                            {"logit_scale", plan.problem().logit_scale.name()},
+                            {"sharding", name_of(plan.sharding())},
+                            {"key_sharding", name_of(plan.key_sharding())},
+                            {"schedule", name_of(plan.schedule())},
+                            {"precision", name_of(plan.data_type())},
                             {"device", name_of(kernel.device())},
                             {"backend", kernel.name()},
                             {"transport", context.communicator.name()},
@@ -134,7 +134,7 @@ class Attend final : public Command {
   /// Collective, although rank 0 alone prints.
   void print(const Context& context, const Plan& plan, std::string_view backend, int threads,
              const run::AttentionRun& run) const {
-    const auto& problem = plan.problem;
+    const auto& problem = plan.problem();
     Table table({"statistic", "mean", "min", "max"});
     const auto count = static_cast<double>(problem.documents.queries() * problem.query_heads);
     if (statistics_ && count > 0) {
@@ -158,13 +158,13 @@ class Attend final : public Command {
                 {"value_dim", problem.output_dim()},
                 {"mask", problem.mask.name()},
                 {"logit_scale", problem.logit_scale.name()},
-                {"ranks", plan.ranks},
+                {"ranks", plan.ranks()},
                 {"threads", threads},
-                {"schedule", name_of(plan.schedule)},
-                {"sharding", name_of(plan.sharding)},
-                {"key_sharding", name_of(plan.key_sharding)},
-                {"steps", plan.steps.size()},
-                {"precision", name_of(plan.data_type)},
+                {"schedule", name_of(plan.schedule())},
+                {"sharding", name_of(plan.sharding())},
+                {"key_sharding", name_of(plan.key_sharding())},
+                {"steps", plan.step_count()},
+                {"precision", name_of(plan.data_type())},
                 {"backend", backend},
                 {"seconds", run.forward.seconds},
                 {"exposed_seconds", run.forward.exposed_seconds},
@@ -187,8 +187,8 @@ class Attend final : public Command {
     fmt::print("           mask {}, logit scale {}\n", problem.mask.name(),
                problem.logit_scale.name());
     fmt::print("plan       ranks {}, threads each {}, {} sharding, {}, {} steps, {}, backend {}\n",
-               plan.ranks, threads, name_of(plan.sharding), name_of(plan.schedule),
-               plan.steps.size(), name_of(plan.data_type), backend);
+               plan.ranks(), threads, name_of(plan.sharding()), name_of(plan.schedule()),
+               plan.step_count(), name_of(plan.data_type()), backend);
     const auto print_pass = [](const char* name, const PassReport& pass, double pass_flops) {
       fmt::print("{:<10} {}, {:.4g} GFLOP/s; {} of it waiting for transfers, {} sent\n", name,
                  seconds_text(pass.seconds), pass_flops / pass.seconds * 1e-9,

@@ -85,7 +85,7 @@ class BenchStrong final : public Command {
     const auto inputs = measure::timed_inputs(plan, part.rank(), seed_, stream);
     std::array<std::unique_ptr<measure::TimedPass>, 1> timed{std::make_unique<measure::TimedPass>(
         plan, pass(), Statistics::off, inputs, part, kernel, threads)};
-    measure::Rulers rulers({plan.data_type}, part, threads, measure::WithGemm::no, stream);
+    measure::Rulers rulers({plan.data_type()}, part, threads, measure::WithGemm::no, stream);
     return measure::measure_in_turns(timed, part, rulers, {.count = repetitions_}).front();
   }
 

@@ -10,12 +10,6 @@
 namespace annulus::cli {
 namespace {
 
-Pass parse_pass(const std::string& name) {
-  if (name == "forward") return Pass::forward;
-  if (name == "backward") return Pass::backward;
-  throw InputError(fmt::format("unknown pass '{}'; expected forward or backward", name));
-}
-
 Statistics parse_statistics(const std::string& name) {
   if (name == "off") return Statistics::off;
   if (name == "on") return Statistics::on;

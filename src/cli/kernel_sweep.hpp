@@ -8,7 +8,7 @@
 #include "annulus/attention/problem.hpp"
 #include "annulus/base/data_type.hpp"
 #include "annulus/measure/timed_pass.hpp"
-#include "annulus/plan/memory.hpp"
+#include "annulus/plan/pass.hpp"
 #include "cli/options.hpp"
 
 namespace annulus::cli {

@@ -40,7 +40,7 @@ Table measurement_table(measure::WithGemm gemm) {
 
 void add_measurement(Table& table, measure::WithGemm gemm, const MeasuredCase& measured,
                      const measure::Measurement& measurement) {
-  const auto& problem = measured.plan.problem;
+  const auto& problem = measured.plan.problem();
   const double speed = measurement.flops_per_second();
   std::vector<Cell> row{cell(problem.documents.queries()),
                         cell(problem.documents.keys()),
@@ -50,13 +50,13 @@ void add_measurement(Table& table, measure::WithGemm gemm, const MeasuredCase& m
                         cell(problem.output_dim()),
                         cell(problem.documents.count()),
                         cell(problem.mask.name()),
-                        cell(std::string(name_of(measured.plan.data_type))),
-                        cell(Index{measured.plan.ranks}),
+                        cell(std::string(name_of(measured.plan.data_type()))),
+                        cell(Index{measured.plan.ranks()}),
                         cell(Index{measured.threads}),
-                        cell(std::string(measured.pass == Pass::backward ? "backward" : "forward")),
+                        cell(std::string(name_of(measured.pass))),
                         cell(std::string(measured.statistics == Statistics::on ? "on" : "off")),
-                        cell(std::string(name_of(measured.plan.schedule))),
-                        cell(std::string(name_of(measured.plan.sharding))),
+                        cell(std::string(name_of(measured.plan.schedule()))),
+                        cell(std::string(name_of(measured.plan.sharding()))),
                         cell(Index{measurement.repetitions}),
                         cell(measurement.median_seconds),
                         cell(measurement.least_seconds),

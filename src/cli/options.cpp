@@ -143,8 +143,6 @@ PlanOptions ExecutionOptions::plan_options() const {
   PlanOptions options{.data_type = data_type()};
   if (schedule != "auto") {
     options.schedule = read_option("--schedule", [&] { return parse_schedule(schedule); });
-  } else if (device == "cuda" || backend == "cuda" || backend == "cudnn") {
-    options.schedule = schedule_for(DeviceKind::cuda);
   }
   if (sharding != "auto") {
     options.sharding = read_option("--sharding", [&] { return parse_sharding(sharding); });
@@ -153,6 +151,7 @@ PlanOptions ExecutionOptions::plan_options() const {
     options.key_sharding =
         read_option("--key-sharding", [&] { return parse_sharding(key_sharding); });
   }
+  options.peer_memory = kernels::peer_memory_of(kernel(options.data_type).device());
   return options;
 }
 

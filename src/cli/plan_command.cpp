@@ -22,35 +22,39 @@ Json json_of(const Shard& shard) {
   return runs;
 }
 
+Json json_of(const Step& step) {
+  const auto& [reads, hop] = step;
+  const auto or_null = [](int rank) { return rank < 0 ? Json() : Json(rank); };
+  Json compute = Json::array();
+  for (const auto& read : reads) {
+    compute.push_back({{"owner", read.owner}, {"holder", read.holder}});
+  }
+  return {{"compute", reads.empty() ? Json() : Json(reads.front().owner)},
+          {"reads", std::move(compute)},
+          {"send", or_null(hop.send_owner)},
+          {"to", or_null(hop.to)},
+          {"receive", or_null(hop.receive_owner)},
+          {"from", or_null(hop.from)}};
+}
+
 Json json_of(const Plan& plan) {
   Json steps = Json::array();
-  for (const auto& step : plan.steps) {
+  for (std::size_t step = 0; step < plan.step_count(); ++step) {
     Json ranks = Json::array();
-    for (const auto& [reads, hop] : step.ranks) {
-      const auto or_null = [](int rank) { return rank < 0 ? Json() : Json(rank); };
-      Json compute = Json::array();
-      for (const auto& read : reads) {
-        compute.push_back({{"owner", read.owner}, {"holder", read.holder}});
-      }
-      ranks.push_back({{"compute", reads.empty() ? Json() : Json(reads.front().owner)},
-                       {"reads", std::move(compute)},
-                       {"send", or_null(hop.send_owner)},
-                       {"to", or_null(hop.to)},
-                       {"receive", or_null(hop.receive_owner)},
-                       {"from", or_null(hop.from)}});
+    for (int rank = 0; rank < plan.ranks(); ++rank) {
+      ranks.push_back(json_of(plan.program(rank)[step]));
     }
     steps.push_back(std::move(ranks));
   }
   Json shards = Json::array();
-  for (int rank = 0; rank < plan.ranks; ++rank) {
-    const auto at = static_cast<std::size_t>(rank);
+  for (int rank = 0; rank < plan.ranks(); ++rank) {
     shards.push_back(
-        {{"queries", json_of(plan.query_shards[at])}, {"keys", json_of(plan.key_shards[at])}});
+        {{"queries", json_of(plan.query_shard(rank))}, {"keys", json_of(plan.key_shard(rank))}});
   }
-  return {{"schedule", name_of(plan.schedule)},
-          {"sharding", name_of(plan.sharding)},
-          {"key_sharding", name_of(plan.key_sharding)},
-          {"precision", name_of(plan.data_type)},
+  return {{"schedule", name_of(plan.schedule())},
+          {"sharding", name_of(plan.sharding())},
+          {"key_sharding", name_of(plan.key_sharding())},
+          {"precision", name_of(plan.data_type())},
           {"shards", std::move(shards)},
           {"steps", std::move(steps)}};
 }
@@ -99,12 +103,13 @@ class PlanCommand final : public Command {
     if (!context.speaks()) return 0;
     const auto plan =
         make_plan(shape_.problem(), even_topology(ranks_, per_node_), execution_.plan_options());
-    const auto cost = cost_of(plan, {}, backward_ ? Pass::backward : Pass::forward);
+    const auto pass = backward_ ? Pass::backward : Pass::forward;
+    const auto cost = cost_of(plan, pass);
     const auto table = cost_table(cost);
     if (context.json) {
       auto json = json_of(plan);
       json["ranks"] = table.json();
-      json["pass"] = backward_ ? "backward" : "forward";
+      json["pass"] = name_of(pass);
       json["area"] = cost.area;
       json["flops"] = cost.flops;
       json["bytes_sent"] = cost.bytes_sent;
@@ -114,7 +119,7 @@ class PlanCommand final : public Command {
     }
     fmt::print("{}\n{}\n", to_string(plan), table.text());
     fmt::print("area {} visible pairs per head, {:.4g} FLOP {}, {} sent, balance {:.4f}\n",
-               cost.area, cost.flops, backward_ ? "backward" : "forward",
+               cost.area, cost.flops, name_of(pass),
                bytes_text(static_cast<double>(cost.bytes_sent)), cost.balance);
     return 0;
   }

@@ -49,7 +49,7 @@ class Verify final : public Command {
     auto& communicator = context.communicator;
     const auto plan =
         make_plan(shape_.problem(), communicator.topology(), execution_.plan_options());
-    const auto& kernel = execution_.kernel(plan.data_type, communicator);
+    const auto& kernel = execution_.kernel(plan.data_type(), communicator);
     const int threads = execution_.threads_per_rank(communicator.topology(), communicator.rank());
     const auto forward = kernel.keeps_statistics() ? verify::Checked::forward
                                                    : verify::Checked::forward_without_statistics;
@@ -65,17 +65,17 @@ class Verify final : public Command {
  private:
   void print(const Context& context, const Plan& plan, std::string_view backend,
              const verify::Validation& validation) const {
-    const std::string_view spread = decode_ ? "cyclic" : name_of(plan.sharding);
+    const std::string_view spread = decode_ ? "cyclic" : name_of(plan.sharding());
     Table table({"output", "error", "bound", "verdict"});
     for (const auto& deviation : validation.deviations) {
       table.add({cell(deviation.name), cell(deviation.error), cell(deviation.bound),
                  cell(std::string(deviation.valid() ? "VALID" : "INVALID"))});
     }
     if (context.json) {
-      const Json json{{"ranks", plan.ranks},
+      const Json json{{"ranks", plan.ranks()},
                       {"pass", decode_ ? "decode" : backward_ ? "backward" : "forward"},
                       {"sharding", spread},
-                      {"precision", name_of(plan.data_type)},
+                      {"precision", name_of(plan.data_type())},
                       {"backend", backend},
                       {"valid", validation.valid()},
                       {"outputs", table.json()}};
@@ -83,8 +83,8 @@ class Verify final : public Command {
       return;
     }
     fmt::print("{}{} rank{}, {} sharding, {}, backend {}\n{}", decode_ ? "decode over " : "",
-               plan.ranks, plan.ranks == 1 ? "" : "s", spread, name_of(plan.data_type), backend,
-               table.text());
+               plan.ranks(), plan.ranks() == 1 ? "" : "s", spread, name_of(plan.data_type()),
+               backend, table.text());
   }
 
   ShapeOptions shape_;

@@ -53,7 +53,7 @@ Measurement measurement_of(const TimedPass& pass, const Samples& samples,
           .exposed_seconds = median_of(samples.exposed),
           .flops = pass.flops(),
           .bytes_sent = bytes_sent,
-          .ceilings = rulers.of(pass.plan().data_type)};
+          .ceilings = rulers.of(pass.plan().data_type())};
 }
 
 }  // namespace

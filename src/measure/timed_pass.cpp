@@ -13,13 +13,12 @@ namespace annulus::measure {
 
 std::shared_ptr<const TimedInputs> timed_inputs(const Plan& plan, int rank, std::uint64_t seed,
                                                 std::shared_ptr<device::Stream> stream) {
-  const auto& problem = plan.problem;
-  const auto r = static_cast<std::size_t>(rank);
-  const auto rows = packed_rows(plan.query_shards[r], problem.documents.query_offsets());
-  const auto key_rows = packed_rows(plan.key_shards[r], problem.documents.key_offsets());
+  const auto& problem = plan.problem();
+  const auto rows = packed_rows(plan.query_shard(rank), problem.documents.query_offsets());
+  const auto key_rows = packed_rows(plan.key_shard(rank), problem.documents.key_offsets());
   const auto inputs = std::make_shared<TimedInputs>();
   inputs->stream = std::move(stream);
-  with_element(plan.data_type, [&]<class T>() {
+  with_element(plan.data_type(), [&]<class T>() {
     // One tensor after the other, so that only one exists twice.
     const auto fill = [&](RandomTensor tensor, const std::vector<Index>& which, Index heads,
                           Index dim) {

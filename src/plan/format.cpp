@@ -41,25 +41,25 @@ std::string to_string(const Shard& shard) {
 }
 
 std::string to_string(const Plan& plan) {
-  auto sharding = std::string(name_of(plan.sharding));
-  if (plan.key_sharding != plan.sharding) {
-    sharding += fmt::format(" (keys {})", name_of(plan.key_sharding));
+  auto sharding = std::string(name_of(plan.sharding()));
+  if (plan.key_sharding() != plan.sharding()) {
+    sharding += fmt::format(" (keys {})", name_of(plan.key_sharding()));
   }
-  auto text = fmt::format("{} over {}, {} sharding, {}, {}\n", name_of(plan.schedule),
-                          plan.reads_in_place()
-                              ? fmt::format("{} of {}", counted(plan.nodes.size(), "node"),
-                                            counted(plan.peers(0).size(), "rank"))
-                              : counted(plan.nodes.size(), "rank"),
-                          sharding, counted(plan.steps.size(), "step"), name_of(plan.data_type));
-  for (int rank = 0; rank < plan.ranks; ++rank) {
-    const auto& queries = plan.query_shards[static_cast<std::size_t>(rank)];
-    const auto& keys = plan.key_shards[static_cast<std::size_t>(rank)];
+  const auto nodes = static_cast<std::size_t>(plan.node_count());
+  auto text = fmt::format("{} over {}, {} sharding, {}, {}\n", name_of(plan.schedule()),
+                          plan.reads_in_place() ? fmt::format("{} of {}", counted(nodes, "node"),
+                                                              counted(plan.peers(0).size(), "rank"))
+                                                : counted(nodes, "rank"),
+                          sharding, counted(plan.step_count(), "step"), name_of(plan.data_type()));
+  for (int rank = 0; rank < plan.ranks(); ++rank) {
+    const auto& queries = plan.query_shard(rank);
+    const auto& keys = plan.key_shard(rank);
     text += fmt::format("rank {} holds queries {}", rank, to_string(queries));
     text += queries == keys ? " and the same keys\n" : fmt::format(", keys {}\n", to_string(keys));
   }
-  for (std::size_t step = 0; step < plan.steps.size(); ++step) {
-    for (int rank = 0; rank < plan.ranks; ++rank) {
-      const auto& [reads, hop] = plan.steps[step].ranks[static_cast<std::size_t>(rank)];
+  for (std::size_t step = 0; step < plan.step_count(); ++step) {
+    for (int rank = 0; rank < plan.ranks(); ++rank) {
+      const auto& [reads, hop] = plan.program(rank)[step];
       text += fmt::format("step {} rank {}: {}", step, rank, to_string(reads, rank));
       if (hop.to >= 0) text += fmt::format(", sends keys of {} to {}", hop.send_owner, hop.to);
       if (hop.from >= 0) {

@@ -8,8 +8,8 @@
 namespace annulus {
 namespace {
 
-/// What the hops of a rank need room for.
-struct Traffic {
+/// What the program of a rank needs room for.
+struct Room {
   bool sends_own = false;
   Index kept = 0;      ///< bytes of shards that are put aside for the backward pass
   Index received = 0;  ///< bytes of the largest shard that is received
@@ -18,58 +18,54 @@ struct Traffic {
   Index rows = 0;      ///< rows of the largest shard that is received
 };
 
-Traffic traffic_of(const Plan& plan, int rank) {
-  Traffic traffic;
+Room room_of(const Plan& plan, int rank) {
+  Room room;
   int held = -1;
-  for (const auto& step : plan.steps) {
-    const auto& hop = step.ranks[static_cast<std::size_t>(rank)].hop;
+  for (const auto& [reads, hop] : plan.program(rank)) {
     if (hop.to >= 0) {
-      traffic.sends_own = traffic.sends_own || hop.send_owner == rank;
-      traffic.sent_on = std::max(traffic.sent_on, plan.key_rows(hop.send_owner));
+      room.sends_own = room.sends_own || hop.send_owner == rank;
+      room.sent_on = std::max(room.sent_on, plan.key_rows(hop.send_owner));
     }
     if (hop.from < 0) continue;
-    ++traffic.receives;
-    traffic.received = std::max(traffic.received, plan.payload_bytes(hop.receive_owner));
-    traffic.rows = std::max(traffic.rows, plan.key_rows(hop.receive_owner));
-    if (held >= 0 && (hop.to < 0 || hop.send_owner != held)) {
-      traffic.kept += plan.payload_bytes(held);
-    }
+    ++room.receives;
+    room.received = std::max(room.received, plan.payload_bytes(hop.receive_owner));
+    room.rows = std::max(room.rows, plan.key_rows(hop.receive_owner));
+    if (held >= 0 && !hop.send_returns) room.kept += plan.payload_bytes(held);
     held = hop.receive_owner;
   }
-  return traffic;
+  return room;
 }
 
 }  // namespace
 
 RankMemory memory_of(const Plan& plan, int rank, Pass pass) {
-  const auto& problem = plan.problem;
+  const auto& problem = plan.problem();
   const Index d = problem.head_dim;
   const Index d_v = problem.output_dim();
-  const auto element = static_cast<Index>(size_of(plan.data_type));
-  const auto sum = static_cast<Index>(size_of(accumulator_of(plan.data_type)));
+  const auto element = static_cast<Index>(size_of(plan.data_type()));
+  const auto sum = static_cast<Index>(size_of(accumulator_of(plan.data_type())));
   const auto number = static_cast<Index>(sizeof(double));
   const Index rows = plan.query_rows(rank) * problem.query_heads;
-  const auto traffic = traffic_of(plan, rank);
+  const auto room = room_of(plan, rank);
   const Index inputs = rows * d * element + plan.payload_bytes(rank);
   const Index results = rows * (d_v + 1) * sum;  // out and lse
   // What the node shares, or what a rank by itself needs in its place.
   const Index shared = node_memory_of(plan, pass).bytes;
   if (pass == Pass::forward) {
-    const Index alone = (traffic.sends_own ? plan.payload_bytes(rank) : 0) +
-                        std::min<Index>(2, traffic.receives) * traffic.received;
+    const Index alone = (room.sends_own ? plan.payload_bytes(rank) : 0) +
+                        std::min<Index>(2, room.receives) * room.received;
     return {.inputs = inputs,
             .outputs = results,
             .state = rows * (state_width(d_v) * sum + number),  // and the scale
             .buffers = shared > 0 ? shared : alone};
   }
   const Index key_width = problem.key_heads * (d + d_v) * sum;
-  const Index alone =
-      std::min<Index>(2, traffic.receives) * traffic.received + 2 * traffic.rows * key_width;
+  const Index alone = std::min<Index>(2, room.receives) * room.received + 2 * room.rows * key_width;
   return {.inputs = inputs + results + rows * d_v * element,
           .outputs = rows * d * sum + plan.key_rows(rank) * key_width,
           // the sums of dq, lse, <dout, out>; scale twice, <dout, out> and d scale
           .state = rows * ((d + 2) * sum + 4 * number),
-          .buffers = (shared > 0 ? shared : alone) + traffic.kept + traffic.sent_on * key_width};
+          .buffers = (shared > 0 ? shared : alone) + room.kept + room.sent_on * key_width};
 }
 
 }  // namespace annulus

@@ -32,7 +32,8 @@ Schedule parse_schedule(std::string_view name) {
   throw InputError(fmt::format("unknown schedule '{}'; expected auto, ring or node-ring", name));
 }
 
-Schedule fitting_schedule(const Topology& topology) {
+Schedule fitting_schedule(const Topology& topology, PeerMemory memory) {
+  if (memory == PeerMemory::separate) return Schedule::ring;
   const auto nodes = ranks_of_nodes(topology);
   const auto per_node = nodes.empty() ? 0 : nodes.front().size();
   const bool even =

@@ -1,6 +1,5 @@
 #include "annulus/plan/topology.hpp"
 
-#include <algorithm>
 #include <map>
 
 #include <fmt/format.h>
@@ -28,19 +27,26 @@ std::vector<std::vector<int>> ranks_of_nodes(const Topology& topology) {
   return nodes;
 }
 
+bool same_node(const Topology& topology, int rank, int other) {
+  const auto& node_of = topology.node_of;
+  if (node_of.empty()) return rank == other;
+  return node_of[static_cast<std::size_t>(rank)] == node_of[static_cast<std::size_t>(other)];
+}
+
 std::vector<int> peers_of(const Topology& topology, int rank) {
   if (topology.node_of.empty()) return {rank};
-  const auto node_of = [&](int other) { return topology.node_of[static_cast<std::size_t>(other)]; };
   std::vector<int> peers;
   for (int other = 0; other < topology.ranks; ++other) {
-    if (node_of(other) == node_of(rank)) peers.push_back(other);
+    if (same_node(topology, rank, other)) peers.push_back(other);
   }
   return peers;
 }
 
 int place_on_node(const Topology& topology, int rank) {
-  const auto peers = peers_of(topology, rank);
-  return static_cast<int>(std::ranges::find(peers, rank) - peers.begin());
+  if (topology.node_of.empty()) return 0;
+  int place = 0;
+  for (int other = 0; other < rank; ++other) place += same_node(topology, rank, other) ? 1 : 0;
+  return place;
 }
 
 Topology even_topology(int ranks, int per_node) {

@@ -10,8 +10,8 @@
 #include "ring/circulate_back.hpp"
 #include "ring/device_tensors.hpp"
 #include "ring/finish_work.hpp"
-#include "ring/node.hpp"
 #include "ring/query_scale.hpp"
+#include "ring/shared_node.hpp"
 
 namespace annulus {
 namespace {
@@ -44,14 +44,14 @@ void sum_over_rows(comm::Communicator& communicator, Index rows, std::span<doubl
 
 PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradients) {
   ring::PassMeter meter(*stream_);
-  const auto& problem = plan_.problem;
+  const auto& problem = plan_.problem();
   const int rank = communicator_.rank();
   const Index rows = plan_.query_rows(rank);
   const Index keys = plan_.key_rows(rank);
   const Index heads = problem.query_heads;
   const Index d = problem.head_dim;
   const Index d_v = problem.output_dim();
-  const DataType type = plan_.data_type;
+  const DataType type = plan_.data_type();
   const DataType accumulator = accumulator_of(type);
   using ring::check_shape;
   check_shape(inputs.q, "q", type, rows, heads, d);
@@ -81,7 +81,7 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
       {.q = q.view(), .scale = scale, .dout = dout.view(), .lse = lse.view(), .out = out.view()},
       {.key_heads = problem.key_heads, .value_dim = d_v, .threads = threads_, .stream = stream_});
 
-  ring::Node node(plan_, communicator_, Pass::backward);
+  ring::SharedNode node(plan_, communicator_, Pass::backward);
   ring::ShardBuffers buffers(plan_, rank, {.keys = k.view(), .values = v.view()}, node, *buffers_);
   if (!inputs.held.present) {
     ring::circulate(plan_, communicator_, node, buffers, true, {}, meter);

@@ -5,12 +5,12 @@
 
 namespace annulus::ring {
 
-void circulate(const Plan& plan, comm::Communicator& communicator, Node& node,
+void circulate(const Plan& plan, comm::Communicator& communicator, SharedNode& node,
                ShardBuffers& buffers, bool keep, const ComputeStep& compute, PassMeter& meter) {
-  const auto rank = static_cast<std::size_t>(communicator.rank());
+  const auto& program = plan.program(communicator.rank());
   meter.waiting([&] { node.meet(); });
-  for (std::size_t at = 0; at < plan.steps.size(); ++at) {
-    const auto& [reads, hop] = plan.steps[at].ranks[rank];
+  for (std::size_t at = 0; at < program.size(); ++at) {
+    const auto& [reads, hop] = program[at];
     std::optional<comm::Send> send;
     std::optional<comm::Receive> receive;
     if (hop.to >= 0) send = {hop.to, buffers.packed(hop.send_owner)};
@@ -30,12 +30,11 @@ void circulate(const Plan& plan, comm::Communicator& communicator, Node& node,
       if (exchange) exchange->wait();
       // Peers read what is held here, and will read what has arrived. After the last step they do
       // nothing with it that the next pass would not wait for.
-      if (at + 1 < plan.steps.size()) node.meet();
+      if (at + 1 < program.size()) node.meet();
       exchange.reset();
     });
-    // What is sent on in this hop comes back the same way.
-    const bool comes_back = hop.to >= 0 && hop.send_owner == buffers.current_owner();
-    if (receive) buffers.arrived(hop.receive_owner, keep && !comes_back);
+    // What is sent on in this hop, and comes back the same way, need not be kept.
+    if (receive) buffers.arrived(hop.receive_owner, keep && !hop.send_returns);
   }
 }
 

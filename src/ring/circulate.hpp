@@ -6,9 +6,9 @@
 #include "annulus/comm/communicator.hpp"
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/ring/ring_attention.hpp"
-#include "ring/node.hpp"
 #include "ring/pass_meter.hpp"
 #include "ring/shard_buffers.hpp"
+#include "ring/shared_node.hpp"
 
 namespace annulus::ring {
 
@@ -20,7 +20,7 @@ using ComputeStep =
 /// and by peers, waits for the hop and for the peers. With `keep`, buffers.let_go() then gives all
 /// shards that a backward pass starts from. `compute` enqueues on the stream of `meter`, which this
 /// does not wait for.
-void circulate(const Plan& plan, comm::Communicator& communicator, Node& node,
+void circulate(const Plan& plan, comm::Communicator& communicator, SharedNode& node,
                ShardBuffers& buffers, bool keep, const ComputeStep& compute, PassMeter& meter);
 
 }  // namespace annulus::ring

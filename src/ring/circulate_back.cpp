@@ -12,7 +12,7 @@ class Ends {
   explicit Ends(HeldShards held) : held_(std::move(held)) {}
 
   /// The latest one that was not taken yet, or none.
-  [[nodiscard]] HeldShards::Shard take() {
+  [[nodiscard]] PackedShard take() {
     if (held_.shards.empty()) return {};
     auto shard = std::move(held_.shards.back());
     held_.shards.pop_back();
@@ -34,30 +34,24 @@ std::unique_ptr<comm::Exchange> start(comm::Communicator& communicator,
 
 }  // namespace
 
-void circulate_back(const Plan& plan, comm::Communicator& communicator, Node& node, HeldShards held,
-                    ShardBuffers& buffers, GradientBuffers& sums, const GradientStep& compute,
-                    PassMeter& meter) {
-  const int rank = communicator.rank();
-  const auto hop_of = [&](std::size_t step) {
-    return plan.steps[step].ranks[static_cast<std::size_t>(rank)].hop;
-  };
+void circulate_back(const Plan& plan, comm::Communicator& communicator, SharedNode& node,
+                    HeldShards held, ShardBuffers& buffers, GradientBuffers& sums,
+                    const GradientStep& compute, PassMeter& meter) {
+  const auto& program = plan.program(communicator.rank());
   Ends ends(std::move(held));
-  const std::size_t last = plan.steps.size() - 1;
+  const std::size_t last = program.size() - 1;
   buffers.hold(ends.take(), last);
   sums.hold(buffers.current_owner(), last);
   meter.waiting([&] { node.meet(); });
-  for (std::size_t step = plan.steps.size(); step-- > 0;) {
+  for (std::size_t step = program.size(); step-- > 0;) {
     // The hop by which this step's shard came, and the one by which it went on.
-    const Hop came = step > 0 ? hop_of(step - 1) : Hop{};
-    const Hop went = hop_of(step);
-    const bool back = step > 0 && plan.steps[step - 1].comes_back(rank);
+    const Hop came = step > 0 ? program[step - 1].hop : Hop{};
+    const Hop went = program[step].hop;
 
     std::optional<comm::Send> send;
     std::optional<comm::Receive> receive;
-    if (came.from >= 0 && plan.steps[step - 1].comes_back(came.from)) {
-      send = {came.from, buffers.packed(came.receive_owner)};
-    }
-    if (back) receive = {came.to, buffers.arrival(came.send_owner)};
+    if (came.receive_returns) send = {came.from, buffers.packed(came.receive_owner)};
+    if (came.send_returns) receive = {came.to, buffers.arrival(came.send_owner)};
     // On all ranks before the gradients: two ranks tell them apart by their order alone.
     auto shard_exchange = start(communicator, send, receive, meter);
 
@@ -71,7 +65,7 @@ void circulate_back(const Plan& plan, comm::Communicator& communicator, Node& no
       if (shard_exchange) shard_exchange->poll();
       if (gradient_exchange) gradient_exchange->poll();
     };
-    for (const auto& read : plan.steps[step].ranks[static_cast<std::size_t>(rank)].reads) {
+    for (const auto& read : program[step].reads) {
       meter.waiting([&] { node.wait_for_turn(read.holder, step, poll); });
       compute(read, step, poll);
       node.end_turn(read.holder);
@@ -83,7 +77,7 @@ void circulate_back(const Plan& plan, comm::Communicator& communicator, Node& no
       shard_exchange.reset();
       gradient_exchange.reset();
       // Before the peers meet, as they read it next.
-      if (back) {
+      if (came.send_returns) {
         buffers.arrived(came.send_owner);
       } else if (came.from >= 0) {
         buffers.hold(ends.take(), step - 1);

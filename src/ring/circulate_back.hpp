@@ -7,9 +7,9 @@
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/ring/ring_attention.hpp"
 #include "ring/gradient_buffers.hpp"
-#include "ring/node.hpp"
 #include "ring/pass_meter.hpp"
 #include "ring/shard_buffers.hpp"
+#include "ring/shared_node.hpp"
 
 namespace annulus::ring {
 
@@ -23,8 +23,8 @@ using GradientStep =
 /// that the next rank summed for the shard which this rank had sent there. Peers add to the
 /// gradients of one shard one after the other, in the same order every time. `compute` enqueues on
 /// the stream of `meter`, which this does not wait for.
-void circulate_back(const Plan& plan, comm::Communicator& communicator, Node& node, HeldShards held,
-                    ShardBuffers& buffers, GradientBuffers& sums, const GradientStep& compute,
-                    PassMeter& meter);
+void circulate_back(const Plan& plan, comm::Communicator& communicator, SharedNode& node,
+                    HeldShards held, ShardBuffers& buffers, GradientBuffers& sums,
+                    const GradientStep& compute, PassMeter& meter);
 
 }  // namespace annulus::ring

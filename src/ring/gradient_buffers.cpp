@@ -9,11 +9,11 @@
 
 namespace annulus::ring {
 GradientBuffers::GradientBuffers(const Plan& plan, int rank, const KeyValueGradients& own,
-                                 const Node& node, BufferPool& pool,
+                                 const SharedNode& node, BufferPool& pool,
                                  const kernels::BackwardPass& pass)
     : plan_(plan),
       rank_(rank),
-      type_(accumulator_of(plan.data_type)),
+      type_(accumulator_of(plan.data_type())),
       own_(own),
       node_(node),
       pool_(pool),
@@ -23,8 +23,7 @@ GradientBuffers::GradientBuffers(const Plan& plan, int rank, const KeyValueGradi
   device::clear(*pool.stream(), zero.dv);
   std::size_t held = 0;
   std::size_t arriving = 0;
-  for (const auto& step : plan.steps) {
-    const auto& hop = step.ranks[static_cast<std::size_t>(rank)].hop;
+  for (const auto& [reads, hop] : plan.program(rank)) {
     if (hop.from >= 0) held = std::max(held, bytes(hop.receive_owner));
     if (hop.to >= 0) arriving = std::max(arriving, bytes(hop.send_owner));
   }
@@ -44,7 +43,7 @@ std::size_t GradientBuffers::bytes(int owner) const {
 }
 
 KeyValueGradients GradientBuffers::unpacked(std::span<std::byte> data, int owner) const {
-  const auto& problem = plan_.problem;
+  const auto& problem = plan_.problem();
   const Index rows = plan_.key_rows(owner);
   const auto view = [&](std::byte* at, Index dim) {
     return packed_view<void>(at, type_, rows, problem.key_heads, dim);

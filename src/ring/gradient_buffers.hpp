@@ -10,7 +10,7 @@
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/plan/plan.hpp"
 #include "ring/buffer_pool.hpp"
-#include "ring/node.hpp"
+#include "ring/shared_node.hpp"
 
 namespace annulus::ring {
 
@@ -27,7 +27,7 @@ class GradientBuffers {
  public:
   /// Borrows `own`, where the gradients of the rank's own shard go, and the others; sets all sums
   /// to zero. Takes buffers from `pool` and gives them back. `pass` adds what arrives.
-  GradientBuffers(const Plan& plan, int rank, const KeyValueGradients& own, const Node& node,
+  GradientBuffers(const Plan& plan, int rank, const KeyValueGradients& own, const SharedNode& node,
                   BufferPool& pool, const kernels::BackwardPass& pass);
   GradientBuffers(const GradientBuffers&) = delete;
   GradientBuffers& operator=(const GradientBuffers&) = delete;
@@ -58,7 +58,7 @@ class GradientBuffers {
   int rank_;
   DataType type_;
   KeyValueGradients own_;
-  const Node& node_;
+  const SharedNode& node_;
   BufferPool& pool_;
   const kernels::BackwardPass& pass_;
   std::array<Buffer, 2> places_;  // empty where the node's are used

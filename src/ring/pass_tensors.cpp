@@ -9,12 +9,12 @@ namespace annulus {
 PassTensors::PassTensors(const Plan& plan, int rank, const WantedOutputs& wanted,
                          const std::shared_ptr<device::Stream>& stream)
     : wanted_(wanted) {
-  const auto& problem = plan.problem;
+  const auto& problem = plan.problem();
   const Index rows = plan.query_rows(rank);
   const Index keys = plan.key_rows(rank);
   const Index heads = problem.query_heads;
   const auto make = [&](Index count, Index of_heads, Index dim) {
-    return device::DeviceTensor(stream, accumulator_of(plan.data_type), count, of_heads, dim);
+    return device::DeviceTensor(stream, accumulator_of(plan.data_type()), count, of_heads, dim);
   };
   out_ = make(rows, heads, problem.output_dim());
   lse_ = make(rows, heads, 1);

@@ -13,19 +13,19 @@
 #include "ring/circulate.hpp"
 #include "ring/device_tensors.hpp"
 #include "ring/finish_work.hpp"
-#include "ring/node.hpp"
 #include "ring/query_scale.hpp"
 #include "ring/shard_buffers.hpp"
+#include "ring/shared_node.hpp"
 
 namespace annulus {
 namespace {
 
 /// Throws InputError unless the ranks that read each other's memory are on one node.
 void check_nodes(const Plan& plan, const Topology& topology) {
-  const auto nodes = ranks_of_nodes(topology);
-  for (const auto& peers : plan.nodes) {
-    const bool together = std::ranges::any_of(
-        nodes, [&](const auto& ranks) { return std::ranges::includes(ranks, peers); });
+  for (int rank = 0; rank < plan.ranks(); ++rank) {
+    const auto& peers = plan.peers(rank);
+    const bool together =
+        std::ranges::all_of(peers, [&](int peer) { return same_node(topology, rank, peer); });
     if (together) continue;
     throw InputError(fmt::format(
         "the plan has ranks {} on one node, and the communicator has not; plan for its topology",
@@ -43,11 +43,6 @@ std::vector<ring::DeviceOutput> device_statistics(const std::shared_ptr<device::
 
 }  // namespace
 
-std::optional<Schedule> schedule_for(DeviceKind device) {
-  if (device == DeviceKind::cpu) return std::nullopt;
-  return Schedule::ring;
-}
-
 RingAttention::RingAttention(Plan plan, comm::Communicator& communicator,
                              const kernels::Kernel& kernel, int threads)
     : RingAttention(std::move(plan), communicator, kernel,
@@ -63,14 +58,14 @@ RingAttention::RingAttention(Plan plan, comm::Communicator& communicator,
       stream_(std::move(stream)),
       threads_(threads),
       buffers_(std::make_shared<ring::BufferPool>(stream_)) {
-  if (plan_.ranks != communicator.size()) {
-    throw InputError(fmt::format("the plan is for {} ranks; the communicator has {}", plan_.ranks,
+  if (plan_.ranks() != communicator.size()) {
+    throw InputError(fmt::format("the plan is for {} ranks; the communicator has {}", plan_.ranks(),
                                  communicator.size()));
   }
   check_nodes(plan_, communicator.topology());
-  if (!kernel.supports(plan_.data_type)) {
+  if (!kernel.supports(plan_.data_type())) {
     throw InputError(fmt::format("backend {} does not compute in precision {}", kernel.name(),
-                                 name_of(plan_.data_type)));
+                                 name_of(plan_.data_type())));
   }
   if (threads < 1) throw InputError(fmt::format("{} threads; expected at least 1", threads));
   const auto device = stream_->device().kind;
@@ -78,34 +73,35 @@ RingAttention::RingAttention(Plan plan, comm::Communicator& communicator,
     throw InputError(fmt::format("backend {} computes on {}, the stream is of {}", kernel.name(),
                                  name_of(kernel.device()), name_of(device)));
   }
-  if (device != DeviceKind::cpu && plan_.reads_in_place()) {
+  if (plan_.reads_in_place() && kernels::peer_memory_of(device) == PeerMemory::separate) {
     throw InputError(fmt::format(
         "schedule {} reads keys in the memory of peers, which device {} does not; expected ring",
-        name_of(plan_.schedule), name_of(device)));
+        name_of(plan_.schedule()), name_of(device)));
   }
   kernel.check(plan_);
-  betas_ = ring::row_betas(plan_.problem,
-                           plan_.query_shards[static_cast<std::size_t>(communicator.rank())]);
+  betas_ = ring::row_betas(plan_.problem(), plan_.query_shard(communicator.rank()));
 }
 
 RingAttention::RingAttention(const Plan& plan, comm::Communicator& communicator, Device device)
-    : RingAttention(plan, communicator, kernels::find_backend("auto", plan.data_type, device.kind),
+    : RingAttention(plan, communicator,
+                    kernels::find_backend("auto", plan.data_type(), device.kind),
                     thread_share(communicator.topology(), communicator.rank())) {}
 
 PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTensorView v,
                                   TensorView out, const ForwardOptions& options) {
   ring::PassMeter meter(*stream_);
-  const auto& problem = plan_.problem;
+  const auto& problem = plan_.problem();
   const int rank = communicator_.rank();
   const Index rows = plan_.query_rows(rank);
   const Index keys = plan_.key_rows(rank);
   const Index heads = problem.query_heads;
   using ring::check_shape;
-  check_shape(q, "q", plan_.data_type, rows, heads, problem.head_dim);
-  check_shape(k, "k", plan_.data_type, keys, problem.key_heads, problem.head_dim);
-  check_shape(v, "v", plan_.data_type, keys, problem.key_heads, problem.output_dim());
+  check_shape(q, "q", plan_.data_type(), rows, heads, problem.head_dim);
+  check_shape(k, "k", plan_.data_type(), keys, problem.key_heads, problem.head_dim);
+  check_shape(v, "v", plan_.data_type(), keys, problem.key_heads, problem.output_dim());
   const ForwardOutputs outputs{.out = out, .lse = options.lse, .statistics = options.statistics};
-  ring::check_outputs(outputs, accumulator_of(plan_.data_type), rows, heads, problem.output_dim());
+  ring::check_outputs(outputs, accumulator_of(plan_.data_type()), rows, heads,
+                      problem.output_dim());
   ring::check_options(problem, rows, options.gain, options.sink, options.logit_scale);
   const auto scale = ring::query_scale(problem, betas_, options.gain, options.logit_scale);
   const ring::DeviceInput queries(stream_, q);
@@ -120,7 +116,7 @@ PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTen
                                      .statistics = options.statistics.present(),
                                      .threads = threads_,
                                      .stream = stream_});
-  ring::Node node(plan_, communicator_, Pass::forward);
+  ring::SharedNode node(plan_, communicator_, Pass::forward);
   ring::ShardBuffers buffers(
       plan_, rank, {.keys = keys_there.view(), .values = values_there.view()}, node, *buffers_);
   ring::circulate(

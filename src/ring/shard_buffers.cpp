@@ -9,8 +9,8 @@
 
 namespace annulus::ring {
 
-ShardBuffers::ShardBuffers(const Plan& plan, int rank, const KeysAndValues& own, const Node& node,
-                           BufferPool& pool)
+ShardBuffers::ShardBuffers(const Plan& plan, int rank, const KeysAndValues& own,
+                           const SharedNode& node, BufferPool& pool)
     : plan_(plan), rank_(rank), own_(own), node_(node), pool_(pool) {
   if (node.shares()) pack_own(node.shard(rank, rank, 0));
 }
@@ -25,12 +25,12 @@ std::size_t ShardBuffers::bytes(int owner) const {
 }
 
 KeysAndValues ShardBuffers::unpacked(std::span<const std::byte> packed, int owner) const {
-  const auto& problem = plan_.problem;
+  const auto& problem = plan_.problem();
   const Index rows = plan_.key_rows(owner);
   const auto view = [&](const std::byte* data, Index dim) {
-    return packed_view<const void>(data, plan_.data_type, rows, problem.key_heads, dim);
+    return packed_view<const void>(data, plan_.data_type(), rows, problem.key_heads, dim);
   };
-  const auto key_bytes = row_bytes(plan_.data_type, rows, problem.key_heads, problem.head_dim);
+  const auto key_bytes = row_bytes(plan_.data_type(), rows, problem.key_heads, problem.head_dim);
   return {view(packed.data(), problem.head_dim),
           view(packed.data() + key_bytes, problem.output_dim())};
 }
@@ -81,8 +81,8 @@ void ShardBuffers::arrived(int owner, bool keep) {
   current_owner_ = owner;
 }
 
-HeldShards::Shard ShardBuffers::take_current() {
-  HeldShards::Shard shard{current_owner_, {}};
+PackedShard ShardBuffers::take_current() {
+  PackedShard shard{current_owner_, {}};
   if (node_.shares()) {
     const auto packed = received(current_owner_);
     shard.packed = pool_.take(packed.size());
@@ -93,7 +93,7 @@ HeldShards::Shard ShardBuffers::take_current() {
   return shard;
 }
 
-void ShardBuffers::hold(HeldShards::Shard shard, std::size_t step) {
+void ShardBuffers::hold(PackedShard shard, std::size_t step) {
   ensure(shard.owner < 0 || shard.packed.size() >= bytes(shard.owner),
          "a shard that is held has the bytes of its owner");
   current_owner_ = shard.owner;

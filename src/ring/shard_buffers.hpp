@@ -10,7 +10,7 @@
 #include "annulus/plan/plan.hpp"
 #include "annulus/ring/ring_attention.hpp"
 #include "ring/buffer_pool.hpp"
-#include "ring/node.hpp"
+#include "ring/shared_node.hpp"
 
 namespace annulus::ring {
 
@@ -27,7 +27,7 @@ struct KeysAndValues {
 class ShardBuffers {
  public:
   /// Borrows all of these. Packs `own`, the rank's keys and values, where peers are to read it.
-  ShardBuffers(const Plan& plan, int rank, const KeysAndValues& own, const Node& node,
+  ShardBuffers(const Plan& plan, int rank, const KeysAndValues& own, const SharedNode& node,
                BufferPool& pool);
   ShardBuffers(const ShardBuffers&) = delete;
   ShardBuffers& operator=(const ShardBuffers&) = delete;
@@ -46,7 +46,7 @@ class ShardBuffers {
   /// The owner of the shard that arrived last; -1 where none has.
   [[nodiscard]] int current_owner() const { return current_owner_; }
   /// Holds a shard that came from elsewhere, in the place that the rank uses in `step`.
-  void hold(HeldShards::Shard shard, std::size_t step);
+  void hold(PackedShard shard, std::size_t step);
   /// Gives away what was kept and what is held, when all has been sent.
   [[nodiscard]] HeldShards let_go();
 
@@ -55,19 +55,19 @@ class ShardBuffers {
   [[nodiscard]] std::span<const std::byte> received(int owner) const;
   [[nodiscard]] KeysAndValues unpacked(std::span<const std::byte> packed, int owner) const;
   /// The shard held, and its memory with it where that is the rank's own.
-  [[nodiscard]] HeldShards::Shard take_current();
+  [[nodiscard]] PackedShard take_current();
   void pack_own(std::span<std::byte> to) const;
 
   const Plan& plan_;
   int rank_;
   KeysAndValues own_;
-  const Node& node_;
+  const SharedNode& node_;
   BufferPool& pool_;
   Buffer own_packed_;
   std::array<Buffer, 2> places_;  // empty where the node's are used
   std::size_t current_ = 0;       // the place of the shard that arrived last
   int current_owner_ = -1;
-  std::vector<HeldShards::Shard> kept_;
+  std::vector<PackedShard> kept_;
 };
 
 }  // namespace annulus::ring

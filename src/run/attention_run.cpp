@@ -32,10 +32,10 @@ Index first_overflow(const PassTensors& tensors, const Plan& plan, std::span<con
                      int rank) {
   const auto lse = tensors.lse();
   const auto out = tensors.out();
-  const auto& problem = plan.problem;
+  const auto& problem = plan.problem();
   Index first = std::numeric_limits<Index>::max();
   Index row = 0;
-  for (const auto& part : plan.query_shards[static_cast<std::size_t>(rank)]) {
+  for (const auto& part : plan.query_shard(rank)) {
     for (Index i = 0; i < part.count; ++i, ++row) {
       const Index in_document = part.first + i * part.stride;
       const Index query = problem.documents.query_offset(part.document) + in_document;
@@ -59,12 +59,12 @@ void check_numbers(const std::string& path, const PassTensors& tensors, const Pl
   Index first = first_overflow(tensors, plan, sink, communicator.rank());
   communicator.all_reduce(std::span(&first, 1), comm::Reduction::minimum);
   if (first == std::numeric_limits<Index>::max()) return;
-  const Index heads = plan.problem.query_heads;
+  const Index heads = plan.problem().query_heads;
   throw InputError(fmt::format(
       "{}: query {}, head {} overflows {} (a logit, or a sum of values); expected smaller /q, /k, "
       "/v, /sink or scales{}",
-      path, first / heads, first % heads, name_of(accumulator_of(plan.data_type)),
-      plan.data_type == DataType::float64 ? "" : ", or --precision fp64"));
+      path, first / heads, first % heads, name_of(accumulator_of(plan.data_type())),
+      plan.data_type() == DataType::float64 ? "" : ", or --precision fp64"));
 }
 
 /// The slowest rank's times and all ranks' bytes. Collective.
@@ -83,16 +83,16 @@ AttentionRun run_attention(const std::string& path, const results::AttentionInpu
                            const kernels::Kernel& kernel, int threads,
                            const WantedOutputs& wanted) {
   using results::InputRows;
-  const auto rank = static_cast<std::size_t>(communicator.rank());
-  const auto& query_shard = plan.query_shards[rank];
-  const auto& key_shard = plan.key_shards[rank];
-  const auto q = input.read_rows(InputRows::q, query_shard, plan.data_type);
-  const auto k = input.read_rows(InputRows::k, key_shard, plan.data_type);
-  const auto v = input.read_rows(InputRows::v, key_shard, plan.data_type);
+  const int rank = communicator.rank();
+  const auto& query_shard = plan.query_shard(rank);
+  const auto& key_shard = plan.key_shard(rank);
+  const auto q = input.read_rows(InputRows::q, query_shard, plan.data_type());
+  const auto k = input.read_rows(InputRows::k, key_shard, plan.data_type());
+  const auto v = input.read_rows(InputRows::v, key_shard, plan.data_type());
   Tensor dout;
-  if (wanted.backward) dout = input.read_rows(InputRows::dout, query_shard, plan.data_type);
+  if (wanted.backward) dout = input.read_rows(InputRows::dout, query_shard, plan.data_type());
   std::vector<double> table;
-  if (plan.problem.logit_scale.is_table()) table = input.read_logit_scale(query_shard);
+  if (plan.problem().logit_scale.is_table()) table = input.read_logit_scale(query_shard);
 
   const PassInputs inputs{.q = q.view(),
                           .k = k.view(),
@@ -115,7 +115,7 @@ void write_run(results::AttentionOutput& output, const AttentionRun& run, const 
                int rank) {
   using results::RowsOf;
   const auto& tensors = run.tensors;
-  const auto& queries = plan.query_shards[static_cast<std::size_t>(rank)];
+  const auto& queries = plan.query_shard(rank);
   output.write_vectors("/out", RowsOf::queries, queries, tensors.out());
   output.write_scalars("/lse", RowsOf::queries, queries, tensors.lse());
   if (tensors.wanted().statistics == Statistics::on) {
@@ -125,11 +125,11 @@ void write_run(results::AttentionOutput& output, const AttentionRun& run, const 
     }
   }
   if (!tensors.wanted().backward) return;
-  const auto& keys = plan.key_shards[static_cast<std::size_t>(rank)];
+  const auto& keys = plan.key_shard(rank);
   output.write_vectors("/dq", RowsOf::queries, queries, tensors.dq());
   output.write_vectors("/dk", RowsOf::keys, keys, tensors.dk());
   output.write_vectors("/dv", RowsOf::keys, keys, tensors.dv());
-  const auto type = accumulator_of(plan.data_type);
+  const auto type = accumulator_of(plan.data_type());
   output.write_heads("/dgain", tensors.dgain(), type);
   if (!tensors.dsink().empty()) output.write_heads("/dsink", tensors.dsink(), type);
 }

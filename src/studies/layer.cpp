@@ -31,7 +31,7 @@ Attended attend_as(const Plan& plan, const Resources& resources, const LocalRows
   RowStatistics<double> means;
   for (std::size_t i = 0; i < sums.size(); ++i) {
     means.*row_statistics[i].value =
-        sums[i] / static_cast<double>(plan.problem.documents.queries());
+        sums[i] / static_cast<double>(plan.problem().documents.queries());
   }
   return {.out = {.dim = values.dim, .values = numbers_of(tensors.out())}, .means = means};
 }
@@ -55,7 +55,7 @@ Attended attend(const Resources& resources, DataType type, Index n_q, Index n, d
                                .logit_scale = LogitScale::critical(gamma)},
                               resources.communicator.topology(),
                               {.sharding = Sharding::contiguous,
-                               .schedule = schedule_for(resources.kernel.device()),
+                               .peer_memory = kernels::peer_memory_of(resources.kernel.device()),
                                .data_type = type});
   return with_element(
       type, [&]<class T>() { return attend_as<T>(plan, resources, queries, keys, values); });

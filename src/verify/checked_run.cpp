@@ -34,10 +34,10 @@ CheckedRun run_passes(const Plan& plan, comm::Communicator& communicator,
                       const kernels::Kernel& kernel, int threads, Checked what,
                       std::uint64_t seed) {
   const bool backward = what == Checked::backward;
-  const auto& problem = plan.problem;
-  const auto rank = static_cast<std::size_t>(communicator.rank());
-  const auto rows = packed_rows(plan.query_shards[rank], problem.documents.query_offsets());
-  const auto key_rows = packed_rows(plan.key_shards[rank], problem.documents.key_offsets());
+  const auto& problem = plan.problem();
+  const int rank = communicator.rank();
+  const auto rows = packed_rows(plan.query_shard(rank), problem.documents.query_offsets());
+  const auto key_rows = packed_rows(plan.key_shard(rank), problem.documents.key_offsets());
   const auto inputs = random_inputs<T>(problem, seed, rows, key_rows);
   const auto dout = random_output_gradients<T>(problem, seed, rows);
   const auto n_q = static_cast<Index>(rows.size());
@@ -67,9 +67,9 @@ CheckedRun run_passes(const Plan& plan, comm::Communicator& communicator,
 template <class T>
 CheckedRun run_decode(const Plan& plan, comm::Communicator& communicator,
                       const kernels::Kernel& kernel, int threads, std::uint64_t seed) {
-  const auto& problem = plan.problem;
+  const auto& problem = plan.problem();
   const Index heads = problem.query_heads;
-  CachedAttention attention(problem, plan.data_type, communicator, kernel, threads);
+  CachedAttention attention(problem, plan.data_type(), communicator, kernel, threads);
   CheckedRun run;
   const auto append = [](std::vector<double>& to, const auto& from) {
     to.insert(to.end(), from.begin(), from.end());

@@ -76,7 +76,7 @@ template <class T>
 std::vector<Deviation> compare_gradients(const Plan& plan, const CheckedRun& got,
                                          const RandomInputs<T>& inputs, const ErrorBound& bound,
                                          const std::vector<double>& lse, std::uint64_t seed) {
-  const auto& problem = plan.problem;
+  const auto& problem = plan.problem();
   const Index n_q = problem.documents.queries();
   const Index n_k = problem.documents.keys();
   const Index heads = problem.query_heads;
@@ -112,7 +112,7 @@ std::vector<Deviation> compare_gradients(const Plan& plan, const CheckedRun& got
 template <class T>
 std::vector<Deviation> compare(const Plan& plan, const kernels::Kernel& kernel,
                                const CheckedRun& got, std::uint64_t seed) {
-  const auto& problem = plan.problem;
+  const auto& problem = plan.problem();
   const Index n_q = problem.documents.queries();
   const Index n_k = problem.documents.keys();
   const Index heads = problem.query_heads;
@@ -125,10 +125,10 @@ std::vector<Deviation> compare(const Plan& plan, const kernels::Kernel& kernel,
                             dense_view(lse.data(), n_q, heads, 1), statistics_view_of(statistics));
   const auto entropy = numbers_of(statistics.front().view());
   const auto bound =
-      ErrorBound::of(problem, accumulator_of(plan.data_type),
+      ErrorBound::of(problem, accumulator_of(plan.data_type()),
                      largest_scale(problem) * largest_norm(inputs.q, problem.head_dim) *
                          largest_norm(inputs.k, problem.head_dim),
-                     kernel.factor_type(plan.data_type), kernel.partial_type(plan.data_type));
+                     kernel.factor_type(plan.data_type()), kernel.partial_type(plan.data_type()));
   double largest_value = 0;
   for (const T value : inputs.v) {
     largest_value = std::max(largest_value, std::abs(static_cast<double>(value)));
@@ -160,7 +160,7 @@ std::vector<Deviation> validate_as(const Plan& plan, comm::Communicator& communi
   const auto own = what == Checked::decode
                        ? run_decode<T>(plan, communicator, kernel, threads, seed)
                        : run_passes<T>(plan, communicator, kernel, threads, what, seed);
-  const auto got = gather(plan.problem, communicator, own);
+  const auto got = gather(plan.problem(), communicator, own);
   std::vector<Deviation> deviations;
   comm::on_root(communicator, [&] { deviations = compare<T>(plan, kernel, got, seed); });
   static constexpr std::array names{"out", "lse", "entropy", "dq", "dk", "dv"};
@@ -200,7 +200,7 @@ bool Validation::valid() const {
 Validation validate_plan(const Plan& plan, comm::Communicator& communicator,
                          const kernels::Kernel& kernel, int threads, Checked what,
                          std::uint64_t seed) {
-  return {with_element(plan.data_type, [&]<class T>() {
+  return {with_element(plan.data_type(), [&]<class T>() {
     return validate_as<T>(plan, communicator, kernel, threads, what, seed);
   })};
 }

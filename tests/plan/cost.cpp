@@ -51,7 +51,7 @@ TEST(Cost, WhatANodeSharesIsNotSent) {
       EXPECT_EQ(rank.memory.buffers, std::min(nodes, 3) * shard);
     }
     // Gradients, in fp32, go home from every node; what was received last is there already.
-    for (const auto& rank : cost_of(plan, {}, Pass::backward).ranks) {
+    for (const auto& rank : cost_of(plan, Pass::backward).ranks) {
       EXPECT_EQ(rank.bytes_sent, std::max(0, nodes - 2) * shard + (nodes - 1) * 2 * shard);
     }
   }
@@ -65,9 +65,9 @@ TEST(Cost, ZigzagBalancesCausalWorkAndContiguousDoesNot) {
   // Every (rank, step) has the same area to within one chunk length per chunk of queries.
   const double even = static_cast<double>(n) * static_cast<double>(n) / 2 / ranks / ranks;
   const double chunk = static_cast<double>(n) / (2 * ranks);
-  for (const auto& step : plan.steps) {
-    for (int rank = 0; rank < ranks; ++rank) {
-      const int owner = step.ranks[static_cast<std::size_t>(rank)].reads.at(0).owner;
+  for (int rank = 0; rank < ranks; ++rank) {
+    for (const auto& step : plan.program(rank)) {
+      const int owner = step.reads.at(0).owner;
       Index area = 0;
       for (const auto& block : plan.blocks(rank, owner)) area += visible_area(block);
       EXPECT_NEAR(static_cast<double>(area), even, chunk);
@@ -84,7 +84,7 @@ TEST(Cost, AutoKeepsDocumentsOfManyLengthsWhole) {
   for (Index i = 0; i < 200; ++i) offsets.push_back(offsets.back() + 40 + 97 * i % 1000);
   problem.documents = Documents::packed(offsets);
   const auto plan = make_plan(problem, {.ranks = 4});
-  EXPECT_EQ(plan.sharding, Sharding::balanced);
+  EXPECT_EQ(plan.sharding(), Sharding::balanced);
   const auto cost = cost_of(plan);
   const auto zigzag = cost_of(make_plan(problem, {.ranks = 4}, {.sharding = Sharding::zigzag}));
   EXPECT_GE(cost.balance, 0.97);
@@ -96,28 +96,32 @@ TEST(Cost, AutoSplitsNoShortDocument) {
   auto problem = causal_problem(0);
   problem.documents = Documents::batch(1000, 100, 100);
   const auto plan = make_plan(problem, {.ranks = 51});  // 19 or 20 documents each
-  EXPECT_EQ(plan.sharding, Sharding::balanced);
-  EXPECT_EQ(plan.steps.size(), 1U);
+  EXPECT_EQ(plan.sharding(), Sharding::balanced);
+  EXPECT_EQ(plan.step_count(), 1U);
   EXPECT_EQ(cost_of(plan).bytes_sent, 0);
 }
 
 TEST(Cost, QueriesAndKeysMayBeShardedDifferently) {
   const auto plan = make_plan(causal_problem(1000), {.ranks = 4},
                               {.sharding = Sharding::zigzag, .key_sharding = Sharding::contiguous});
-  EXPECT_EQ(plan.key_sharding, Sharding::contiguous);
-  EXPECT_EQ(plan.key_shards, make_shards(Sharding::contiguous, std::vector<Index>{0, 1000}, 4));
-  EXPECT_EQ(plan.query_shards, make_shards(Sharding::zigzag, std::vector<Index>{0, 1000}, 4));
+  EXPECT_EQ(plan.key_sharding(), Sharding::contiguous);
+  const auto key_shards = make_shards(Sharding::contiguous, std::vector<Index>{0, 1000}, 4);
+  const auto query_shards = make_shards(Sharding::zigzag, std::vector<Index>{0, 1000}, 4);
+  for (int rank = 0; rank < 4; ++rank) {
+    EXPECT_EQ(plan.key_shard(rank), key_shards[static_cast<std::size_t>(rank)]);
+    EXPECT_EQ(plan.query_shard(rank), query_shards[static_cast<std::size_t>(rank)]);
+  }
   EXPECT_EQ(cost_of(plan).area, 1000 * 1001 / 2);
 }
 
 TEST(Cost, AutoPrefersBalanceWhereTheMaskIsCausal) {
-  EXPECT_EQ(make_plan(causal_problem(4096), {.ranks = 4}).sharding, Sharding::zigzag);
+  EXPECT_EQ(make_plan(causal_problem(4096), {.ranks = 4}).sharding(), Sharding::zigzag);
   auto full = causal_problem(4096);
   full.mask = Mask::full();
-  EXPECT_EQ(make_plan(full, {.ranks = 4}).sharding, Sharding::contiguous);
+  EXPECT_EQ(make_plan(full, {.ranks = 4}).sharding(), Sharding::contiguous);
   auto window = causal_problem(4096);
   window.mask = Mask::window(64);
-  EXPECT_EQ(make_plan(window, {.ranks = 4}).sharding, Sharding::contiguous);
+  EXPECT_EQ(make_plan(window, {.ranks = 4}).sharding(), Sharding::contiguous);
 }
 
 TEST(Cost, MemoryPerRankFallsWithRanks) {

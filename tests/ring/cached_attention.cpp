@@ -134,7 +134,8 @@ TEST(CachedAttention, ContinuesAPrefillByTheRing) {
                                     .sink = {},
                                     .table = {}},
                communicator, sharding, kernels::cpu(), got);
-        const CacheChunk held{.shards = plan.key_shards};
+        CacheChunk held;
+        for (int rank = 0; rank < plan.ranks(); ++rank) held.shards.push_back(plan.key_shard(rank));
         const auto rows = rows_of(held, communicator.rank(), known.documents);
         attention.append(held, take_rows(whole.k, rows).view(), take_rows(whole.v, rows).view());
         for (Index i = prefix; i < n; ++i) {

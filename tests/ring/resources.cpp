@@ -23,14 +23,14 @@ struct Reports {
 
 /// Runs a plan on zeros.
 Reports run(const Plan& plan, comm::Communicator& communicator, bool backward) {
-  const auto& problem = plan.problem;
+  const auto& problem = plan.problem();
   const int rank = communicator.rank();
-  const auto sums = accumulator_of(plan.data_type);
+  const auto sums = accumulator_of(plan.data_type());
   const Index rows = plan.query_rows(rank);
   const Index keys = plan.key_rows(rank);
-  const Tensor q(plan.data_type, rows, problem.query_heads, problem.head_dim);
-  const Tensor k(plan.data_type, keys, problem.key_heads, problem.head_dim);
-  const Tensor v(plan.data_type, keys, problem.key_heads, problem.output_dim());
+  const Tensor q(plan.data_type(), rows, problem.query_heads, problem.head_dim);
+  const Tensor k(plan.data_type(), keys, problem.key_heads, problem.head_dim);
+  const Tensor v(plan.data_type(), keys, problem.key_heads, problem.output_dim());
   Tensor out(sums, rows, problem.query_heads, problem.output_dim());
   Tensor lse(sums, rows, problem.query_heads, 1);
   RingAttention attention(plan, communicator, kernels::cpu());
@@ -39,7 +39,7 @@ Reports run(const Plan& plan, comm::Communicator& communicator, bool backward) {
   reports.forward = attention.forward(q.view(), k.view(), v.view(), out.view(),
                                       {.lse = lse.view(), .held = backward ? &held : nullptr});
   if (!backward) return reports;
-  const Tensor dout(plan.data_type, rows, problem.query_heads, problem.output_dim());
+  const Tensor dout(plan.data_type(), rows, problem.query_heads, problem.output_dim());
   Tensor dq(sums, rows, problem.query_heads, problem.head_dim);
   Tensor dk(sums, keys, problem.key_heads, problem.head_dim);
   Tensor dv(sums, keys, problem.key_heads, problem.output_dim());
@@ -72,7 +72,7 @@ TEST(Resources, BytesSentAreThoseOfThePlan) {
           const auto plan =
               make_plan(problem, topology, {.sharding = sharding, .data_type = DataType::bfloat16});
           const auto forward = cost_of(plan);
-          const auto backward = cost_of(plan, {}, Pass::backward);
+          const auto backward = cost_of(plan, Pass::backward);
           auto nodes = topology;
           if (nodes.node_of.empty()) nodes = even_topology(ranks, 1);
           comm::run_threads(nodes, [&](comm::Communicator& communicator) {
@@ -95,7 +95,7 @@ TEST(Resources, TheBackwardVolumeIsTheClosedForm) {
     const auto plan =
         make_plan(problem, {.ranks = ranks},
                   {.sharding = Sharding::contiguous, .data_type = DataType::bfloat16});
-    for (const auto& rank : cost_of(plan, {}, Pass::backward).ranks) {
+    for (const auto& rank : cost_of(plan, Pass::backward).ranks) {
       const Index shard = 2 * (1024 / ranks) * 2 * 64;
       EXPECT_EQ(rank.bytes_sent, (ranks - 2) * shard * 2 + (ranks - 1) * shard * 4);
       EXPECT_LE(rank.bytes_sent, (ranks - 1) * shard * (2 + 4));

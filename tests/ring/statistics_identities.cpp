@@ -158,8 +158,8 @@ TEST(StatisticsIdentities, EntropyOfTheWholeFromTheShards) {
     const auto all = measure(whole, 1, ranks, "cpu");
     const auto plan = make_plan(problem, {.ranks = ranks.count}, {.sharding = ranks.sharding});
     Tensor<double> entropy(23, 4, 1);
-    for (const auto& shard : plan.key_shards) {
-      const auto rows = packed_rows(shard, problem.documents.key_offsets());
+    for (int rank = 0; rank < plan.ranks(); ++rank) {
+      const auto rows = packed_rows(plan.key_shard(rank), problem.documents.key_offsets());
       WholeProblem<double> part{.problem = problem,
                                 .q = whole.q,
                                 .k = take_rows(whole.k, rows),

@@ -107,7 +107,7 @@ struct Spread {
   [[nodiscard]] PlanOptions options(DataType type, DeviceKind device = DeviceKind::cpu) const {
     return {.sharding = queries,
             .key_sharding = keys,
-            .schedule = schedule_for(device),
+            .peer_memory = kernels::peer_memory_of(device),
             .data_type = type};
   }
 };
@@ -148,10 +148,8 @@ struct RankInputs {
   }
   RankInputs(const WholeProblem<T>& problem, const Plan& plan, int rank)
       : RankInputs(problem,
-                   packed_rows(plan.query_shards[static_cast<std::size_t>(rank)],
-                               problem.problem.documents.query_offsets()),
-                   packed_rows(plan.key_shards[static_cast<std::size_t>(rank)],
-                               problem.problem.documents.key_offsets())) {}
+                   packed_rows(plan.query_shard(rank), problem.problem.documents.query_offsets()),
+                   packed_rows(plan.key_shard(rank), problem.problem.documents.key_offsets())) {}
 
   [[nodiscard]] PassInputs views(ConstTensorView dout = {}) const {
     return {.q = q.view(),

@@ -96,6 +96,11 @@ class BackwardPass {
   virtual void finish(TensorView dq, const RowGradients& rows) = 0;
 };
 
+/// Whether ranks that compute on such devices read each other's keys where these are.
+[[nodiscard]] constexpr PeerMemory peer_memory_of(DeviceKind device) {
+  return device == DeviceKind::cpu ? PeerMemory::shared : PeerMemory::separate;
+}
+
 /// A backend.
 class Kernel {
  public:

@@ -9,7 +9,7 @@
 #include "annulus/device/device_tensor.hpp"
 #include "annulus/device/stream.hpp"
 #include "annulus/kernels/kernel.hpp"
-#include "annulus/plan/memory.hpp"
+#include "annulus/plan/pass.hpp"
 #include "annulus/plan/plan.hpp"
 #include "annulus/ring/pass_tensors.hpp"
 #include "annulus/ring/ring_attention.hpp"

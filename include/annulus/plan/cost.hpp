@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "annulus/plan/machine_model.hpp"
 #include "annulus/plan/memory.hpp"
+#include "annulus/plan/pass.hpp"
 #include "annulus/plan/plan.hpp"
 
 namespace annulus {
@@ -32,8 +32,8 @@ struct PlanCost {
   double balance = 1;  ///< mean over ranks of area / largest area
 };
 
-/// The cost of one pass.
-[[nodiscard]] PlanCost cost_of(const Plan& plan, const MachineModel& machine = {},
-                               Pass pass = Pass::forward);
+/// The cost of one pass. Time is that of a nominal machine, good for comparing plans and nothing
+/// else.
+[[nodiscard]] PlanCost cost_of(const Plan& plan, Pass pass = Pass::forward);
 
 }  // namespace annulus

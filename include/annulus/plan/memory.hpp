@@ -1,12 +1,10 @@
 #pragma once
 // What a rank needs to hold.
 
+#include "annulus/plan/pass.hpp"
 #include "annulus/plan/plan.hpp"
 
 namespace annulus {
-
-/// Which half of an attention call.
-enum class Pass { forward, backward };
 
 /// Bytes of one rank while a pass runs. A kernel's tiles come on top: some MiB a thread, whatever
 /// the length.

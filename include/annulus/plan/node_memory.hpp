@@ -3,7 +3,7 @@
 
 #include <array>
 
-#include "annulus/plan/memory.hpp"
+#include "annulus/plan/pass.hpp"
 #include "annulus/plan/plan.hpp"
 
 namespace annulus {

@@ -16,8 +16,12 @@ enum class Schedule {
 /// The inverse of name_of; throws InputError with the list of names.
 [[nodiscard]] Schedule parse_schedule(std::string_view name);
 
-/// What `auto` stands for: node_ring where every node has as many ranks as the others, and more
-/// than one of them; else ring.
-[[nodiscard]] Schedule fitting_schedule(const Topology& topology);
+/// Whether ranks of a node can read each other's keys where these are: not on GPUs.
+enum class PeerMemory { shared, separate };
+
+/// What `auto` stands for: node_ring where memory is shared and every node has as many ranks as the
+/// others, and more than one of them; else ring.
+[[nodiscard]] Schedule fitting_schedule(const Topology& topology,
+                                        PeerMemory memory = PeerMemory::shared);
 
 }  // namespace annulus

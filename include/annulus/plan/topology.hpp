@@ -16,6 +16,9 @@ struct Topology {
 /// one number >= 0 for each rank.
 [[nodiscard]] std::vector<std::vector<int>> ranks_of_nodes(const Topology& topology);
 
+/// Whether two ranks are on one node.
+[[nodiscard]] bool same_node(const Topology& topology, int rank, int other);
+
 /// The ranks of the node of `rank`, itself among them, in their order.
 [[nodiscard]] std::vector<int> peers_of(const Topology& topology, int rank);
 

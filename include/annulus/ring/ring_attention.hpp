@@ -20,15 +20,17 @@ namespace ring {
 class BufferPool;
 }
 
+/// Keys and values of one owner, as they travel.
+struct PackedShard {
+  int owner = -1;
+  device::Buffer packed;
+};
+
 /// The shards of keys and values that a rank held last in a forward pass: where the backward pass
 /// starts, so that it does not fetch them again. At most two shards of memory.
 struct HeldShards {
-  struct Shard {
-    int owner = -1;
-    device::Buffer packed;
-  };
-  std::vector<Shard> shards{};  ///< in the order in which they were let go
-  bool present = false;         ///< whether a forward pass has filled this in
+  std::vector<PackedShard> shards{};  ///< in the order in which they were let go
+  bool present = false;               ///< whether a forward pass has filled this in
 };
 
 /// Optional inputs and outputs of a forward pass. `rows` are the rank's query rows, in the order
@@ -72,11 +74,6 @@ struct PassReport {
   double exposed_seconds = 0;  ///< of it, waiting for transfers with nothing to compute
   Index bytes_sent = 0;
 };
-
-/// The schedule that ranks computing on `device` have to plan with: `ring` on GPUs, which do not
-/// read each other's memory in place; none on the CPU, where the one that fits the topology will
-/// do.
-[[nodiscard]] std::optional<Schedule> schedule_for(DeviceKind device);
 
 /// Exact attention over a sequence that is spread over the ranks of a communicator. Tensors may lie
 /// in memory of the host or of the device that computes; on a GPU, those of the host are copied

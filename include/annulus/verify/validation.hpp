@@ -8,7 +8,7 @@
 #include "annulus/attention/statistics.hpp"
 #include "annulus/comm/communicator.hpp"
 #include "annulus/kernels/kernel.hpp"
-#include "annulus/plan/memory.hpp"
+#include "annulus/plan/pass.hpp"
 #include "annulus/plan/plan.hpp"
 
 namespace annulus::verify {

@@ -16,9 +16,9 @@ namespace {
 /// Whether all runs of more than one row have the same stride.
 bool have_one_stride(const Plan& plan) {
   Index stride = 0;
-  for (const auto* shards : {&plan.query_shards, &plan.key_shards}) {
-    for (const auto& shard : *shards) {
-      for (const auto& run : shard) {
+  for (int rank = 0; rank < plan.ranks(); ++rank) {
+    for (const auto* shard : {&plan.query_shard(rank), &plan.key_shard(rank)}) {
+      for (const auto& run : *shard) {
         if (run.count == 1) continue;
         if (stride != 0 && run.stride != stride) return false;
         stride = run.stride;
@@ -42,7 +42,7 @@ std::shared_ptr<device::Stream> CudnnKernel::open_stream(int place_on_node) cons
 }
 
 void CudnnKernel::check(const Plan& plan) const {
-  const auto& mask = plan.problem.mask;
+  const auto& mask = plan.problem().mask;
   if (mask == Mask::full()) return;
   if (mask != Mask::causal()) {
     throw InputError(
@@ -54,7 +54,7 @@ void CudnnKernel::check(const Plan& plan) const {
   throw InputError(fmt::format(
       "backend cudnn: --mask causal between queries that are sharded {} and keys that are sharded "
       "{}; expected the same --key-sharding as --sharding, or --backend cuda",
-      name_of(plan.sharding), name_of(plan.key_sharding)));
+      name_of(plan.sharding()), name_of(plan.key_sharding())));
 }
 
 std::unique_ptr<ForwardPass> CudnnKernel::forward(const Queries& queries,

@@ -16,9 +16,9 @@ int main() {
   double worst = 0;
   annulus::comm::run_threads(3, [&](annulus::comm::Communicator& world) {
     const auto plan = annulus::make_plan(problem, world.topology());
-    const auto rank = static_cast<std::size_t>(world.rank());
+    const int rank = world.rank();
     const auto rows =
-        annulus::packed_rows(plan.query_shards[rank], problem.documents.query_offsets());
+        annulus::packed_rows(plan.query_shard(rank), problem.documents.query_offsets());
     const auto count = static_cast<annulus::Index>(rows.size());
     std::vector<float> q(rows.size() * 8, 1.0F);
     std::vector<float> k(rows.size() * 4, 1.0F);

@@ -11,10 +11,10 @@
 namespace annulus::ring {
 
 /// A rank without peers has no memory to share, and never waits.
-class Node {
+class SharedNode {
  public:
   /// Collective. Borrows `plan`. Returns when no peer uses the memory for an earlier pass any more.
-  Node(const Plan& plan, comm::Communicator& communicator, Pass pass);
+  SharedNode(const Plan& plan, comm::Communicator& communicator, Pass pass);
 
   /// Whether there are peers.
   [[nodiscard]] bool shares() const { return memory_ != nullptr; }

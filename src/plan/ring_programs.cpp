@@ -1,4 +1,4 @@
-#include "plan/ring_steps.hpp"
+#include "plan/ring_programs.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -9,8 +9,8 @@ namespace {
 /// Nodes in a circle, each with its ranks in a row; a shard stays in its column on its way round.
 class Circle {
  public:
-  explicit Circle(const Plan& plan)
-      : nodes_(plan.nodes), places_(static_cast<std::size_t>(plan.ranks)) {
+  explicit Circle(const Plan::Tables& tables)
+      : nodes_(tables.nodes), places_(static_cast<std::size_t>(tables.ranks)) {
     for (std::size_t node = 0; node < nodes_.size(); ++node) {
       for (std::size_t column = 0; column < nodes_[node].size(); ++column) {
         places_[static_cast<std::size_t>(nodes_[node][column])] = {node, column};
@@ -49,7 +49,7 @@ class Circle {
 /// far, and whether anyone needs what the rank then holds.
 class Needs {
  public:
-  Needs(const Plan& plan, const Circle& circle)
+  Needs(const Plan::Tables& tables, const Circle& circle)
       : ranks_(static_cast<std::size_t>(circle.ranks())),
         reads_(static_cast<std::size_t>(circle.nodes()) * ranks_),
         needed_(reads_.size()) {
@@ -57,8 +57,8 @@ class Needs {
       for (int rank = 0; rank < circle.ranks(); ++rank) {
         for (const int holder : circle.holders(rank)) {
           const int owner = circle.behind(holder, distance);
-          if (!sees_some(plan.problem, plan.query_shards[static_cast<std::size_t>(rank)],
-                         plan.key_shards[static_cast<std::size_t>(owner)])) {
+          if (!sees_some(tables.problem, tables.query_shards[static_cast<std::size_t>(rank)],
+                         tables.key_shards[static_cast<std::size_t>(owner)])) {
             continue;
           }
           reads_[at(distance, rank)].push_back({.owner = owner, .holder = holder});
@@ -113,53 +113,84 @@ Reach reach_of(const Needs& needs, int nodes) {
   return {.forward = needed[gap - 1], .backward = nodes - needed[gap]};
 }
 
-/// Appends the steps of a chain of `hops` hops in `direction` (+1 forward, -1 backward), which
-/// starts from each rank's own shard.
-void append_chain(std::vector<Step>& steps, const Circle& circle, const Needs& needs, int hops,
-                  int direction) {
-  // Whether the shard of `owner` is needed `hop` or more hops away from it.
-  const auto travels = [&](int owner, int hop) {
-    for (int distance = hop; distance <= hops; ++distance) {
-      const int holder = circle.behind(owner, -direction * distance);
-      if (needs.needed(direction * distance, holder)) return true;
-    }
-    return false;
-  };
-  for (int hop = 1; hop <= hops; ++hop) {
-    // The hop is started in the step before the one that computes with what it brings.
-    auto& step = steps.back();
-    Step next{std::vector<RankStep>(static_cast<std::size_t>(circle.ranks()))};
-    for (int rank = 0; rank < circle.ranks(); ++rank) {
-      auto& mine = step.ranks[static_cast<std::size_t>(rank)].hop;
-      const int held = circle.behind(rank, direction * (hop - 1));
-      if (travels(held, hop)) {
-        mine.send_owner = held;
-        mine.to = circle.behind(rank, -direction);
+/// A number of hops in one direction (+1 forward, -1 backward), which starts from each rank's own
+/// shard.
+class Chain {
+ public:
+  Chain(const Circle& circle, const Needs& needs, int hops, int direction)
+      : circle_(circle),
+        needs_(needs),
+        hops_(hops),
+        direction_(direction),
+        travels_(static_cast<std::size_t>(circle.ranks())) {
+    for (int owner = 0; owner < circle.ranks(); ++owner) {
+      auto& travels = travels_[static_cast<std::size_t>(owner)];
+      for (int distance = 1; distance <= hops; ++distance) {
+        const int holder = circle.behind(owner, -direction * distance);
+        if (needs.needed(direction * distance, holder)) travels = distance;
       }
-      const int coming = circle.behind(rank, direction * hop);
-      if (travels(coming, hop)) {
-        mine.receive_owner = coming;
-        mine.from = circle.behind(rank, direction);
-      }
-      next.ranks[static_cast<std::size_t>(rank)].reads = needs.reads(direction * hop, rank);
     }
-    steps.push_back(std::move(next));
   }
-}
+
+  /// Appends its steps to the program of `rank`. A hop is started in the step before the one that
+  /// computes with what it brings.
+  void append_to(Program& program, int rank) const {
+    const int behind = circle_.behind(rank, direction_);
+    const int ahead = circle_.behind(rank, -direction_);
+    for (int hop = 1; hop <= hops_; ++hop) {
+      auto& mine = program.back().hop;
+      if (sends(rank, hop)) {
+        mine.send_owner = circle_.behind(rank, direction_ * (hop - 1));
+        mine.to = ahead;
+        mine.send_returns = returns_to(rank, hop);
+      }
+      if (receives(rank, hop)) {
+        mine.receive_owner = circle_.behind(rank, direction_ * hop);
+        mine.from = behind;
+        mine.receive_returns = returns_to(behind, hop);
+      }
+      program.push_back({.reads = needs_.reads(direction_ * hop, rank), .hop = {}});
+    }
+  }
+
+ private:
+  /// Whether the shard of the owner `distance` nodes behind is needed `hop` or more hops away from
+  /// its owner.
+  [[nodiscard]] bool travels(int rank, int distance, int hop) const {
+    const int owner = circle_.behind(rank, direction_ * distance);
+    return travels_[static_cast<std::size_t>(owner)] >= hop;
+  }
+  [[nodiscard]] bool sends(int rank, int hop) const { return travels(rank, hop - 1, hop); }
+  [[nodiscard]] bool receives(int rank, int hop) const { return travels(rank, hop, hop); }
+  /// Whether what `rank` sends in this hop comes back: it is not its own, and another takes its
+  /// place.
+  [[nodiscard]] bool returns_to(int rank, int hop) const {
+    return hop > 1 && sends(rank, hop) && receives(rank, hop);
+  }
+
+  const Circle& circle_;
+  const Needs& needs_;
+  int hops_;
+  int direction_;
+  std::vector<int> travels_;  // how many hops the shard of each owner makes
+};
 
 }  // namespace
 
-std::vector<Step> ring_steps(const Plan& plan) {
-  const Circle circle(plan);
-  const Needs needs(plan, circle);
+std::vector<Program> ring_programs(const Plan::Tables& tables) {
+  const Circle circle(tables);
+  const Needs needs(tables, circle);
   const auto reach = reach_of(needs, circle.nodes());
-  std::vector<Step> steps{Step{std::vector<RankStep>(static_cast<std::size_t>(plan.ranks))}};
-  for (int rank = 0; rank < plan.ranks; ++rank) {
-    steps.back().ranks[static_cast<std::size_t>(rank)].reads = needs.reads(0, rank);
+  const Chain forward(circle, needs, reach.forward, +1);
+  const Chain backward(circle, needs, reach.backward, -1);
+  std::vector<Program> programs;
+  for (int rank = 0; rank < tables.ranks; ++rank) {
+    auto& program = programs.emplace_back();
+    program.push_back({.reads = needs.reads(0, rank), .hop = {}});
+    forward.append_to(program, rank);
+    backward.append_to(program, rank);
   }
-  append_chain(steps, circle, needs, reach.forward, +1);
-  append_chain(steps, circle, needs, reach.backward, -1);
-  return steps;
+  return programs;
 }
 
 }  // namespace annulus
