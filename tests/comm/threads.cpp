@@ -166,30 +166,29 @@ TEST(Threads, DoesNotWaitForPeersWhileThrowing) {
   }
 }
 
-// The same with several under way, to and from all others.
+// Several are under way, to and from all others, and the last ones no peer completes.
 TEST(Threads, ThrowsWithSeveralExchangesUnderWay) {
-  for (const int ranks : {1, 2, 3, 4, 5, 8}) {
+  for (const int ranks : {2, 3, 4, 5, 8}) {
     for (int failing = 0; failing < ranks; ++failing) {
       std::atomic<int> woken = 0;
       const auto body = [&](Communicator& world) {
+        const bool fails = world.rank() == failing;
         const Bytes sent(1009);
-        std::vector<Bytes> received(4 * static_cast<std::size_t>(ranks), sent);
+        std::vector<Bytes> received((fails ? 4U : 3U) * static_cast<std::size_t>(ranks), sent);
         try {
           std::vector<std::unique_ptr<Exchange>> exchanges;
           for (std::size_t i = 0; i < received.size(); ++i) {
             const int hop = 1 + static_cast<int>(i) % ranks;
             exchanges.push_back(world.exchange(Send{next_of(world, hop), sent},
                                                Receive{previous_of(world, hop), received[i]}));
-            if (world.rank() == failing && i == received.size() / 2) throw InputError("the cause");
           }
+          if (fails) throw InputError("the cause");
           while (!exchanges.empty()) exchanges.pop_back();
           world.barrier();
-        } catch (const InputError&) {
-          throw;
         } catch (const Error& error) {
+          if (fails) throw;
           EXPECT_EQ(std::string(error.what()), "rank " + std::to_string(failing) + " gave up");
           ++woken;
-          throw;
         }
       };
       EXPECT_EQ(error_of(ranks, body), "the cause");
