@@ -132,6 +132,14 @@ def test_usage_errors(phase, needle, tmp_path):
     refused(report(phase, "--colour"), "--colour")
 
 
+def test_standard_output_that_cannot_be_written_is_a_failed_run(needle):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, str(ROOT / "src/report"), needle], stdout=full,
+                              stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "annulus report: standard output could not be written\n"
+
+
 def refused(done, message):
     assert done.returncode == 2
     assert done.stdout == ""
