@@ -96,7 +96,8 @@ class BackwardPass {
   virtual void finish(TensorView dq, const RowGradients& rows) = 0;
 };
 
-/// A backend.
+/// A backend: begins passes, which compute on streams of its kind of device, and says which types
+/// and plans it honours and how it rounds.
 class Kernel {
  public:
   virtual ~Kernel() = default;
