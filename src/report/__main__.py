@@ -61,7 +61,7 @@ def main(arguments):
     except ImportError as error:
         return fail("needs Python 3.11 or later with matplotlib, xarray and h5netcdf; "
                     f"{sys.executable} has no {error.name}", 1)
-    except Exception as error:  # whatever a file that is not ours may lead to
+    except Exception as error:  # noqa: BLE001 - whatever a file that is not ours may lead to
         return fail(f"{', '.join(options.results)}: cannot be drawn: "
                     f"{type(error).__name__}: {error}".replace("\n", " "), 2)
     try:

@@ -21,7 +21,7 @@ class Quantity:
     name: str
     label: str
     y_scale: str = "linear"
-    transform: callable = staticmethod(lambda values: values)
+    transform: callable = numpy.asarray  # as they are
 
 
 @dataclasses.dataclass(frozen=True)

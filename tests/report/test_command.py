@@ -10,8 +10,8 @@ import numpy
 import pytest
 
 from conftest import ROOT
-from output import common_stem, picture_paths
 from error import ReportError
+from output import common_stem, picture_paths
 from study_files import write_study
 
 GRID = {"rho": [0.25, 0.5, 0.75], "gamma": [0.0, 1.0, 2.0, 3.0]}
@@ -77,6 +77,7 @@ def test_stem_of_several_files():
 
 def test_a_picture_that_cannot_be_written_is_refused(tmp_path):
     from matplotlib.figure import Figure
+
     from output import write_pictures
     from page import Picture
 
