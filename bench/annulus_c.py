@@ -33,8 +33,10 @@ class Options(ctypes.Structure):
 class Outputs(ctypes.Structure):
     _fields_ = [
         (name, POINTER)
-        for name in ("lse entropy effective_keys participation max_probability max_logit "
-                     "self_probability").split()
+        for name in [
+            "lse", "entropy", "effective_keys", "participation", "max_probability", "max_logit",
+            "self_probability"
+        ]
     ]
 
 

@@ -39,8 +39,8 @@ void build_parser(CLI::App& app, const std::vector<CommandEntry>& entries, Commo
     if (entry.command->has_ranks()) {
       parser
           ->add_option("--transport", common.transport,
-                       "auto, self, threads:P, mpi or nccl (a GPU for each rank; never run on one "
-                       "yet); auto is mpi under mpirun or srun, else self")
+                       "auto, self, threads:P, mpi or nccl (a GPU for each rank; never run on "
+                       "GPUs yet); auto is mpi under mpirun or srun, else self")
           ->capture_default_str();
     }
     parser->add_flag("--json", common.json, "machine-readable output");

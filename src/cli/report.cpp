@@ -34,7 +34,7 @@ class Report final : public Command {
     app.add_option("--output", output_,
                    "file or folder for the pictures (default: beside the results)");
     app.add_option("--format", format_, "png, pdf or svg (default: as --output, else png)");
-    app.add_option("--python", python_, "interpreter with numpy, h5py and matplotlib")
+    app.add_option("--python", python_, "interpreter with matplotlib, xarray and h5netcdf")
         ->capture_default_str();
   }
 

@@ -65,8 +65,8 @@ if(NCCL_INCLUDE_DIR AND NCCL_LIBRARY)
 endif()
 annulus_optional(NCCL "${nccl_found}" "install libnccl-dev (it also needs CUDA)")
 
-# The distribution's Python before any other: its packages include numpy, h5py and matplotlib.
-find_program(ANNULUS_PYTHON NAMES python3 HINTS /usr/bin DOC "Python with numpy, h5py, matplotlib"
+# The distribution's Python before any other: its packages include matplotlib, xarray and h5netcdf.
+find_program(ANNULUS_PYTHON NAMES python3 HINTS /usr/bin DOC "Python with h5py, matplotlib, xarray and h5netcdf"
              REQUIRED)
 
 # Its C++ frontend is headers alone, in a system folder or in a Python package.

@@ -59,12 +59,17 @@ def main(arguments):
     except ReportError as error:
         return fail(error, 2)
     except ImportError as error:
-        return fail("needs Python 3.11 or later with numpy, h5py and matplotlib; "
+        return fail("needs Python 3.11 or later with matplotlib, xarray and h5netcdf; "
                     f"{sys.executable} has no {error.name}", 1)
-    except Exception as error:  # whatever a file that is not ours may lead to
+    except Exception as error:  # noqa: BLE001 - whatever a file that is not ours may lead to
         return fail(f"{', '.join(options.results)}: cannot be drawn: "
                     f"{type(error).__name__}: {error}".replace("\n", " "), 2)
-    print(json.dumps(paths) if options.json else "\n".join(paths))
+    try:
+        # Not sys.stdout: what that cannot write, Python tries again at its end, and fails there.
+        with open(1, "w", encoding="utf-8", closefd=False) as output:
+            print(json.dumps(paths) if options.json else "\n".join(paths), file=output)
+    except OSError:
+        return fail("standard output could not be written", 1)
     return 0
 
 

@@ -12,11 +12,13 @@ SYMBOLS = {
 
 def axis_label(results, name):
     """The label of an axis: the customary words, or else those in the file, with the unit."""
-    axis = results.axes[name]
-    return SYMBOLS.get(name) or label_of(axis.long_name, axis.units)
+    return SYMBOLS.get(name) or label_of(results.axes[name])
 
 
-def label_of(long_name, units):
+def label_of(variable):
+    """What the file calls an axis or a variable, with its unit."""
+    long_name = variable.attrs.get("long_name", variable.name)
+    units = variable.attrs.get("units", "1")
     return long_name if units in ("1", "") else f"{long_name} [{units}]"
 
 

@@ -21,7 +21,7 @@ class Quantity:
     name: str
     label: str
     y_scale: str = "linear"
-    transform: callable = staticmethod(lambda values: values)
+    transform: callable = numpy.asarray  # as they are
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,8 +56,7 @@ def quantities(all_results, over=()):
         names.remove("entropy")  # which would show the same again
     known = [quantity for quantity in KNOWN if quantity.name in names]
     others = [name for name in names if name not in {quantity.name for quantity in known}]
-    return known + [Quantity(name, label_of(first[name].long_name, first[name].units))
-                    for name in others]
+    return known + [Quantity(name, label_of(first[name])) for name in others]
 
 
 def pick(count, most=MOST_CURVES):

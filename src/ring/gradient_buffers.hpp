@@ -20,9 +20,13 @@ struct KeyValueGradients {
   TensorView dv;  ///< (rows, G, d_v)
 };
 
-/// A rank's sums for its own shard and for the one that it holds, and two packed buffers that take
-/// turns: one that leaves and one that arrives. What is summed is the node's memory where peers add
-/// to it.
+/// A rank's sums for its own shard, and three packed buffers in each step:
+///
+///     held      what kernels add to now, for the shard that the rank holds
+///     leaving   what it held in the step before, on its way towards its owner; takes turns with held
+///     arriving  what others summed for the own shard or the one held, and is then added to it
+///
+/// Where peers of the node add to them, own and held are the node's memory.
 class GradientBuffers {
  public:
   /// Borrows `own`, where the gradients of the rank's own shard go, and the others; sets all sums

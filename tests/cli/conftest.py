@@ -47,6 +47,7 @@ class Annulus:
             subprocess.run(
                 self.command(*arguments, ranks=ranks),
                 capture_output=True,
+                check=False,
                 text=True,
                 timeout=timeout,
                 cwd=cwd,

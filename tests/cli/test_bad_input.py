@@ -80,19 +80,19 @@ def test_damaged_dataset(attend_refused, tmp_path):
 
 
 SHAPE_FAULTS = {
-    "rank": (dict(q=np.zeros((29, 16))), ["/q", "expected"]),
-    "key_dim": (dict(k=np.zeros((29, 2, 15))), ["/k", "16"]),
-    "value_rows": (dict(v=np.zeros((28, 2, 16))), ["/v", "29"]),
-    "value_heads": (dict(v=np.zeros((29, 1, 16))), ["/v", "2"]),
-    "groups": (dict(k=np.zeros((29, 3, 16)), v=np.zeros((29, 3, 16))), ["4", "3", "multiple"]),
-    "gain": (dict(gain=np.zeros(3)), ["/gain", "4"]),
-    "sink": (dict(sink=np.zeros((4, 1))), ["/sink"]),
-    "whole_numbers": (dict(q=np.zeros((29, 4, 16), np.int32)), ["/q", "float"]),
-    "cu_falls": (dict(cu_seqlens=np.array([0, 20, 10, 29])), ["/cu_seqlens"]),
-    "cu_short": (dict(cu_seqlens=np.array([0, 20, 28])), ["/cu_seqlens", "29"]),
-    "cu_start": (dict(cu_seqlens=np.array([1, 29])), ["/cu_seqlens", "0"]),
+    "rank": ({"q": np.zeros((29, 16))}, ["/q", "expected"]),
+    "key_dim": ({"k": np.zeros((29, 2, 15))}, ["/k", "16"]),
+    "value_rows": ({"v": np.zeros((28, 2, 16))}, ["/v", "29"]),
+    "value_heads": ({"v": np.zeros((29, 1, 16))}, ["/v", "2"]),
+    "groups": ({"k": np.zeros((29, 3, 16)), "v": np.zeros((29, 3, 16))}, ["4", "3", "multiple"]),
+    "gain": ({"gain": np.zeros(3)}, ["/gain", "4"]),
+    "sink": ({"sink": np.zeros((4, 1))}, ["/sink"]),
+    "whole_numbers": ({"q": np.zeros((29, 4, 16), np.int32)}, ["/q", "float"]),
+    "cu_falls": ({"cu_seqlens": np.array([0, 20, 10, 29])}, ["/cu_seqlens"]),
+    "cu_short": ({"cu_seqlens": np.array([0, 20, 28])}, ["/cu_seqlens", "29"]),
+    "cu_start": ({"cu_seqlens": np.array([1, 29])}, ["/cu_seqlens", "0"]),
     "cu_keys": (
-        dict(cu_seqlens=np.array([0, 9, 29]), cu_seqlens_k=np.array([0, 29])),
+        {"cu_seqlens": np.array([0, 9, 29]), "cu_seqlens_k": np.array([0, 29])},
         ["/cu_seqlens", "cu_seqlens_k"],
     ),
 }

@@ -5,12 +5,13 @@ import itertools
 import pytest
 
 SMALL = ["--head-dim", 16, "--repetitions", 2]
-COLUMNS = (
-    "n_q n_k heads key_heads head_dim value_dim documents mask precision ranks threads pass "
-    "statistics schedule sharding repetitions seconds seconds_min seconds_max flops "
-    "flops_per_second peak_flops_per_second fraction_of_peak gemm_flops_per_second "
-    "fraction_of_gemm copy_bytes_per_second exposed_seconds bytes_sent verdict"
-).split()
+COLUMNS = [
+    "n_q", "n_k", "heads", "key_heads", "head_dim", "value_dim", "documents", "mask", "precision",
+    "ranks", "threads", "pass", "statistics", "schedule", "sharding", "repetitions", "seconds",
+    "seconds_min", "seconds_max", "flops", "flops_per_second", "peak_flops_per_second",
+    "fraction_of_peak", "gemm_flops_per_second", "fraction_of_gemm", "copy_bytes_per_second",
+    "exposed_seconds", "bytes_sent", "verdict"
+]
 
 
 def area(n, mask):
@@ -30,7 +31,7 @@ def test_sweep(annulus):
     assert result["device"] == "cpu"
     rows = result["rows"]
     assert all(list(row) == COLUMNS for row in rows)
-    keys = "n_k key_heads mask precision pass statistics".split()
+    keys = ["n_k", "key_heads", "mask", "precision", "pass", "statistics"]
     passes = [("forward", "off"), ("forward", "on"), ("backward", "off")]
     assert sorted(tuple(row[key] for key in keys) for row in rows) == sorted(
         (*which, *one)

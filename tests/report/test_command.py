@@ -10,8 +10,8 @@ import numpy
 import pytest
 
 from conftest import ROOT
-from output import common_stem, picture_paths
 from error import ReportError
+from output import common_stem, picture_paths
 from study_files import write_study
 
 GRID = {"rho": [0.25, 0.5, 0.75], "gamma": [0.0, 1.0, 2.0, 3.0]}
@@ -77,6 +77,7 @@ def test_stem_of_several_files():
 
 def test_a_picture_that_cannot_be_written_is_refused(tmp_path):
     from matplotlib.figure import Figure
+
     from output import write_pictures
     from page import Picture
 
@@ -130,6 +131,14 @@ def test_usage_errors(phase, needle, tmp_path):
     refused(report(phase, "--output", tmp_path / "absent" / "a.png"), "not a folder that exists")
     refused(report(phase, "--output", tmp_path / "absent"), "--output: ")
     refused(report(phase, "--colour"), "--colour")
+
+
+def test_standard_output_that_cannot_be_written_is_a_failed_run(needle):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, str(ROOT / "src/report"), needle], stdout=full,
+                              stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "annulus report: standard output could not be written\n"
 
 
 def refused(done, message):

@@ -28,7 +28,7 @@ struct NcclOptions {
 
 /// One rank for each GPU, one NCCL communicator for all, and one stream of each GPU,
 /// `stream->transfers()`, on which everything happens in the order in which it was asked for. The
-/// GPUs of the ranks differ. Never run on a GPU yet; tested on a model of NCCL.
+/// GPUs of the ranks differ. Never run on GPUs yet; tested on a model of NCCL.
 ///
 /// exchange_on() is what it is made for: the bytes go from device to device, the host does not wait
 /// for them, and only the first exchange between two ranks makes wait() wait until both have asked

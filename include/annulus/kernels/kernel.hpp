@@ -101,7 +101,8 @@ class BackwardPass {
   return device == DeviceKind::cpu ? PeerMemory::shared : PeerMemory::separate;
 }
 
-/// A backend.
+/// A backend: begins passes, which compute on streams of its kind of device, and says which types
+/// and plans it honours and how it rounds.
 class Kernel {
  public:
   virtual ~Kernel() = default;
