@@ -29,8 +29,7 @@ inline void expect_generated(const std::string& page, const std::string& passage
     std::ofstream(path) << all.replace(first, last - first, text);
     return;
   }
-  EXPECT_EQ(says, text) << "ANNULUS_WRITE_DOCS=1 ctest --test-dir build -R Documentation writes "
-                        << page;
+  EXPECT_EQ(says, text) << "ANNULUS_WRITE_DOCS=1 build/tests/test_documentation writes " << page;
 }
 
 }  // namespace annulus::test
