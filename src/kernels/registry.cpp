@@ -1,5 +1,11 @@
 // The backends, the fastest of a device first: one line each.
-#define ANNULUS_BACKENDS(backend) backend(cpu) backend(reference) backend(cuda) backend(cudnn)
+// clang-format off
+#define ANNULUS_BACKENDS(backend) \
+  backend(cpu)                    \
+  backend(reference)              \
+  backend(cuda)                   \
+  backend(cudnn)
+// clang-format on
 
 #include <array>
 

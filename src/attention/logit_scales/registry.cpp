@@ -1,7 +1,18 @@
 // The logit scales, in the order in which they are listed to users: one line each.
-#define ANNULUS_LOGIT_SCALES(scale)                                                        \
-  scale(none) scale(critical) scale(ssmax) scale(su) scale(qwen) scale(yarn) scale(llama4) \
-      scale(ministral) scale(grok) scale(infoscale) scale(table)
+// clang-format off
+#define ANNULUS_LOGIT_SCALES(scale) \
+  scale(none)                       \
+  scale(critical)                   \
+  scale(ssmax)                      \
+  scale(su)                         \
+  scale(qwen)                       \
+  scale(yarn)                       \
+  scale(llama4)                     \
+  scale(ministral)                  \
+  scale(grok)                       \
+  scale(infoscale)                  \
+  scale(table)
+// clang-format on
 
 #include <array>
 

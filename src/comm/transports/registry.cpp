@@ -1,6 +1,11 @@
 // The transports, in the order in which they are listed to users: one line each.
+// clang-format off
 #define ANNULUS_TRANSPORTS(transport) \
-  transport(self) transport(threads) transport(mpi) transport(nccl)
+  transport(self)                     \
+  transport(threads)                  \
+  transport(mpi)                      \
+  transport(nccl)
+// clang-format on
 
 #include <array>
 

@@ -1,5 +1,11 @@
 // The kinds of study, in the order in which they are listed to users: one line each.
-#define ANNULUS_STUDY_KINDS(kind) kind(phase) kind(needle) kind(sphere) kind(depth)
+// clang-format off
+#define ANNULUS_STUDY_KINDS(kind) \
+  kind(phase)                     \
+  kind(needle)                    \
+  kind(sphere)                    \
+  kind(depth)
+// clang-format on
 
 #include <array>
 
