@@ -51,7 +51,7 @@ typedef struct annulus_options {
   const char* precision;    /* of q, k, v and dout: "fp32", "fp64", "bf16", "fp16"; NULL: fp32 */
   const char* sharding;     /* "contiguous", "zigzag", "striped", "balanced"; NULL: the cheapest */
   const char* key_sharding; /* of keys and values; NULL: as the queries */
-  const char* backend;      /* "cpu", "reference", "cuda", "cudnn"; NULL: the fastest on the CPU */
+  const char* backend;      /* a name that `annulus info` lists; NULL: the fastest on the CPU */
   int threads;              /* of each rank; 0: the cores of its node shared by its ranks */
 } annulus_options;
 

@@ -121,20 +121,18 @@ ForwardOptions forward_options(const annulus_inputs* inputs, const annulus_outpu
     return data == nullptr ? TensorView{} : output(data, "", type, rows, heads, 1);
   };
   options.lse = optional(outputs->lse);
-  const std::array statistics{outputs->entropy,       outputs->effective_keys,
-                              outputs->participation, outputs->max_probability,
-                              outputs->max_logit,     outputs->self_probability};
-  const auto wanted = std::count_if(statistics.begin(), statistics.end(),
-                                    [](const void* data) { return data != nullptr; });
-  if (wanted != 0 && wanted != 6) {
-    throw InputError(fmt::format("{} of 6 statistics are NULL; expected all or none", 6 - wanted));
+  // In the order of row_statistics.
+  const std::array<void*, row_statistics.size()> given{
+      outputs->entropy,         outputs->effective_keys, outputs->participation,
+      outputs->max_probability, outputs->max_logit,      outputs->self_probability};
+  const auto missing = std::ranges::count(given, nullptr);
+  if (missing != 0 && missing != std::ssize(given)) {
+    throw InputError(
+        fmt::format("{} of {} statistics are NULL; expected all or none", missing, given.size()));
   }
-  options.statistics = {.entropy = optional(statistics[0]),
-                        .effective_keys = optional(statistics[1]),
-                        .participation = optional(statistics[2]),
-                        .max_probability = optional(statistics[3]),
-                        .max_logit = optional(statistics[4]),
-                        .self_probability = optional(statistics[5])};
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    options.statistics.*row_statistics[i].view = optional(given[i]);
+  }
   return options;
 }
 

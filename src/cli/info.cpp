@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "annulus/base/build.hpp"
+#include "annulus/comm/transport.hpp"
 #include "annulus/device/device.hpp"
 #include "annulus/kernels/backend.hpp"
 #include "annulus/kernels/cpu.hpp"
@@ -64,9 +65,10 @@ class Info final : public Command {
     }
     json["gpu_problem"] = gpu_problem();
     json["backends"] = kernels::backend_names();
-    json["transports"] = Json{"self", "threads"};
-    if (features.mpi) json["transports"].push_back("mpi");
-    if (features.nccl) json["transports"].push_back("nccl");
+    json["transports"] = Json::array();
+    for (const auto* transport : comm::transports()) {
+      if (transport->missing.empty()) json["transports"].push_back(transport->name);
+    }
     if (context.json) {
       fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
     } else {

@@ -9,6 +9,7 @@
 
 #include "annulus/base/build.hpp"
 #include "annulus/base/error.hpp"
+#include "annulus/comm/transport.hpp"
 #include "annulus/run/process.hpp"
 #include "cli/command_line.hpp"
 #include "cli/commands.hpp"
@@ -21,6 +22,14 @@ struct CommonOptions {
   std::string transport = "auto";
   bool json = false;
 };
+
+std::string transport_help() {
+  std::string text = "auto (mpi under mpirun or srun, else self)";
+  for (const auto* transport : comm::transports()) {
+    text += fmt::format(", {} ({})", transport->syntax(), transport->description);
+  }
+  return text;
+}
 
 /// The parser with all subcommands; what is chosen ends up in `chosen`.
 void build_parser(CLI::App& app, const std::vector<CommandEntry>& entries, CommonOptions& common,
@@ -37,11 +46,7 @@ void build_parser(CLI::App& app, const std::vector<CommandEntry>& entries, Commo
     }
     entry.command->add_options(*parser);
     if (entry.command->has_ranks()) {
-      parser
-          ->add_option("--transport", common.transport,
-                       "auto, self, threads:P, mpi or nccl (a GPU for each rank; never run on "
-                       "GPUs yet); auto is mpi under mpirun or srun, else self")
-          ->capture_default_str();
+      parser->add_option("--transport", common.transport, transport_help())->capture_default_str();
     }
     parser->add_flag("--json", common.json, "machine-readable output");
     parser->callback([&chosen, command = entry.command.get()] { chosen = command; });

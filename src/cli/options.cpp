@@ -4,6 +4,7 @@
 #include <optional>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "annulus/base/error.hpp"
 #include "annulus/device/device.hpp"
@@ -12,6 +13,17 @@
 #include "annulus/ring/thread_share.hpp"
 
 namespace annulus::cli {
+namespace {
+
+std::string backend_help() {
+  std::string text = "auto (the fastest)";
+  for (const auto* known : kernels::backends()) {
+    text += fmt::format(", {} ({})", known->name, known->description);
+  }
+  return text;
+}
+
+}  // namespace
 
 void AttentionOptions::add_to(CLI::App& command) {
   command.add_option("--mask", mask, "full, causal, window:LEFT or window:LEFT,RIGHT")
@@ -21,9 +33,9 @@ void AttentionOptions::add_to(CLI::App& command) {
 
 void AttentionOptions::add_logit_scale_to(CLI::App& command) {
   command
-      .add_option("--logit-scale", logit_scale,
-                  "NAME[:key=value,...]; names: none, critical, ssmax, su, qwen, yarn, llama4, "
-                  "ministral, grok, infoscale, table")
+      .add_option(
+          "--logit-scale", logit_scale,
+          fmt::format("NAME[:key=value,...]; names: {}", fmt::join(LogitScale::names(), ", ")))
       ->capture_default_str();
 }
 
@@ -129,8 +141,7 @@ void ExecutionOptions::add_plan_to(CLI::App& command) {
 
 void ExecutionOptions::add_compute_to(CLI::App& command) {
   command.add_option("--device", device, "auto (the cpu), cpu or cuda")->capture_default_str();
-  command.add_option("--backend", backend, "auto, reference, cpu, cuda or cudnn")
-      ->capture_default_str();
+  command.add_option("--backend", backend, backend_help())->capture_default_str();
   command.add_option("--threads", threads,
                      "threads of each rank (default: the cores of its node shared by its ranks)");
 }
@@ -187,10 +198,10 @@ const kernels::Kernel& ExecutionOptions::kernel(DataType type) const {
 const kernels::Kernel& ExecutionOptions::kernel(DataType type,
                                                 const comm::Communicator& communicator) const {
   const auto& chosen = kernel(type);
-  if (communicator.name() == "nccl" && chosen.device() != DeviceKind::cuda) {
+  if (communicator.joins_devices() && chosen.device() != DeviceKind::cuda) {
     throw InputError(fmt::format(
-        "--transport: nccl joins GPUs, and backend {} computes on {}; expected --device cuda too",
-        chosen.name(), name_of(chosen.device())));
+        "--transport: {} joins GPUs, and backend {} computes on {}; expected --device cuda too",
+        communicator.name(), chosen.name(), name_of(chosen.device())));
   }
   return chosen;
 }

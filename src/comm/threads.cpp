@@ -25,6 +25,7 @@ class ThreadCommunicator final : public Communicator {
   [[nodiscard]] int rank() const override { return rank_; }
   [[nodiscard]] const Topology& topology() const override { return group_->topology(); }
   [[nodiscard]] std::string_view name() const override { return "threads"; }
+  [[nodiscard]] bool one_process() const override { return true; }
 
   [[nodiscard]] std::unique_ptr<Exchange> exchange(std::span<const Send> sends,
                                                    std::span<const Receive> receives) override {

@@ -8,6 +8,8 @@
 #include "annulus/attention/partial_state.hpp"
 #include "annulus/base/error.hpp"
 #include "annulus/base/tensor.hpp"
+#include "annulus/kernels/backend.hpp"
+#include "base/choices.hpp"
 #include "ring/cached_queries.hpp"
 #include "ring/check_shapes.hpp"
 #include "ring/merge_states.hpp"
@@ -43,8 +45,8 @@ CachedAttention::CachedAttention(const Problem& problem, DataType type,
         fmt::format("backend {} does not compute in precision {}", kernel.name(), name_of(type)));
   }
   if (kernel.device() != DeviceKind::cpu) {
-    throw InputError(
-        fmt::format("backend {} has no cache of keys; expected cpu or reference", kernel.name()));
+    throw InputError(fmt::format("backend {} has no cache of keys; expected {}", kernel.name(),
+                                 choices(kernels::backend_names(DeviceKind::cpu))));
   }
   if (threads < 1) throw InputError(fmt::format("{} threads; expected at least 1", threads));
   for (auto& own : rows_) {

@@ -2,23 +2,27 @@
 
 #include <utility>
 
+#include "studies/keys.hpp"
+
 namespace annulus::studies {
 
 results::Axis length_axis(const StudyConfig& config) {
+  const auto& lengths = keys::n.of(config);
   return {.name = "n",
-          .values = {config.n.begin(), config.n.end()},
+          .values = {lengths.begin(), lengths.end()},
           .counts = true,
           .long_name = "context length",
           .units = "tokens"};
 }
 
 results::Axis rho_axis(const StudyConfig& config) {
-  return {.name = "rho", .values = config.rho, .long_name = "token correlation"};
+  return {.name = "rho", .values = keys::rho.of(config), .long_name = "token correlation"};
 }
 
 results::Axis gamma_axis(const StudyConfig& config) {
-  return {
-      .name = "gamma", .values = config.gamma, .long_name = "softmax strength, beta = gamma ln n"};
+  return {.name = "gamma",
+          .values = keys::gamma.of(config),
+          .long_name = "softmax strength, beta = gamma ln n"};
 }
 
 results::Variable measured(std::string name, std::string long_name, std::string units,

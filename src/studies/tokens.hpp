@@ -5,10 +5,16 @@
 #include <cstdint>
 #include <span>
 
-#include "annulus/studies/config.hpp"
 #include "studies/rows.hpp"
 
 namespace annulus::studies {
+
+/// How tokens are made.
+enum class TokenKind {
+  simplex,    ///< y_i = sqrt(rho) e_0 + sqrt(1-rho) e_i, in n + 1 dimensions
+  gaussian,   ///< x_i = sqrt(rho) z_0 + sqrt(1-rho) z_i, z standard normal
+  clustered,  ///< simplex directions, each repeated n / directions times
+};
 
 struct TokenModel {
   TokenKind kind = TokenKind::simplex;

@@ -16,6 +16,7 @@ class NamedNccl final : public comm::Communicator {
   [[nodiscard]] int rank() const override { return 0; }
   [[nodiscard]] const Topology& topology() const override { return topology_; }
   [[nodiscard]] std::string_view name() const override { return "nccl"; }
+  [[nodiscard]] bool joins_devices() const override { return true; }
   [[nodiscard]] std::unique_ptr<comm::Exchange> exchange(std::span<const comm::Send>,
                                                          std::span<const comm::Receive>) override {
     return nullptr;

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "annulus/base/error.hpp"
+#include "annulus/comm/transport.hpp"
 #include "annulus/kernels/backend.hpp"
 #include "support/decode.hpp"
 #include "support/expect_close.hpp"
@@ -144,8 +145,16 @@ std::string cell(const Option& option, Way way, std::string_view backend) {
   }
 }
 
+/// The backends of CPUs, and `cuda` on a model of a GPU.
+std::vector<std::string> backends_that_run() {
+  std::vector<std::string> names;
+  for (const auto name : kernels::backend_names(DeviceKind::cpu)) names.emplace_back(name);
+  names.emplace_back("cuda");
+  return names;
+}
+
 std::string page() {
-  const std::vector<std::string> backends{"cpu", "reference", "cuda"};
+  const auto backends = backends_that_run();
   std::ostringstream text;
   text
       << "# What works with what\n\n"
@@ -168,10 +177,9 @@ std::string page() {
       text << " | " << backend << " " << way;
     }
   }
-  text << " |\n|---|"
-       << "---|---|---|"
-       << "---|---|---|"
-       << "---|---|---|\n";
+  text << " |\n|---|";
+  for (std::size_t i = 0; i < backends.size(); ++i) text << "---|---|---|";
+  text << "\n";
   for (const auto& option : options()) {
     text << "| " << option.name;
     for (const auto& backend : backends) {
@@ -181,11 +189,13 @@ std::string page() {
     }
     text << " |\n";
   }
-  text << "\nOther schedules, other names and other keys are refused. Transports: "
-          "`self`,\n"
-          "`threads` and `mpi` give the same results; `nccl`, which takes a GPU for each rank, has "
-          "run\n"
-          "on a model of NCCL only, never on GPUs.\n";
+  text << "\nOther schedules, other names and other keys are refused. Results are the same over "
+          "every\n"
+          "transport:\n";
+  for (const auto* transport : comm::transports()) {
+    text << "\n- `" << transport->syntax() << "`: " << transport->description;
+  }
+  text << "\n";
   return text.str();
 }
 

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include "annulus/base/error.hpp"
+#include "studies/keys.hpp"
 
 namespace annulus::studies {
 namespace {
@@ -37,21 +38,22 @@ precision = "fp32"
 measure = ["gradient_norm"]
 )",
                                   "a.toml");
-  EXPECT_THAT(phase.n, ElementsAre(1024, 4096));
-  EXPECT_EQ(phase.gamma.size(), 33U);
-  EXPECT_EQ(phase.gamma[1], 0.25);
-  EXPECT_EQ(phase.gamma.back(), 8.0);
-  EXPECT_EQ(phase.dimension, 512);
-  EXPECT_EQ(phase.seed, 7U);
+  EXPECT_THAT(keys::n.of(phase), ElementsAre(1024, 4096));
+  EXPECT_EQ(keys::gamma.of(phase).size(), 33U);
+  EXPECT_EQ(keys::gamma.of(phase)[1], 0.25);
+  EXPECT_EQ(keys::gamma.of(phase).back(), 8.0);
+  EXPECT_EQ(keys::dimension.of(phase), 512);
+  EXPECT_EQ(keys::seed.of(phase), 7);
   EXPECT_EQ(phase.precision, DataType::float32);
-  EXPECT_TRUE(phase.gradient_norm);
+  EXPECT_THAT(std::get<std::vector<std::string>>(phase.values.at("measure")),
+              ElementsAre("gradient_norm"));
   const auto depth = parse_config(
       std::string("kind='depth'\ntokens='clustered'\ndirections=4\nlayers=3\nresidual=0.5\n") +
           "n={from=4,to=64,count=3,spacing='log'}\nrho=0\ngamma=1",
       "a.toml");
-  EXPECT_THAT(depth.n, ElementsAre(4, 16, 64));
-  EXPECT_EQ(depth.layers, 3);
-  EXPECT_EQ(depth.residual, 0.5);
+  EXPECT_THAT(keys::n.of(depth), ElementsAre(4, 16, 64));
+  EXPECT_EQ(std::get<Index>(depth.values.at("layers")), 3);
+  EXPECT_EQ(std::get<double>(depth.values.at("residual")), 0.5);
 }
 
 TEST(Config, CanonicalTextReadsBack) {
@@ -65,7 +67,7 @@ TEST(Config, CanonicalTextReadsBack) {
     const auto config = parse_config(text, "a.toml");
     const auto again = parse_config(canonical(config), "canonical");
     EXPECT_EQ(canonical(again), canonical(config));
-    EXPECT_EQ(again.gamma, config.gamma);
+    EXPECT_EQ(again.values, config.values);
   }
 }
 

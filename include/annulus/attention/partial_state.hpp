@@ -81,14 +81,7 @@ void write_row(const ForwardOutputs& to, Index i, Index h, const SoftmaxState<S>
   }
   if (to.lse.present()) *to.lse.row<T>(i, h) = static_cast<T>(softmax.lse());
   if (!to.statistics.present()) return;
-  const auto row = statistics_of(softmax, self_logit);
-  write_statistics(to.statistics, i, h,
-                   RowStatistics<T>{.entropy = static_cast<T>(row.entropy),
-                                    .effective_keys = static_cast<T>(row.effective_keys),
-                                    .participation = static_cast<T>(row.participation),
-                                    .max_probability = static_cast<T>(row.max_probability),
-                                    .max_logit = static_cast<T>(row.max_logit),
-                                    .self_probability = static_cast<T>(row.self_probability)});
+  write_statistics<T>(to.statistics, i, h, statistics_of(softmax, self_logit));
 }
 
 }  // namespace annulus

@@ -77,15 +77,15 @@ template <class Tensors>
   return all;
 }
 
-/// Writes the statistics of row i, head h.
-template <class T>
-void write_statistics(const StatisticsView& view, Index i, Index h, const RowStatistics<T>& row) {
-  *view.entropy.row<T>(i, h) = row.entropy;
-  *view.effective_keys.row<T>(i, h) = row.effective_keys;
-  *view.participation.row<T>(i, h) = row.participation;
-  *view.max_probability.row<T>(i, h) = row.max_probability;
-  *view.max_logit.row<T>(i, h) = row.max_logit;
-  *view.self_probability.row<T>(i, h) = row.self_probability;
+/// Writes the statistics of row i, head h. T is the type of the tensors.
+template <class T, class S>
+void write_statistics(const StatisticsView& view, Index i, Index h, const RowStatistics<S>& row) {
+  *view.entropy.row<T>(i, h) = static_cast<T>(row.entropy);
+  *view.effective_keys.row<T>(i, h) = static_cast<T>(row.effective_keys);
+  *view.participation.row<T>(i, h) = static_cast<T>(row.participation);
+  *view.max_probability.row<T>(i, h) = static_cast<T>(row.max_probability);
+  *view.max_logit.row<T>(i, h) = static_cast<T>(row.max_logit);
+  *view.self_probability.row<T>(i, h) = static_cast<T>(row.self_probability);
 }
 
 }  // namespace annulus

@@ -58,6 +58,11 @@ class Communicator {
   /// The library behind it and its version; empty where there is none.
   [[nodiscard]] virtual std::string library() const { return {}; }
 
+  /// Whether all ranks are in this process.
+  [[nodiscard]] virtual bool one_process() const { return false; }
+  /// Whether the ranks are GPUs: what they compute with has to lie there.
+  [[nodiscard]] virtual bool joins_devices() const { return false; }
+
   [[nodiscard]] int size() const { return topology().ranks; }
 
   /// Starts to send `sends` and to receive `receives`; what it returns is done when all of them

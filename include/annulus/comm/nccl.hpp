@@ -58,6 +58,7 @@ class NcclCommunicator final : public Communicator {
   [[nodiscard]] int rank() const override { return rank_; }
   [[nodiscard]] const Topology& topology() const override { return topology_; }
   [[nodiscard]] std::string_view name() const override { return "nccl"; }
+  [[nodiscard]] bool joins_devices() const override { return true; }
   [[nodiscard]] std::string library() const override;
   using Communicator::exchange;
   using Communicator::exchange_on;

@@ -10,6 +10,7 @@ class SelfCommunicator final : public Communicator {
   [[nodiscard]] int rank() const override { return 0; }
   [[nodiscard]] const Topology& topology() const override { return topology_; }
   [[nodiscard]] std::string_view name() const override { return "self"; }
+  [[nodiscard]] bool one_process() const override { return true; }
   using Communicator::exchange;
   using Communicator::exchange_on;
   [[nodiscard]] std::unique_ptr<Exchange> exchange(std::span<const Send> sends,

@@ -2,17 +2,12 @@
 // How this process takes part in a job: alone, as one rank among MPI processes, or as ranks that
 // are threads; and how it ends.
 
-#include <functional>
 #include <memory>
 #include <string>
 
-#include "annulus/comm/communicator.hpp"
+#include "annulus/comm/transport.hpp"
 
 namespace annulus::run {
-
-/// Runs as one rank and returns the exit code, the same on every rank. `files` has the same ranks,
-/// and is how they share files: it may know more of the processes than what they compute over.
-using RankBody = std::function<int(comm::Communicator&, comm::Communicator& files)>;
 
 class Process {
  public:
@@ -23,10 +18,9 @@ class Process {
   /// Whether this is the process that speaks for all.
   [[nodiscard]] bool speaks() const;
 
-  /// Runs `body` on every rank of `transport`: auto, self, threads:P, mpi, nccl. Throws InputError
-  /// where the transport is unknown or does not fit the way in which the process was started, and
-  /// where a launcher started several processes that MPI does not join.
-  int run(const std::string& transport, const RankBody& body);
+  /// Runs `body` on every rank of `transport`, see comm::open_transport. Throws InputError where it
+  /// cannot be opened, and where a launcher started several processes that MPI does not join.
+  int run(const std::string& transport, const comm::RankBody& body);
 
   /// Reports a failure and returns `code` for main. Where all processes fail alike, the first alone
   /// prints; a process that fails alone prints its own message and ends the whole job.
@@ -38,6 +32,9 @@ class Process {
 
  private:
   struct Session;
+  /// How many processes the job has; throws InputError where MPI joins fewer than were launched.
+  [[nodiscard]] int processes() const;
+
   std::unique_ptr<Session> session_;  // null: MPI is not started
 };
 

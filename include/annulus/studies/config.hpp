@@ -1,9 +1,10 @@
 #pragma once
 // The config of a study: a TOML file.
 
-#include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "annulus/base/data_type.hpp"
@@ -11,30 +12,15 @@
 
 namespace annulus::studies {
 
-/// How tokens are made.
-enum class TokenKind {
-  simplex,    ///< y_i = sqrt(rho) e_0 + sqrt(1-rho) e_i, in n + 1 dimensions
-  gaussian,   ///< x_i = sqrt(rho) z_0 + sqrt(1-rho) z_i, z standard normal
-  clustered,  ///< simplex directions, each repeated n / directions times
-};
+/// The value of a key of a config.
+using StudyValue = std::variant<Index, double, std::string, std::vector<Index>, std::vector<double>,
+                                std::vector<std::string>>;
 
-[[nodiscard]] std::string_view name_of(TokenKind kind);
-
-/// A parsed config. Members that do not belong to the kind keep their defaults.
+/// A parsed config: the kind of study and the value of every key that belongs to it, defaults too.
 struct StudyConfig {
-  std::string kind{};  ///< phase, needle, sphere, depth
-  TokenKind tokens = TokenKind::simplex;
-  std::vector<Index> n{};
-  std::vector<double> rho{};
-  std::vector<double> gamma{};
-  Index dimension = 0;   ///< of gaussian and sphere tokens
-  Index directions = 0;  ///< of clustered tokens
-  Index layers = 0;      ///< depth
-  double residual = 0;   ///< alpha, depth
-  Index queries = 64;    ///< sphere
-  std::uint64_t seed = 1;
-  DataType precision = DataType::float64;
-  bool gradient_norm = false;  ///< measure = ["gradient_norm"], phase
+  std::string kind{};  ///< one of study_kinds()
+  std::map<std::string, StudyValue, std::less<>> values{};
+  DataType precision = DataType::float64;  ///< what the key `precision` says
 };
 
 /// Reads a config from TOML `text`. Throws InputError that begins with `source` and names the key
@@ -49,5 +35,25 @@ struct StudyConfig {
 /// The config as TOML, with every key that belongs to it spelled out and every list in full.
 /// parse_config reads it back to the same config.
 [[nodiscard]] std::string canonical(const StudyConfig& config);
+
+/// A key of a config, in words.
+struct StudyKeyDescription {
+  std::string name;
+  std::string type;           ///< "whole number", "list of numbers"
+  std::string allowed;        ///< what a value, or each of a list, may be
+  std::string default_value;  ///< as written in a config; empty: the key must be there
+  std::string belongs_to;     ///< where it exists, such as "gaussian tokens"; empty: everywhere
+  std::string meaning;        ///< without a full stop
+};
+
+/// A kind of study, in words.
+struct StudyKindDescription {
+  std::string name;
+  std::string description;
+  std::vector<StudyKeyDescription> keys;  ///< without `kind`
+};
+
+/// All kinds of study.
+[[nodiscard]] std::vector<StudyKindDescription> study_kinds();
 
 }  // namespace annulus::studies

@@ -7,7 +7,10 @@ namespace annulus::logit_scales {
 
 extern const LogitScalePolicy critical{
     .name = "critical",
-    .keys = {{"gamma", 1.0, any_value}},
+    .description = "the critical scaling, whose strength decides between collapse and identity",
+    .formula = "gamma ln n",
+    .source = "arXiv 2510.05554",
+    .keys = {{"gamma", 1.0, any_value, "strength"}},
     .base = 1.0,
     .length = ScaleLength::global,
     .beta = [](std::span<const double> keys, const ScaleArguments& at) -> double {

@@ -7,7 +7,11 @@ namespace annulus::logit_scales {
 
 extern const LogitScalePolicy llama4{
     .name = "llama4",
-    .keys = {{"floor", 8192.0, 0.0}, {"coefficient", 0.1, any_value}},
+    .description = "temperature tuning of layers without positions",
+    .formula = "1 + coefficient ln(1 + floor((i + 1) / floor))",
+    .source = "Llama 4",
+    .keys = {{"floor", 8192.0, 0.0, "positions from one step to the next"},
+             {"coefficient", 0.1, any_value, "strength"}},
     .base = std::nullopt,
     .length = ScaleLength::global,
     .beta = [](std::span<const double> keys, const ScaleArguments& at) -> double {

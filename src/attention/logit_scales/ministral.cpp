@@ -7,7 +7,11 @@ namespace annulus::logit_scales {
 
 extern const LogitScalePolicy ministral{
     .name = "ministral",
-    .keys = {{"beta", 0.1, any_value}, {"original", 16384.0, 0.0}},
+    .description = "a scale that grows beyond the original context",
+    .formula = "1 + beta ln(1 + floor(i / original))",
+    .source = "Ministral 3",
+    .keys = {{"beta", 0.1, any_value, "strength"},
+             {"original", 16384.0, 0.0, "context before it was stretched"}},
     .base = std::nullopt,
     .length = ScaleLength::global,
     .beta = [](std::span<const double> keys, const ScaleArguments& at) -> double {

@@ -7,6 +7,9 @@ namespace annulus::logit_scales {
 
 extern const LogitScalePolicy none{
     .name = "none",
+    .description = "no scale beyond the base",
+    .formula = "1",
+    .source = "attention as it is usually scaled",
     .keys = {},
     .base = std::nullopt,
     .length = ScaleLength::global,

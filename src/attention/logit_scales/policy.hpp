@@ -15,6 +15,7 @@ struct LogitScaleKey {
   std::string_view name;
   double value;  ///< default
   double above;  ///< the value must be greater than this
+  std::string_view meaning;
 };
 
 /// No lower bound for a key.
@@ -22,6 +23,9 @@ inline constexpr double any_value = -1e308;
 
 struct LogitScalePolicy {
   std::string_view name;
+  std::string_view description;
+  std::string_view formula;  ///< of beta, as documentation shows it
+  std::string_view source;   ///< the paper or the model that it comes from
   std::vector<LogitScaleKey> keys;
   std::optional<double> base;  ///< default base scale; none: 1/sqrt(d)
   ScaleLength length;          ///< default length

@@ -1,27 +1,32 @@
-// The list of policies: one line each.
+// The logit scales, in the order in which they are listed to users: one line each.
+// clang-format off
+#define ANNULUS_LOGIT_SCALES(scale) \
+  scale(none)                       \
+  scale(critical)                   \
+  scale(ssmax)                      \
+  scale(su)                         \
+  scale(qwen)                       \
+  scale(yarn)                       \
+  scale(llama4)                     \
+  scale(ministral)                  \
+  scale(grok)                       \
+  scale(infoscale)                  \
+  scale(table)
+// clang-format on
+
 #include <array>
 
 #include "attention/logit_scales/policy.hpp"
 
 namespace annulus {
 namespace logit_scales {
-extern const LogitScalePolicy none;
-extern const LogitScalePolicy critical;
-extern const LogitScalePolicy ssmax;
-extern const LogitScalePolicy su;
-extern const LogitScalePolicy qwen;
-extern const LogitScalePolicy yarn;
-extern const LogitScalePolicy llama4;
-extern const LogitScalePolicy ministral;
-extern const LogitScalePolicy grok;
-extern const LogitScalePolicy infoscale;
-extern const LogitScalePolicy table;
+#define ANNULUS_DECLARE(name) extern const LogitScalePolicy name;
+ANNULUS_LOGIT_SCALES(ANNULUS_DECLARE)
 }  // namespace logit_scales
 
 std::span<const LogitScalePolicy* const> logit_scale_policies() {
-  using namespace logit_scales;
-  static constexpr std::array<const LogitScalePolicy*, 11> all{
-      &none, &critical, &ssmax, &su, &qwen, &yarn, &llama4, &ministral, &grok, &infoscale, &table};
+#define ANNULUS_ADDRESS(name) &logit_scales::name,
+  static constexpr std::array all{ANNULUS_LOGIT_SCALES(ANNULUS_ADDRESS)};
   return all;
 }
 

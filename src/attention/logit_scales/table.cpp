@@ -7,6 +7,9 @@ namespace annulus::logit_scales {
 
 extern const LogitScalePolicy table{
     .name = "table",
+    .description = "scales that the input gives for each query, or query and head",
+    .formula = "the value in `/logit_scale`",
+    .source = "the input of `attend`",
     .keys = {},
     .base = std::nullopt,
     .length = ScaleLength::global,

@@ -7,7 +7,11 @@ namespace annulus::logit_scales {
 
 extern const LogitScalePolicy yarn{
     .name = "yarn",
-    .keys = {{"factor", 4.0, 0.0}, {"mscale", 1.0, any_value}},
+    .description = "the temperature of a context stretched by interpolation",
+    .formula = "(0.1 mscale ln(factor) + 1)^2",
+    .source = "YaRN, arXiv 2309.00071",
+    .keys = {{"factor", 4.0, 0.0, "by how much the context is stretched"},
+             {"mscale", 1.0, any_value, "strength"}},
     .base = std::nullopt,
     .length = ScaleLength::global,
     .beta = [](std::span<const double> keys, const ScaleArguments&) -> double {

@@ -1,6 +1,7 @@
 #include "annulus/kernels/cpu.hpp"
 
 #include "annulus/base/data_type.hpp"
+#include "annulus/kernels/backend.hpp"
 #include "kernels/cpu/backward_pass.hpp"
 #include "kernels/cpu/pass.hpp"
 #include "kernels/cpu/tile.hpp"
@@ -51,5 +52,14 @@ const Kernel& cpu() {
 std::string simd_target() {
   return tile_functions<float>().target;
 }
+
+namespace backend {
+extern const Backend cpu{
+    .name = "cpu",
+    .description = "vector code for CPUs, SSE4 to AVX-512 chosen at run time, with threads",
+    .automatic = true,
+    .kernel = kernels::cpu,
+};
+}  // namespace backend
 
 }  // namespace annulus::kernels

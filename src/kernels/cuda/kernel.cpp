@@ -1,5 +1,7 @@
 #include "kernels/cuda/kernel.hpp"
 
+#include "annulus/base/build.hpp"
+#include "annulus/kernels/backend.hpp"
 #include "annulus/kernels/cuda.hpp"
 #include "kernels/cuda/cuda_launcher.hpp"
 #include "kernels/cuda/passes.hpp"
@@ -23,5 +25,16 @@ const Kernel& cuda() {
   static const gpu::GpuKernel kernel(gpu::cuda_launcher());
   return kernel;
 }
+
+namespace backend {
+extern const Backend cuda{
+    .name = "cuda",
+    .description = "kernels for NVIDIA GPUs of compute capability 8.0 and later",
+    .device = DeviceKind::cuda,
+    .automatic = true,
+    .built = [] { return build_features().cuda; },
+    .kernel = kernels::cuda,
+};
+}  // namespace backend
 
 }  // namespace annulus::kernels

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "annulus/base/build.hpp"
 #include "annulus/base/error.hpp"
+#include "annulus/kernels/backend.hpp"
 #include "annulus/kernels/cudnn.hpp"
 #include "annulus/plan/plan.hpp"
 #include "kernels/cuda/cuda_launcher.hpp"
@@ -74,5 +76,15 @@ const Kernel& cudnn() {
   static const gpu::CudnnKernel kernel(gpu::cuda_launcher(), gpu::cudnn_library());
   return kernel;
 }
+
+namespace backend {
+extern const Backend cudnn{
+    .name = "cudnn",
+    .description = "forward by cuDNN, merged by kernels of this project",
+    .device = DeviceKind::cuda,
+    .built = [] { return build_features().cudnn; },
+    .kernel = kernels::cudnn,
+};
+}  // namespace backend
 
 }  // namespace annulus::kernels

@@ -46,7 +46,7 @@ void direct_attention(const Problem& problem, const WholeInputs& inputs, TensorV
       }
     }
     if (lse.present()) *lse.row<double>(row.row, row.head) = row_lse;
-    if (statistics.present()) write_statistics(statistics, row.row, row.head, all);
+    if (statistics.present()) write_statistics<double>(statistics, row.row, row.head, all);
   });
 }
 

@@ -1,5 +1,6 @@
 #include "annulus/kernels/reference.hpp"
 
+#include "annulus/kernels/backend.hpp"
 #include "kernels/reference/passes.hpp"
 
 namespace annulus::kernels {
@@ -25,5 +26,14 @@ const Kernel& reference() {
   static const Reference kernel;
   return kernel;
 }
+
+namespace backend {
+extern const Backend reference{
+    .name = "reference",
+    .description = "fp64 loops, by which the others are judged",
+    .automatic = true,
+    .kernel = kernels::reference,
+};
+}  // namespace backend
 
 }  // namespace annulus::kernels

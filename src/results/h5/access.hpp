@@ -13,8 +13,9 @@ namespace annulus::results::h5 {
 /// an HDF5 with MPI and one without.
 class Access {
  public:
-  /// Throws InputError for MPI ranks where HDF5 is not parallel, and for several of NCCL, whose
-  /// processes share files over the communicator of their host. Borrows `communicator`.
+  /// Throws InputError for MPI ranks where HDF5 is not parallel, and for several processes that
+  /// something else joins: they share files over the communicator of their host. Borrows
+  /// `communicator`.
   explicit Access(comm::Communicator& communicator);
 
   /// Whether every operation on the file's structure, and every transfer, is collective.
@@ -33,11 +34,15 @@ class Access {
   bool collective_;
 };
 
-/// Part of Access: throws InputError for several ranks of NCCL.
-inline void check_shares_files(const comm::Communicator& communicator) {
-  if (communicator.name() != "nccl" || communicator.size() == 1) return;
-  throw InputError(
-      "ranks that nccl joins share no files; give the communicator of their host, such as mpi");
+/// Part of Access: whether several processes would each open the file.
+inline bool several_processes(const comm::Communicator& communicator) {
+  return communicator.size() > 1 && !communicator.one_process();
+}
+
+/// Part of Access: the refusal of processes that are not joined by MPI.
+inline InputError shares_no_files(const comm::Communicator& communicator) {
+  return InputError("ranks that " + std::string(communicator.name()) +
+                    " joins share no files; give the communicator of their host, such as mpi");
 }
 
 }  // namespace annulus::results::h5

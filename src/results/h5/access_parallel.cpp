@@ -7,7 +7,7 @@ Access::Access(comm::Communicator& communicator)
     : communicator_(&communicator),
       collective_(communicator.size() > 1 &&
                   dynamic_cast<comm::MpiCommunicator*>(&communicator) != nullptr) {
-  check_shares_files(communicator);
+  if (several_processes(communicator) && !collective_) throw shares_no_files(communicator);
 }
 
 Handle Access::file_access() const {

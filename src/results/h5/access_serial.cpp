@@ -4,13 +4,12 @@ namespace annulus::results::h5 {
 
 Access::Access(comm::Communicator& communicator)
     : communicator_(&communicator), collective_(false) {
-  check_shares_files(communicator);
-  if (communicator.name() == "mpi" && communicator.size() > 1) {
-    throw InputError(
-        "--transport mpi with more than one rank needs an HDF5 built with MPI to share files, and "
-        "this build's is not; install libhdf5-openmpi-dev and build again, or use --transport "
-        "threads:P");
-  }
+  if (!several_processes(communicator)) return;
+  if (communicator.joins_devices()) throw shares_no_files(communicator);
+  throw InputError(
+      "--transport mpi with more than one rank needs an HDF5 built with MPI to share files, and "
+      "this build's is not; install libhdf5-openmpi-dev and build again, or use --transport "
+      "threads:P");
 }
 
 Handle Access::file_access() const {

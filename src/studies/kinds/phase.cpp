@@ -4,11 +4,27 @@
 #include "annulus/studies/theory.hpp"
 #include "studies/axes.hpp"
 #include "studies/gradient_norm.hpp"
+#include "studies/keys.hpp"
+#include "studies/kind.hpp"
 #include "studies/layer.hpp"
 #include "studies/tokens.hpp"
 
 namespace annulus::studies {
 namespace {
+
+constexpr const char* gradient_norm_name = "gradient_norm";
+
+const Key<std::vector<std::string>> measure_key{
+    .name = "measure",
+    .meaning = "what is costly and only measured on request",
+    .allowed = gradient_norm_name,
+    .allows = [](const std::string& name) { return name == gradient_norm_name; },
+    .otherwise = std::vector<std::string>{},
+};
+
+bool measures_gradient_norm(const StudyConfig& config) {
+  return !measure_key.of(config).empty();
+}
 
 using Measure = double (*)(const SimplexModel& model, const SimplexLayer& layer);
 
@@ -35,13 +51,12 @@ constexpr Quantity quantities[] = {
      [](const SimplexModel&, const SimplexLayer& layer) { return layer.entropy; }},
     {"participation", "participation ratio of attention", "keys",
      [](const SimplexModel&, const SimplexLayer& layer) { return layer.participation; }},
-    {"gradient_norm", "input gradient size eta = |dX'/dX|^2 / (n d)", "1", simplex_eta},
+    {gradient_norm_name, "input gradient size eta = |dX'/dX|^2 / (n d)", "1", simplex_eta},
 };
 
 SimplexModel model_at(const StudyConfig& config, const PointIndex& point) {
-  const Index n = config.n[point[0]];
-  return SimplexModel::clustered(n, config.tokens == TokenKind::clustered ? config.directions : n,
-                                 config.rho[point[1]], config.gamma[point[2]]);
+  return simplex_model(config, keys::n.of(config)[point[0]], keys::rho.of(config)[point[1]],
+                       keys::gamma.of(config)[point[2]]);
 }
 
 results::StudyLayout layout(const StudyConfig& config) {
@@ -51,9 +66,9 @@ results::StudyLayout layout(const StudyConfig& config) {
                               .measured = {},
                               .theory = {}};
   for (const auto& quantity : quantities) {
-    if (quantity.theory == simplex_eta && !config.gradient_norm) continue;
+    if (quantity.theory == simplex_eta && !measures_gradient_norm(config)) continue;
     layout.measured.push_back(measured(quantity.name, quantity.long_name, quantity.units));
-    if (config.tokens == TokenKind::gaussian) continue;  // no closed form at finite d
+    if (token_kind(config) == TokenKind::gaussian) continue;  // no closed form at finite d
     std::vector<double> values;
     for_each_point(layout, [&](const PointIndex& point) {
       const auto model = model_at(config, point);
@@ -66,21 +81,16 @@ results::StudyLayout layout(const StudyConfig& config) {
 
 std::vector<double> measure(const StudyConfig& config, const PointIndex& point,
                             const Resources& resources) {
-  const Index n = config.n[point[0]];
-  const double gamma = config.gamma[point[2]];
-  const auto x = make_tokens({.kind = config.tokens,
-                              .n = n,
-                              .rho = config.rho[point[1]],
-                              .dimension = config.dimension,
-                              .directions = config.directions,
-                              .seed = config.seed},
+  const Index n = keys::n.of(config)[point[0]];
+  const double gamma = keys::gamma.of(config)[point[2]];
+  const auto x = make_tokens(token_model(config, n, keys::rho.of(config)[point[1]]),
                              rows_of_rank(n, resources.communicator));
   const auto y = normalised(x);
   const auto layer = apply_layer(resources, config.precision, n, gamma, y, 0, y);
   const double contraction = layer.spread / centred_norm(resources.communicator, y, n);
   std::vector<double> values{layer.means.self_probability, layer.output_cosine, contraction,
                              layer.means.entropy, layer.means.participation};
-  if (config.gradient_norm) {
+  if (measures_gradient_norm(config)) {
     std::vector<double> norms;
     for (Index i = 0; i < x.count(); ++i) norms.push_back(norm(x.row(i)));
     values.push_back(gradient_norm(resources.communicator,
@@ -97,7 +107,15 @@ std::vector<double> measure(const StudyConfig& config, const PointIndex& point,
 }  // namespace
 
 namespace kinds {
-extern const StudyKind phase{.name = "phase", .layout = layout, .measure = measure};
+extern const StudyKind phase{
+    .name = "phase",
+    .description = "one layer over correlated tokens",
+    .keys = {&keys::tokens, &keys::n, &keys::rho, &keys::gamma, &keys::dimension, &keys::directions,
+             &keys::seed, &keys::precision, &measure_key},
+    .conflict = token_conflict,
+    .layout = layout,
+    .measure = measure,
+};
 }  // namespace kinds
 
 }  // namespace annulus::studies

@@ -4,6 +4,8 @@
 
 #include "annulus/studies/theory.hpp"
 #include "studies/axes.hpp"
+#include "studies/keys.hpp"
+#include "studies/kind.hpp"
 #include "studies/layer.hpp"
 
 namespace annulus::studies {
@@ -22,8 +24,9 @@ results::StudyLayout layout(const StudyConfig& config) {
       .theory = {}};
   std::vector<std::vector<double>> values(layout.measured.size());
   for_each_point(layout, [&](const PointIndex& point) {
-    const auto needle = simplex_layer(
-        SimplexModel::simplex(config.n[point[0]], config.rho[point[1]], config.gamma[point[2]]));
+    const auto needle = simplex_layer(SimplexModel::simplex(keys::n.of(config)[point[0]],
+                                                            keys::rho.of(config)[point[1]],
+                                                            keys::gamma.of(config)[point[2]]));
     values[0].push_back(needle.self_probability);
     values[1].push_back(needle.self_probability);  // gamma >= 0: no other key has more
     values[2].push_back(needle.entropy);
@@ -38,8 +41,8 @@ results::StudyLayout layout(const StudyConfig& config) {
 
 std::vector<double> measure(const StudyConfig& config, const PointIndex& point,
                             const Resources& resources) {
-  const Index n = config.n[point[0]];
-  const double rho = config.rho[point[1]];
+  const Index n = keys::n.of(config)[point[0]];
+  const double rho = keys::rho.of(config)[point[1]];
   const auto& communicator = resources.communicator;
   // Away from the ends of the sequence, so that a shard in the middle holds it.
   const Index needle = n / 2;
@@ -53,8 +56,8 @@ std::vector<double> measure(const StudyConfig& config, const PointIndex& point,
   }
   LocalRows query{.dim = 2, .values = {}};
   if (!rows_of_rank(1, communicator).empty()) query.values = {1, 0};
-  const auto attended =
-      attend(resources, config.precision, 1, n, config.gamma[point[2]], query, keys, values);
+  const auto attended = attend(resources, config.precision, 1, n, keys::gamma.of(config)[point[2]],
+                               query, keys, values);
   double own = 0;
   for (const double value : attended.out.values) own += value;
   const auto& means = attended.means;
@@ -65,7 +68,13 @@ std::vector<double> measure(const StudyConfig& config, const PointIndex& point,
 }  // namespace
 
 namespace kinds {
-extern const StudyKind needle{.name = "needle", .layout = layout, .measure = measure};
+extern const StudyKind needle{
+    .name = "needle",
+    .description = "one query against the key that it matches and n - 1 others, in two dimensions",
+    .keys = {&keys::n, &keys::rho, &keys::gamma, &keys::seed, &keys::precision},
+    .layout = layout,
+    .measure = measure,
+};
 }  // namespace kinds
 
 }  // namespace annulus::studies

@@ -1,11 +1,27 @@
 // depth: layers one after the other, each with a residual and normalised outputs.
 #include "annulus/studies/theory.hpp"
 #include "studies/axes.hpp"
+#include "studies/keys.hpp"
+#include "studies/kind.hpp"
 #include "studies/layer.hpp"
 #include "studies/tokens.hpp"
 
 namespace annulus::studies {
 namespace {
+
+const Key<Index> layers_key{
+    .name = "layers",
+    .meaning = "layers, one after the other",
+    .allowed = "a whole number of at least 1",
+    .allows = in_range<1>,
+};
+
+const Key<double> residual_key{
+    .name = "residual",
+    .meaning = "alpha: what a layer adds of its tokens to their attention",
+    .allowed = "a finite number",
+    .otherwise = 0,
+};
 
 struct Quantity {
   const char* name;
@@ -36,7 +52,7 @@ constexpr Quantity quantities[] = {
 results::StudyLayout layout(const StudyConfig& config) {
   results::Axis layers{
       .name = "layer", .values = {}, .counts = true, .long_name = "layer", .units = "1"};
-  for (Index layer = 1; layer <= config.layers; ++layer) {
+  for (Index layer = 1; layer <= layers_key.of(config); ++layer) {
     layers.values.push_back(static_cast<double>(layer));
   }
   results::StudyLayout layout{.group = "depth",
@@ -46,14 +62,14 @@ results::StudyLayout layout(const StudyConfig& config) {
                               .theory = {}};
   for (const auto& quantity : quantities) {
     layout.measured.push_back(measured(quantity.name, quantity.long_name, quantity.units, "layer"));
-    if (config.tokens == TokenKind::gaussian) continue;  // no closed form at finite d
+    if (token_kind(config) == TokenKind::gaussian) continue;  // no closed form at finite d
     std::vector<double> values;
     for_each_point(layout, [&](const PointIndex& point) {
-      const Index n = config.n[point[0]];
       const auto model =
-          SimplexModel::clustered(n, config.tokens == TokenKind::clustered ? config.directions : n,
-                                  config.rho[point[1]], config.gamma[point[2]]);
-      for (const auto& layer : simplex_network(model, config.layers, config.residual)) {
+          simplex_model(config, keys::n.of(config)[point[0]], keys::rho.of(config)[point[1]],
+                        keys::gamma.of(config)[point[2]]);
+      for (const auto& layer :
+           simplex_network(model, layers_key.of(config), residual_key.of(config))) {
         values.push_back(quantity.theory(layer));
       }
     });
@@ -64,19 +80,14 @@ results::StudyLayout layout(const StudyConfig& config) {
 
 std::vector<double> measure(const StudyConfig& config, const PointIndex& point,
                             const Resources& resources) {
-  const Index n = config.n[point[0]];
-  auto y = normalised(make_tokens({.kind = config.tokens,
-                                   .n = n,
-                                   .rho = config.rho[point[1]],
-                                   .dimension = config.dimension,
-                                   .directions = config.directions,
-                                   .seed = config.seed},
+  const Index n = keys::n.of(config)[point[0]];
+  auto y = normalised(make_tokens(token_model(config, n, keys::rho.of(config)[point[1]]),
                                   rows_of_rank(n, resources.communicator)));
   const double first_spread = centred_norm(resources.communicator, y, n);
   std::vector<Layer> layers;
-  for (Index layer = 0; layer < config.layers; ++layer) {
-    layers.push_back(
-        apply_layer(resources, config.precision, n, config.gamma[point[2]], y, config.residual, y));
+  for (Index layer = 0; layer < layers_key.of(config); ++layer) {
+    layers.push_back(apply_layer(resources, config.precision, n, keys::gamma.of(config)[point[2]],
+                                 y, residual_key.of(config), y));
     y = normalised(layers.back().out);
     layers.back().out = {};
   }
@@ -90,7 +101,15 @@ std::vector<double> measure(const StudyConfig& config, const PointIndex& point,
 }  // namespace
 
 namespace kinds {
-extern const StudyKind depth{.name = "depth", .layout = layout, .measure = measure};
+extern const StudyKind depth{
+    .name = "depth",
+    .description = "layers one after the other, each with a residual and normalised outputs",
+    .keys = {&keys::tokens, &keys::n, &keys::rho, &keys::gamma, &keys::dimension, &keys::directions,
+             &layers_key, &residual_key, &keys::seed, &keys::precision},
+    .conflict = token_conflict,
+    .layout = layout,
+    .measure = measure,
+};
 }  // namespace kinds
 
 }  // namespace annulus::studies
