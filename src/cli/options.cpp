@@ -4,6 +4,7 @@
 #include <optional>
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "annulus/base/error.hpp"
 #include "annulus/device/device.hpp"
