@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 #include <toml++/toml.h>
+#include <CLI/CLI.hpp>
 
 #include "annulus/base/error.hpp"
 #include "annulus/plan/cost.hpp"

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "annulus/base/tensor.hpp"
 #include "annulus/kernels/cpu.hpp"

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "annulus/comm/agreement.hpp"
 #include "annulus/comm/self.hpp"

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "annulus/measure/measurement.hpp"
 #include "annulus/verify/validation.hpp"

@@ -3,9 +3,11 @@
 
 #include <string>
 
-#include <CLI/CLI.hpp>
-
 #include "annulus/comm/communicator.hpp"
+
+namespace CLI {
+class App;
+}
 
 namespace annulus::run {
 class Process;

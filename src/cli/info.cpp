@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <CLI/CLI.hpp>
 
 #include "annulus/base/build.hpp"
 #include "annulus/comm/transport.hpp"

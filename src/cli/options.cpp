@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <CLI/CLI.hpp>
 
 #include "annulus/base/error.hpp"
 #include "annulus/device/device.hpp"

@@ -5,13 +5,15 @@
 #include <string>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
 #include "annulus/attention/problem.hpp"
 #include "annulus/base/read_option.hpp"
 #include "annulus/comm/communicator.hpp"
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/plan/plan.hpp"
+
+namespace CLI {
+class App;
+}
 
 namespace annulus::cli {
 

@@ -1,5 +1,6 @@
 // annulus plan: who holds, sends and computes what.
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "annulus/comm/agreement.hpp"
 #include "annulus/plan/cost.hpp"

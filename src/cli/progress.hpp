@@ -4,9 +4,11 @@
 #include <chrono>
 #include <string>
 
-#include <CLI/CLI.hpp>
-
 #include "annulus/base/index.hpp"
+
+namespace CLI {
+class App;
+}
 
 namespace annulus::cli {
 

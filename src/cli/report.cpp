@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "annulus/base/error.hpp"
 #include "annulus/comm/agreement.hpp"

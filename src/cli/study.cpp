@@ -3,6 +3,7 @@
 #include <optional>
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "annulus/base/error.hpp"
 #include "annulus/comm/agreement.hpp"

@@ -1,5 +1,6 @@
 // annulus verify: a shape on all ranks against the fp64 reference on one.
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "annulus/verify/validation.hpp"
 #include "cli/command.hpp"

@@ -36,6 +36,6 @@ target_compile_options(annulus_flags INTERFACE
     $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>>)
 if(ANNULUS_SANITIZE)
   target_compile_options(annulus_flags INTERFACE
-    -fsanitize=${ANNULUS_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g)
+    -fsanitize=${ANNULUS_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g1)
   target_link_options(annulus_flags INTERFACE -fsanitize=${ANNULUS_SANITIZE})
 endif()

@@ -1,4 +1,4 @@
-"""annulus/annulus.hpp includes every public header.
+"""annulus/annulus.hpp includes every public header, and each may be included twice.
 
     python3 umbrella.py PROJECT_ROOT
 """
@@ -18,7 +18,11 @@ def main():
         print(f"annulus.hpp leaves out {header}")
     for header in sorted(included - present):
         print(f"annulus.hpp includes {header}, which does not exist")
-    return 0 if included == present else 1
+    unguarded = [header for header in sorted(present)
+                 if not (include / header).read_text().startswith("#pragma once\n")]
+    for header in unguarded:
+        print(f"{header} does not begin with #pragma once")
+    return 0 if included == present and not unguarded else 1
 
 
 if __name__ == "__main__":

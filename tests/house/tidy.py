@@ -1,0 +1,75 @@
+"""clang-tidy has nothing to say about the sources under src.
+
+    python3 tidy.py CLANG_TIDY BUILD_FOLDER [--jobs N]
+
+Reads the compile commands of a build folder and takes out of them what only GCC reads.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+# The headers of cuDNN's frontend alone would take minutes.
+LEFT_OUT = {"src/kernels/cudnn/library.cpp"}
+
+
+def for_clang(arguments):
+    """The command without precompiled headers and warnings, which are the compiler's matter."""
+    kept, words = [], iter(arguments)
+    for word in words:
+        if word == "-include":
+            next(words)
+        elif not word.startswith("-W"):
+            kept.append(word)
+    return kept
+
+
+def compile_commands(folder):
+    """Those of C++ under src."""
+    commands = []
+    for entry in json.loads((folder / "compile_commands.json").read_text()):
+        file = Path(entry["file"])
+        name = str(file.relative_to(ROOT)) if file.is_relative_to(ROOT / "src") else ""
+        if name.endswith(".cpp") and name not in LEFT_OUT:
+            commands.append({"directory": entry["directory"], "file": str(file),
+                             "arguments": for_clang(shlex.split(entry["command"]))})
+    return commands
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("clang_tidy")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--jobs", type=int, default=1)
+    options = parser.parse_args()
+
+    database = options.folder / "tidy"
+    database.mkdir(exist_ok=True)
+    commands = compile_commands(options.folder)
+    (database / "compile_commands.json").write_text(json.dumps(commands))
+
+    def check(file):
+        start = time.monotonic()
+        process = subprocess.run([options.clang_tidy, "--quiet", "-p", database, file],
+                                 capture_output=True, text=True)
+        if process.returncode:
+            print(process.stdout + process.stderr, flush=True)
+        return process.returncode, time.monotonic() - start, file
+
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        results = list(pool.map(check, sorted(command["file"] for command in commands)))
+    failed = sum(code != 0 for code, _, _ in results)
+    print(f"{len(results)} files, {failed} with findings; the slowest:")
+    for _, seconds, file in sorted(results, key=lambda result: -result[1])[:5]:
+        print(f"{seconds:6.1f} s  {Path(file).relative_to(ROOT)}")
+    return 1 if failed or len(results) < 100 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
