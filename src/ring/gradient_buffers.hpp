@@ -23,7 +23,7 @@ struct KeyValueGradients {
 /// A rank's sums for its own shard, and three packed buffers in each step:
 ///
 ///     held      what kernels add to now, for the shard that the rank holds
-///     leaving   what it held in the step before, on its way towards its owner; takes turns with held
+///     leaving   what it held in the step before, on its way to its owner; takes turns with held
 ///     arriving  what others summed for the own shard or the one held, and is then added to it
 ///
 /// Where peers of the node add to them, own and held are the node's memory.
