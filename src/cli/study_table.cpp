@@ -1,8 +1,6 @@
 #include "cli/study_table.hpp"
 
 #include <algorithm>
-#include <array>
-#include <string_view>
 
 #include <fmt/format.h>
 
@@ -15,15 +13,6 @@ using results::Axis;
 using results::StudyFile;
 using results::StudyLayout;
 using results::Variable;
-
-/// The variables that the text shows, of those that a study has.
-constexpr std::array<std::string_view, 4> main_quantities{"contraction", "gradient_norm", "output",
-                                                          "alignment"};
-
-bool is_main(const Variable& variable) {
-  return std::find(main_quantities.begin(), main_quantities.end(), variable.name) !=
-         main_quantities.end();
-}
 
 const Variable* find(const std::vector<Variable>& variables, const std::string& name) {
   const auto found = std::find_if(variables.begin(), variables.end(),
@@ -172,7 +161,9 @@ Table points_table(const StudyLayout& layout, const StudyFile& file) {
 }
 
 std::string study_text(const StudyLayout& layout, const StudyFile& file) {
-  const auto columns = columns_of(layout, file, is_main);
+  const auto columns = columns_of(layout, file, [&](const Variable& variable) {
+    return std::ranges::find(layout.shown, variable.name) != layout.shown.end();
+  });
   if (!layout.inner_axes.empty()) return inner_text(layout, columns);
   if (is_map(layout)) return maps_text(layout, columns);
   auto names = axis_names(layout);

@@ -19,9 +19,9 @@ using RankRunner = std::function<int(const RankBody&)>;
 
 /// How this process was started.
 struct Job {
-  bool launched = false;            ///< by a launcher, and MPI is initialised
-  int processes = 1;                ///< of the job
-  std::function<void()> start_mpi;  ///< initialises MPI where that has not happened yet
+  bool launched = false;              ///< by a launcher, and MPI is initialised
+  int processes = 1;                  ///< of the job
+  std::function<void()> start_mpi{};  ///< initialises MPI where that has not happened yet
 };
 
 /// A transport. One file each in src/comm/transports, and one line in registry.cpp there.

@@ -37,6 +37,7 @@ struct StudyLayout {
   std::vector<Variable>
       measured;                  ///< without values; NaN in the file until their point is finished
   std::vector<Variable> theory;  ///< with values
+  std::vector<std::string> shown{};  ///< names of measured variables for a table of a few columns
 
   [[nodiscard]] Index points() const;
 };

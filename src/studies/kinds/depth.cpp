@@ -59,7 +59,8 @@ results::StudyLayout layout(const StudyConfig& config) {
                               .axes = {length_axis(config), rho_axis(config), gamma_axis(config)},
                               .inner_axes = {std::move(layers)},
                               .measured = {},
-                              .theory = {}};
+                              .theory = {},
+                              .shown = {"contraction"}};
   for (const auto& quantity : quantities) {
     layout.measured.push_back(measured(quantity.name, quantity.long_name, quantity.units, "layer"));
     if (token_kind(config) == TokenKind::gaussian) continue;  // no closed form at finite d

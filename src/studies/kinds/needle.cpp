@@ -21,7 +21,8 @@ results::StudyLayout layout(const StudyConfig& config) {
                    measured("entropy", "entropy of attention", "nat"),
                    measured("effective_keys", "effective number of keys e^H", "keys"),
                    measured("participation", "participation ratio of attention", "keys")},
-      .theory = {}};
+      .theory = {},
+      .shown = {"output"}};
   std::vector<std::vector<double>> values(layout.measured.size());
   for_each_point(layout, [&](const PointIndex& point) {
     const auto needle = simplex_layer(SimplexModel::simplex(keys::n.of(config)[point[0]],

@@ -64,7 +64,8 @@ results::StudyLayout layout(const StudyConfig& config) {
                               .axes = {length_axis(config), rho_axis(config), gamma_axis(config)},
                               .inner_axes = {},
                               .measured = {},
-                              .theory = {}};
+                              .theory = {},
+                              .shown = {"contraction", gradient_norm_name}};
   for (const auto& quantity : quantities) {
     if (quantity.theory == simplex_eta && !measures_gradient_norm(config)) continue;
     layout.measured.push_back(measured(quantity.name, quantity.long_name, quantity.units));

@@ -38,7 +38,8 @@ results::StudyLayout layout(const StudyConfig& config) {
                    measured("entropy", "entropy of attention", "nat"),
                    measured("effective_keys", "effective number of keys e^H", "keys"),
                    measured("participation", "participation ratio of attention", "keys")},
-      .theory = {}};
+      .theory = {},
+      .shown = {"alignment"}};
   // At fixed beta and n -> infinity, where the attention averages over the sphere.
   std::vector<double> alignment;
   for_each_point(layout, [&](const PointIndex& point) {
