@@ -2,14 +2,13 @@
 
     python3 extensions.py PROJECT_ROOT BUILD_FOLDER
 
-Adds what the page shows to a copy of the sources, configures that, compiles what is new or changed with the
-very commands of the build, links it with the objects and libraries of BUILD_FOLDER, and runs the commands of
-the page.
+Adds what the page shows to a copy of the sources, configures that, compiles what is new or changed
+with the very commands of the build, links it with the objects and libraries of BUILD_FOLDER, and
+runs the commands of the page.
 """
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -20,8 +19,9 @@ SECTION = re.compile(
     r"^## A[n]? (?P<what>[^\n]+)\n.*?`(?P<file>src/[^`]+)`.*?^```cpp\n(?P<code>.*?)^```\n"
     r"\nA line in `(?P<registry>[^`]+)`:\n\n```cpp\n(?P<line>[^\n]+)\n```\n"
     r"\nThen\n\n```sh\n(?P<commands>.*?)^```$", re.MULTILINE | re.DOTALL)
-CACHED = re.compile(r"^((?:ANNULUS_(?:MPI|HDF5|CUDA|NCCL|CUDNN|OPENMP|SANITIZE|WARNINGS_AS_ERRORS|PYTHON)"
-                    r"|CMAKE_(?:BUILD_TYPE|CXX_COMPILER|CXX_COMPILER_LAUNCHER|CXX_FLAGS)):\w+=.*)$", re.MULTILINE)
+CACHED = re.compile(
+    r"^((?:ANNULUS_(?:MPI|HDF5|CUDA|NCCL|CUDNN|OPENMP|SANITIZE|WARNINGS_AS_ERRORS|PYTHON)"
+    r"|CMAKE_(?:BUILD_TYPE|CXX_COMPILER|CXX_COMPILER_LAUNCHER|CXX_FLAGS)):\w+=.*)$", re.MULTILINE)
 FLOORS = {"attention", "studies", "comm", "kernels"}
 
 
@@ -34,14 +34,14 @@ def sections(page):
 
 
 def add(section, root):
-    """Adds a file and a line: the first of the list, whose other lines stay as they are."""
+    """Adds a file, and a line before the last one of the list."""
     file, registry = root / section["file"], root / section["registry"]
     assert not file.exists(), file
     file.parent.mkdir(exist_ok=True)
     file.write_text(section["code"])
     text, added = re.subn(r"^(#define ANNULUS_\w+\(\w+\) +\\\n(?:.*\\\n)*)",
-                          lambda match: match[0] + section["line"] + "\n", registry.read_text(), count=1,
-                          flags=re.MULTILINE)
+                          lambda match: match[0] + section["line"] + "\n", registry.read_text(),
+                          count=1, flags=re.MULTILINE)
     assert added == 1, registry
     registry.write_text(text)
 
@@ -54,11 +54,12 @@ def run(*command, **options):
 
 def configure(root, fresh, build):
     cached = CACHED.findall((build / "CMakeCache.txt").read_text())
-    run("cmake", "-G", "Ninja", "-S", root, "-B", fresh, "-DANNULUS_TESTS=OFF", *(f"-D{entry}" for entry in cached))
+    run("cmake", "-G", "Ninja", "-S", root, "-B", fresh, "-DANNULUS_TESTS=OFF",
+        *(f"-D{entry}" for entry in cached))
 
 
 def build_floor(floor, changed, fresh, build):
-    """Compiles `changed` of a floor, and links it into fresh/lib with what BUILD_FOLDER has of the rest."""
+    """Compiles `changed` of a floor, and links it into fresh/lib with the rest out of `build`."""
     names = sorted((build / "lib").glob(f"libannulus_{floor}.so.*.*.*"))
     assert names, f"{build} has no shared library of {floor}"
     library = f"lib/{names[0].name}"
@@ -70,9 +71,13 @@ def build_floor(floor, changed, fresh, build):
     link = [command for command in commands if f" -o {library} " in command]
     assert len(link) == 1
     (fresh / "lib").mkdir(exist_ok=True)
-    words = [word if not re.fullmatch(r"[\w./]+\.(o|so[\d.]*)", word) or (fresh / word).exists() or word == library
-             else str(build / word) for word in link[0].split(" ")]
-    run("sh", "-c", " ".join(words), cwd=fresh)
+
+    def there(word):
+        """What the link asks for and was not made here is in `build`."""
+        made = re.fullmatch(r"[\w./]+\.(o|so[\d.]*)", word) and word != library
+        return str(build / word) if made and not (fresh / word).exists() else word
+
+    run("sh", "-c", " ".join(map(there, link[0].split(" "))), cwd=fresh)
     short = re.sub(r"\.\d+\.\d+$", "", names[0].name)
     (fresh / "lib" / short).symlink_to(names[0].name)
 
@@ -93,7 +98,8 @@ def main():
         environment = {**os.environ, "LD_LIBRARY_PATH": str(fresh / "lib"),
                        "PATH": f"{build / 'bin'}:{os.environ['PATH']}"}
         for section in added:
-            print(run("bash", "-euo", "pipefail", "-c", section["commands"], cwd=folder, env=environment))
+            print(run("bash", "-euo", "pipefail", "-c", section["commands"], cwd=folder,
+                      env=environment))
         # Whoever looks for them finds them, and those that were there stay.
         help_text = run("annulus", "verify", "--help", env=environment)
         for name in ("polylog", "pair", "exact", "ssmax", "threads:P", "reference"):
