@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "annulus/base/error.hpp"
+#include "annulus/base/tensor.hpp"
 #include "annulus/device/tensor_copy.hpp"
 #include "annulus/ring/ring_attention.hpp"
 #include "ring/check_shapes.hpp"
@@ -18,13 +19,9 @@ namespace {
 
 /// lse (rows, H, 1), which may lie on a device, as numbers of the host, (rows, H) row-major.
 std::vector<double> numbers_of(device::Stream& stream, ConstTensorView lse) {
-  std::vector<double> numbers;
-  with_accumulator(lse.type, [&]<class T>() {
-    std::vector<T> here(static_cast<std::size_t>(lse.rows * lse.heads));
-    device::download(stream, dense_view(here.data(), lse.rows, lse.heads, 1), lse);
-    numbers.assign(here.begin(), here.end());
-  });
-  return numbers;
+  Tensor here(lse.type, lse.rows, lse.heads, 1);
+  device::download(stream, here.view(), lse);
+  return annulus::numbers_of(here.view());
 }
 
 /// Writes the sum over all rows of all ranks of `value(i, h)` into `sums`, which may be empty; its

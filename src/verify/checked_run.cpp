@@ -39,7 +39,8 @@ CheckedRun run_passes(const Plan& plan, comm::Communicator& communicator,
   const auto rows = packed_rows(plan.query_shard(rank), problem.documents.query_offsets());
   const auto key_rows = packed_rows(plan.key_shard(rank), problem.documents.key_offsets());
   const auto inputs = random_inputs<T>(problem, seed, rows, key_rows);
-  const auto dout = random_output_gradients<T>(problem, seed, rows);
+  std::vector<T> dout;
+  if (backward) dout = random_output_gradients<T>(problem, seed, rows);
   const auto n_q = static_cast<Index>(rows.size());
   const auto n_k = static_cast<Index>(key_rows.size());
   const PassInputs views{
