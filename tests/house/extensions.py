@@ -21,6 +21,7 @@ SECTION = re.compile(
     r"\nThen\n\n```sh\n(?P<commands>.*?)^```$", re.MULTILINE | re.DOTALL)
 CACHED = re.compile(
     r"^((?:ANNULUS_(?:MPI|HDF5|CUDA|NCCL|CUDNN|OPENMP|SANITIZE|WARNINGS_AS_ERRORS|PYTHON)"
+    r"|CUDNN_FRONTEND_INCLUDE_DIR"  # which a build finds beside itself
     r"|CMAKE_(?:BUILD_TYPE|CXX_COMPILER|CXX_COMPILER_LAUNCHER|CXX_FLAGS)):\w+=.*)$", re.MULTILINE)
 FLOORS = {"attention", "studies", "comm", "kernels"}
 
