@@ -10,7 +10,7 @@
 
 namespace annulus::cli {
 
-Cell cell(std::string text) {
+Cell cell(const std::string& text) {
   return {text, text};
 }
 

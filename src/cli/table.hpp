@@ -16,7 +16,7 @@ struct Cell {
   std::string text;
 };
 
-[[nodiscard]] Cell cell(std::string text);
+[[nodiscard]] Cell cell(const std::string& text);
 [[nodiscard]] Cell cell(std::int64_t value);
 /// `digits` significant digits in the text; all of them in JSON. NaN is null and `-`.
 [[nodiscard]] Cell cell(double value, int digits = 4);

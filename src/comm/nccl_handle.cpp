@@ -84,7 +84,7 @@ void NcclHandle::finalize() {
 
 std::shared_ptr<NcclHandle> NcclHandle::split(int ranks) {
   drain();  // NCCL splits no communicator that is at work
-  const std::shared_ptr<NcclHandle> part(new NcclHandle(ranks, rank_, stream_, options_));
+  std::shared_ptr<NcclHandle> part(new NcclHandle(ranks, rank_, stream_, options_));
   const bool member = rank_ < ranks;
   static_cast<void>(stream_->handle());
   auto config = not_blocking();
@@ -143,7 +143,7 @@ std::shared_ptr<NcclOperation> NcclHandle::start(const char* what,
   ensure(call_ == nullptr, "NCCL is asked for something while it is at work");
   operations_.push_back(
       std::make_shared<NcclOperation>(NcclOperation{what, transfers_->record(), nullptr}));
-  const auto operation = operations_.back();
+  auto operation = operations_.back();
   work();
   advance();
   return operation;

@@ -85,7 +85,7 @@ constexpr std::array<Entry, 4> entries{{{Sharding::contiguous, "contiguous", con
                                         {Sharding::zigzag, "zigzag", zigzag},
                                         {Sharding::balanced, "balanced", balanced_shards},
                                         {Sharding::striped, "striped", striped}}};
-constexpr std::array<Sharding, 4> order{Sharding::contiguous, Sharding::zigzag, Sharding::balanced,
+constexpr std::array<Sharding, 4> candidates{Sharding::contiguous, Sharding::zigzag, Sharding::balanced,
                                         Sharding::striped};
 
 const Entry& entry_of(Sharding sharding) {
@@ -98,7 +98,7 @@ const Entry& entry_of(Sharding sharding) {
 }  // namespace
 
 std::span<const Sharding> all_shardings() {
-  return order;
+  return candidates;
 }
 
 std::string_view name_of(Sharding sharding) {

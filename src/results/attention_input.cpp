@@ -24,11 +24,6 @@ namespace {
 template <class T>
 using Stored = std::conditional_t<std::is_same_v<T, float>, float, double>;
 
-hid_t native_type(DataType type) {
-  const h5::Lock lock;  // the names of types are calls into HDF5
-  return type == DataType::float32 ? H5T_NATIVE_FLOAT : H5T_NATIVE_DOUBLE;
-}
-
 /// Converts `elements` numbers in `bytes` to `to`, at `target`; `bytes` may be used up.
 void convert(hid_t from, hid_t to, std::size_t elements, std::span<std::byte> bytes, void* target,
              const std::string& subject) {
@@ -128,7 +123,7 @@ Tensor AttentionInput::Content::transfer(const std::string& name, const RowLayou
                                          DataType type) const {
   const std::string subject = path + ": /" + name;
   const hid_t memory_type =
-      native_type(with_element(type, []<class T>() { return data_type_of<Stored<T>>; }));
+      h5::native_type(with_element(type, []<class T>() { return data_type_of<Stored<T>>; }));
   Tensor tensor;
   h5::Handle dataset;
   h5::Handle file_type;

@@ -18,12 +18,6 @@
 namespace annulus::results {
 namespace {
 
-hid_t native_type(DataType type) {
-  ensure(type == DataType::float32 || type == DataType::float64, "outputs are fp32 or fp64");
-  const h5::Lock lock;  // the names of types are calls into HDF5
-  return type == DataType::float32 ? H5T_NATIVE_FLOAT : H5T_NATIVE_DOUBLE;
-}
-
 /// The rows [first, first + bytes / row size) of a view, dense.
 void pack(ConstTensorView view, Index first, std::span<std::byte> bytes) {
   const std::size_t size = size_of(view.type);
@@ -142,7 +136,7 @@ void AttentionOutput::Content::write(const std::string& name, const RowLayout& l
   ensure(rows.rows == written, "a view has another number of rows than its shard");
   communicator.all_reduce(std::span(&written, 1), comm::Reduction::sum);
   ensure(written == layout.offsets.back(), "the shards of an output do not hold every row once");
-  const hid_t type = native_type(rows.type);
+  const hid_t type = h5::native_type(rows.type);
   const auto dataset = create_dataset(name, type, layout);
   write_pieces({.access = access,
                 .communicator = communicator,

@@ -54,31 +54,34 @@ def run(*command, **options):
 
 
 def configure(root, fresh, build):
+    """A build folder of `root` that is set up as `build`, but compiles every file by itself."""
     cached = CACHED.findall((build / "CMakeCache.txt").read_text())
     run("cmake", "-G", "Ninja", "-S", root, "-B", fresh, "-DANNULUS_TESTS=OFF",
         *(f"-D{entry}" for entry in cached))
 
 
-def build_floor(floor, changed, fresh, build):
-    """Compiles `changed` of a floor, and links it into fresh/lib with the rest out of `build`."""
+def commands_for(library, folder):
+    return run("ninja", "-C", folder, "-t", "commands", library).splitlines()
+
+
+def build_floor(floor, added, registry, fresh, build):
+    """Compiles the added file and the registry, and links them into fresh/lib with what is in `build`."""
     names = sorted((build / "lib").glob(f"libannulus_{floor}.so.*.*.*"))
     assert names, f"{build} has no shared library of {floor}"
     library = f"lib/{names[0].name}"
-    commands = run("ninja", "-C", fresh, "-t", "commands", library).splitlines()
-    for file in changed:
-        compile_it = [command for command in commands if command.endswith(f"-c {file}")]
+    objects = []
+    for file in (added, registry):
+        compile_it = [command for command in commands_for(library, fresh)
+                      if command.endswith(f"-c {file}")]
         assert len(compile_it) == 1, f"{file} is not part of {library}"
         run("sh", "-c", compile_it[0], cwd=fresh)
-    link = [command for command in commands if f" -o {library} " in command]
-    assert len(link) == 1
+        objects.append(re.search(r" -o (\S+\.o) ", compile_it[0])[1])
+
+    link = [command for command in commands_for(library, build) if f" -o {library} " in command]
+    assert len(link) == 1 and link[0].count(f" {objects[1]} ") == 1
     (fresh / "lib").mkdir(exist_ok=True)
-
-    def there(word):
-        """What the link asks for and was not made here is in `build`."""
-        made = re.fullmatch(r"[\w./]+\.(o|so[\d.]*)", word) and word != library
-        return str(build / word) if made and not (fresh / word).exists() else word
-
-    run("sh", "-c", " ".join(map(there, link[0].split(" "))), cwd=fresh)
+    link = link[0].replace(f" {objects[1]} ", "".join(f" {fresh / name} " for name in objects))
+    run("sh", "-c", link.replace(f" -o {library} ", f" -o {fresh / library} "), cwd=build)
     short = re.sub(r"\.\d+\.\d+$", "", names[0].name)
     (fresh / "lib" / short).symlink_to(names[0].name)
 
@@ -95,7 +98,7 @@ def main():
         configure(copy, fresh, build)
         for section in added:
             floor = Path(section["file"]).parts[1]
-            build_floor(floor, [copy / section["file"], copy / section["registry"]], fresh, build)
+            build_floor(floor, copy / section["file"], copy / section["registry"], fresh, build)
         environment = {**os.environ, "LD_LIBRARY_PATH": str(fresh / "lib"),
                        "PATH": f"{build / 'bin'}:{os.environ['PATH']}"}
         for section in added:

@@ -28,6 +28,7 @@ using Operand = typename OperandOf<E>::type;
 
 /// Elements of an operand.
 template <class E>
+// NOLINTNEXTLINE(bugprone-sizeof-expression): no pointers
 inline constexpr Index operand_size = static_cast<Index>(sizeof(Operand<E>) / sizeof(E));
 
 /// Operands that hold so many elements; what is left of the last is zero.

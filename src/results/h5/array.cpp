@@ -4,6 +4,12 @@
 
 namespace annulus::results::h5 {
 
+hid_t native_type(DataType type) {
+  ensure(type == DataType::float32 || type == DataType::float64, "files have fp32 or fp64 numbers");
+  const Lock lock;  // the names of types are calls into HDF5
+  return type == DataType::float32 ? H5T_NATIVE_FLOAT : H5T_NATIVE_DOUBLE;
+}
+
 Handle create_dataset(hid_t parent, const std::string& name, hid_t type,
                       std::span<const hsize_t> dims) {
   const Handle space = own(H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr),

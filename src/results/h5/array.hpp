@@ -5,11 +5,15 @@
 #include <string>
 #include <vector>
 
+#include "annulus/base/data_type.hpp"
 #include "results/h5/handle.hpp"
 
 namespace annulus::results::h5 {
 
-// The caller holds the Lock.
+/// HDF5's name for fp32 or fp64 numbers in memory.
+[[nodiscard]] hid_t native_type(DataType type);
+
+// The caller of the rest holds the Lock.
 
 /// Part of an array: `count` elements along each dimension, `stride` apart, from `start`.
 struct Slab {
