@@ -85,8 +85,8 @@ constexpr std::array<Entry, 4> entries{{{Sharding::contiguous, "contiguous", con
                                         {Sharding::zigzag, "zigzag", zigzag},
                                         {Sharding::balanced, "balanced", balanced_shards},
                                         {Sharding::striped, "striped", striped}}};
-constexpr std::array<Sharding, 4> candidates{Sharding::contiguous, Sharding::zigzag, Sharding::balanced,
-                                        Sharding::striped};
+constexpr std::array<Sharding, 4> candidates{Sharding::contiguous, Sharding::zigzag,
+                                             Sharding::balanced, Sharding::striped};
 
 const Entry& entry_of(Sharding sharding) {
   for (const auto& entry : entries) {
