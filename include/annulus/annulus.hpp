@@ -2,7 +2,6 @@
 // Everything that Annulus offers.
 
 #include "annulus/attention/documents.hpp"
-#include "annulus/attention/error_bound.hpp"
 #include "annulus/attention/logit_scale.hpp"
 #include "annulus/attention/mask.hpp"
 #include "annulus/attention/partial_state.hpp"
@@ -35,6 +34,7 @@
 #include "annulus/kernels/cpu.hpp"
 #include "annulus/kernels/cuda.hpp"
 #include "annulus/kernels/cudnn.hpp"
+#include "annulus/kernels/error_bounds.hpp"
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/kernels/reference.hpp"
 #include "annulus/measure/gemm.hpp"

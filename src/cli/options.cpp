@@ -71,6 +71,19 @@ void ShapeOptions::add_shape_to(CLI::App& command) {
   command.add_option("--value-dim", value_dim, "dimension of values (default: --head-dim)");
 }
 
+void check_decode(const Problem& problem, std::string_view what) {
+  if (!problem.documents.self_attention()) {
+    throw InputError(
+        fmt::format("{}: every token is a query and a key; expected no --queries", what));
+  }
+  if (problem.mask.right() > 0) {
+    throw InputError(fmt::format(
+        "{}: --mask {} looks ahead to tokens that are not there yet; expected causal or "
+        "window:LEFT",
+        what, problem.mask.name()));
+  }
+}
+
 Problem ShapeOptions::problem() const {
   const auto at_least = [](const char* name, Index value, Index least) {
     if (value < least) {

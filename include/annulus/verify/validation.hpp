@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "annulus/attention/statistics.hpp"
@@ -13,13 +14,16 @@
 
 namespace annulus::verify {
 
-/// How far one output is from the reference, and how far it may be.
+/// How far one output is from the reference at the element that is the furthest in units of its
+/// bound, see kernels::attention_bounds and kernels::gradient_bounds.
 struct Deviation {
-  std::string name;
-  double error = 0;  ///< largest absolute error, in units of the bound where that varies by row
-  double bound = 0;
+  std::string name{};
+  double error = 0;    ///< absolute, of that element
+  double bound = 0;    ///< of that element
+  double largest = 0;  ///< of all elements in magnitude, exact and finite
 
-  [[nodiscard]] bool valid() const { return error <= bound; }
+  /// Whether all elements are within their bounds.
+  [[nodiscard]] bool valid() const;
 };
 
 struct Validation {
@@ -31,9 +35,12 @@ struct Validation {
 /// forward pass token by token over a cache.
 enum class Checked { forward, forward_without_statistics, backward, decode };
 
-/// Collective. Runs `plan` on random inputs and compares out and lse with the reference, and
-/// entropy, dq, dk and dv where there are any; the result is the same on all ranks. Rank 0 holds
-/// the whole problem in fp64.
+/// "forward", with statistics or without, "backward" or "decode".
+[[nodiscard]] std::string_view name_of(Checked what);
+
+/// Collective. Runs `plan` on random inputs and compares out and lse with the reference, and the
+/// statistics, dq, dk, dv and dgain where there are any; the result is the same on all ranks. Rank
+/// 0 holds the whole problem in fp64.
 [[nodiscard]] Validation validate_plan(const Plan& plan, comm::Communicator& communicator,
                                        const kernels::Kernel& kernel, int threads, Checked what,
                                        std::uint64_t seed);
