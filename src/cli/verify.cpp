@@ -61,10 +61,10 @@ class Verify final : public Command {
                     verify::Checked what, const verify::Validation& validation) {
     const bool decode = what == verify::Checked::decode;
     const std::string_view spread = decode ? "cyclic" : name_of(plan.sharding());
-    Table table({"output", "error", "bound", "largest", "verdict"});
+    Table table({"output", "error", "bound", "largest", "of_bound", "verdict"});
     for (const auto& deviation : validation.deviations) {
       table.add({cell(deviation.name), cell(deviation.error), cell(deviation.bound),
-                 cell(deviation.largest),
+                 cell(deviation.largest), cell(deviation.of_bound, 3),
                  cell(std::string(deviation.valid() ? "VALID" : "INVALID"))});
     }
     if (context.json) {

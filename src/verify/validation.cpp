@@ -32,24 +32,22 @@ kernels::WholeInputs whole_inputs(const Problem& problem, const RandomInputs<T>&
           .table = {}};
 }
 
-/// The element that is the furthest from exact, in units of its bound. NaN is infinitely far.
+/// NaN is infinitely far from exact.
 Deviation deviation_of(std::string_view name, const std::vector<double>& got,
                        const std::vector<double>& exact, const std::vector<double>& bounds) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
-  Deviation worst{.name = std::string(name)};
-  double furthest = -1;
+  Deviation all{.name = std::string(name)};
   for (std::size_t i = 0; i < got.size(); ++i) {
-    if (std::isfinite(exact[i])) worst.largest = std::max(worst.largest, std::abs(exact[i]));
     const double difference = got[i] == exact[i] ? 0 : std::abs(got[i] - exact[i]);
     const double error = std::isnan(difference) ? infinity : difference;
-    const double distance = error == 0 ? 0 : error / bounds[i];
-    if (distance > furthest) {
-      furthest = distance;
-      worst.error = error;
-      worst.bound = bounds[i];
-    }
+    all.error = std::max(all.error, error);
+    all.bound = std::max(all.bound, bounds[i]);
+    if (std::isfinite(exact[i])) all.largest = std::max(all.largest, std::abs(exact[i]));
+    if (error == 0) continue;
+    const double of_bound = error / bounds[i];
+    all.of_bound = std::max(all.of_bound, std::isnan(of_bound) ? infinity : of_bound);
   }
-  return worst;
+  return all;
 }
 
 /// The definition and its bounds on random inputs of type T, and how far `got` is from it.
@@ -92,9 +90,11 @@ std::vector<Deviation> validate_as(const Plan& plan, comm::Communicator& communi
   std::vector<Deviation> deviations(got.kinds.size());
   comm::on_root(communicator, [&] { deviations = compare<T>(plan, kernel, got, what, seed); });
   for (std::size_t i = 0; i < deviations.size(); ++i) {
-    std::array<double, 3> numbers{deviations[i].error, deviations[i].bound, deviations[i].largest};
+    std::array<double, 4> numbers{deviations[i].error, deviations[i].bound, deviations[i].largest,
+                                  deviations[i].of_bound};
     communicator.broadcast(std::as_writable_bytes(std::span(numbers)), 0);
-    deviations[i] = {std::string(got.kinds[i].name), numbers[0], numbers[1], numbers[2]};
+    deviations[i] = {std::string(got.kinds[i].name), numbers[0], numbers[1], numbers[2],
+                     numbers[3]};
   }
   return deviations;
 }
@@ -117,7 +117,7 @@ Documents shortened(const Documents& documents) {
 }  // namespace
 
 bool Deviation::valid() const {
-  return error <= bound && std::isfinite(bound);
+  return of_bound <= 1 && error <= bound && std::isfinite(bound);
 }
 
 bool Validation::valid() const {

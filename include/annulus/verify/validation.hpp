@@ -14,13 +14,14 @@
 
 namespace annulus::verify {
 
-/// How far one output is from the reference at the element that is the furthest in units of its
-/// bound, see kernels::attention_bounds and kernels::gradient_bounds.
+/// How far one output is from the reference. Every element has a bound of its own, see
+/// kernels::attention_bounds and kernels::gradient_bounds; what is largest is so of all elements.
 struct Deviation {
   std::string name{};
-  double error = 0;    ///< absolute, of that element
-  double bound = 0;    ///< of that element
-  double largest = 0;  ///< of all elements in magnitude, exact and finite
+  double error = 0;     ///< the largest, absolute
+  double bound = 0;     ///< the largest
+  double largest = 0;   ///< exact element in magnitude, of those that are finite
+  double of_bound = 0;  ///< the largest error in units of the bound of its element
 
   /// Whether all elements are within their bounds.
   [[nodiscard]] bool valid() const;
