@@ -1,6 +1,7 @@
 // annulus attend: attention of the q, k, v in an HDF5 file.
 #include <array>
 #include <cmath>
+#include <optional>
 #include <sstream>
 
 #include <fmt/format.h>
@@ -49,6 +50,11 @@ class Attend final : public Command {
     app.add_option("input", input_, "HDF5 file with /q, /k and /v")->required();
     app.add_option("-o,--output", output_, "HDF5 file to write")->required();
     attention_.add_to(app);
+    app.add_option(
+        "--layout", layout_,
+        "order of the input's and the output's axes: nhd, bnhd or bhnd (batch, heads, n, "
+        "d); by default what the attribute layout of /q says, else nhd, or bnhd where "
+        "there are four");
     execution_.add_to(app);
     app.add_flag("--statistics", statistics_, "also write what is measured of each row");
     app.add_flag("--backward", backward_, "also write the gradients for /dout");
@@ -59,28 +65,31 @@ class Attend final : public Command {
     Problem problem;
     attention_.apply(problem);
     (void)execution_.kernel(execution_.plan_options().data_type);
+    (void)layout();
     run::check_not_the_input(input_, output_);
   }
 
   int run(const Context& context) const override {
     auto& communicator = context.communicator;
-    const results::AttentionInput input(input_, context.files);
+    const results::AttentionInput input(input_, context.files, {.layout = layout()});
+    if (context.speaks()) warn_of_heads(input.shape());
     const auto plan = plan_for(input.shape(), communicator.topology());
     const auto& kernel = execution_.kernel(plan.data_type(), communicator);
     const int threads = execution_.threads_per_rank(communicator.topology(), communicator.rank());
+    const WantedOutputs wanted{.statistics = statistics_ ? Statistics::on : Statistics::off,
+                               .backward = backward_,
+                               .parameters = backward_};
     // Before computing, so that an output that cannot be written costs no time.
     results::AttentionOutput output(
         output_, context.files,
         {.documents = plan.problem().documents,
-         .has_batch_axis = input.shape().has_batch_axis,
-         .provenance = run::provenance_of({context.command_line, config(context, plan, kernel)},
-                                          communicator, context.files, kernel, threads),
+         .layout = input.shape().layout,
+         .arrays = run::output_arrays(plan, wanted, !input.shape().sink.empty()),
+         .provenance = run::provenance_of(
+             {context.command_line, config(context, plan, kernel, input.shape().layout)},
+             communicator, context.files, kernel, threads),
          .existing = overwrite_ ? results::Existing::overwrite : results::Existing::refuse});
-    const auto run =
-        run::run_attention(input_, input, plan, communicator, kernel, threads,
-                           {.statistics = statistics_ ? Statistics::on : Statistics::off,
-                            .backward = backward_,
-                            .parameters = backward_});
+    const auto run = run::run_attention(input_, input, plan, communicator, kernel, threads, wanted);
     run::write_run(output, run, plan, communicator.rank());
     output.commit();
     print(context, plan, kernel.name(), threads, run);
@@ -88,6 +97,25 @@ class Attend final : public Command {
   }
 
  private:
+  [[nodiscard]] std::optional<results::ArrayLayout> layout() const {
+    if (layout_.empty()) return std::nullopt;
+    return read_option("--layout", [&] { return results::parse_array_layout(layout_); });
+  }
+
+  /// Says so where heads and rows may have changed places.
+  void warn_of_heads(const results::InputShape& shape) const {
+    const auto& documents = shape.documents;
+    const Index batch = has_batch_axis(shape.layout) ? documents.count() : 1;
+    if (!shape.layout_is_guessed || shape.query_heads <= documents.queries() / batch ||
+        shape.key_heads <= documents.keys() / batch) {
+      return;
+    }
+    fmt::print(stderr,
+               "annulus: warning: {}: /q is read as {} with {} heads, more than its {} rows; "
+               "--layout says how its axes lie\n",
+               input_, axes_of(shape.layout), shape.query_heads, documents.queries() / batch);
+  }
+
   [[nodiscard]] Plan plan_for(const results::InputShape& shape, const Topology& topology) const {
     Problem problem{.query_heads = shape.query_heads,
                     .key_heads = shape.key_heads,
@@ -105,6 +133,11 @@ class Attend final : public Command {
           "{}: /logit_scale is missing; --logit-scale table expected it, (n_q) or (n_q, H)",
           input_));
     }
+    if (!problem.logit_scale.is_table() && shape.has_logit_scale) {
+      throw InputError(fmt::format(
+          "{}: /logit_scale is there for --logit-scale table; expected that, or a file without it",
+          input_));
+    }
     if (backward_ && !shape.has_dout) {
       throw InputError(
           fmt::format("{}: /dout is missing; --backward expected it, (n_q, H, d_v)", input_));
@@ -114,8 +147,10 @@ class Attend final : public Command {
 
   /// The effective configuration, as TOML.
   [[nodiscard]] std::string config(const Context& context, const Plan& plan,
-                                   const kernels::Kernel& kernel) const {
+                                   const kernels::Kernel& kernel,
+                                   results::ArrayLayout layout) const {
     const toml::table table{{"input", input_},
+                            {"layout", name_of(layout)},
                             {"mask", plan.problem().mask.name()},
                             {"logit_scale", plan.problem().logit_scale.name()},
                             {"sharding", name_of(plan.sharding())},
@@ -206,6 +241,7 @@ class Attend final : public Command {
   std::string output_;
   AttentionOptions attention_;
   ExecutionOptions execution_;
+  std::string layout_;  // empty: as the file says
   bool statistics_ = false;
   bool backward_ = false;
   bool overwrite_ = false;

@@ -10,6 +10,7 @@
 #if ANNULUS_HAVE_MPI
 #include "annulus/comm/mpi_session.hpp"
 #endif
+#include "run/signals.hpp"
 
 namespace annulus::run {
 namespace {
@@ -33,6 +34,7 @@ struct Process::Session {
 };
 
 Process::Process(int argc, char** argv) {
+  handle_signals();
   if (!launched_processes()) return;
   session_ = std::make_unique<Session>(&argc, &argv);
 }
@@ -76,6 +78,7 @@ std::string Process::start_mpi() {
 struct Process::Session {};
 
 Process::Process(int, char**) {
+  handle_signals();
   if (const auto launched = launched_processes(); launched.value_or(1) > 1) {
     throw InputError(
         fmt::format("the launcher started {} processes, and this build has no MPI; "

@@ -11,7 +11,8 @@ namespace annulus::run {
 
 class Process {
  public:
-  /// Starts MPI where a launcher started this process. Throws Error where MPI does not start.
+  /// Starts MPI where a launcher started this process. Throws Error where MPI does not start. From
+  /// then on, SIGHUP, SIGINT, SIGTERM and SIGXCPU remove partial files before they end the process.
   Process(int argc, char** argv);
   ~Process();
 
