@@ -238,3 +238,12 @@ def test_damaged_inputs(annulus, tmp_path, chunks):
         assert run.code in (0, 2), (trial, run.code, run.err)
         refused += run.code == 2
     assert refused > 20
+
+
+def test_more_offsets_than_the_file_holds(annulus, tmp_path):
+    """As damage to the length of a dataset has it: nothing of that size is waited for."""
+    source = write(random_problem(), tmp_path / "in.h5")
+    with h5py.File(source, "a") as file:
+        file.create_dataset("cu_seqlens", (2**36,), "i8", chunks=(1024,))  # nothing is written
+    annulus.refused("attend", source, "-o", tmp_path / "out.h5", says=["/cu_seqlens", str(2**36)],
+                    timeout=20)
