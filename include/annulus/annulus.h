@@ -121,7 +121,7 @@ typedef struct annulus_outputs {
 
 /* Collective. q (rows, H, d), k (keys, G, d), v (keys, G, d_v) are the rank's rows in the precision
  * of the plan; out (rows, H, d_v) is fp64 for fp64, else fp32. With `keep`, the keys and values that
- * the pass held last stay for annulus_backward. `inputs` and `outputs` may be NULL. With the backend
+ * the pass held last stay for annulus_backward, and what rounding took from lse. `inputs` and `outputs` may be NULL. With the backend
  * "cuda", arrays of rows may lie in memory of the rank's GPU (the GPUs of a node are given to its
  * ranks in turn), which is used in place; the work that fills them must be done. */
 int annulus_forward(annulus_attention* attention, const void* q, const void* k, const void* v,
@@ -131,7 +131,8 @@ int annulus_forward(annulus_attention* attention, const void* q, const void* k, 
 /* Collective. Gradients of the sum of dout * out over all ranks. out and lse are what the forward
  * pass wrote, dout (rows, H, d_v) is in the precision of the plan, everything that is written in the
  * type of out; dgain (H) and dsink (H) are sums over all ranks, or NULL on all of them. What the
- * forward pass kept is used up; where it kept nothing, keys and values are fetched again. */
+ * forward pass kept is used up; where it kept nothing, keys and values are fetched again, and
+ * gradients lose as many roundings as |lse| has. */
 int annulus_backward(annulus_attention* attention, const void* q, const void* k, const void* v,
                      const void* out, const void* lse, const void* dout, void* dq, void* dk,
                      void* dv, double* dgain, double* dsink, const annulus_inputs* inputs);

@@ -16,12 +16,14 @@ struct Room {
   Index receives = 0;  ///< shards that are received
   Index sent_on = 0;   ///< rows of the largest shard whose gradients come back
   Index rows = 0;      ///< rows of the largest shard that is received
+  Index read = 0;      ///< rows of the largest shard that the rank computes with
 };
 
 Room room_of(const Plan& plan, int rank) {
   Room room;
   int held = -1;
   for (const auto& [reads, hop] : plan.program(rank)) {
+    for (const auto& read : reads) room.read = std::max(room.read, plan.key_rows(read.owner));
     if (hop.to >= 0) {
       room.sends_own = room.sends_own || hop.send_owner == rank;
       room.sent_on = std::max(room.sent_on, plan.key_rows(hop.send_owner));
@@ -56,15 +58,16 @@ RankMemory memory_of(const Plan& plan, int rank, Pass pass) {
                         std::min<Index>(2, room.receives) * room.received;
     return {.inputs = inputs,
             .outputs = results,
-            .state = rows * (state_width(d_v) * sum + number),  // and the scale
+            .state = rows * (state_width(d_v) + 1) * number,  // and the scale
             .buffers = shared > 0 ? shared : alone};
   }
   const Index key_width = problem.key_heads * (d + d_v) * sum;
   const Index alone = std::min<Index>(2, room.receives) * room.received + 2 * room.rows * key_width;
   return {.inputs = inputs + results + rows * d_v * element,
           .outputs = rows * d * sum + plan.key_rows(rank) * key_width,
-          // the sums of dq, lse, <dout, out>; scale twice, <dout, out> and d scale
-          .state = rows * ((d + 2) * sum + 4 * number),
+          // the sums of dq, scale twice, <dout, out> and d scale; lse_low twice, lse, <dout, out>;
+          // the low parts of the sums of dk and dv
+          .state = rows * ((d + 4) * number + 4 * sum) + room.read * key_width,
           .buffers = (shared > 0 ? shared : alone) + room.kept + room.sent_on * key_width};
 }
 

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <utility>
 
@@ -17,11 +19,21 @@
 namespace annulus {
 namespace {
 
-/// lse (rows, H, 1), which may lie on a device, as numbers of the host, (rows, H) row-major.
-std::vector<double> numbers_of(device::Stream& stream, ConstTensorView lse) {
-  Tensor here(lse.type, lse.rows, lse.heads, 1);
-  device::download(stream, here.view(), lse);
+/// Numbers of rows and heads (rows, H, 1), which may lie on a device, on the host, (rows, H)
+/// row-major.
+std::vector<double> numbers_of(device::Stream& stream, ConstTensorView there) {
+  Tensor here(there.type, there.rows, there.heads, 1);
+  device::download(stream, here.view(), there);
   return annulus::numbers_of(here.view());
+}
+
+/// ln Sum e^z of all rows, from both of its terms, of which the second may be absent.
+std::vector<double> exact_lse(device::Stream& stream, ConstTensorView lse, ConstTensorView low) {
+  auto numbers = numbers_of(stream, lse);
+  if (!low.present()) return numbers;
+  const auto more = numbers_of(stream, low);
+  std::ranges::transform(numbers, more, numbers.begin(), std::plus<>());
+  return numbers;
 }
 
 /// Writes the sum over all rows of all ranks of `value(i, h)` into `sums`, which may be empty; its
@@ -74,8 +86,14 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
   const ring::DeviceOutput dq(stream_, gradients.dq);
   const ring::DeviceOutput dk(stream_, gradients.dk);
   const ring::DeviceOutput dv(stream_, gradients.dv);
+  const auto lse_low = std::exchange(inputs.held.lse_low, {});
   const auto pass = kernel_.backward(
-      {.q = q.view(), .scale = scale, .dout = dout.view(), .lse = lse.view(), .out = out.view()},
+      {.q = q.view(),
+       .scale = scale,
+       .dout = dout.view(),
+       .lse = lse.view(),
+       .out = out.view(),
+       .lse_low = lse_low.view()},
       {.key_heads = problem.key_heads, .value_dim = d_v, .threads = threads_, .stream = stream_});
 
   ring::SharedNode node(plan_, communicator_, Pass::backward);
@@ -110,8 +128,9 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
                                    : ring::query_scale(problem, betas_, {}, inputs.logit_scale);
   sum_over_rows(communicator_, rows, gradients.dgain,
                 [&](Index i, Index h) { return scale_of_gain_1[at(i, h)] * dscale[at(i, h)]; });
-  const auto lse_numbers =
-      gradients.dsink.empty() ? std::vector<double>{} : numbers_of(*stream_, lse.view());
+  const auto lse_numbers = gradients.dsink.empty()
+                               ? std::vector<double>{}
+                               : exact_lse(*stream_, lse.view(), lse_low.view());
   sum_over_rows(communicator_, rows, gradients.dsink, [&](Index i, Index h) {
     const double sink = inputs.sink.empty() ? -std::numeric_limits<double>::infinity()
                                             : inputs.sink[static_cast<std::size_t>(h)];

@@ -43,6 +43,8 @@ PassReport PassTensors::forward(RingAttention& attention, const PassInputs& inpu
 PassReport PassTensors::backward(RingAttention& attention, const PassInputs& inputs) {
   ensure(wanted_.backward, "a backward pass was wanted");
   if (wanted_.parameters) dsink_.resize(inputs.sink.size());
+  auto held = std::exchange(held_, {});
+  held_.lse_low = held.lse_low;  // shards alone are used up
   return attention.backward({.q = inputs.q,
                              .k = inputs.k,
                              .v = inputs.v,
@@ -52,7 +54,7 @@ PassReport PassTensors::backward(RingAttention& attention, const PassInputs& inp
                              .gain = inputs.gain,
                              .sink = inputs.sink,
                              .logit_scale = inputs.logit_scale,
-                             .held = std::exchange(held_, {})},
+                             .held = std::move(held)},
                             {.dq = dq(), .dk = dk(), .dv = dv(), .dgain = dgain_, .dsink = dsink_});
 }
 

@@ -114,6 +114,7 @@ PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTen
                                     {.key_heads = problem.key_heads,
                                      .value_dim = problem.output_dim(),
                                      .statistics = options.statistics.present(),
+                                     .for_backward = options.held != nullptr,
                                      .threads = threads_,
                                      .stream = stream_});
   ring::SharedNode node(plan_, communicator_, Pass::forward);
@@ -126,10 +127,16 @@ PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTen
         pass->accumulate(shard.keys, shard.values, plan_.blocks(rank, read.owner), poll);
       },
       meter);
+  TensorView lse_low{};
+  if (options.held != nullptr) {
+    *options.held = buffers.let_go();
+    options.held->lse_low = {stream_, accumulator_of(plan_.data_type()), rows, heads, 1};
+    lse_low = options.held->lse_low.view();
+  }
   pass->finish({.out = out_there.view(),
                 .lse = lse_there.view(),
-                .statistics = statistics_view_of(statistics_there)});
-  if (options.held != nullptr) *options.held = buffers.let_go();
+                .statistics = statistics_view_of(statistics_there),
+                .lse_low = lse_low});
   ring::finish_work(*stream_, communicator_);
   out_there.finish();
   lse_there.finish();

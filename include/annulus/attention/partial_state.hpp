@@ -56,9 +56,8 @@ void merge_stored(T* left, T* right, Index value_dim) {
 template <class T>
 void add_sink(PartialState<T>& state, T sink) {
   if (sink == -std::numeric_limits<T>::infinity()) return;
-  const T factor = merge_factors(state.softmax.maximum, sink).left;
-  for (T& value : state.values) value *= factor;
-  merge(state.softmax, std::span<T>{}, SoftmaxState<T>::of_key(sink), std::span<const T>{});
+  const auto factor = merge(state.softmax, SoftmaxState<T>::of_key(sink));
+  for (T& value : state.values) value *= factor.left;
 }
 
 /// What a forward pass writes: out (rows, H, d_v), lse (rows, H, 1), statistics (rows, H, 1) each.
@@ -67,11 +66,12 @@ struct ForwardOutputs {
   TensorView out;
   TensorView lse{};
   StatisticsView statistics{};
+  TensorView lse_low{};  ///< what rounding took from lse: lse + lse_low is ln Sum e^z; (rows, H, 1)
 };
 
-/// Writes what follows from the finished state of row i, head h: O / l, ln Sum e^z and the
-/// statistics; 0, -inf and the statistics of nothing where the row saw nothing. T is the type of
-/// the outputs.
+/// Writes what follows from the finished state of row i, head h: O / l, ln Sum e^z in one or two
+/// terms and the statistics; 0, -inf and the statistics of nothing where the row saw nothing. T is
+/// the type of the outputs.
 template <class T, class S>
 void write_row(const ForwardOutputs& to, Index i, Index h, const SoftmaxState<S>& softmax,
                S self_logit, std::span<const S> values) {
@@ -79,7 +79,11 @@ void write_row(const ForwardOutputs& to, Index i, Index h, const SoftmaxState<S>
   for (const S value : values) {
     *out++ = softmax.empty() ? T{0} : static_cast<T>(value / softmax.sum);
   }
-  if (to.lse.present()) *to.lse.row<T>(i, h) = static_cast<T>(softmax.lse());
+  const T lse = static_cast<T>(softmax.lse());
+  if (to.lse.present()) *to.lse.row<T>(i, h) = lse;
+  if (to.lse_low.present()) {
+    *to.lse_low.row<T>(i, h) = static_cast<T>(softmax.lse_beyond(static_cast<S>(lse)));
+  }
   if (!to.statistics.present()) return;
   write_statistics<T>(to.statistics, i, h, statistics_of(softmax, self_logit));
 }

@@ -14,7 +14,8 @@ namespace annulus {
 /// The moment is centred at m, so that entropy = ln l - s/l does not cancel where logits are large:
 /// Sum e^(z-m) z would lose as many digits as |m| has.
 /// The vector part O = Sum e^(z-m) v is held beside it and rescaled by the factors that merge()
-/// returns. The identity is m = -inf with all sums 0.
+/// returns. The identity is m = -inf with all sums 0. m and ln l stay apart to the end: e^(z - lse)
+/// with a rounded lse is off by as many digits as |m| has.
 template <class T>
 struct SoftmaxState {
   T maximum = -std::numeric_limits<T>::infinity();
@@ -29,6 +30,11 @@ struct SoftmaxState {
 
   /// ln Sum e^z; -inf for the identity.
   [[nodiscard]] T lse() const { return empty() ? maximum : maximum + std::log(sum); }
+
+  /// What a `rounded` lse lacks: (m - lse) + ln l; 0 for the identity.
+  [[nodiscard]] T lse_beyond(T rounded) const {
+    return empty() ? T{0} : (maximum - rounded) + std::log(sum);
+  }
 };
 
 /// How much each side's sums are scaled by when two states merge: e^(m_side - m_merged).
@@ -44,22 +50,22 @@ template <class T>
   return factor == 0 ? T{0} : factor * (side.moment + side.sum * (side.maximum - merged_maximum));
 }
 
-/// The factors that bring both sides to the larger maximum. An empty side gets 0, two empty sides
-/// get 0 and 0: -inf - -inf is never formed.
+/// The factors that bring both sides to the larger maximum, 1 for the side that has it. An empty
+/// side gets 0, two empty sides get 0 and 0: -inf - -inf is never formed.
 template <class T>
 [[nodiscard]] MergeFactors<T> merge_factors(T left_maximum, T right_maximum) {
   const T maximum = std::max(left_maximum, right_maximum);
   const auto factor = [&](T side) {
-    return side == -std::numeric_limits<T>::infinity() ? T{0} : std::exp(side - maximum);
+    if (side == -std::numeric_limits<T>::infinity()) return T{0};
+    return side == maximum ? T{1} : std::exp(side - maximum);
   };
   return {factor(left_maximum), factor(right_maximum)};
 }
 
-/// left <- left merged with right, with the vector parts. Associative and commutative in exact
-/// arithmetic; `left_values` and `right_values` have the value dimension.
+/// left <- left merged with right. Associative and commutative in exact arithmetic. Returns what
+/// the vector parts are scaled by before they are added.
 template <class T>
-void merge(SoftmaxState<T>& left, std::span<T> left_values, const SoftmaxState<T>& right,
-           std::span<const T> right_values) {
+MergeFactors<T> merge(SoftmaxState<T>& left, const SoftmaxState<T>& right) {
   const auto factor = merge_factors(left.maximum, right.maximum);
   const T maximum = std::max(left.maximum, right.maximum);
   left.moment =
@@ -68,6 +74,14 @@ void merge(SoftmaxState<T>& left, std::span<T> left_values, const SoftmaxState<T
   left.sum = left.sum * factor.left + right.sum * factor.right;
   left.squares =
       left.squares * factor.left * factor.left + right.squares * factor.right * factor.right;
+  return factor;
+}
+
+/// The same with the vector parts, which have the value dimension.
+template <class T>
+void merge(SoftmaxState<T>& left, std::span<T> left_values, const SoftmaxState<T>& right,
+           std::span<const T> right_values) {
+  const auto factor = merge(left, right);
   for (std::size_t c = 0; c < left_values.size(); ++c) {
     left_values[c] = left_values[c] * factor.left + right_values[c] * factor.right;
   }

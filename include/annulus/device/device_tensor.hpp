@@ -17,16 +17,20 @@ class DeviceTensor {
   DeviceTensor(const std::shared_ptr<Stream>& stream, DataType type, Index rows, Index heads,
                Index dim)
       : buffer_(stream, static_cast<std::size_t>(rows * heads * dim) * size_of(type)),
-        view_{buffer_.data(), type, rows, heads, dim, heads * dim, dim} {
+        shape_{nullptr, type, rows, heads, dim, heads * dim, dim} {
     if (!buffer_.empty()) stream->clear(buffer_.data(), buffer_.size());
   }
 
   /// Its elements are not part of it: a constant tensor may be written.
-  [[nodiscard]] TensorView view() const { return view_; }
+  [[nodiscard]] TensorView view() const {
+    auto view = shape_;
+    view.data = buffer_.data();
+    return view;
+  }
 
  private:
   Buffer buffer_;
-  TensorView view_{};
+  TensorView shape_{};  // without data, which a copy has elsewhere
 };
 
 }  // namespace annulus::device

@@ -35,12 +35,14 @@ struct PassOptions {
   Index key_heads = 1;
   Index value_dim = 1;
   bool statistics = false;
-  int threads = 1;  ///< the most threads of the host to compute with, at least 1
+  bool for_backward = false;  ///< a backward pass follows: logits have the bits that it makes again
+  int threads = 1;            ///< the most threads of the host to compute with, at least 1
   std::shared_ptr<device::Stream> stream = device::cpu_stream();  ///< of the backend's device
 };
 
-/// The softmax state of one rank's queries, kept in the accumulator type from the first block to
-/// the last. Head h of the queries reads head h / (H / G) of the keys.
+/// The softmax state of one rank's queries, kept from the first block to the last; fp32 sums of
+/// some keys add up in more digits, so that errors do not grow with the length. Head h of the
+/// queries reads head h / (H / G) of the keys.
 class ForwardPass {
  public:
   virtual ~ForwardPass() = default;
@@ -65,6 +67,7 @@ struct BackwardQueries {
   ConstTensorView dout;           ///< (rows, H, d_v), in the type of q: d loss / d out
   ConstTensorView lse;            ///< (rows, H, 1), accumulator type: what the forward pass wrote
   ConstTensorView out;            ///< (rows, H, d_v), likewise
+  ConstTensorView lse_low{};      ///< (rows, H, 1), likewise; or absent: 0
 };
 
 /// Numbers of rows and heads, (rows, H) row-major, from which gradients of gains and sinks follow.
@@ -74,15 +77,16 @@ struct RowGradients {
   std::span<double> mean{};    ///< <dout, out>
 };
 
-/// The gradients of one rank's queries, kept in the accumulator type from the first block to the
-/// last: with p = e^(z - lse), mean = <dout, out> and dz = p (<dout, v> - mean), dq = scale Sum_j
-/// dz k_j, dk_j = Sum scale dz q, dv_j = Sum p dout.
+/// The gradients of one rank's queries, kept from the first block to the last, which add up as the
+/// state does: with p = e^(z - lse - lse_low), mean = <dout, out> and dz = p (<dout, v> - mean), dq
+/// = scale Sum_j dz k_j, dk_j = Sum scale dz q, dv_j = Sum p dout.
 class BackwardPass {
  public:
   virtual ~BackwardPass() = default;
 
   /// Adds what every visible pair of `blocks` gives to the gradients of the queries, to
-  /// `dk` (keys, G, d) and to `dv` (keys, G, d_v), both in the accumulator type. Shapes as in
+  /// `dk` (keys, G, d) and to `dv` (keys, G, d_v), both in the accumulator type and rounded to it
+  /// once a call. Shapes as in
   /// ForwardPass::accumulate. Throws whatever `poll` throws.
   virtual void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                           TensorView dk, TensorView dv, const Poll& poll) = 0;

@@ -10,6 +10,7 @@
 #include "annulus/base/tensor_view.hpp"
 #include "annulus/comm/communicator.hpp"
 #include "annulus/device/buffer.hpp"
+#include "annulus/device/device_tensor.hpp"
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/plan/plan.hpp"
 
@@ -25,10 +26,12 @@ struct PackedShard {
   device::Buffer packed;
 };
 
-/// The shards of keys and values that a rank held last in a forward pass: where the backward pass
-/// starts, so that it does not fetch them again. At most two shards of memory.
+/// What a forward pass leaves to its backward pass: the shards of keys and values that the rank
+/// held last, which are then not fetched again, at most two shards of memory; and what rounding
+/// took from lse, without which probabilities are only as exact as lse: they lose |lse| roundings.
 struct HeldShards {
   std::vector<PackedShard> shards{};  ///< in the order in which they were let go
+  device::DeviceTensor lse_low{};     ///< (rows, H, 1), accumulator type, on the device
   bool present = false;               ///< whether a forward pass has filled this in
 };
 
@@ -55,7 +58,8 @@ struct BackwardInputs {
   std::span<const double> gain{};  ///< as in ForwardOptions, likewise below
   std::span<const double> sink{};
   std::span<const double> logit_scale{};
-  HeldShards held{};  ///< of the forward pass; where it is not present, shards are fetched again
+  HeldShards held{};  ///< of the forward pass; where it is not present, shards are fetched again,
+                      ///< and lse is taken as exact
 };
 
 /// What a backward pass writes, all of it in the accumulator type.

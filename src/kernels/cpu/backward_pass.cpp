@@ -38,9 +38,9 @@ template <class E>
 CpuBackward<E>::CpuBackward(const BackwardQueries& queries, const PassOptions& options)
     : queries_(queries),
       options_(options),
-      tiles_(tile_functions<E>()),
-      functions_(gradient_functions<E>()),
+      functions_(tile_functions<E>()),
       lse_(at(queries.q.heads, 0)),
+      lse_low_(lse_.size()),
       means_(row_means(queries.dout, queries.out)),
       mean_(lse_.size()),
       sums_(lse_.size() * static_cast<std::size_t>(queries.q.dim)) {
@@ -48,7 +48,8 @@ CpuBackward<E>::CpuBackward(const BackwardQueries& queries, const PassOptions& o
   ensure(queries.scale.size() == lse_.size() && means_.size() == lse_.size(),
          "one scale and mean per query row and head");
   ensure(queries.dout.has_shape(q.rows, q.heads, options.value_dim) &&
-             queries.lse.has_shape(q.rows, q.heads, 1),
+             queries.lse.has_shape(q.rows, q.heads, 1) &&
+             (!queries.lse_low.present() || queries.lse_low.has_shape(q.rows, q.heads, 1)),
          "the gradient of the output and lse have the shapes of the pass");
   ensure(options.threads >= 1, "at least one thread");
   ensure(options.key_heads >= 1 && q.heads % options.key_heads == 0,
@@ -57,6 +58,7 @@ CpuBackward<E>::CpuBackward(const BackwardQueries& queries, const PassOptions& o
     for (Index h = 0; h < q.heads; ++h) {
       const T lse = *queries.lse.row<T>(i, h);
       lse_[at(h, i)] = std::isinf(lse) ? T{0} : lse;
+      if (queries.lse_low.present()) lse_low_[at(h, i)] = *queries.lse_low.row<T>(i, h);
       mean_[at(h, i)] = static_cast<T>(means_[static_cast<std::size_t>(i * q.heads + h)]);
     }
   }
@@ -67,8 +69,8 @@ auto CpuBackward<E>::make_workspace() const -> Workspace {
   constexpr bool in_place = operand_size<E> == 1;  // p and dz take the place of what they are of
   const Index d = queries_.q.dim;
   const Index d_v = options_.value_dim;
-  const Index dim = tiles_.padded(d);
-  const Index value_dim = tiles_.padded(d_v);
+  const Index dim = functions_.padded(d);
+  const Index value_dim = functions_.padded(d_v);
   const Index scores = query_tile * key_tile<E>;
   const Index weights = in_place ? 0 : operands<E>(scores);
   const Index columns = panel_ * operands<E>(d);
@@ -134,6 +136,8 @@ void CpuBackward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<
       workspaces_.push_back(make_workspace());
     }
   }
+  dk_low_.assign(static_cast<std::size_t>(dk.rows * dk.heads * dk.dim), T{0});
+  dv_low_.assign(static_cast<std::size_t>(dv.rows * dv.heads * dv.dim), T{0});
   std::vector<PanelPair> pairs;
   for (const auto& block : blocks) {
     const Index length = panel_length<E>(block);
@@ -160,6 +164,22 @@ void CpuBackward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<
                     });
     }
   }
+  add_low(dk, dv);
+}
+
+template <class E>
+void CpuBackward<E>::add_low(TensorView dk, TensorView dv) {
+  const auto add_row = [](TensorView sums, const std::vector<T>& low, Index i) {
+    const T* from = low.data() + i * sums.heads * sums.dim;
+    for (Index h = 0; h < sums.heads; ++h, from += sums.dim) {
+      T* to = sums.row<T>(i, h);
+      for (Index c = 0; c < sums.dim; ++c) to[c] += from[c];
+    }
+  };
+  for_each_item(dk.rows, options_.threads, {}, [&](Index i, int) {
+    add_row(dk, dk_low_, i);
+    add_row(dv, dv_low_, i);
+  });
 }
 
 template <class E>
@@ -180,29 +200,33 @@ void CpuBackward<E>::accumulate_pair(ConstTensorView k, ConstTensorView v, const
   const auto keys = tile_rows(k, key, pair.key_head, pair.keys.size(), workspace.staging.data());
   const auto values =
       tile_rows(v, key, pair.key_head, pair.keys.size(), workspace.value_staging.data());
-  functions_.pack_keys(keys.data, keys.stride, values.data, values.stride, q.dim,
-                       options_.value_dim, workspace.keys);
+  functions_.pack_gradient_keys(keys.data, keys.stride, values.data, values.stride, q.dim,
+                                options_.value_dim, workspace.keys);
+  const auto long_sums = [&](TensorView sums, std::vector<T>& low) {
+    const Index low_stride = sums.heads * sums.dim;
+    return LongSums<T>{sums.row<T>(key, pair.key_head), sums.row_stride,
+                       low.data() + key * low_stride + pair.key_head * sums.dim, low_stride};
+  };
   for (Index head = pair.key_head * group; head < (pair.key_head + 1) * group; ++head) {
     const auto queries = tile_rows(q, row, head, count, workspace.staging.data());
     const auto dout = tile_rows(queries_.dout, row, head, count, workspace.value_staging.data());
-    functions_.accumulate({.rows = {count, workspace.visible.data()},
-                           .dim = q.dim,
-                           .value_dim = options_.value_dim,
-                           .q = queries.data,
-                           .q_stride = queries.stride,
-                           .scale = queries_.scale.data() + row * q.heads + head,
-                           .scale_stride = q.heads,
-                           .dout = dout.data,
-                           .dout_stride = dout.stride,
-                           .lse = &lse_[at(head, row)],
-                           .mean = &mean_[at(head, row)],
-                           .dq = &sums_[at(head, row) * static_cast<std::size_t>(q.dim)],
-                           .keys = workspace.keys,
-                           .dk = dk.row<T>(key, pair.key_head),
-                           .dk_stride = dk.row_stride,
-                           .dv = dv.row<T>(key, pair.key_head),
-                           .dv_stride = dv.row_stride,
-                           .scratch = workspace.scratch});
+    functions_.accumulate_gradients({.rows = {count, workspace.visible.data()},
+                                     .dim = q.dim,
+                                     .value_dim = options_.value_dim,
+                                     .q = queries.data,
+                                     .q_stride = queries.stride,
+                                     .scale = queries_.scale.data() + row * q.heads + head,
+                                     .scale_stride = q.heads,
+                                     .dout = dout.data,
+                                     .dout_stride = dout.stride,
+                                     .lse = &lse_[at(head, row)],
+                                     .lse_low = &lse_low_[at(head, row)],
+                                     .mean = &mean_[at(head, row)],
+                                     .dq = &sums_[at(head, row) * static_cast<std::size_t>(q.dim)],
+                                     .keys = workspace.keys,
+                                     .dk = long_sums(dk, dk_low_),
+                                     .dv = long_sums(dv, dv_low_),
+                                     .scratch = workspace.scratch});
   }
 }
 
@@ -214,13 +238,13 @@ void CpuBackward<E>::finish(TensorView dq, const RowGradients& rows) {
     std::vector<E> staging(static_cast<std::size_t>(q.dim));
     for (Index h = 0; h < q.heads; ++h) {
       const auto given = static_cast<std::size_t>(i * q.heads + h);
-      const T* sum = &sums_[at(h, i) * static_cast<std::size_t>(q.dim)];
+      const double* sum = &sums_[at(h, i) * static_cast<std::size_t>(q.dim)];
       const E* query = tile_rows(q, i, h, 1, staging.data()).data;
       T* to = dq.row<T>(i, h);
       double product = 0;
       for (Index c = 0; c < q.dim; ++c) {
-        to[c] = static_cast<T>(queries_.scale[given] * static_cast<double>(sum[c]));
-        product += static_cast<double>(query[c]) * static_cast<double>(sum[c]);
+        to[c] = static_cast<T>(queries_.scale[given] * sum[c]);
+        product += static_cast<double>(query[c]) * sum[c];
       }
       if (!rows.dscale.empty()) rows.dscale[given] = product;
     }

@@ -6,14 +6,15 @@
 #include <vector>
 
 #include "annulus/kernels/kernel.hpp"
-#include "kernels/cpu/gradient_panel.hpp"
+#include "kernels/cpu/tile_functions.hpp"
 
 namespace annulus::kernels {
 
 /// Both sides of a block are cut into panels. All three gradients come out of one visit to a pair
 /// of panels, so pairs that share queries or keys must not run at the same time: they run in
-/// rounds, and in round t the panel of keys i meets the panel of queries (i + t) mod C. Every sum
-/// has one order, whatever the number of threads. Products are those of elements of type E: fp64,
+/// rounds, and in round t the panel of keys i meets the panel of queries (i + t) mod C. Sums are of
+/// E's accumulator over a panel, and in more digits over panels. Every sum has one order, whatever
+/// the number of threads. Products are those of elements of type E: fp64,
 /// fp32, or bf16 where the CPU multiplies it.
 template <class E>
 class CpuBackward final : public BackwardPass {
@@ -48,6 +49,8 @@ class CpuBackward final : public BackwardPass {
   };
 
   [[nodiscard]] Workspace make_workspace() const;
+  /// Adds what rounding took from the sums of keys and values.
+  void add_low(TensorView dk, TensorView dv);
   void accumulate_pair(ConstTensorView k, ConstTensorView v, const Block& block,
                        const PanelPair& pair, TensorView dk, TensorView dv, Workspace& workspace);
 
@@ -57,12 +60,14 @@ class CpuBackward final : public BackwardPass {
 
   BackwardQueries queries_;
   PassOptions options_;
-  const TileFunctions<E>& tiles_;
-  const GradientFunctions<E>& functions_;
+  const TileFunctions<E>& functions_;
   std::vector<T> lse_;                 // (H, rows); 0 where a row saw nothing
+  std::vector<T> lse_low_;             // (H, rows)
   std::vector<double> means_;          // (rows, H)
   std::vector<T> mean_;                // (H, rows)
-  std::vector<T> sums_;                // (H, rows, d): Sum_j dz k_j
+  std::vector<double> sums_;           // (H, rows, d): Sum_j dz k_j
+  std::vector<T> dk_low_;              // (keys, G, d), of the keys at hand, see LongSums
+  std::vector<T> dv_low_;              // (keys, G, d_v), likewise
   Index panel_ = 0;                    // rows that the workspaces have room for
   std::vector<Workspace> workspaces_;  // one for each thread
 };

@@ -3,7 +3,7 @@
 #include <atomic>
 
 #include "annulus/kernels/cpu.hpp"
-#include "kernels/cpu/tile.hpp"
+#include "kernels/cpu/tile_functions.hpp"
 
 namespace annulus::kernels {
 namespace {

@@ -11,8 +11,7 @@ namespace annulus::kernels {
 namespace {
 
 /// The states of a tile, laid out as the tile functions write them.
-template <class T>
-TileState<T> states_at(T* numbers) {
+TileState states_at(double* numbers) {
   const auto part = [&](Index i) { return numbers + i * query_tile; };
   return {.maximum = part(0),
           .sum = part(1),
@@ -35,17 +34,18 @@ auto CpuFewQueries<T>::make_workspace() const -> Workspace {
   const Index padded = functions_.padded(d_v);
   const Index scores = query_tile * key_tile<T>;
   const Index sums = query_tile * functions_.lanes;
-  Workspace workspace{.memory = allocate_zeros<T>(chunk_keys * (d + padded) +
-                                                  query_tile * (d + padded) + scores + 3 * sums),
-                      .scratch = {},
-                      .keys = nullptr,
-                      .values = nullptr,
-                      .q = std::vector<T>(static_cast<std::size_t>(query_tile * d)),
-                      .scale = std::vector<double>(query_tile),
-                      .visible = std::vector<Interval>(query_tile),
-                      .self_key = std::vector<Index>(query_tile),
-                      .key_staging = std::vector<T>(static_cast<std::size_t>(chunk_keys * d)),
-                      .value_staging = std::vector<T>(static_cast<std::size_t>(chunk_keys * d_v))};
+  Workspace workspace{
+      .memory = allocate_zeros<T>(chunk_keys * (d + padded) + query_tile * (d + padded + 1) +
+                                  scores + 3 * sums),
+      .scratch = {},
+      .keys = nullptr,
+      .values = nullptr,
+      .q = std::vector<T>(static_cast<std::size_t>(query_tile * d)),
+      .scale = std::vector<double>(query_tile),
+      .visible = std::vector<Interval>(query_tile),
+      .self_key = std::vector<Index>(query_tile),
+      .key_staging = std::vector<T>(static_cast<std::size_t>(chunk_keys * d)),
+      .value_staging = std::vector<T>(static_cast<std::size_t>(chunk_keys * d_v))};
   T* next = workspace.memory.get();
   const auto take = [&](Index count) { return std::exchange(next, next + count); };
   workspace.keys = take(chunk_keys * d);
@@ -55,6 +55,7 @@ auto CpuFewQueries<T>::make_workspace() const -> Workspace {
              .scale = nullptr,
              .scores = take(scores),
              .weights = nullptr,
+             .maximum = take(query_tile),
              .out = take(query_tile * padded),
              .sum = take(sums),
              .moment = take(sums),
@@ -116,14 +117,14 @@ void CpuFewQueries<T>::accumulate(ConstTensorView k, ConstTensorView v, const Bl
 template <class T>
 void CpuFewQueries<T>::accumulate_chunk(ConstTensorView k, ConstTensorView v, const Block& block,
                                         const Rows& tile, Interval keys, Workspace& workspace,
-                                        T* numbers) const {
+                                        double* numbers) const {
   const Index d = queries_.q.dim;
   const Index d_v = options_.value_dim;
   const Index count = tile.rows.size();
   const auto states = states_at(numbers);
-  std::fill_n(numbers, tile_numbers(), T{0});
-  std::fill_n(states.maximum, count, -std::numeric_limits<T>::infinity());
-  std::fill_n(states.self_logit, count, -std::numeric_limits<T>::infinity());
+  std::fill_n(numbers, tile_numbers(), 0.0);
+  std::fill_n(states.maximum, count, -std::numeric_limits<double>::infinity());
+  std::fill_n(states.self_logit, count, -std::numeric_limits<double>::infinity());
   for (Index r = 0; r < count; ++r) {
     const auto at = static_cast<std::size_t>(r);
     const Index query = (tile.rows.begin + r) / group();

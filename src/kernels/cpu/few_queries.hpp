@@ -7,7 +7,7 @@
 #include "annulus/attention/partial_state.hpp"
 #include "annulus/kernels/kernel.hpp"
 #include "kernels/cpu/buffer.hpp"
-#include "kernels/cpu/tile.hpp"
+#include "kernels/cpu/tile_functions.hpp"
 
 namespace annulus::kernels {
 
@@ -22,7 +22,7 @@ template <class T>
 class CpuFewQueries {
  public:
   /// What becomes of a state: query row `row` of `head` merges with it.
-  using Merge = std::function<void(Index head, Index row, const PartialState<T>& state)>;
+  using Merge = std::function<void(Index head, Index row, const PartialState<double>& state)>;
 
   CpuFewQueries(const Queries& queries, const PassOptions& options);
 
@@ -60,7 +60,7 @@ class CpuFewQueries {
   /// Whether a tile of `rows` rows meets keys as they are rather than packed.
   [[nodiscard]] bool as_rows(Index rows) const;
   void accumulate_chunk(ConstTensorView k, ConstTensorView v, const Block& block, const Rows& rows,
-                        Interval keys, Workspace& workspace, T* states) const;
+                        Interval keys, Workspace& workspace, double* states) const;
 
   [[nodiscard]] Index group() const { return queries_.q.heads / options_.key_heads; }
   /// Numbers of the states of a tile: five for each row, and then the values.
@@ -70,7 +70,7 @@ class CpuFewQueries {
   PassOptions options_;
   const TileFunctions<T>& functions_;
   std::vector<Workspace> workspaces_;  // one for each thread
-  std::vector<T> states_;              // of the tiles and chunks at hand
+  std::vector<double> states_;         // of the tiles and chunks at hand
 };
 
 }  // namespace annulus::kernels

@@ -2,6 +2,7 @@
 // The panels of the backward pass: some queries of one head against some keys, all five products
 // at once.
 
+#include "kernels/cpu/long_sums.hpp"
 #include "kernels/cpu/tile.hpp"
 
 namespace annulus::kernels {
@@ -30,6 +31,7 @@ struct GradientScratch {
   T* scale;                  ///< (panel): of the queries that are as they are
   T* scaled;                 ///< (query_tile, d): scaled queries
   T* dq;                     ///< (query tiles, chunks, query_tile, chunk) of d: Sum_j dz k_j
+                             ///< over the keys of the panel
   T* dk;                     ///< (chunks, key_tile, chunk) of d, of one key tile
   T* dv;                     ///< likewise of d_v
   T* logits;                 ///< (query_tile, key_tile)
@@ -54,30 +56,14 @@ struct GradientPanel {
   Index scale_stride;
   const E* dout;  ///< (rows, d_v)
   Index dout_stride;
-  const T* lse;   ///< (rows)
-  const T* mean;  ///< (rows): <dout, out>
-  T* dq;          ///< (rows, d) dense: Sum_j dz k_j is added
+  const T* lse;      ///< (rows)
+  const T* lse_low;  ///< (rows)
+  const T* mean;     ///< (rows): <dout, out>
+  double* dq;        ///< (rows, d) dense: Sum_j dz k_j is added
   GradientKeys<E> keys;
-  T* dk;  ///< (keys, d), added to
-  Index dk_stride;
-  T* dv;  ///< (keys, d_v), added to
-  Index dv_stride;
+  LongSums<T> dk;  ///< (keys, d), added to
+  LongSums<T> dv;  ///< (keys, d_v), added to
   GradientScratch<E> scratch;
 };
-
-/// The functions of one instruction set for elements of type E.
-template <class E>
-struct GradientFunctions {
-  /// Packs `keys.count` keys and values, `stride` apart.
-  void (*pack_keys)(const E* k, Index stride, const E* v, Index value_stride, Index dim,
-                    Index value_dim, const GradientKeys<E>& keys);
-
-  /// Adds what the visible pairs of a panel give.
-  void (*accumulate)(const GradientPanel<E>& panel);
-};
-
-/// The functions for the instruction set in use. For bf16, only where there is its dot product.
-template <class E>
-[[nodiscard]] const GradientFunctions<E>& gradient_functions();
 
 }  // namespace annulus::kernels

@@ -4,7 +4,7 @@
 #include "annulus/kernels/backend.hpp"
 #include "kernels/cpu/backward_pass.hpp"
 #include "kernels/cpu/pass.hpp"
-#include "kernels/cpu/tile.hpp"
+#include "kernels/cpu/tile_functions.hpp"
 
 namespace annulus::kernels {
 namespace {

@@ -13,8 +13,7 @@
 namespace annulus::kernels {
 namespace {
 
-template <class T>
-constexpr T minus_infinity = -std::numeric_limits<T>::infinity();
+constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
 
 }  // namespace
 
@@ -23,11 +22,11 @@ CpuForward<E>::CpuForward(const Queries& queries, const PassOptions& options)
     : queries_(queries),
       options_(options),
       functions_(tile_functions<E>()),
-      maximum_(at(queries.q.heads, 0), minus_infinity<T>),
+      maximum_(at(queries.q.heads, 0), minus_infinity),
       sum_(maximum_.size()),
       moment_(maximum_.size()),
       squares_(maximum_.size()),
-      self_logit_(maximum_.size(), minus_infinity<T>),
+      self_logit_(maximum_.size(), minus_infinity),
       values_(maximum_.size() * static_cast<std::size_t>(options.value_dim)),
       few_queries_(queries, options) {
   ensure(queries.scale.size() == maximum_.size(), "one scale per query row and head");
@@ -36,8 +35,8 @@ CpuForward<E>::CpuForward(const Queries& queries, const PassOptions& options)
          "query heads are a multiple of key heads");
   for (Index h = 0; !queries.sink.empty() && h < queries.q.heads; ++h) {
     const auto sink = static_cast<T>(queries.sink[static_cast<std::size_t>(h)]);
-    if (sink == minus_infinity<T>) continue;
-    const auto state = SoftmaxState<T>::of_key(sink);
+    const auto state = SoftmaxState<double>::of_key(static_cast<double>(sink));
+    if (state.empty()) continue;
     for (std::size_t i = at(h, 0); i < at(h + 1, 0); ++i) {
       maximum_[i] = state.maximum;
       sum_[i] = state.sum;
@@ -55,7 +54,7 @@ auto CpuForward<E>::make_workspace() const -> Workspace {
   const Index out = query_tile * functions_.padded(options_.value_dim);
   const Index sums = query_tile * functions_.lanes;
   Workspace workspace{
-      .memory = allocate_zeros<T>(scores + out + 3 * sums + query_tile),
+      .memory = allocate_zeros<T>(scores + out + 3 * sums + 2 * query_tile),
       .factors = allocate_zeros<Operand<E>>(weights + q),
       .scratch = {},
       .visible = std::vector<Interval>(query_tile),
@@ -69,11 +68,13 @@ auto CpuForward<E>::make_workspace() const -> Workspace {
              .scale = nullptr,
              .scores = take(scores),
              .weights = workspace.factors.get(),
+             .maximum = nullptr,
              .out = take(out),
              .sum = take(sums),
              .moment = take(sums),
              .squares = take(sums)};
   scratch.scale = take(query_tile);
+  scratch.maximum = take(query_tile);
   if constexpr (in_place) scratch.weights = scratch.scores;
   return workspace;
 }
@@ -84,7 +85,9 @@ void CpuForward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<c
   ensure(k.heads == options_.key_heads && v.heads == options_.key_heads &&
              k.dim == queries_.q.dim && v.dim == options_.value_dim && k.rows == v.rows,
          "keys and values have the shapes of the pass");
-  const auto is_few = [](const Block& block) { return block.queries.count <= few_queries; };
+  const auto is_few = [&](const Block& block) {
+    return !options_.for_backward && block.queries.count <= few_queries;
+  };
   if (workspaces_.empty() && !std::ranges::all_of(blocks, is_few)) {
     for (int worker = 0; worker < options_.threads; ++worker) {
       workspaces_.push_back(make_workspace());
@@ -100,9 +103,10 @@ void CpuForward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<c
       many.push_back(block);
       continue;
     }
-    few_queries_.accumulate(
-        k, v, block, poll,
-        [&](Index head, Index row, const PartialState<T>& state) { merge_into(head, row, state); });
+    few_queries_.accumulate(k, v, block, poll,
+                            [&](Index head, Index row, const PartialState<double>& state) {
+                              merge_into(head, row, state);
+                            });
   }
   // Blocks of the same keys one after the other, so that these are packed once.
   const auto key_row = [](const Block& block) { return block.keys.row; };
@@ -131,12 +135,12 @@ void CpuForward<E>::accumulate_keys(ConstTensorView k, ConstTensorView v,
 }
 
 template <class E>
-void CpuForward<E>::merge_into(Index head, Index row, const PartialState<T>& state) {
+void CpuForward<E>::merge_into(Index head, Index row, const PartialState<double>& state) {
   const auto i = at(head, row);
   const auto width = static_cast<std::size_t>(options_.value_dim);
-  SoftmaxState<T> softmax{maximum_[i], sum_[i], moment_[i], squares_[i]};
+  SoftmaxState<double> softmax{maximum_[i], sum_[i], moment_[i], squares_[i]};
   merge(softmax, std::span(values_).subspan(i * width, width), state.softmax,
-        std::span<const T>(state.values));
+        std::span<const double>(state.values));
   maximum_[i] = softmax.maximum;
   sum_[i] = softmax.sum;
   moment_[i] = softmax.moment;
@@ -233,7 +237,7 @@ void CpuForward<E>::for_each_state(Visit visit) const {
   for_each_item(queries_.q.rows, options_.threads, {}, [&](Index row, int) {
     for (Index head = 0; head < queries_.q.heads; ++head) {
       const auto i = at(head, row);
-      visit(row, head, SoftmaxState<T>{maximum_[i], sum_[i], moment_[i], squares_[i]},
+      visit(row, head, SoftmaxState<double>{maximum_[i], sum_[i], moment_[i], squares_[i]},
             self_logit_[i], std::span(values_).subspan(i * width, width));
     }
   });
@@ -245,8 +249,8 @@ void CpuForward<E>::finish(const ForwardOutputs& outputs) {
          "the output has the shape of the pass");
   ensure(options_.statistics || !outputs.statistics.present(),
          "statistics were asked for at the start");
-  for_each_state([&](Index row, Index head, const SoftmaxState<T>& softmax, T self_logit,
-                     std::span<const T> values) {
+  for_each_state([&](Index row, Index head, const SoftmaxState<double>& softmax, double self_logit,
+                     std::span<const double> values) {
     write_row<T>(outputs, row, head, softmax, self_logit, values);
   });
 }
@@ -255,8 +259,8 @@ template <class E>
 void CpuForward<E>::write_state(TensorView state) const {
   ensure(state.has_shape(queries_.q.rows, queries_.q.heads, state_width(options_.value_dim)),
          "the state has the shape of the pass");
-  for_each_state([&](Index row, Index head, const SoftmaxState<T>& softmax, T self_logit,
-                     std::span<const T> values) {
+  for_each_state([&](Index row, Index head, const SoftmaxState<double>& softmax, double self_logit,
+                     std::span<const double> values) {
     store_state(state.row<T>(row, head), softmax, self_logit, values);
   });
 }

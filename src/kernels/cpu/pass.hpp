@@ -8,14 +8,15 @@
 
 #include "annulus/kernels/kernel.hpp"
 #include "kernels/cpu/few_queries.hpp"
-#include "kernels/cpu/tile.hpp"
+#include "kernels/cpu/tile_functions.hpp"
 
 namespace annulus::kernels {
 
 /// Keys and values are packed a panel of keys at a time, for all key heads; then every tile of
-/// queries meets the panel; or, where a block has few queries, as CpuFewQueries does it. The order
-/// in which a row meets its keys does not depend on the threads. Products are those of elements of
-/// type E: fp64, fp32, or bf16 where the CPU multiplies it.
+/// queries meets the panel; or, where a block has few queries and no backward pass makes its logits
+/// again, as CpuFewQueries does it. Sums are fp32 over a panel and fp64 over panels, where E is
+/// less than fp64. The order in which a row meets its keys does not depend on the threads. Products
+/// are those of elements of type E: fp64, fp32, or bf16 where the CPU multiplies it.
 template <class E>
 class CpuForward final : public ForwardPass {
  public:
@@ -48,7 +49,7 @@ class CpuForward final : public ForwardPass {
   [[nodiscard]] Workspace make_workspace() const;
 
   /// Merges a state into that of a row.
-  void merge_into(Index head, Index row, const PartialState<T>& state);
+  void merge_into(Index head, Index row, const PartialState<double>& state);
 
   /// Queries of `block` that see some of `keys`.
   [[nodiscard]] static Interval queries_that_see(const Block& block, Interval keys);
@@ -74,12 +75,12 @@ class CpuForward final : public ForwardPass {
   PassOptions options_;
   const TileFunctions<E>& functions_;
   // The state, (H, rows) and for the values (H, rows, d_v).
-  std::vector<T> maximum_;
-  std::vector<T> sum_;
-  std::vector<T> moment_;
-  std::vector<T> squares_;
-  std::vector<T> self_logit_;
-  std::vector<T> values_;
+  std::vector<double> maximum_;
+  std::vector<double> sum_;
+  std::vector<double> moment_;
+  std::vector<double> squares_;
+  std::vector<double> self_logit_;
+  std::vector<double> values_;
   CpuFewQueries<T> few_queries_;
   std::vector<Workspace> workspaces_;  // one for each thread
   Index head_keys_ = 0;                // operands of a key head in packed_keys_

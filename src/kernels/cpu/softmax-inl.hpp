@@ -38,7 +38,7 @@ HWY_INLINE void mask_row(D d, Interval visible, T* HWY_RESTRICT scores) {
 template <bool statistics, class E, class D, class T = hn::TFromD<D>>
 HWY_NOINLINE void raise_maximum(D d, const ForwardTile<E>& tile, Index r, T maximum) {
   const auto& scratch = tile.scratch;
-  T& old = tile.state.maximum[r];
+  T& old = scratch.maximum[r];
   const T factor = old == -std::numeric_limits<T>::infinity() ? T{0} : std::exp(old - maximum);
   // Where the factor is 0 the shift may be infinite; what it multiplies is dropped anyway.
   const T shift = factor == 0 ? T{0} : old - maximum;
@@ -78,12 +78,12 @@ HWY_INLINE void weigh_row(D d, const ForwardTile<E>& tile, Index r) {
   for (Index j = lanes; j < key_tile<E>; j += lanes) {
     largest = hn::Max(largest, hn::Load(d, scores + j));
   }
-  if (!hn::AllTrue(d, hn::Le(largest, hn::Set(d, tile.state.maximum[r])))) {
+  if (!hn::AllTrue(d, hn::Le(largest, hn::Set(d, scratch.maximum[r])))) {
     raise_maximum<statistics>(d, tile, r, hn::GetLane(hn::MaxOfLanes(d, largest)));
   }
   // A row that has seen nothing has only logits of -inf: their weights are 0 for any finite m.
-  const bool empty = tile.state.maximum[r] == -std::numeric_limits<T>::infinity();
-  const auto maximum = hn::Set(d, empty ? T{0} : tile.state.maximum[r]);
+  const bool empty = scratch.maximum[r] == -std::numeric_limits<T>::infinity();
+  const auto maximum = hn::Set(d, empty ? T{0} : scratch.maximum[r]);
   auto sum = hn::Load(d, scratch.sum + r * lanes);
   auto moment = hn::Load(d, scratch.moment + r * lanes);
   auto squares = hn::Load(d, scratch.squares + r * lanes);

@@ -9,6 +9,7 @@
 
 #include <hwy/highway.h>
 
+#include "kernels/cpu/long_sums.hpp"
 #include "kernels/cpu/pack-inl.hpp"
 #include "kernels/cpu/products-inl.hpp"
 #include "kernels/cpu/tile.hpp"
@@ -121,34 +122,46 @@ HWY_INLINE void add_products(D d, const VisibleRows& rows, const Operand<E>* wei
   }
 }
 
-/// Rows (rows, dim) into the layout of sums over tiles of `tile` rows, or back.
-template <class T>
-void load_sums(const T* from, Index stride, Index rows, Index dim, Index tile,
-               T* HWY_RESTRICT sums) {
+/// Visits sums over tiles of `tile` rows where they lie, (chunks of columns, tile, chunk): calls
+/// visit(row, column, numbers, count) with `count` neighbours of one of the first `rows` rows.
+template <class T, class Visit>
+HWY_INLINE void for_each_stretch(const T* HWY_RESTRICT sums, Index rows, Index dim, Index tile,
+                                 Visit visit) {
   for (Index column = 0; column < dim;) {
     const Index width = chunk_columns<T>(column, dim);
     const Index present = HWY_MIN(width, dim - column);
-    for (Index r = 0; r < rows; ++r) {
-      const T* HWY_RESTRICT row = from + r * stride + column;
-      for (Index c = 0; c < present; ++c) sums[r * width + c] = row[c];
-    }
+    for (Index r = 0; r < rows; ++r) visit(r, column, sums + r * width, present);
     sums += tile * width;
     column += width;
   }
 }
+
+/// Adds sums over tiles to rows (rows, dim) in fp64, `stride` apart.
 template <class T>
-void store_sums(const T* HWY_RESTRICT sums, Index rows, Index dim, Index tile, T* to,
-                Index stride) {
-  for (Index column = 0; column < dim;) {
-    const Index width = chunk_columns<T>(column, dim);
-    const Index present = HWY_MIN(width, dim - column);
-    for (Index r = 0; r < rows; ++r) {
-      T* HWY_RESTRICT row = to + r * stride + column;
-      for (Index c = 0; c < present; ++c) row[c] = sums[r * width + c];
-    }
-    sums += tile * width;
-    column += width;
-  }
+void add_sums(const T* HWY_RESTRICT sums, Index rows, Index dim, Index tile,
+              double* HWY_RESTRICT to, Index stride) {
+  for_each_stretch(sums, rows, dim, tile,
+                   [&](Index r, Index column, const T* HWY_RESTRICT from, Index count) {
+                     double* HWY_RESTRICT row = to + r * stride + column;
+                     for (Index c = 0; c < count; ++c) row[c] += static_cast<double>(from[c]);
+                   });
+}
+
+/// Adds sums over tiles to long sums.
+template <class T>
+void add_sums(const T* HWY_RESTRICT sums, Index rows, Index dim, Index tile,
+              const LongSums<T>& to) {
+  for_each_stretch(
+      sums, rows, dim, tile, [&](Index r, Index column, const T* HWY_RESTRICT from, Index count) {
+        T* HWY_RESTRICT high = to.high + r * to.high_stride + column;
+        T* HWY_RESTRICT low = to.low + r * to.low_stride + column;
+        for (Index c = 0; c < count; ++c) {
+          const double sum = static_cast<double>(high[c]) +
+                             (static_cast<double>(low[c]) + static_cast<double>(from[c]));
+          high[c] = static_cast<T>(sum);
+          low[c] = static_cast<T>(sum - static_cast<double>(high[c]));
+        }
+      });
 }
 
 }  // namespace annulus::kernels::HWY_NAMESPACE

@@ -30,21 +30,23 @@ struct TileScratch {
   T* scale;             ///< (query_tile): of the queries that are as they are
   T* scores;            ///< (query_tile, key_tile): logits
   Operand<E>* weights;  ///< (query_tile, operands of key_tile); `scores` itself unless pairs
-  T* out;               ///< (value chunks, query_tile, chunk): Sum e^(z-m) v
-  T* sum;               ///< (query_tile, lanes): l, summed over lanes
-  T* moment;            ///< (query_tile, lanes): s, likewise
-  T* squares;           ///< (query_tile, lanes): u, likewise
+  // The state over the keys at hand, centred at the maximum of all keys so far.
+  T* maximum;  ///< (query_tile): m
+  T* out;      ///< (value chunks, query_tile, chunk): Sum e^(z-m) v
+  T* sum;      ///< (query_tile, lanes): l, summed over lanes
+  T* moment;   ///< (query_tile, lanes): s, likewise
+  T* squares;  ///< (query_tile, lanes): u, likewise
 };
 
-/// The state of consecutive rows of one head; the members are those of SoftmaxState.
-template <class T>
+/// The state of consecutive rows of one head; the members are those of SoftmaxState. It is fp64, as
+/// one fp32 sum over n keys would lose n roundings.
 struct TileState {
-  T* maximum;
-  T* sum;
-  T* moment;
-  T* squares;
-  T* self_logit;
-  T* values;  ///< (rows, d_v): Sum e^(z-m) v
+  double* maximum;
+  double* sum;
+  double* moment;
+  double* squares;
+  double* self_logit;
+  double* values;  ///< (rows, d_v): Sum e^(z-m) v
 };
 
 /// A tile of queries of one head, and the keys that it sees: packed, or, for few queries, as they
@@ -67,46 +69,8 @@ struct ForwardTile {
   Index keys_begin;  ///< no row sees keys before this one,
   Index keys_end;    ///< nor from this one on; both lie among the packed keys
   bool statistics;   ///< whether to sum moments and squares and to capture self logits
-  TileState<Accumulator<E>> state;
+  TileState state;
   TileScratch<E> scratch;
 };
-
-/// The functions of one instruction set for elements of type E.
-template <class E>
-struct TileFunctions {
-  const char* target;
-  Index lanes;  ///< sums of a vector
-
-  /// Packs `count` <= key_tile keys, `stride` apart; the rest are 0.
-  void (*pack_keys)(const E* keys, Index stride, Index count, Index dim, Operand<E>* packed);
-
-  /// Packs as many values; the rest are 0.
-  void (*pack_values)(const E* values, Index stride, Index count, Index value_dim,
-                      Operand<E>* packed);
-
-  /// Accumulates the visible keys into the state.
-  void (*accumulate)(const ForwardTile<E>& tile);
-
-  /// The same for keys and values that are not packed, whose dimensions are multiples of `lanes`.
-  /// Pays where rows are few. Null for bf16.
-  void (*accumulate_rows)(const ForwardTile<E>& tile) = nullptr;
-
-  /// Columns of packed values: whole vectors.
-  [[nodiscard]] Index padded(Index value_dim) const { return ceil_div(value_dim, lanes) * lanes; }
-  /// Operands of so many packed keys, a multiple of key_tile.
-  [[nodiscard]] Index packed_keys(Index keys, Index dim) const { return keys * operands<E>(dim); }
-  /// Operands of so many packed values.
-  [[nodiscard]] Index packed_values(Index keys, Index value_dim) const {
-    return operands<E>(keys) * padded(value_dim);
-  }
-};
-
-/// The functions for the instruction set in use. For bf16, only where there is its dot product.
-template <class E>
-[[nodiscard]] const TileFunctions<E>& tile_functions();
-
-/// Whether the instruction set in use has functions for bf16, on machines that have its dot
-/// product.
-[[nodiscard]] bool target_has_bf16_tiles();
 
 }  // namespace annulus::kernels

@@ -20,18 +20,25 @@ void for_each_row(TensorView view, Write write) {
   });
 }
 
+DenseCopy zeros_like(DenseCopy copy) {
+  std::ranges::fill(copy.values, 0.0);
+  return copy;
+}
+
 class ReferenceBackward final : public BackwardPass {
  public:
   ReferenceBackward(const BackwardQueries& queries, const PassOptions& options)
       : q_(copy_dense(queries.q)),
         dout_(copy_dense(queries.dout)),
         lse_(copy_dense(queries.lse)),
+        lse_low_(queries.lse_low.present() ? copy_dense(queries.lse_low) : zeros_like(lse_)),
         scale_(queries.scale.begin(), queries.scale.end()),
         mean_(row_means(queries.dout, queries.out)),
         sums_(q_.values.size()),
         options_(options) {
     const auto rows = static_cast<std::size_t>(queries.q.rows * queries.q.heads);
-    ensure(scale_.size() == rows && mean_.size() == rows && lse_.values.size() == rows,
+    ensure(scale_.size() == rows && mean_.size() == rows && lse_.values.size() == rows &&
+               lse_low_.values.size() == rows,
            "one scale, mean and lse per query row and head");
     ensure(queries.dout.has_shape(queries.q.rows, queries.q.heads, options.value_dim),
            "the gradient of the output has the shape of the pass");
@@ -84,7 +91,8 @@ class ReferenceBackward final : public BackwardPass {
     for (Index j = visible.begin; j < visible.end; ++j) {
       const Index key = block.keys.row + j;
       const double* k = keys.row(key, key_head);
-      const double p = std::exp(scale_[at] * reference_dot(q, k, q_.dim) - *lse_.row(row, h));
+      const double z = scale_[at] * reference_dot(q, k, q_.dim);
+      const double p = std::exp((z - *lse_.row(row, h)) - *lse_low_.row(row, h));
       const double dz =
           p * (reference_dot(dout, values.row(key, key_head), options_.value_dim) - mean_[at]);
       const Index to = key * options_.key_heads + key_head;
@@ -112,6 +120,7 @@ class ReferenceBackward final : public BackwardPass {
   DenseCopy q_;
   DenseCopy dout_;
   DenseCopy lse_;
+  DenseCopy lse_low_;
   std::vector<double> scale_;
   std::vector<double> mean_;
   std::vector<double> sums_;  // (rows, H, d): Sum_j dz k_j

@@ -1,11 +1,15 @@
-// Gradients of a panel of queries and keys, compiled once for each instruction set.
+// Gradients of a panel of queries and keys.
 
-#include "kernels/cpu/simd_targets.hpp"
+#if defined(ANNULUS_KERNELS_CPU_BACKWARD_INL) == defined(HWY_TARGET_TOGGLE)
+#ifdef ANNULUS_KERNELS_CPU_BACKWARD_INL
+#undef ANNULUS_KERNELS_CPU_BACKWARD_INL
+#else
+#define ANNULUS_KERNELS_CPU_BACKWARD_INL
+#endif
 
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/cpu/backward.cpp"
-#include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+
+#include <algorithm>
 
 #include "kernels/cpu/exp-inl.hpp"
 #include "kernels/cpu/gradient_panel.hpp"
@@ -28,13 +32,16 @@ constexpr Index padded(Index dim) {
 /// What becomes of a vector of logits and products <dout, v> of one row.
 template <class D>
 struct Differential {
-  hn::Vec<D> p;   ///< e^(z - lse)
+  hn::Vec<D> p;   ///< e^((z - lse) - lse_low)
   hn::Vec<D> dz;  ///< p (<dout, v> - mean)
 };
 
 template <class D, class T = hn::TFromD<D>>
-HWY_INLINE Differential<D> differentiate(D d, T lse, T mean, const T* logits, const T* products) {
-  const auto z = clamp_exponent(d, hn::Sub(hn::Load(d, logits), hn::Set(d, lse)));
+HWY_INLINE Differential<D> differentiate(D d, T lse, T lse_low, T mean, const T* logits,
+                                         const T* products) {
+  // The first difference is exact where logits are large beside it.
+  const auto beyond_lse = hn::Sub(hn::Load(d, logits), hn::Set(d, lse));
+  const auto z = clamp_exponent(d, hn::Sub(beyond_lse, hn::Set(d, lse_low)));
   const auto p = exp_clamped(d, z);
   return {p, hn::Mul(p, hn::Sub(hn::Load(d, products), hn::Set(d, mean)))};
 }
@@ -46,8 +53,8 @@ HWY_INLINE void differentiate_rows(const GradientPanel<T>& panel, Index row, Ind
   T* logits = panel.scratch.logits + r * key_tile<T>;
   T* products = panel.scratch.products + r * key_tile<T>;
   for (Index j = 0; j < key_tile<T>; j += vector_lanes<T>) {
-    const auto [p, dz] =
-        differentiate(d, panel.lse[row + r], panel.mean[row + r], logits + j, products + j);
+    const auto [p, dz] = differentiate(d, panel.lse[row + r], panel.lse_low[row + r],
+                                       panel.mean[row + r], logits + j, products + j);
     hn::Store(p, d, logits + j);
     hn::Store(dz, d, products + j);
   }
@@ -72,8 +79,9 @@ HWY_INLINE void differentiate_rows(const GradientPanel<BFloat16>& panel, Index r
     for (int i = 0; i < present; ++i) {
       for (int x = 0; x < 2; ++x) {
         const Index at = (r + i) * tile + j + x * lanes;
-        const auto both = differentiate(d, panel.lse[row + r + i], panel.mean[row + r + i],
-                                        scratch.logits + at, scratch.products + at);
+        const auto both =
+            differentiate(d, panel.lse[row + r + i], panel.lse_low[row + r + i],
+                          panel.mean[row + r + i], scratch.logits + at, scratch.products + at);
         p[i][x] = both.p;
         dz[i][x] = both.dz;
       }
@@ -162,7 +170,7 @@ HWY_INLINE RowScales<float> pack_queries(const GradientPanel<BFloat16>& panel, I
   return {scratch.scale};
 }
 
-/// All tiles of queries, and their gradients so far. Returns what logits are yet to be multiplied
+/// All tiles of queries, whose sums start at zero. Returns what logits are yet to be multiplied
 /// with.
 template <class E>
 auto pack_panel(const GradientPanel<E>& panel) {
@@ -177,38 +185,35 @@ auto pack_panel(const GradientPanel<E>& panel) {
               scratch.dout + row * operands<E>(panel.value_dim));
     pack_factors(dout, panel.dout_stride, count, panel.value_dim, query_tile,
                  scratch.dout_factors + operands<E>(row) * padded<T>(panel.value_dim));
-    load_sums(panel.dq + row * panel.dim, panel.dim, count, panel.dim, query_tile,
-              scratch.dq + row * padded<T>(panel.dim));
+    std::fill_n(scratch.dq + row * padded<T>(panel.dim), query_tile * padded<T>(panel.dim), T{0});
   }
   return scale;
 }
 
 template <class E>
-void accumulate(const GradientPanel<E>& panel) {
+void accumulate_gradients(const GradientPanel<E>& panel) {
   using T = Accumulator<E>;
   const auto& scratch = panel.scratch;
   const auto scale = pack_panel(panel);
   for (Index first = 0; first < panel.keys.count; first += key_tile<E>) {
     const Index count = HWY_MIN(key_tile<E>, panel.keys.count - first);
-    T* dk = panel.dk + first * panel.dk_stride;
-    T* dv = panel.dv + first * panel.dv_stride;
-    load_sums(dk, panel.dk_stride, count, panel.dim, key_tile<E>, scratch.dk);
-    load_sums(dv, panel.dv_stride, count, panel.value_dim, key_tile<E>, scratch.dv);
+    std::fill_n(scratch.dk, key_tile<E> * padded<T>(panel.dim), T{0});
+    std::fill_n(scratch.dv, key_tile<E> * padded<T>(panel.value_dim), T{0});
     for (Index row = 0; row < panel.rows.count; row += query_tile) {
       if (meets(panel, row, first)) accumulate_tile(panel, row, first, scale);
     }
-    store_sums(scratch.dk, count, panel.dim, key_tile<E>, dk, panel.dk_stride);
-    store_sums(scratch.dv, count, panel.value_dim, key_tile<E>, dv, panel.dv_stride);
+    add_sums(scratch.dk, count, panel.dim, key_tile<E>, panel.dk.from(first));
+    add_sums(scratch.dv, count, panel.value_dim, key_tile<E>, panel.dv.from(first));
   }
   for (Index row = 0; row < panel.rows.count; row += query_tile) {
-    store_sums(scratch.dq + row * padded<T>(panel.dim), HWY_MIN(query_tile, panel.rows.count - row),
-               panel.dim, query_tile, panel.dq + row * panel.dim, panel.dim);
+    add_sums(scratch.dq + row * padded<T>(panel.dim), HWY_MIN(query_tile, panel.rows.count - row),
+             panel.dim, query_tile, panel.dq + row * panel.dim, panel.dim);
   }
 }
 
 template <class E>
-void pack(const E* k, Index stride, const E* v, Index value_stride, Index dim, Index value_dim,
-          const GradientKeys<E>& keys) {
+void pack_gradient_keys(const E* k, Index stride, const E* v, Index value_stride, Index dim,
+                        Index value_dim, const GradientKeys<E>& keys) {
   using T = Accumulator<E>;
   for (Index first = 0; first < keys.count; first += key_tile<E>) {
     const Index count = HWY_MIN(key_tile<E>, keys.count - first);
@@ -220,54 +225,7 @@ void pack(const E* k, Index stride, const E* v, Index value_stride, Index dim, I
   }
 }
 
-template <class E>
-const GradientFunctions<E>& functions() {
-  static const GradientFunctions<E> all{.pack_keys = pack<E>, .accumulate = accumulate<E>};
-  return all;
-}
-
-const GradientFunctions<float>& float_gradients() {
-  return functions<float>();
-}
-const GradientFunctions<double>& double_gradients() {
-  return functions<double>();
-}
-const GradientFunctions<BFloat16>* bf16_gradients() {
-#if ANNULUS_TARGET_HAS_BF16_DOT
-  return &functions<BFloat16>();
-#else
-  return nullptr;
-#endif
-}
-
 }  // namespace annulus::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
-#if HWY_ONCE
-#include "annulus/base/error.hpp"
-
-namespace annulus::kernels {
-
-HWY_EXPORT(float_gradients);
-HWY_EXPORT(double_gradients);
-HWY_EXPORT(bf16_gradients);
-
-template <>
-const GradientFunctions<float>& gradient_functions<float>() {
-  return HWY_DYNAMIC_DISPATCH(float_gradients)();
-}
-
-template <>
-const GradientFunctions<double>& gradient_functions<double>() {
-  return HWY_DYNAMIC_DISPATCH(double_gradients)();
-}
-
-template <>
-const GradientFunctions<BFloat16>& gradient_functions<BFloat16>() {
-  const auto* functions = HWY_DYNAMIC_DISPATCH(bf16_gradients)();
-  ensure(functions != nullptr, "the instruction set in use multiplies bf16");
-  return *functions;
-}
-
-}  // namespace annulus::kernels
 #endif

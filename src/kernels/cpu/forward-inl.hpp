@@ -1,11 +1,18 @@
-// Attention of a tile of queries over packed keys, compiled once for each instruction set.
+// Attention of a tile of queries over a panel of keys.
 
-#include "kernels/cpu/simd_targets.hpp"
+#if defined(ANNULUS_KERNELS_CPU_FORWARD_INL) == defined(HWY_TARGET_TOGGLE)
+#ifdef ANNULUS_KERNELS_CPU_FORWARD_INL
+#undef ANNULUS_KERNELS_CPU_FORWARD_INL
+#else
+#define ANNULUS_KERNELS_CPU_FORWARD_INL
+#endif
 
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/cpu/forward.cpp"
-#include <hwy/foreach_target.h>
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
+
+#include <algorithm>
+
+#include "annulus/attention/softmax_state.hpp"
 
 #include "kernels/cpu/pack-inl.hpp"
 #include "kernels/cpu/products-inl.hpp"
@@ -17,37 +24,48 @@ HWY_BEFORE_NAMESPACE();
 namespace annulus::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// The state of the tile's rows in the layout of the register tiles. A sum starts in lane 0.
+/// Sums of zero, centred at the maximum so far. What they are added to is fetched meanwhile.
 template <class D, class E, class T = hn::TFromD<D>>
-void load_state(D d, const ForwardTile<E>& tile) {
+void start_sums(D d, const ForwardTile<E>& tile) {
   const auto& scratch = tile.scratch;
-  const auto in_lane_0 = [&](T value, T* to) HWY_ATTR {
-    hn::Store(hn::Zero(d), d, to);
-    to[0] = value;
-  };
   for (Index r = 0; r < tile.rows.count; ++r) {
-    in_lane_0(tile.state.sum[r], scratch.sum + r * lanes_of<D>);
-    in_lane_0(tile.state.moment[r], scratch.moment + r * lanes_of<D>);
-    in_lane_0(tile.state.squares[r], scratch.squares + r * lanes_of<D>);
+    scratch.maximum[r] = static_cast<T>(tile.state.maximum[r]);
+    for (T* sum : {scratch.sum, scratch.moment, scratch.squares}) {
+      hn::Store(hn::Zero(d), d, sum + r * lanes_of<D>);
+    }
   }
-  load_sums(tile.state.values, tile.value_dim, tile.rows.count, tile.value_dim, query_tile,
-            scratch.out);
+  const Index padded = ceil_div(tile.value_dim, lanes_of<D>) * lanes_of<D>;
+  std::fill_n(scratch.out, query_tile * padded, T{0});
+  for (Index c = 0; c < tile.rows.count * tile.value_dim; c += 64 / Index{sizeof(double)}) {
+    hwy::Prefetch(tile.state.values + c);
+  }
 }
 
-/// The inverse of load_state.
+/// Merges the sums with the state of the tile's rows.
 template <class D, class E, class T = hn::TFromD<D>>
-void store_state(D d, const ForwardTile<E>& tile) {
+void merge_sums(D d, const ForwardTile<E>& tile) {
   const auto& scratch = tile.scratch;
+  const auto& state = tile.state;
   const auto over_lanes = [&](const T* from) HWY_ATTR {
-    return hn::GetLane(hn::SumOfLanes(d, hn::Load(d, from)));
+    return static_cast<double>(hn::GetLane(hn::SumOfLanes(d, hn::Load(d, from))));
   };
   for (Index r = 0; r < tile.rows.count; ++r) {
-    tile.state.sum[r] = over_lanes(scratch.sum + r * lanes_of<D>);
-    tile.state.moment[r] = over_lanes(scratch.moment + r * lanes_of<D>);
-    tile.state.squares[r] = over_lanes(scratch.squares + r * lanes_of<D>);
+    const Index lane = r * lanes_of<D>;
+    SoftmaxState<double> total{state.maximum[r], state.sum[r], state.moment[r], state.squares[r]};
+    const auto factor = merge(total, {.maximum = static_cast<double>(scratch.maximum[r]),
+                                      .sum = over_lanes(scratch.sum + lane),
+                                      .moment = over_lanes(scratch.moment + lane),
+                                      .squares = over_lanes(scratch.squares + lane)});
+    state.maximum[r] = total.maximum;
+    state.sum[r] = total.sum;
+    state.moment[r] = total.moment;
+    state.squares[r] = total.squares;
+    double* values = state.values + r * tile.value_dim;
+    // The maximum seldom rises.
+    if (factor.left == 1) continue;
+    for (Index c = 0; c < tile.value_dim; ++c) values[c] *= factor.left;
   }
-  store_sums(scratch.out, tile.rows.count, tile.value_dim, query_tile, tile.state.values,
-             tile.value_dim);
+  add_sums(scratch.out, tile.rows.count, tile.value_dim, query_tile, state.values, tile.value_dim);
 }
 
 /// Every mask shows a query its own position.
@@ -56,7 +74,8 @@ void capture_self_logits(const ForwardTile<E>& tile, Index first) {
   for (Index r = 0; r < tile.rows.count; ++r) {
     const Index key = tile.self_key[r];
     if (key < first || key >= first + key_tile<E>) continue;
-    tile.state.self_logit[r] = tile.scratch.scores[r * key_tile<E> + key - first];
+    tile.state.self_logit[r] =
+        static_cast<double>(tile.scratch.scores[r * key_tile<E> + key - first]);
   }
 }
 
@@ -107,13 +126,13 @@ template <class E>
 void accumulate(const ForwardTile<E>& tile) {
   const hn::ScalableTag<Accumulator<E>> d;
   const auto scale = pack_queries(tile);
-  load_state(d, tile);
+  start_sums(d, tile);
   if (tile.statistics) {
     accumulate_keys<true>(tile, scale);
   } else {
     accumulate_keys<false>(tile, scale);
   }
-  store_state(d, tile);
+  merge_sums(d, tile);
 }
 
 /// Scores of a tile over the keys first .. first + key_tile - 1, which are rows; only those of keys
@@ -154,81 +173,16 @@ void accumulate_rows(const ForwardTile<T>& tile) {
           static_cast<T>(scale * static_cast<double>(tile.q[r * tile.q_stride + c]));
     }
   }
-  load_state(d, tile);
+  start_sums(d, tile);
   if (tile.statistics) {
     accumulate_key_rows<true>(tile);
   } else {
     accumulate_key_rows<false>(tile);
   }
-  store_state(d, tile);
-}
-
-template <class E>
-TileFunctions<E> packed_functions() {
-  return {.target = hwy::TargetName(HWY_TARGET),
-          .lanes = lanes_of<hn::ScalableTag<Accumulator<E>>>,
-          .pack_keys = pack_keys<E>,
-          .pack_values = pack_values<E>,
-          .accumulate = accumulate<E>};
-}
-
-template <class T>
-const TileFunctions<T>& functions() {
-  static const TileFunctions<T> all = [] {
-    auto functions = packed_functions<T>();
-    functions.accumulate_rows = accumulate_rows<T>;
-    return functions;
-  }();
-  return all;
-}
-
-const TileFunctions<float>& float_functions() {
-  return functions<float>();
-}
-const TileFunctions<double>& double_functions() {
-  return functions<double>();
-}
-const TileFunctions<BFloat16>* bf16_functions() {
-#if ANNULUS_TARGET_HAS_BF16_DOT
-  static const auto all = packed_functions<BFloat16>();
-  return &all;
-#else
-  return nullptr;
-#endif
+  merge_sums(d, tile);
 }
 
 }  // namespace annulus::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
-#if HWY_ONCE
-#include "annulus/base/error.hpp"
-
-namespace annulus::kernels {
-
-HWY_EXPORT(float_functions);
-HWY_EXPORT(double_functions);
-HWY_EXPORT(bf16_functions);
-
-template <>
-const TileFunctions<float>& tile_functions<float>() {
-  return HWY_DYNAMIC_DISPATCH(float_functions)();
-}
-
-template <>
-const TileFunctions<double>& tile_functions<double>() {
-  return HWY_DYNAMIC_DISPATCH(double_functions)();
-}
-
-template <>
-const TileFunctions<BFloat16>& tile_functions<BFloat16>() {
-  const auto* functions = HWY_DYNAMIC_DISPATCH(bf16_functions)();
-  ensure(functions != nullptr, "the instruction set in use multiplies bf16");
-  return *functions;
-}
-
-bool target_has_bf16_tiles() {
-  return HWY_DYNAMIC_DISPATCH(bf16_functions)() != nullptr;
-}
-
-}  // namespace annulus::kernels
 #endif

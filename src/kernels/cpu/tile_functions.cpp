@@ -1,0 +1,89 @@
+// The functions of tiles and panels, compiled once for each instruction set.
+
+#include "kernels/cpu/tile_functions.hpp"
+
+#include "kernels/cpu/simd_targets.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/tile_functions.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "kernels/cpu/backward-inl.hpp"
+#include "kernels/cpu/forward-inl.hpp"
+#include "kernels/cpu/pack-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace annulus::kernels::HWY_NAMESPACE {
+
+template <class E>
+TileFunctions<E> functions() {
+  return {.target = hwy::TargetName(HWY_TARGET),
+          .lanes = lanes_of<hn::ScalableTag<Accumulator<E>>>,
+          .pack_keys = pack_keys<E>,
+          .pack_values = pack_values<E>,
+          .accumulate = accumulate<E>,
+          .pack_gradient_keys = pack_gradient_keys<E>,
+          .accumulate_gradients = accumulate_gradients<E>};
+}
+
+template <class T>
+const TileFunctions<T>& with_rows() {
+  static const TileFunctions<T> all = [] {
+    auto of_rows = functions<T>();
+    of_rows.accumulate_rows = accumulate_rows<T>;
+    return of_rows;
+  }();
+  return all;
+}
+
+const TileFunctions<float>& float_functions() {
+  return with_rows<float>();
+}
+const TileFunctions<double>& double_functions() {
+  return with_rows<double>();
+}
+const TileFunctions<BFloat16>* bf16_functions() {
+#if ANNULUS_TARGET_HAS_BF16_DOT
+  static const auto all = functions<BFloat16>();
+  return &all;
+#else
+  return nullptr;
+#endif
+}
+
+}  // namespace annulus::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+#include "annulus/base/error.hpp"
+
+namespace annulus::kernels {
+
+HWY_EXPORT(float_functions);
+HWY_EXPORT(double_functions);
+HWY_EXPORT(bf16_functions);
+
+template <>
+const TileFunctions<float>& tile_functions<float>() {
+  return HWY_DYNAMIC_DISPATCH(float_functions)();
+}
+
+template <>
+const TileFunctions<double>& tile_functions<double>() {
+  return HWY_DYNAMIC_DISPATCH(double_functions)();
+}
+
+template <>
+const TileFunctions<BFloat16>& tile_functions<BFloat16>() {
+  const auto* functions = HWY_DYNAMIC_DISPATCH(bf16_functions)();
+  ensure(functions != nullptr, "the instruction set in use multiplies bf16");
+  return *functions;
+}
+
+bool target_has_bf16_tiles() {
+  return HWY_DYNAMIC_DISPATCH(bf16_functions)() != nullptr;
+}
+
+}  // namespace annulus::kernels
+#endif

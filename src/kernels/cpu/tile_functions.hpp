@@ -1,0 +1,54 @@
+#pragma once
+// What is compiled once for each instruction set.
+
+#include "kernels/cpu/gradient_panel.hpp"
+#include "kernels/cpu/tile.hpp"
+
+namespace annulus::kernels {
+
+/// The functions of one instruction set for elements of type E.
+template <class E>
+struct TileFunctions {
+  const char* target;
+  Index lanes;  ///< sums of a vector
+
+  /// Packs `count` <= key_tile keys, `stride` apart; the rest are 0.
+  void (*pack_keys)(const E* keys, Index stride, Index count, Index dim, Operand<E>* packed);
+
+  /// Packs as many values; the rest are 0.
+  void (*pack_values)(const E* values, Index stride, Index count, Index value_dim,
+                      Operand<E>* packed);
+
+  /// Accumulates the visible keys into the state.
+  void (*accumulate)(const ForwardTile<E>& tile);
+
+  /// Packs `keys.count` keys and values, `stride` apart, for gradients.
+  void (*pack_gradient_keys)(const E* k, Index stride, const E* v, Index value_stride, Index dim,
+                             Index value_dim, const GradientKeys<E>& keys);
+
+  /// Adds what the visible pairs of a panel give to its gradients.
+  void (*accumulate_gradients)(const GradientPanel<E>& panel);
+
+  /// As `accumulate`, for keys and values that are not packed, whose dimensions are multiples of
+  /// `lanes`. Pays where rows are few. Null for bf16.
+  void (*accumulate_rows)(const ForwardTile<E>& tile) = nullptr;
+
+  /// Columns of packed values: whole vectors.
+  [[nodiscard]] Index padded(Index value_dim) const { return ceil_div(value_dim, lanes) * lanes; }
+  /// Operands of so many packed keys, a multiple of key_tile.
+  [[nodiscard]] Index packed_keys(Index keys, Index dim) const { return keys * operands<E>(dim); }
+  /// Operands of so many packed values.
+  [[nodiscard]] Index packed_values(Index keys, Index value_dim) const {
+    return operands<E>(keys) * padded(value_dim);
+  }
+};
+
+/// The functions for the instruction set in use. For bf16, only where there is its dot product.
+template <class E>
+[[nodiscard]] const TileFunctions<E>& tile_functions();
+
+/// Whether the instruction set in use has functions for bf16, on machines that have its dot
+/// product.
+[[nodiscard]] bool target_has_bf16_tiles();
+
+}  // namespace annulus::kernels
