@@ -1,6 +1,4 @@
-#include <algorithm>
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <utility>
 
@@ -20,20 +18,12 @@ namespace annulus {
 namespace {
 
 /// Numbers of rows and heads (rows, H, 1), which may lie on a device, on the host, (rows, H)
-/// row-major.
-std::vector<double> numbers_of(device::Stream& stream, ConstTensorView there) {
+/// row-major; zeros where they are absent.
+std::vector<double> numbers_of(device::Stream& stream, ConstTensorView there, std::size_t count) {
+  if (!there.present()) return std::vector<double>(count);
   Tensor here(there.type, there.rows, there.heads, 1);
   device::download(stream, here.view(), there);
   return annulus::numbers_of(here.view());
-}
-
-/// ln Sum e^z of all rows, from both of its terms, of which the second may be absent.
-std::vector<double> exact_lse(device::Stream& stream, ConstTensorView lse, ConstTensorView low) {
-  auto numbers = numbers_of(stream, lse);
-  if (!low.present()) return numbers;
-  const auto more = numbers_of(stream, low);
-  std::ranges::transform(numbers, more, numbers.begin(), std::plus<>());
-  return numbers;
 }
 
 /// Writes the sum over all rows of all ranks of `value(i, h)` into `sums`, which may be empty; its
@@ -128,14 +118,18 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
                                    : ring::query_scale(problem, betas_, {}, inputs.logit_scale);
   sum_over_rows(communicator_, rows, gradients.dgain,
                 [&](Index i, Index h) { return scale_of_gain_1[at(i, h)] * dscale[at(i, h)]; });
-  const auto lse_numbers = gradients.dsink.empty()
-                               ? std::vector<double>{}
-                               : exact_lse(*stream_, lse.view(), lse_low.view());
+  std::vector<double> lse_numbers;
+  std::vector<double> lse_low_numbers;
+  if (!gradients.dsink.empty()) {
+    lse_numbers = numbers_of(*stream_, lse.view(), scale.size());
+    lse_low_numbers = numbers_of(*stream_, lse_low.view(), scale.size());
+  }
   sum_over_rows(communicator_, rows, gradients.dsink, [&](Index i, Index h) {
     const double sink = inputs.sink.empty() ? -std::numeric_limits<double>::infinity()
                                             : inputs.sink[static_cast<std::size_t>(h)];
     if (std::isinf(sink)) return 0.0;
-    return -std::exp(sink - lse_numbers[at(i, h)]) * mean[at(i, h)];
+    const double log_p = (sink - lse_numbers[at(i, h)]) - lse_low_numbers[at(i, h)];
+    return -std::exp(log_p) * mean[at(i, h)];
   });
   return meter.report();
 }

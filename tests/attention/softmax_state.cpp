@@ -73,6 +73,19 @@ TEST(SoftmaxState, IdentityMergesWithoutNaN) {
   }
 }
 
+TEST(SoftmaxState, ASecondTermHasWhatRoundingTakesFromLse) {
+  for (const float maximum : {-3e7F, -1.0F, 0.0F, 1e2F, 1e8F}) {
+    const SoftmaxState<double> state{static_cast<double>(maximum), 67.0, 0, 67.0};
+    const auto rounded = static_cast<float>(state.lse());
+    const double low = state.lse_beyond(static_cast<double>(rounded));
+    // z - lse is exact for z = m, and so are both terms together but for the roundings of ln l.
+    EXPECT_NEAR((static_cast<double>(maximum) - static_cast<double>(rounded)) - low,
+                -std::log(67.0), 8 * epsilon);
+    EXPECT_LE(std::abs(low), std::abs(static_cast<double>(rounded)) * 0x1p-24);
+  }
+  EXPECT_EQ(SoftmaxState<double>{}.lse_beyond(-infinity), 0);
+}
+
 TEST(SoftmaxState, MergeIsAssociativeInAnyOrderAndGrouping) {
   std::mt19937_64 random(1);
   for (const double size : {0.1, 1.0, 30.0, 1e4}) {

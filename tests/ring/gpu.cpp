@@ -80,6 +80,25 @@ void expect_gradients_in_every_type(const Problem& problem, const std::string& w
   expect_gradients(random_problem<Float16>(problem, 19), what);
 }
 
+// Equal logits however large give p = 1 / keys, so dv is the mean of dout, from every kernel.
+TEST(RingOnGpu, GradientsDoNotLoseWhatLseRoundsAway) {
+  for (const float logit : {1e2F, 1e8F}) {
+    auto whole = random_problem<float>({.head_dim = 64, .documents = Documents::single(37, 64)}, 5);
+    std::ranges::fill(whole.q.values, std::sqrt(logit / 8));
+    std::ranges::fill(whole.k.values, std::sqrt(logit / 8));
+    const auto dout = random_dout<float>(whole.problem);
+    const auto exact = direct_gradients_of(whole, dout);
+    for (const auto* kernel : gpus_under_test()) {
+      for (const int ranks : {1, 2}) {
+        SCOPED_TRACE(std::to_string(logit) + ", P = " + std::to_string(ranks));
+        const auto got = gradients_by_ranks(whole, dout, ranks, spread_for(ranks), *kernel, true);
+        EXPECT_TRUE(all_close("dv", got.dv, exact.dv,
+                              [&](double) { return 3e-6 * largest_element(exact.dv); }));
+      }
+    }
+  }
+}
+
 TEST(RingOnGpu, EveryMaskAndSharding) {
   for (const auto* mask : {"full", "causal", "window:5", "window:7,3"}) {
     expect_exact_in_every_type({.query_heads = 2,

@@ -70,8 +70,9 @@ struct FinishArguments {
   int rows = 0;
   int heads = 0;
   int value_dim = 0;
-  float* out = nullptr;  ///< (rows, H, d_v)
-  float* lse = nullptr;  ///< (rows, H), as everything below
+  float* out = nullptr;      ///< (rows, H, d_v)
+  float* lse = nullptr;      ///< (rows, H), as everything below
+  float* lse_low = nullptr;  ///< what rounding took from lse
   float* entropy = nullptr;
   float* effective_keys = nullptr;
   float* participation = nullptr;
@@ -81,7 +82,7 @@ struct FinishArguments {
 };
 
 /// Adds the gradients of the visible pairs of a list of tiles to sums in fp32. With
-/// p = e^(z - lse) and dz = p (<dout, v> - mean):
+/// p = e^((z - lse) - lse_low) and dz = p (<dout, v> - mean):
 /// kernels over query tiles add Sum_j dz k_j to `query_sums`,
 /// kernels over key tiles add Sum scale dz q to `dk` and Sum p dout to `dv`.
 struct GradientArguments {
@@ -89,9 +90,10 @@ struct GradientArguments {
   InputRows k{};
   InputRows v{};
   InputRows dout{};
-  const float* scale = nullptr;  ///< (rows, H)
-  const float* lse = nullptr;    ///< (rows, H), natural base; -inf where a row sees nothing
-  const float* mean = nullptr;   ///< (rows, H): <dout, out>
+  const float* scale = nullptr;    ///< (rows, H)
+  const float* lse = nullptr;      ///< (rows, H), natural base; -inf where a row sees nothing
+  const float* lse_low = nullptr;  ///< (rows, H)
+  const float* mean = nullptr;     ///< (rows, H): <dout, out>
   int heads = 0;
   int group = 1;
   float* query_sums = nullptr;  ///< (rows, H, d)

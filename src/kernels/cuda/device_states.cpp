@@ -42,6 +42,7 @@ void DeviceStates::finish(const ForwardOutputs& outputs) const {
   ensure(statistics_ || !statistics.present(), "statistics are kept from the start of a pass");
   const DenseOutput out(stream_, outputs.out);
   const DenseOutput lse(stream_, outputs.lse);
+  const DenseOutput lse_low(stream_, outputs.lse_low);
   const DenseOutput entropy(stream_, statistics.entropy);
   const DenseOutput effective_keys(stream_, statistics.effective_keys);
   const DenseOutput participation(stream_, statistics.participation);
@@ -54,6 +55,7 @@ void DeviceStates::finish(const ForwardOutputs& outputs) const {
                     .value_dim = value_dim_,
                     .out = out.data(),
                     .lse = lse.data(),
+                    .lse_low = lse_low.data(),
                     .entropy = entropy.data(),
                     .effective_keys = effective_keys.data(),
                     .participation = participation.data(),
@@ -61,7 +63,7 @@ void DeviceStates::finish(const ForwardOutputs& outputs) const {
                     .max_logit = max_logit.data(),
                     .self_probability = self_probability.data()},
                    *stream_);
-  for (const auto* output : {&out, &lse, &entropy, &effective_keys, &participation,
+  for (const auto* output : {&out, &lse, &lse_low, &entropy, &effective_keys, &participation,
                              &max_probability, &max_logit, &self_probability}) {
     output->finish();
   }

@@ -73,6 +73,12 @@ GpuBackward::GpuBackward(const Launcher& launcher, const BackwardQueries& querie
       q_(stream_, queries.q),
       dout_(stream_, queries.dout),
       lse_(stream_, queries.lse),
+      no_lse_low_(queries.lse_low.present()
+                      ? device::DeviceTensor()
+                      : device::DeviceTensor(stream_, DataType::float32, queries.q.rows,
+                                             queries.q.heads, 1)),
+      lse_low_(stream_,
+               queries.lse_low.present() ? queries.lse_low : ConstTensorView(no_lse_low_.view())),
       scale_(upload_narrowed(stream_, queries.scale)),
       rows_(narrow<int>(queries.q.rows)),
       heads_(narrow<int>(queries.q.heads)),
@@ -83,7 +89,8 @@ GpuBackward::GpuBackward(const Launcher& launcher, const BackwardQueries& querie
   ensure(std::ssize(queries.scale) == q.rows * q.heads, "one scale per query row and head");
   ensure(queries.dout.has_shape(q.rows, q.heads, options.value_dim) &&
              queries.out.has_shape(q.rows, q.heads, options.value_dim) &&
-             queries.lse.has_shape(q.rows, q.heads, 1),
+             queries.lse.has_shape(q.rows, q.heads, 1) &&
+             (!queries.lse_low.present() || queries.lse_low.has_shape(q.rows, q.heads, 1)),
          "the output, its gradient and lse have the shapes of the pass");
   if (sums_.bytes() > 0) stream_->clear(sums_.data(), sums_.bytes());
   const DenseInput out(stream_, queries.out);
@@ -114,6 +121,7 @@ void GpuBackward::accumulate(ConstTensorView k, ConstTensorView v, std::span<con
                                 .dout = dout_.rows(),
                                 .scale = scale_.data(),
                                 .lse = lse_.data(),
+                                .lse_low = lse_low_.data(),
                                 .mean = mean_.data(),
                                 .heads = heads_,
                                 .group = heads_ / key_heads_,

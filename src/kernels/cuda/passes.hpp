@@ -1,6 +1,7 @@
 #pragma once
 // The passes of the cuda backend: they enqueue kernels and what these need.
 
+#include "annulus/device/device_tensor.hpp"
 #include "annulus/kernels/kernel.hpp"
 #include "kernels/cuda/device_arrays.hpp"
 #include "kernels/cuda/device_states.hpp"
@@ -45,6 +46,8 @@ class GpuBackward final : public BackwardPass {
   AlignedRows q_;
   AlignedRows dout_;
   DenseInput lse_;
+  device::DeviceTensor no_lse_low_;  // zeros, where the pass is not given one
+  DenseInput lse_low_;
   DeviceArray<float> scale_;
   int rows_;
   int heads_;

@@ -59,7 +59,7 @@ struct TileShape {
   return {.warps = 4, .row_blocks = 1, .columns = 16};
 }
 
-/// Keys own tiles: k and v; q and dout stream, with scale, lse and mean.
+/// Keys own tiles: k and v; q and dout stream, with scale, both terms of lse and mean.
 [[nodiscard]] constexpr TileShape key_gradient_shape(int element_bytes, int dim) {
   if (element_bytes == 4) {
     if (dim <= 64) return {.warps = 4, .row_blocks = 1, .columns = 32};

@@ -29,12 +29,7 @@ struct ForwardKernel {
     };
     // Made again where it is needed after tiles have begun to stream past, so that no register
     // holds what follows from it meanwhile.
-    const auto own_rows = [&] {
-      return OwnRows{.work = a.tiles.work[block_x()],
-                     .first = warp_index() * shape.warp_rows(),
-                     .heads = a.heads,
-                     .head = block_y()};
-    };
+    const auto own_rows = [&] { return OwnRows::of_block(a.tiles, shape.warp_rows(), a.heads); };
     const OwnRows own = own_rows();
     const int key_head = own.head / a.group;
 
@@ -46,10 +41,7 @@ struct ForwardKernel {
     const RowNumbers<2 * shape.row_blocks> scale(a.scale, own);
 
     const auto load = [&](const Walk& walk, int stage) {
-      const SharedOffset keys = keys_at(stage);
-      copy_tile<T, dim, shape.columns, threads>(keys, a.k, walk.row(), walk.count(), key_head);
-      copy_tile<T, dim, shape.columns, threads>(keys + column_tile, a.v, walk.row(), walk.count(),
-                                                key_head);
+      copy_step<T, dim, shape.columns, threads>(keys_at(stage), a.k, a.v, walk, key_head);
     };
     const auto compute = [&](const Walk& walk, int stage) {
       const SharedOffset keys = keys_at(stage);

@@ -26,7 +26,7 @@ struct KeyGradientKernel {
   static constexpr TileShape shape = key_gradient_shape(sizeof(T), dim);
   static constexpr int threads = shape.threads();
   static constexpr int row_bytes = dim * static_cast<int>(sizeof(T));
-  static constexpr int shared_bytes = shape.shared_bytes(row_bytes, 2, 3);
+  static constexpr int shared_bytes = shape.shared_bytes(row_bytes, 2, 4);
   static_assert(shared_bytes <= most_shared_bytes);
   static constexpr int rows_of_lane = 2 * shape.row_blocks;
   using Walk = GroupWalk<shape.columns>;
@@ -37,6 +37,7 @@ struct KeyGradientKernel {
     SharedOffset dout;
     SharedOffset scale;
     SharedOffset lse;
+    SharedOffset lse_low;
     SharedOffset mean;
 
     /// Numbers lie behind the tiles of all stages, for tiles start at multiples of 128 bytes.
@@ -46,9 +47,10 @@ struct KeyGradientKernel {
       constexpr SharedOffset first = 2 * shape.rows() * row_bytes;
       q = first + static_cast<SharedOffset>(stage) * 2 * tile;
       dout = q + tile;
-      scale = first + shape.stages * 2 * tile + static_cast<SharedOffset>(stage) * 3 * numbers;
+      scale = first + shape.stages * 2 * tile + static_cast<SharedOffset>(stage) * 4 * numbers;
       lse = scale + numbers;
-      mean = lse + numbers;
+      lse_low = lse + numbers;
+      mean = lse_low + numbers;
     }
   };
 
@@ -60,10 +62,7 @@ struct KeyGradientKernel {
   ANNULUS_DEVICE static void run(const Arguments& a) {
     constexpr SharedOffset own_tile = shape.rows() * row_bytes;
     const auto own_rows = [&] {
-      return OwnRows{.work = a.tiles.work[block_x()],
-                     .first = warp_index() * shape.warp_rows(),
-                     .heads = a.heads / a.group,
-                     .head = block_y()};
+      return OwnRows::of_block(a.tiles, shape.warp_rows(), a.heads / a.group);
     };
     const OwnRows own = own_rows();
     const auto k = static_cast<SharedOffset>(own.first * row_bytes);
@@ -76,18 +75,14 @@ struct KeyGradientKernel {
 
     const auto load = [&](const Walk& walk, int stage) {
       const Stage to(stage);
-      const auto copy = [&](SharedOffset tile, const InputRows& rows) {
-        copy_tile<T, dim, shape.columns, threads>(tile, rows, walk.row(), walk.count(),
-                                                  walk.head());
-      };
       const auto copy_table = [&](SharedOffset numbers, const float* table) {
         copy_numbers<shape.columns, threads>(numbers, table, a.heads, walk.row(), walk.count(),
                                              walk.head());
       };
-      copy(to.q, a.q);
-      copy(to.dout, a.dout);
+      copy_step<T, dim, shape.columns, threads>(to.q, a.q, a.dout, walk, walk.head());
       copy_table(to.scale, a.scale);
       copy_table(to.lse, a.lse);
+      copy_table(to.lse_low, a.lse_low);
       copy_table(to.mean, a.mean);
     };
     const auto compute = [&](const Walk& walk, int stage) {
@@ -97,7 +92,8 @@ struct KeyGradientKernel {
       scale_logits(p, [&](int, int n, int side) { return of_columns(from.scale, n).at[side]; });
       if (!walk.whole()) hide(p, walk, own);
       for_each_number<rows_of_lane, shape.columns / 8>([&](int r, int n, int side) {
-        p.at(r, n, side) = probability(p.at(r, n, side), of_columns(from.lse, n).at[side]);
+        p.at(r, n, side) = probability(p.at(r, n, side), of_columns(from.lse, n).at[side],
+                                       of_columns(from.lse_low, n).at[side]);
       });
       if constexpr (which != KeyGradients::keys) {
         Products<T>::template add_weighted_rows<dim>(dv, p, from.dout);

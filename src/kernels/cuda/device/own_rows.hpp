@@ -18,6 +18,15 @@ struct OwnRows {
   int heads = 1;  ///< of the tables
   int head = 0;
 
+  /// Those of the tile of this thread block, of which every warp owns `warp_rows`.
+  [[nodiscard]] ANNULUS_DEVICE static OwnRows of_block(const DeviceTileList& tiles, int warp_rows,
+                                                       int heads) {
+    return {.work = tiles.work[block_x()],
+            .first = warp_index() * warp_rows,
+            .heads = heads,
+            .head = block_y()};
+  }
+
   /// The row, counted in the tile, and whether the tile has it.
   [[nodiscard]] ANNULUS_DEVICE int row(int r) const { return first + row_of_lane(r); }
   [[nodiscard]] ANNULUS_DEVICE bool has(int r) const { return row(r) < work.rows; }

@@ -27,12 +27,7 @@ struct QueryGradientKernel {
     const auto keys_at = [](int stage) {
       return 2 * own_tile + static_cast<SharedOffset>(stage) * 2 * column_tile;
     };
-    const auto own_rows = [&] {
-      return OwnRows{.work = a.tiles.work[block_x()],
-                     .first = warp_index() * shape.warp_rows(),
-                     .heads = a.heads,
-                     .head = block_y()};
-    };
+    const auto own_rows = [&] { return OwnRows::of_block(a.tiles, shape.warp_rows(), a.heads); };
     const OwnRows own = own_rows();
     const int key_head = own.head / a.group;
     const auto q = static_cast<SharedOffset>(own.first * row_bytes);
@@ -43,14 +38,12 @@ struct QueryGradientKernel {
                                              own.head);
     const RowNumbers<rows_of_lane> scale(a.scale, own);
     const RowNumbers<rows_of_lane> lse(a.lse, own);
+    const RowNumbers<rows_of_lane> lse_low(a.lse_low, own);
     const RowNumbers<rows_of_lane> mean(a.mean, own);
     Sums<shape.row_blocks, dim> sums;
 
     const auto load = [&](const Walk& walk, int stage) {
-      const SharedOffset keys = keys_at(stage);
-      copy_tile<T, dim, shape.columns, threads>(keys, a.k, walk.row(), walk.count(), key_head);
-      copy_tile<T, dim, shape.columns, threads>(keys + column_tile, a.v, walk.row(), walk.count(),
-                                                key_head);
+      copy_step<T, dim, shape.columns, threads>(keys_at(stage), a.k, a.v, walk, key_head);
     };
     const auto compute = [&](const Walk& walk, int stage) {
       const SharedOffset keys = keys_at(stage);
@@ -61,7 +54,7 @@ struct QueryGradientKernel {
       Sums<shape.row_blocks, shape.columns> dp;
       Products<T>::template add_dots<dim>(dp, dout, keys + column_tile);
       for_each_number<rows_of_lane, shape.columns / 8>([&](int r, int n, int side) {
-        const float p = probability(dz.at(r, n, side), lse.at[r]);
+        const float p = probability(dz.at(r, n, side), lse.at[r], lse_low.at[r]);
         dz.at(r, n, side) = p * (dp.at(r, n, side) - mean.at[r]);
       });
       Products<T>::template add_weighted_rows<dim>(sums, dz, keys);

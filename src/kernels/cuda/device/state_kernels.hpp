@@ -91,6 +91,9 @@ struct FinishKernel : RowKernel {
       if (lane_index() != 0) return;
       const float lse = empty ? minus_infinity : a.state.maximum[at] + logf(sum);
       if (a.lse != nullptr) a.lse[at] = lse;
+      if (a.lse_low != nullptr) {
+        a.lse_low[at] = empty ? 0.0F : (a.state.maximum[at] - lse) + logf(sum);
+      }
       if (a.entropy != nullptr) write_statistics(a, at, lse);
     });
   }

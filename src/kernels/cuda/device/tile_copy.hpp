@@ -35,6 +35,15 @@ ANNULUS_DEVICE void copy_tile(SharedOffset tile, const InputRows& input, Index r
   }
 }
 
+/// Starts the copies of the rows of one step, of two inputs, to two tiles one behind the other.
+template <class T, int dim, int rows, int threads, class Walk>
+ANNULUS_DEVICE void copy_step(SharedOffset tiles, const InputRows& first, const InputRows& second,
+                              const Walk& walk, int head) {
+  constexpr SharedOffset tile = rows * dim * static_cast<int>(sizeof(T));
+  copy_tile<T, dim, rows, threads>(tiles, first, walk.row(), walk.count(), head);
+  copy_tile<T, dim, rows, threads>(tiles + tile, second, walk.row(), walk.count(), head);
+}
+
 /// Starts the copy of one number for each of `count` rows of one head from `row` on, out of a table
 /// (rows, heads); the rest of `rows` become zeros.
 template <int rows, int threads>
