@@ -1,7 +1,6 @@
 #include "kernels/cpu/pass.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <ranges>
 #include <utility>
 
@@ -11,22 +10,17 @@
 #include "kernels/cpu/tile_rows.hpp"
 
 namespace annulus::kernels {
-namespace {
-
-constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
-
-}  // namespace
 
 template <class E>
 CpuForward<E>::CpuForward(const Queries& queries, const PassOptions& options)
     : queries_(queries),
       options_(options),
       functions_(tile_functions<E>()),
-      maximum_(at(queries.q.heads, 0), minus_infinity),
+      maximum_(at(queries.q.heads, 0), SoftmaxState<double>().maximum),
       sum_(maximum_.size()),
       moment_(maximum_.size()),
       squares_(maximum_.size()),
-      self_logit_(maximum_.size(), minus_infinity),
+      self_logit_(maximum_.size(), PartialState<double>().self_logit),
       values_(maximum_.size() * static_cast<std::size_t>(options.value_dim)),
       few_queries_(queries, options) {
   ensure(queries.scale.size() == maximum_.size(), "one scale per query row and head");
