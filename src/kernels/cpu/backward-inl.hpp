@@ -36,14 +36,27 @@ struct Differential {
   hn::Vec<D> dz;  ///< p (<dout, v> - mean)
 };
 
+/// What all of a row have in common, repeated in the lanes of a vector.
+template <class D>
+struct RowFactors {
+  hn::Vec<D> lse;
+  hn::Vec<D> lse_low;
+  hn::Vec<D> mean;
+};
+
+template <class E, class D>
+HWY_INLINE RowFactors<D> row_factors(D d, const GradientPanel<E>& panel, Index row) {
+  return {hn::Set(d, panel.lse[row]), hn::Set(d, panel.lse_low[row]), hn::Set(d, panel.mean[row])};
+}
+
 template <class D, class T = hn::TFromD<D>>
-HWY_INLINE Differential<D> differentiate(D d, T lse, T lse_low, T mean, const T* logits,
+HWY_INLINE Differential<D> differentiate(D d, const RowFactors<D>& row, const T* logits,
                                          const T* products) {
   // The first difference is exact where logits are large beside it.
-  const auto beyond_lse = hn::Sub(hn::Load(d, logits), hn::Set(d, lse));
-  const auto z = clamp_exponent(d, hn::Sub(beyond_lse, hn::Set(d, lse_low)));
+  const auto beyond_lse = hn::Sub(hn::Load(d, logits), row.lse);
+  const auto z = clamp_exponent(d, hn::Sub(beyond_lse, row.lse_low));
   const auto p = exp_clamped(d, z);
-  return {p, hn::Mul(p, hn::Sub(hn::Load(d, products), hn::Set(d, mean)))};
+  return {p, hn::Mul(p, hn::Sub(hn::Load(d, products), row.mean))};
 }
 
 /// Row r of the tile that is `row` rows into the panel: logits become p, and products dz.
@@ -52,9 +65,9 @@ HWY_INLINE void differentiate_rows(const GradientPanel<T>& panel, Index row, Ind
   const hn::ScalableTag<T> d;
   T* logits = panel.scratch.logits + r * key_tile<T>;
   T* products = panel.scratch.products + r * key_tile<T>;
+  const auto factors = row_factors(d, panel, row + r);
   for (Index j = 0; j < key_tile<T>; j += vector_lanes<T>) {
-    const auto [p, dz] = differentiate(d, panel.lse[row + r], panel.lse_low[row + r],
-                                       panel.mean[row + r], logits + j, products + j);
+    const auto [p, dz] = differentiate(d, factors, logits + j, products + j);
     hn::Store(p, d, logits + j);
     hn::Store(dz, d, products + j);
   }
@@ -77,11 +90,10 @@ HWY_INLINE void differentiate_rows(const GradientPanel<BFloat16>& panel, Index r
       dz[1][x] = hn::Zero(d);
     }
     for (int i = 0; i < present; ++i) {
+      const auto factors = row_factors(d, panel, row + r + i);
       for (int x = 0; x < 2; ++x) {
         const Index at = (r + i) * tile + j + x * lanes;
-        const auto both =
-            differentiate(d, panel.lse[row + r + i], panel.lse_low[row + r + i],
-                          panel.mean[row + r + i], scratch.logits + at, scratch.products + at);
+        const auto both = differentiate(d, factors, scratch.logits + at, scratch.products + at);
         p[i][x] = both.p;
         dz[i][x] = both.dz;
       }
