@@ -2,12 +2,18 @@
 
 #include <cstring>
 
+#include <fmt/format.h>
+
+#include "annulus/base/error.hpp"
+
 namespace annulus {
 
 Tensor::Tensor(DataType type, Index rows, Index heads, Index dim) {
   ensure(rows >= 0 && heads >= 0 && dim >= 0, "a tensor has a negative dimension");
   shape_ = {nullptr, type, rows, heads, dim, heads * dim, dim};
-  data_.reset(static_cast<std::byte*>(::operator new (bytes(), std::align_val_t{64})));
+  data_.reset(
+      static_cast<std::byte*>(::operator new (bytes(), std::align_val_t{64}, std::nothrow)));
+  if (data_ == nullptr) throw Error(fmt::format("out of memory: {} bytes for a tensor", bytes()));
   std::memset(data_.get(), 0, bytes());
 }
 

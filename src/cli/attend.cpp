@@ -9,9 +9,11 @@
 
 #include "annulus/base/error.hpp"
 #include "annulus/plan/cost.hpp"
+#include "annulus/ring/memory_check.hpp"
 #include "annulus/run/attention_run.hpp"
 #include "annulus/run/provenance.hpp"
 #include "cli/command.hpp"
+#include "cli/option_value.hpp"
 #include "cli/options.hpp"
 #include "cli/table.hpp"
 
@@ -46,8 +48,8 @@ std::array<double, 3> summary_of(ConstTensorView view, double count,
 class Attend final : public Command {
  public:
   void add_options(CLI::App& app) override {
-    app.add_option("input", input_, "HDF5 file with /q, /k and /v")->required();
-    app.add_option("-o,--output", output_, "HDF5 file to write")->required();
+    add_value(app, "input", input_, read_path, "HDF5 file with /q, /k and /v")->required();
+    add_value(app, "-o,--output", output_, read_path, "HDF5 file to write")->required();
     attention_.add_to(app);
     execution_.add_to(app);
     app.add_flag("--statistics", statistics_, "also write what is measured of each row");
@@ -56,9 +58,8 @@ class Attend final : public Command {
   }
 
   void check() const override {
-    Problem problem;
-    attention_.apply(problem);
-    (void)execution_.kernel(execution_.plan_options().data_type);
+    refuse_without(backward_ ? Pass::backward : Pass::forward,
+                   execution_.kernel(execution_.precision));
     run::check_not_the_input(input_, output_);
   }
 
@@ -67,7 +68,11 @@ class Attend final : public Command {
     const results::AttentionInput input(input_, context.files);
     const auto plan = plan_for(input.shape(), communicator.topology());
     const auto& kernel = execution_.kernel(plan.data_type(), communicator);
-    const int threads = execution_.threads_per_rank(communicator.topology(), communicator.rank());
+    const int threads = execution_.cores(context).threads;
+    if (kernel.device() == DeviceKind::cpu) {
+      check_memory(plan, Pass::forward, communicator);
+      if (backward_) check_memory(plan, Pass::backward, communicator);
+    }
     // Before computing, so that an output that cannot be written costs no time.
     results::AttentionOutput output(
         output_, context.files,
@@ -104,6 +109,12 @@ class Attend final : public Command {
       throw InputError(fmt::format(
           "{}: /logit_scale is missing; --logit-scale table expected it, (n_q) or (n_q, H)",
           input_));
+    }
+    if (!problem.logit_scale.is_table() && shape.has_logit_scale) {
+      throw InputError(
+          fmt::format("{}: /logit_scale is there, and --logit-scale {} does not read it; expected "
+                      "--logit-scale table, or a file without",
+                      input_, problem.logit_scale.name()));
     }
     if (backward_ && !shape.has_dout) {
       throw InputError(
