@@ -12,7 +12,7 @@
 namespace annulus::cli {
 namespace {
 
-constexpr WholeRange<int> rank_counts{1, 16384};
+constexpr WholeRange<int> rank_counts{1, 2048};
 
 Json json_of(const Shard& shard) {
   Json runs = Json::array();

@@ -208,7 +208,7 @@ OPTIONS = [
     (["--threads", ""], ["--threads", "''", "1 to 4096"]),
     (["--key-sharding", ""], ["--key-sharding", "''", "balanced"]),
     (["--mask", "window:99999999999999999999"], ["--mask", "0 to 2305843009213693951"]),
-    (["--transport", "threads:9999"], ["--transport", "threads:P", "1 to 1024"]),
+    (["--transport", "threads:9999"], ["--transport", "threads:P", "1 to 512"]),
     (["--no-such-option"], ["no-such-option"]),
 ]
 
@@ -458,4 +458,5 @@ def test_output_that_appears_during_the_run_is_kept(annulus, source, tmp_path):
 
 def test_plan_ranks(annulus):
     annulus.refused("plan", "--ranks", "2000000000", says=["--ranks"])
+    annulus.refused("plan", "--ranks", "4096", says=["--ranks: '4096'", "1 to 2048"])
     annulus.refused("plan", "--ranks", "0", says=["--ranks"])

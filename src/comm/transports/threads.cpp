@@ -12,7 +12,7 @@
 namespace annulus::comm::transport {
 namespace {
 
-constexpr WholeRange<int> rank_counts{1, 1024};
+constexpr WholeRange<int> rank_counts{1, 512};
 
 /// P of `threads:P`.
 int parse_ranks(std::string_view text) {
