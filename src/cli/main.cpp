@@ -159,7 +159,7 @@ void hold_standard_streams() {
 int main(int argc, char** argv) {
   annulus::cli::hold_standard_streams();
   std::optional<annulus::run::Process> process;
-  const auto fail = [&](int code, const char* message) {
+  const auto fail = [&](int code, const std::string& message) {
     if (process) return process->fail(code, message);
     annulus::run::say(message);
     return code;
@@ -168,8 +168,8 @@ int main(int argc, char** argv) {
     return annulus::cli::run(argc, argv, process);
   } catch (const annulus::InputError& error) {
     return fail(2, error.what());
-  } catch (const std::bad_alloc&) {
-    return fail(1, "out of memory");
+  } catch (const std::bad_alloc& error) {
+    return fail(1, fmt::format("out of memory: {}", error.what()));
   } catch (const std::exception& error) {
     return fail(1, error.what());
   }
