@@ -20,6 +20,20 @@
 namespace annulus::results {
 namespace {
 
+/// What cannot be read is bad input: an Error of `read` becomes an InputError, in one line.
+template <class Read>
+auto as_input(Read read) {
+  try {
+    return read();
+  } catch (const InputError&) {
+    throw;
+  } catch (const Error& error) {
+    std::string message = error.what();
+    message.resize(message.find_last_not_of(" \n") + 1);
+    throw InputError(message);
+  }
+}
+
 /// What HDF5 converts to: rows of 16-bit types are read as fp64 and then rounded once.
 template <class T>
 using Stored = std::conditional_t<std::is_same_v<T, float>, float, double>;
@@ -87,7 +101,8 @@ AttentionInput::AttentionInput(const std::string& path, comm::Communicator& comm
     : content_(
           new Content{path, communicator, largest_transfer, h5::Access(communicator), {}, {}}) {
   auto& content = *content_;
-  comm::on_root(communicator, [&] { content.shape = read_input_shape(path); });
+  comm::on_root(communicator,
+                [&] { content.shape = as_input([&] { return read_input_shape(path); }); });
   broadcast(communicator, content.shape);
   comm::together(communicator, [&] {
     const h5::Lock lock;
@@ -106,16 +121,9 @@ const InputShape& AttentionInput::shape() const {
   return content_->shape;
 }
 
-/// What cannot be read is bad input.
 Tensor AttentionInput::Content::read(const std::string& name, const RowLayout& layout, Index heads,
                                      Index dim, const Shard& shard, DataType type) const {
-  try {
-    return transfer(name, layout, heads, dim, shard, type);
-  } catch (const InputError&) {
-    throw;
-  } catch (const Error& error) {
-    throw InputError(error.what());
-  }
+  return as_input([&] { return transfer(name, layout, heads, dim, shard, type); });
 }
 
 Tensor AttentionInput::Content::transfer(const std::string& name, const RowLayout& layout,

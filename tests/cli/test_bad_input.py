@@ -79,6 +79,14 @@ def test_damaged_dataset(attend_refused, tmp_path):
     attend_refused(path, says=["in.h5", "/k"])
 
 
+def test_damaged_structure(attend_refused, tmp_path):
+    path = write(random_problem(), tmp_path / "in.h5")
+    data = bytearray(pathlib.Path(path).read_bytes())
+    data[data.index(b"HEAP")] ^= 255  # where the names of the datasets are
+    path.write_bytes(data)
+    attend_refused(path, says=["in.h5", "heap"])
+
+
 SHAPE_FAULTS = {
     "rank": ({"q": np.zeros((29, 16))}, ["/q", "expected"]),
     "key_dim": ({"k": np.zeros((29, 2, 15))}, ["/k", "16"]),
