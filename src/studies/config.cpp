@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
+#include <iterator>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -130,11 +130,12 @@ StudyConfig read_config(const std::string& path) {
   std::ifstream file;
   // A pipe would be waited for.
   if (std::filesystem::is_regular_file(path, ignored)) file.open(path);
-  std::ostringstream text;
-  if (!file.is_open() || !(text << file.rdbuf())) {
+  // Not by operator<<, to which an empty file is a failure.
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (!file.is_open() || file.bad()) {
     throw InputError(fmt::format("{}: this config cannot be read; expected a TOML file", path));
   }
-  return parse_config(text.str(), path);
+  return parse_config(text, path);
 }
 
 std::string canonical(const StudyConfig& config) {
