@@ -1,6 +1,7 @@
 // annulus attend: attention of the q, k, v in an HDF5 file.
 #include <array>
 #include <cmath>
+#include <optional>
 #include <sstream>
 
 #include <fmt/format.h>
@@ -11,6 +12,7 @@
 #include "annulus/plan/cost.hpp"
 #include "annulus/ring/memory_check.hpp"
 #include "annulus/run/attention_run.hpp"
+#include "annulus/run/process.hpp"
 #include "annulus/run/provenance.hpp"
 #include "cli/command.hpp"
 #include "cli/option_value.hpp"
@@ -51,6 +53,10 @@ class Attend final : public Command {
     add_value(app, "input", input_, read_path, "HDF5 file with /q, /k and /v")->required();
     add_value(app, "-o,--output", output_, read_path, "HDF5 file to write")->required();
     attention_.add_to(app);
+    add_value(app, "--layout", layout_, results::parse_array_layout,
+              "order of the input's and the output's axes: nhd, bnhd or bhnd (batch, heads, n, "
+              "d); by default what the attribute layout of /q says, else nhd, or bnhd where "
+              "there are four");
     execution_.add_to(app);
     app.add_flag("--statistics", statistics_, "also write what is measured of each row");
     app.add_flag("--backward", backward_, "also write the gradients for /dout");
@@ -65,7 +71,8 @@ class Attend final : public Command {
 
   int run(const Context& context) const override {
     auto& communicator = context.communicator;
-    const results::AttentionInput input(input_, context.files);
+    const results::AttentionInput input(input_, context.files, {.layout = layout_});
+    if (context.speaks()) warn_of_heads(input.shape());
     const auto plan = plan_for(input.shape(), communicator.topology());
     const auto& kernel = execution_.kernel(plan.data_type(), communicator);
     const int threads = execution_.cores(context).threads;
@@ -73,19 +80,20 @@ class Attend final : public Command {
       check_memory(plan, Pass::forward, communicator);
       if (backward_) check_memory(plan, Pass::backward, communicator);
     }
+    const WantedOutputs wanted{.statistics = statistics_ ? Statistics::on : Statistics::off,
+                               .backward = backward_,
+                               .parameters = backward_};
     // Before computing, so that an output that cannot be written costs no time.
     results::AttentionOutput output(
         output_, context.files,
         {.documents = plan.problem().documents,
-         .has_batch_axis = input.shape().has_batch_axis,
-         .provenance = run::provenance_of({context.command_line, config(context, plan, kernel)},
-                                          communicator, context.files, kernel, threads),
+         .layout = input.shape().layout,
+         .arrays = run::output_arrays(plan, wanted, !input.shape().sink.empty()),
+         .provenance = run::provenance_of(
+             {context.command_line, config(context, plan, kernel, input.shape().layout)},
+             communicator, context.files, kernel, threads),
          .existing = overwrite_ ? results::Existing::overwrite : results::Existing::refuse});
-    const auto run =
-        run::run_attention(input_, input, plan, communicator, kernel, threads,
-                           {.statistics = statistics_ ? Statistics::on : Statistics::off,
-                            .backward = backward_,
-                            .parameters = backward_});
+    const auto run = run::run_attention(input_, input, plan, communicator, kernel, threads, wanted);
     run::write_run(output, run, plan, communicator.rank());
     output.commit();
     print(context, plan, kernel.name(), threads, run);
@@ -93,6 +101,20 @@ class Attend final : public Command {
   }
 
  private:
+  /// Says so where heads and rows may have changed places.
+  void warn_of_heads(const results::InputShape& shape) const {
+    const auto& documents = shape.documents;
+    const Index batch = has_batch_axis(shape.layout) ? documents.count() : 1;
+    if (!shape.layout_is_guessed || shape.query_heads <= documents.queries() / batch ||
+        shape.key_heads <= documents.keys() / batch) {
+      return;
+    }
+    run::say(fmt::format(
+        "warning: {}: /q is read as {} with {} heads, more than its {} rows; --layout says how its "
+        "axes lie",
+        input_, axes_of(shape.layout), shape.query_heads, documents.queries() / batch));
+  }
+
   [[nodiscard]] Plan plan_for(const results::InputShape& shape, const Topology& topology) const {
     Problem problem{.query_heads = shape.query_heads,
                     .key_heads = shape.key_heads,
@@ -111,10 +133,9 @@ class Attend final : public Command {
           input_));
     }
     if (!problem.logit_scale.is_table() && shape.has_logit_scale) {
-      throw InputError(
-          fmt::format("{}: /logit_scale is there, and --logit-scale {} does not read it; expected "
-                      "--logit-scale table, or a file without",
-                      input_, problem.logit_scale.name()));
+      throw InputError(fmt::format(
+          "{}: /logit_scale is there for --logit-scale table; expected that, or a file without it",
+          input_));
     }
     if (backward_ && !shape.has_dout) {
       throw InputError(
@@ -125,8 +146,10 @@ class Attend final : public Command {
 
   /// The effective configuration, as TOML.
   [[nodiscard]] std::string config(const Context& context, const Plan& plan,
-                                   const kernels::Kernel& kernel) const {
+                                   const kernels::Kernel& kernel,
+                                   results::ArrayLayout layout) const {
     const toml::table table{{"input", input_},
+                            {"layout", name_of(layout)},
                             {"mask", plan.problem().mask.name()},
                             {"logit_scale", plan.problem().logit_scale.name()},
                             {"sharding", name_of(plan.sharding())},
@@ -217,6 +240,7 @@ class Attend final : public Command {
   std::string output_;
   AttentionOptions attention_;
   ExecutionOptions execution_;
+  std::optional<results::ArrayLayout> layout_;  // none: as the file says
   bool statistics_ = false;
   bool backward_ = false;
   bool overwrite_ = false;

@@ -53,15 +53,7 @@ class BenchDecode final : public Command {
   void check() const override {
     const auto problem = shape_.problem();
     (void)execution_.kernel(execution_.precision);
-    if (!problem.documents.self_attention()) {
-      throw InputError("--queries: every token is a query and a key; expected none");
-    }
-    if (problem.mask.right() > 0 && problem.mask != Mask::full()) {
-      throw InputError(
-          fmt::format("--mask: {} looks ahead to tokens that are not there yet; "
-                      "expected full, causal or window:LEFT",
-                      problem.mask.name()));
-    }
+    check_decode(problem, "bench decode");
   }
 
   int run(const Context& context) const override {
@@ -119,7 +111,6 @@ class BenchDecode final : public Command {
   [[nodiscard]] bool is_valid(Problem problem, comm::Communicator& communicator,
                               const kernels::Kernel& kernel, int threads) const {
     problem.documents = Documents::batch(std::min<Index>(problem.documents.count(), 2), 67, 67);
-    if (problem.mask == Mask::full()) problem.mask = Mask::causal();
     const auto plan =
         make_plan(problem, communicator.topology(), {.data_type = execution_.precision});
     return verify::validate_plan(plan, communicator, kernel, threads, verify::Checked::decode,

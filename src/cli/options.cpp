@@ -82,6 +82,19 @@ void ShapeOptions::add_shape_to(CLI::App& command) {
              "dimension of values; default: --head-dim");
 }
 
+void check_decode(const Problem& problem, std::string_view what) {
+  if (!problem.documents.self_attention()) {
+    throw InputError(
+        fmt::format("{}: every token is a query and a key; expected no --queries", what));
+  }
+  if (problem.mask.right() > 0) {
+    throw InputError(fmt::format(
+        "{}: --mask {} looks ahead to tokens that are not there yet; expected causal or "
+        "window:LEFT",
+        what, problem.mask.name()));
+  }
+}
+
 Problem ShapeOptions::problem() const {
   const Index per_sequence = std::max<Index>(std::max(length, queries.value_or(length)), 1);
   if (documents.empty() && batch > lengths.most / per_sequence) {

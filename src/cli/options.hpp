@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "annulus/attention/problem.hpp"
@@ -62,6 +63,9 @@ struct ShapeOptions {
  private:
   void add_shape_to(CLI::App& command);
 };
+
+/// Throws InputError in the name of `what` where tokens of `problem` cannot come one by one.
+void check_decode(const Problem& problem, std::string_view what);
 
 /// How it is computed: what is chosen is refused where it cannot be honoured.
 struct ExecutionOptions {

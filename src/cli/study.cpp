@@ -8,6 +8,7 @@
 
 #include "annulus/base/error.hpp"
 #include "annulus/comm/agreement.hpp"
+#include "annulus/results/same_file.hpp"
 #include "annulus/ring/memory_check.hpp"
 #include "annulus/run/provenance.hpp"
 #include "annulus/studies/config.hpp"
@@ -74,6 +75,7 @@ class Study final : public Command {
   int run(const Context& context) const override {
     auto& communicator = context.communicator;
     studies::StudyConfig config;
+    results::check_same_file(context.files, config_);
     comm::together(communicator, [&] { config = studies::read_config(config_); });
     const auto& kernel = execution_.kernel(config.precision, communicator);
     const int threads = execution_.cores(context).threads;

@@ -36,15 +36,7 @@ class Verify final : public Command {
     if (decode_ && execution_.schedule) {
       throw InputError("--decode: queries travel, in no schedule; expected no --schedule");
     }
-    if (decode_ && !problem.documents.self_attention()) {
-      throw InputError("--decode: every token is a query and a key; expected no --queries");
-    }
-    if (decode_ && problem.mask.right() > 0) {
-      throw InputError(fmt::format(
-          "--decode: --mask {} looks ahead to tokens that are not there yet; expected causal or "
-          "window:LEFT",
-          problem.mask.name()));
-    }
+    if (decode_) check_decode(problem, "--decode");
     refuse_without(backward_ ? Pass::backward : Pass::forward,
                    execution_.kernel(execution_.precision));
   }
@@ -58,38 +50,38 @@ class Verify final : public Command {
     if (kernel.device() == DeviceKind::cpu) {
       check_memory(plan, backward_ ? Pass::backward : Pass::forward, communicator);
     }
-    const auto forward = kernel.keeps_statistics() ? verify::Checked::forward
-                                                   : verify::Checked::forward_without_statistics;
-    const auto validation = verify::validate_plan(plan, communicator, kernel, threads,
-                                                  backward_ ? verify::Checked::backward
-                                                  : decode_ ? verify::Checked::decode
-                                                            : forward,
-                                                  seed_);
-    if (context.speaks()) print(context, plan, kernel.name(), validation);
+    const auto what = checked(kernel);
+    const auto validation = verify::validate_plan(plan, communicator, kernel, threads, what, seed_);
+    if (context.speaks()) print(context, plan, kernel.name(), what, validation);
     return validation.valid() ? 0 : 1;
   }
 
  private:
-  void print(const Context& context, const Plan& plan, std::string_view backend,
-             const verify::Validation& validation) const {
-    const std::string_view spread = decode_ ? "cyclic" : name_of(plan.sharding());
-    Table table({"output", "error", "bound", "verdict"});
+  [[nodiscard]] verify::Checked checked(const kernels::Kernel& kernel) const {
+    if (decode_) return verify::Checked::decode;
+    return verify::checked_of(backward_ ? Pass::backward : Pass::forward,
+                              kernel.keeps_statistics() ? Statistics::on : Statistics::off);
+  }
+
+  static void print(const Context& context, const Plan& plan, std::string_view backend,
+                    verify::Checked what, const verify::Validation& validation) {
+    const bool decode = what == verify::Checked::decode;
+    const std::string_view spread = decode ? "cyclic" : name_of(plan.sharding());
+    Table table({"output", "error", "bound", "largest", "of_bound", "verdict"});
     for (const auto& deviation : validation.deviations) {
       table.add({cell(deviation.name), cell(deviation.error), cell(deviation.bound),
+                 cell(deviation.largest), cell(deviation.of_bound, 3),
                  cell(std::string(deviation.valid() ? "VALID" : "INVALID"))});
     }
     if (context.json) {
-      const Json json{{"ranks", plan.ranks()},
-                      {"pass", decode_ ? "decode" : backward_ ? "backward" : "forward"},
-                      {"sharding", spread},
-                      {"precision", name_of(plan.data_type())},
-                      {"backend", backend},
-                      {"valid", validation.valid()},
+      const Json json{{"ranks", plan.ranks()},  {"pass", name_of(what)},
+                      {"sharding", spread},     {"precision", name_of(plan.data_type())},
+                      {"backend", backend},     {"valid", validation.valid()},
                       {"outputs", table.json()}};
       fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
       return;
     }
-    fmt::print("{}{} rank{}, {} sharding, {}, backend {}\n{}", decode_ ? "decode over " : "",
+    fmt::print("{}{} rank{}, {} sharding, {}, backend {}\n{}", decode ? "decode over " : "",
                plan.ranks(), plan.ranks() == 1 ? "" : "s", spread, name_of(plan.data_type()),
                backend, table.text());
   }

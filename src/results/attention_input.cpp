@@ -1,9 +1,9 @@
 #include "annulus/results/attention_input.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <optional>
 #include <type_traits>
 #include <vector>
@@ -13,26 +13,14 @@
 
 #include "annulus/base/error.hpp"
 #include "annulus/comm/agreement.hpp"
-#include "results/h5/shared_file.hpp"
+#include "annulus/results/same_file.hpp"
+#include "results/dataset_storage.hpp"
 #include "results/input_shape.hpp"
-#include "results/row_transfer.hpp"
+#include "results/row_reader.hpp"
+#include "results/shared_access.hpp"
 
 namespace annulus::results {
 namespace {
-
-/// What cannot be read is bad input: an Error of `read` becomes an InputError, in one line.
-template <class Read>
-auto as_input(Read read) {
-  try {
-    return read();
-  } catch (const InputError&) {
-    throw;
-  } catch (const Error& error) {
-    std::string message = error.what();
-    message.resize(message.find_last_not_of(" \n") + 1);
-    throw InputError(message);
-  }
-}
 
 /// What HDF5 converts to: rows of 16-bit types are read as fp64 and then rounded once.
 template <class T>
@@ -62,22 +50,17 @@ std::optional<Index> first_not_finite(const T* numbers, Index elements) {
   return std::nullopt;
 }
 
-/// Throws InputError where the library lacks a filter that the dataset was written with.
-void check_filters(hid_t creation, const std::string& subject) {
-  const int count = h5::check(H5Pget_nfilters(creation), "H5Pget_nfilters", subject);
-  for (int i = 0; i < count; ++i) {
-    unsigned flags = 0;
-    std::size_t values = 0;
-    std::array<char, 64> name{};
-    unsigned config = 0;
-    const H5Z_filter_t filter = H5Pget_filter2(creation, static_cast<unsigned>(i), &flags, &values,
-                                               nullptr, name.size(), name.data(), &config);
-    if (filter >= 0 && H5Zfilter_avail(filter) > 0) continue;
-    throw InputError(
-        fmt::format("{} was written with the filter {} ('{}'), which this HDF5 does not have; "
-                    "expected none, gzip or szip",
-                    subject, filter, name.data()));
-  }
+/// Collective. What cannot be read is bad input.
+void read_together(comm::Communicator& communicator, const std::function<void()>& body) {
+  comm::together(communicator, [&] {
+    try {
+      body();
+    } catch (const InputError&) {
+      throw;
+    } catch (const Error& error) {
+      throw InputError(error.what());
+    }
+  });
 }
 
 }  // namespace
@@ -85,31 +68,26 @@ void check_filters(hid_t creation, const std::string& subject) {
 struct AttentionInput::Content {
   std::string path;
   comm::Communicator& communicator;
-  Index largest_transfer;
-  h5::Access access;
-  InputShape shape;
-  std::optional<h5::SharedFile> file;
+  Options options;
+  InputShape shape{};
+  h5::Handle file{};
 
   [[nodiscard]] Tensor read(const std::string& name, const RowLayout& layout, Index heads,
                             Index dim, const Shard& shard, DataType type) const;
-  [[nodiscard]] Tensor transfer(const std::string& name, const RowLayout& layout, Index heads,
-                                Index dim, const Shard& shard, DataType type) const;
 };
 
 AttentionInput::AttentionInput(const std::string& path, comm::Communicator& communicator,
-                               Index largest_transfer)
-    : content_(
-          new Content{path, communicator, largest_transfer, h5::Access(communicator), {}, {}}) {
+                               Options options)
+    : content_(new Content{path, communicator, options}) {
+  check_shares_files(communicator);
   auto& content = *content_;
-  comm::on_root(communicator,
-                [&] { content.shape = as_input([&] { return read_input_shape(path); }); });
+  comm::on_root(communicator, [&] { content.shape = read_input_shape(path, options.layout); });
   broadcast(communicator, content.shape);
-  comm::together(communicator, [&] {
+  check_same_file(communicator, path);
+  read_together(communicator, [&] {
     const h5::Lock lock;
-    const auto access = content.access.file_access();
-    content.file.emplace(
-        h5::own(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), H5Fclose, "H5Fopen", path),
-        content.access);
+    content.file =
+        h5::own(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose, "H5Fopen", path);
   });
 }
 
@@ -123,42 +101,26 @@ const InputShape& AttentionInput::shape() const {
 
 Tensor AttentionInput::Content::read(const std::string& name, const RowLayout& layout, Index heads,
                                      Index dim, const Shard& shard, DataType type) const {
-  return as_input([&] { return transfer(name, layout, heads, dim, shard, type); });
-}
-
-Tensor AttentionInput::Content::transfer(const std::string& name, const RowLayout& layout,
-                                         Index heads, Index dim, const Shard& shard,
-                                         DataType type) const {
   const std::string subject = path + ": /" + name;
   const hid_t memory_type =
       h5::native_type(with_element(type, []<class T>() { return data_type_of<Stored<T>>; }));
   Tensor tensor;
   h5::Handle dataset;
   h5::Handle file_type;
-  bool contiguous = false;
-  comm::together(communicator, [&] {
-    tensor = Tensor(type, row_count(shard), heads, dim);
-    const h5::Lock lock;
-    dataset = h5::open_dataset(file->get(), name);
-    file_type = h5::own(H5Dget_type(dataset.get()), H5Tclose, "H5Dget_type", subject);
-    const auto creation =
-        h5::own(H5Dget_create_plist(dataset.get()), H5Pclose, "H5Dget_create_plist", subject);
-    contiguous = H5Pget_layout(creation.get()) == H5D_CONTIGUOUS;
-    check_filters(creation.get(), subject);
-  });
   const Index width = layout.row_elements();
+  const Index plane_width = layout.plane_elements();
   const auto take = [&](Index first, Index count, std::span<std::byte> bytes) {
     with_element(type, [&]<class T>() {
       const Index elements = count * width;
-      const auto size = static_cast<std::size_t>(elements);
+      std::vector<Stored<T>> stored(static_cast<std::size_t>(elements));
+      convert(file_type.get(), memory_type, stored.size(), bytes, stored.data(), subject);
       T* const target = static_cast<T*>(tensor.view().data) + first * width;
-      if constexpr (std::is_same_v<T, Stored<T>>) {
-        convert(file_type.get(), memory_type, size, bytes, target, subject);
-      } else {
-        std::vector<Stored<T>> stored(size);
-        convert(file_type.get(), memory_type, size, bytes, stored.data(), subject);
-        std::transform(stored.begin(), stored.end(), target,
-                       [](Stored<T> number) { return T(number); });
+      const Stored<T>* from = stored.data();
+      for (Index plane = 0; plane < layout.planes(); ++plane) {
+        for (Index row = 0; row < count; ++row, from += plane_width) {
+          std::transform(from, from + plane_width, target + row * width + plane * plane_width,
+                         [](Stored<T> number) { return T(number); });
+        }
       }
       const auto at = first_not_finite(target, elements);
       if (!at) return;
@@ -168,14 +130,20 @@ Tensor AttentionInput::Content::transfer(const std::string& name, const RowLayou
                       static_cast<double>(target[*at]), name_of(type)));
     });
   };
-  read_pieces({.access = access,
-               .communicator = communicator,
-               .dataset = dataset,
-               .memory_type = file_type.get(),
-               .subject = subject,
-               .must_be_collective = contiguous,
-               .largest_bytes = largest_transfer},
-              layout, shard, take);
+  read_together(communicator, [&] {
+    tensor = Tensor(type, row_count(shard), heads, dim);
+    {
+      const h5::Lock lock;
+      dataset = h5::open_dataset(file.get(), name);
+      file_type = h5::own(H5Dget_type(dataset.get()), H5Tclose, "H5Dget_type", subject);
+      check_storage(dataset, path, subject);
+    }
+    annulus::results::read_rows({.dataset = dataset,
+                                 .type = file_type.get(),
+                                 .subject = subject,
+                                 .largest_bytes = options.largest_transfer},
+                                layout, shard, take);
+  });
   return tensor;
 }
 
@@ -196,7 +164,7 @@ Tensor AttentionInput::read_rows(InputRows array, const Shard& shard, DataType t
   const Array& chosen = arrays[static_cast<std::size_t>(array)];
   ensure(array != InputRows::dout || shape.has_dout, "an input is read that has no /dout");
   const RowLayout layout{{chosen.offsets.begin(), chosen.offsets.end()},
-                         shape.has_batch_axis,
+                         shape.layout,
                          {static_cast<hsize_t>(chosen.heads), static_cast<hsize_t>(chosen.dim)}};
   return content_->read(chosen.name, layout, chosen.heads, chosen.dim, shard, type);
 }
@@ -206,7 +174,7 @@ std::vector<double> AttentionInput::read_logit_scale(const Shard& shard) const {
   ensure(shape.has_logit_scale, "an input is read that has no /logit_scale");
   const Index stored = shape.logit_scale_per_head ? shape.query_heads : 1;
   const auto offsets = shape.documents.query_offsets();
-  RowLayout layout{{offsets.begin(), offsets.end()}, shape.has_batch_axis, {}};
+  RowLayout layout{{offsets.begin(), offsets.end()}, shape.layout, {}};
   if (shape.logit_scale_per_head) layout.trailing = {static_cast<hsize_t>(stored)};
   const Tensor table = content_->read("logit_scale", layout, stored, 1, shard, DataType::float64);
   const ConstTensorView view = table.view();

@@ -1,61 +1,60 @@
 #include "annulus/results/attention_output.hpp"
 
+#include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <optional>
 #include <vector>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include "annulus/base/error.hpp"
+#include "annulus/base/host_name.hpp"
 #include "annulus/comm/agreement.hpp"
 #include "results/broadcast.hpp"
-#include "results/h5/shared_file.hpp"
+#include "results/h5/array.hpp"
+#include "results/h5/attribute.hpp"
+#include "results/h5/own_file.hpp"
 #include "results/provenance_attributes.hpp"
 #include "results/replacement.hpp"
-#include "results/row_transfer.hpp"
+#include "results/row_writer.hpp"
+#include "results/shared_access.hpp"
 
 namespace annulus::results {
-namespace {
-
-/// The rows [first, first + bytes / row size) of a view, dense.
-void pack(ConstTensorView view, Index first, std::span<std::byte> bytes) {
-  const std::size_t size = size_of(view.type);
-  const std::size_t head_bytes = static_cast<std::size_t>(view.dim) * size;
-  const auto* const data = static_cast<const std::byte*>(view.data);
-  for (Index row = first; !bytes.empty(); ++row) {
-    for (Index head = 0; head < view.heads; ++head) {
-      const Index at = row * view.row_stride + head * view.head_stride;
-      std::memcpy(bytes.data(), data + static_cast<std::size_t>(at) * size, head_bytes);
-      bytes = bytes.subspan(head_bytes);
-    }
-  }
-}
-
-}  // namespace
-
 struct AttentionOutput::Content {
   std::string path;
   comm::Communicator& communicator;
   Options options;
-  h5::Access access;
-  std::string started_at = time_now();
+  std::vector<Index> offsets{};              ///< of the arrays, in bytes from the start of the file
+  std::vector<bool> written{};               ///< likewise
+  PosixFile claimed{};                       ///< of rank 0: the file that is to be overwritten
   std::optional<Replacement> replacement{};  ///< of rank 0
-  std::string temporary{};
-  std::optional<h5::SharedFile> file{};  ///< closed before the replacement goes
+  PosixFile file{};                          ///< of every rank: where rows go
 
   void create_file();
-  h5::Handle create_dataset(const std::string& name, hid_t type, const RowLayout& layout);
-  void write(const std::string& name, const RowLayout& layout, const Shard& shard,
-             ConstTensorView rows);
-  [[nodiscard]] RowLayout layout_of(RowsOf axis, std::vector<hsize_t> trailing) const;
+  void open_file(const std::string& temporary);
+  [[nodiscard]] RowLayout layout_of(const OutputArray& array) const;
+  [[nodiscard]] std::size_t index_of(const std::string& name) const;
+  void write(std::size_t index, const Shard& shard, ConstTensorView rows);
 };
 
 AttentionOutput::AttentionOutput(const std::string& path, comm::Communicator& communicator,
                                  Options options)
-    : content_(new Content{path, communicator, std::move(options), h5::Access(communicator)}) {
-  ensure(content_->options.existing != Existing::resume, "attention outputs are not resumed");
-  content_->create_file();
+    : content_(new Content{path, communicator, std::move(options)}) {
+  auto& content = *content_;
+  ensure(content.options.existing != Existing::resume, "attention outputs are not resumed");
+  check_shares_files(communicator);
+  content.written.resize(content.options.arrays.size());
+  std::string temporary;
+  comm::on_root(communicator, [&] {
+    content.create_file();
+    temporary = content.replacement->temporary().string();
+  });
+  broadcast(communicator, temporary);
+  broadcast(communicator, content.offsets);
+  comm::together(communicator, [&] { content.open_file(temporary); });
 }
 
 AttentionOutput::AttentionOutput(AttentionOutput&&) noexcept = default;
@@ -63,130 +62,119 @@ AttentionOutput::AttentionOutput(AttentionOutput&&) noexcept = default;
 AttentionOutput::~AttentionOutput() = default;
 
 void AttentionOutput::Content::create_file() {
-  comm::on_root(communicator, [&] {
-    check_output_path(path);
-    std::error_code ignored;
-    if (options.existing == Existing::refuse && std::filesystem::exists(path, ignored)) {
-      throw InputError(fmt::format("--output {}: the file exists; pass --overwrite", path));
+  const auto target = output_target(path);
+  if (options.existing == Existing::refuse && std::filesystem::exists(target)) {
+    throw InputError(fmt::format("--output {}: the file exists; pass --overwrite", path));
+  }
+  claimed = claim_output(path, target);
+  remove_leftovers(path);
+  replacement.emplace(path);
+  const h5::Lock lock;
+  const auto subject = fmt::format("--output {}", path);
+  auto made = h5::create_own_file(replacement->temporary().string(), subject);
+  write_provenance(made.get(), options.provenance, time_now());
+  for (const auto& array : options.arrays) {
+    const auto dims = layout_of(array).dims();
+    const auto dataset = h5::create_dataset(made.get(), array.name, h5::native_type(array.type),
+                                            dims, h5::Initially::undefined);
+    if (array.rows != RowsOf::nothing) {
+      h5::write_attribute(dataset.get(), "layout", std::string(name_of(options.layout)));
     }
-    replacement.emplace(path);
-    temporary = replacement->temporary().string();
+    offsets.push_back(h5::offset_of(dataset, array.name));
+  }
+  made.close(subject);
+  // The whole disk space now, so that a full disk costs no time.
+  const auto& file_of_root = replacement->file();
+  file_of_root.reserve(file_of_root.size());
+}
+
+void AttentionOutput::Content::open_file(const std::string& temporary) {
+  const auto subject = fmt::format("--output {}", path);
+  // Locks of ranges need a descriptor that reads too.
+  file = PosixFile(temporary, O_RDWR, subject);
+  if (file.is_open()) return;
+  throw InputError(fmt::format(
+      "{}: on host {} rank {} does not see the file that rank 0 has made ({}); expected a folder "
+      "that all hosts share",
+      subject, host_name(), communicator.rank(), std::strerror(errno)));
+}
+
+RowLayout AttentionOutput::Content::layout_of(const OutputArray& array) const {
+  const auto heads = static_cast<hsize_t>(array.heads);
+  if (array.rows == RowsOf::nothing) return {{0, array.heads}, ArrayLayout::nhd, {}};
+  const auto offsets_of_rows = array.rows == RowsOf::queries ? options.documents.query_offsets()
+                                                             : options.documents.key_offsets();
+  RowLayout layout{{offsets_of_rows.begin(), offsets_of_rows.end()}, options.layout, {heads}};
+  if (array.dim > 0) layout.trailing.push_back(static_cast<hsize_t>(array.dim));
+  return layout;
+}
+
+std::size_t AttentionOutput::Content::index_of(const std::string& name) const {
+  const auto found =
+      std::ranges::find_if(options.arrays, [&](const auto& array) { return array.name == name; });
+  ensure(found != options.arrays.end(), "an array is written that the output does not have");
+  return static_cast<std::size_t>(found - options.arrays.begin());
+}
+
+void AttentionOutput::Content::write(std::size_t index, const Shard& shard, ConstTensorView rows) {
+  const auto& array = options.arrays[index];
+  auto layout = layout_of(array);
+  ensure(file.is_open(), "an output is written after its commit");
+  ensure(rows.type == array.type, "an output is written in another type");
+  Index count = row_count(shard);
+  ensure(rows.rows == count, "a view has another number of rows than its shard");
+  communicator.all_reduce(std::span(&count, 1), comm::Reduction::sum);
+  ensure(count == layout.offsets.back(), "the shards of an output do not hold every row once");
+  comm::together(communicator, [&] {
+    annulus::results::write_rows({.file = file,
+                                  .offset = offsets[index],
+                                  .layout = std::move(layout),
+                                  .largest_bytes = options.largest_transfer},
+                                 shard, rows);
   });
-  broadcast(communicator, temporary);
-  const auto open = [&](bool create) {
-    const h5::Lock lock;
-    const auto file_access = access.file_access();
-    const hid_t id =
-        create ? H5Fcreate(temporary.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, file_access.get())
-               : H5Fopen(temporary.c_str(), H5F_ACC_RDWR, file_access.get());
-    file.emplace(h5::own(id, H5Fclose, create ? "H5Fcreate" : "H5Fopen", temporary), access);
-  };
-  if (access.collective()) {
-    comm::together(communicator, [&] { open(true); });
-  } else {
-    comm::on_root(communicator, [&] { open(true); });
-    comm::together(communicator, [&] {
-      if (communicator.rank() != 0) open(false);
-    });
-  }
+  written[index] = true;
 }
 
-h5::Handle AttentionOutput::Content::create_dataset(const std::string& name, hid_t type,
-                                                    const RowLayout& layout) {
-  const auto create = [&] {
-    const h5::Lock lock;
-    const auto dims = layout.dims();
-    const auto space =
-        h5::own(H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr), H5Sclose,
-                "H5Screate_simple", name);
-    const auto links = h5::own(H5Pcreate(H5P_LINK_CREATE), H5Pclose, "H5Pcreate", name);
-    h5::check(H5Pset_create_intermediate_group(links.get(), 1), "H5Pset_create_intermediate_group",
-              name);
-    // Every row is written, so none has to be filled first.
-    const auto creation = h5::own(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, "H5Pcreate", name);
-    h5::check(H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER), "H5Pset_fill_time", name);
-    return h5::own(H5Dcreate2(file->get(), name.c_str(), type, space.get(), links.get(),
-                              creation.get(), H5P_DEFAULT),
-                   H5Dclose, "H5Dcreate2", name);
-  };
-  h5::Handle dataset;
-  if (access.collective()) {
-    comm::together(communicator, [&] { dataset = create(); });
-  } else {
-    comm::on_root(communicator, [&] { dataset = create(); });
-    comm::together(communicator, [&] {
-      if (communicator.rank() == 0) return;
-      const h5::Lock lock;
-      dataset = h5::open_dataset(file->get(), name);
-    });
-  }
-  return dataset;
+void AttentionOutput::write_rows(const std::string& name, const Shard& shard,
+                                 ConstTensorView rows) {
+  const auto index = content_->index_of(name);
+  const auto& array = content_->options.arrays[index];
+  ensure(array.rows != RowsOf::nothing && rows.heads == array.heads &&
+             rows.dim == std::max(array.dim, Index{1}),
+         "rows have another shape than their array");
+  content_->write(index, shard, rows);
 }
 
-RowLayout AttentionOutput::Content::layout_of(RowsOf axis, std::vector<hsize_t> trailing) const {
-  const auto offsets =
-      axis == RowsOf::queries ? options.documents.query_offsets() : options.documents.key_offsets();
-  return {{offsets.begin(), offsets.end()}, options.has_batch_axis, std::move(trailing)};
-}
-
-void AttentionOutput::Content::write(const std::string& name, const RowLayout& layout,
-                                     const Shard& shard, ConstTensorView rows) {
-  ensure(file.has_value(), "an output is written after its commit");
-  Index written = row_count(shard);
-  ensure(rows.rows == written, "a view has another number of rows than its shard");
-  communicator.all_reduce(std::span(&written, 1), comm::Reduction::sum);
-  ensure(written == layout.offsets.back(), "the shards of an output do not hold every row once");
-  const hid_t type = h5::native_type(rows.type);
-  const auto dataset = create_dataset(name, type, layout);
-  write_pieces({.access = access,
-                .communicator = communicator,
-                .dataset = dataset,
-                .memory_type = type,
-                .subject = path + ": " + name,
-                .must_be_collective = true,
-                .largest_bytes = options.largest_transfer},
-               layout, shard, [&](Index first, Index /*count*/, std::span<std::byte> bytes) {
-                 pack(rows, first, bytes);
-               });
-}
-
-void AttentionOutput::write_vectors(const std::string& name, RowsOf axis, const Shard& shard,
-                                    ConstTensorView rows) {
-  content_->write(
-      name,
-      content_->layout_of(axis, {static_cast<hsize_t>(rows.heads), static_cast<hsize_t>(rows.dim)}),
-      shard, rows);
-}
-
-void AttentionOutput::write_scalars(const std::string& name, RowsOf axis, const Shard& shard,
-                                    ConstTensorView rows) {
-  ensure(rows.dim == 1, "a table of numbers per row and head has dim other than 1");
-  content_->write(name, content_->layout_of(axis, {static_cast<hsize_t>(rows.heads)}), shard, rows);
-}
-
-void AttentionOutput::write_heads(const std::string& name, std::span<const double> values,
-                                  DataType type) {
-  const auto heads = static_cast<Index>(values.size());
-  const bool writes = content_->communicator.rank() == 0 && heads > 0;
-  const Shard shard = writes ? Shard{{0, 0, 1, heads}} : Shard{};
+void AttentionOutput::write_heads(const std::string& name, std::span<const double> values) {
+  const auto index = content_->index_of(name);
+  const auto& array = content_->options.arrays[index];
+  ensure(array.rows == RowsOf::nothing, "heads are written to an array of rows");
+  ensure(static_cast<Index>(values.size()) == array.heads, "an array has another number of heads");
+  const bool writes = content_->communicator.rank() == 0 && array.heads > 0;
+  const Shard shard = writes ? Shard{{0, 0, 1, array.heads}} : Shard{};
   const std::vector<float> rounded(values.begin(), values.end());
-  const auto view = type == DataType::float32 ? dense_view(rounded.data(), row_count(shard), 1, 1)
-                                              : dense_view(values.data(), row_count(shard), 1, 1);
-  content_->write(name, {{0, heads}, false, {}}, shard, view);
+  content_->write(index, shard,
+                  array.type == DataType::float32
+                      ? dense_view(rounded.data(), row_count(shard), 1, 1)
+                      : dense_view(values.data(), row_count(shard), 1, 1));
 }
 
 void AttentionOutput::commit() {
   auto& content = *content_;
-  ensure(content.file.has_value(), "an output is committed twice");
-  comm::together(content.communicator, [&] { content.file->close(content.temporary); });
-  content.file.reset();
+  ensure(content.file.is_open(), "an output is committed twice");
+  ensure(std::ranges::all_of(content.written, [](bool is) { return is; }),
+         "an output lacks an array");
+  // A host may learn of a full disk only now; and rank 0 sees what is closed here.
+  comm::together(content.communicator, [&] {
+    content.file.sync();
+    content.file = PosixFile();
+  });
   comm::on_root(content.communicator, [&] {
     const h5::Lock lock;
-    auto file = h5::own(H5Fopen(content.temporary.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose,
-                        "H5Fopen", content.temporary);
-    write_provenance(file.get(), content.options.provenance, content.started_at);
+    const auto subject = fmt::format("--output {}", content.path);
+    auto file = h5::open_own_file(content.replacement->temporary().string(), subject);
     write_completion(file.get());
-    file.close(content.temporary);
+    file.close(subject);
     content.replacement->commit(content.options.existing == Existing::overwrite);
   });
 }

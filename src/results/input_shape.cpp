@@ -1,91 +1,25 @@
 #include "results/input_shape.hpp"
 
 #include <cmath>
-#include <filesystem>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "annulus/base/error.hpp"
 #include "results/broadcast.hpp"
-#include "results/h5/array.hpp"
+#include "results/input_file.hpp"
 
 namespace annulus::results {
 namespace {
 
-using Dims = std::vector<hsize_t>;
-
-/// A file whose every complaint begins with its name.
-class InputFile {
- public:
-  explicit InputFile(const std::string& path) : path_(path) {
-    std::error_code code;
-    const auto status = std::filesystem::status(path, code);
-    if (!std::filesystem::exists(status)) refuse("there is no such file");
-    if (!std::filesystem::is_regular_file(status)) refuse("not a file; expected an HDF5 file");
-    file_ = h5::Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
-    if (file_.get() < 0) {
-      refuse(fmt::format("cannot be opened as an HDF5 file ({})", h5::innermost_error()));
-    }
+/// What the rows of the file lie like, as the caller or /q says; nothing where neither does.
+std::optional<ArrayLayout> stated_layout(const InputFile& file, std::optional<ArrayLayout> asked) {
+  const auto stated = file.layout("q");
+  if (asked && stated && asked != stated) {
+    file.refuse(fmt::format("/q has the attribute layout = {}; expected {}, which was asked for",
+                            name_of(*stated), name_of(*asked)));
   }
-
-  [[noreturn]] void refuse(const std::string& complaint) const {
-    throw InputError(fmt::format("{}: {}", path_, complaint));
-  }
-
-  [[nodiscard]] bool has(const std::string& name) const {
-    return h5::check(H5Lexists(file_.get(), name.c_str(), H5P_DEFAULT), "H5Lexists",
-                     path_ + ": /" + name) > 0;
-  }
-
-  /// Opens a dataset of numbers of the class: H5T_FLOAT or H5T_INTEGER.
-  [[nodiscard]] h5::Handle open(const std::string& name, H5T_class_t kind) const {
-    if (!has(name)) refuse(fmt::format("there is no dataset /{}; expected /q, /k and /v", name));
-    h5::Handle dataset(H5Dopen2(file_.get(), name.c_str(), H5P_DEFAULT), H5Dclose);
-    if (dataset.get() < 0) {
-      refuse(fmt::format("/{} cannot be opened as a dataset ({})", name, h5::innermost_error()));
-    }
-    const auto type = h5::own(H5Dget_type(dataset.get()), H5Tclose, "H5Dget_type", name);
-    if (H5Tget_class(type.get()) != kind) {
-      refuse(fmt::format("/{} holds another type; expected {}", name,
-                         kind == H5T_FLOAT ? "floating-point numbers" : "integers (int64)"));
-    }
-    return dataset;
-  }
-
-  [[nodiscard]] Dims dims(const std::string& name) const {
-    return h5::dims_of(open(name, H5T_FLOAT), name);
-  }
-
-  /// All of a small one-dimensional dataset.
-  template <class T>
-  [[nodiscard]] std::vector<T> read(const std::string& name, H5T_class_t kind, hid_t type) const {
-    const auto dataset = open(name, kind);
-    const auto dims = h5::dims_of(dataset, name);
-    if (dims.size() != 1) {
-      refuse(fmt::format("/{} has shape {}; expected one dimension", name, shape_text(dims)));
-    }
-    std::vector<T> values(dims[0]);
-    h5::check(H5Dread(dataset.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), "H5Dread",
-              path_ + ": /" + name);
-    return values;
-  }
-
-  [[nodiscard]] static std::string shape_text(const Dims& dims) {
-    return fmt::format("({}{})", fmt::join(dims, ", "), dims.size() == 1 ? "," : "");
-  }
-
-  void expect(const std::string& name, const Dims& dims, const Dims& expected,
-              const std::string& meaning) const {
-    if (dims == expected) return;
-    refuse(fmt::format("/{} has shape {}; expected {} = {}", name, shape_text(dims),
-                       shape_text(expected), meaning));
-  }
-
- private:
-  std::string path_;
-  h5::Handle file_;
-};
+  return asked ? asked : stated;
+}
 
 /// (rows, heads, dim) of an array, and the length of the leading batch axis, if any.
 struct ArrayShape {
@@ -95,28 +29,41 @@ struct ArrayShape {
   Index dim;
 };
 
-ArrayShape array_shape(const InputFile& file, const std::string& name) {
+ArrayShape array_shape(const InputFile& file, const std::string& name,
+                       std::optional<ArrayLayout> stated) {
   const Dims dims = file.dims(name);
-  if (dims.size() != 3 && dims.size() != 4) {
+  if (!stated && dims.size() != 3 && dims.size() != 4) {
     file.refuse(
         fmt::format("/{} has shape {}; expected 3 dimensions (rows, heads, dim), or 4 with "
                     "a leading batch axis",
                     name, InputFile::shape_text(dims)));
   }
-  const std::size_t lead = dims.size() - 3;
+  const auto layout = stated.value_or(dims.size() == 3 ? ArrayLayout::nhd : ArrayLayout::bnhd);
+  if (const auto own = file.layout(name).value_or(layout); own != layout) {
+    file.refuse(fmt::format("/{} has the attribute layout = {}; expected {} as for /q", name,
+                            name_of(own), name_of(layout)));
+  }
+  const std::size_t lead = has_batch_axis(layout) ? 1 : 0;
+  if (dims.size() != lead + 3) {
+    file.refuse(fmt::format("/{} has shape {}; expected {} dimensions {}, the layout {}", name,
+                            InputFile::shape_text(dims), lead + 3, axes_of(layout),
+                            name_of(layout)));
+  }
+  const std::size_t row_axis = layout == ArrayLayout::bhnd ? 2 : lead;
+  const std::size_t head_axis = layout == ArrayLayout::bhnd ? 1 : lead + 1;
   for (std::size_t i = 0; i < dims.size(); ++i) {
-    if (dims[i] == 0 && i != lead) {
+    if (dims[i] == 0 && i != row_axis) {
       file.refuse(fmt::format("/{} has shape {}; expected at least 1 {}", name,
                               InputFile::shape_text(dims),
-                              i < lead        ? "batch entry"
-                              : i == lead + 1 ? "head"
-                                              : "element"));
+                              i < lead         ? "batch entry"
+                              : i == head_axis ? "head"
+                                               : "element"));
     }
   }
   return {{dims.begin(), dims.begin() + static_cast<std::ptrdiff_t>(lead)},
-          static_cast<Index>(dims[lead]),
-          static_cast<Index>(dims[lead + 1]),
-          static_cast<Index>(dims[lead + 2])};
+          static_cast<Index>(dims[row_axis]),
+          static_cast<Index>(dims[head_axis]),
+          static_cast<Index>(dims.back())};
 }
 
 void expect_same(const InputFile& file, const std::string& name, const char* what, Index found,
@@ -172,13 +119,14 @@ std::vector<double> read_heads(const InputFile& file, const std::string& name, I
 }
 
 /// Whether /logit_scale has a number for each head, (n_q, H), rather than one for all, (n_q).
-bool logit_scale_per_head(const InputFile& file, const ArrayShape& q) {
+bool logit_scale_per_head(const InputFile& file, const ArrayShape& q, ArrayLayout layout) {
   const Dims dims = file.dims("logit_scale");
   Dims rows = q.batch;
   rows.push_back(static_cast<hsize_t>(q.rows));
   if (dims == rows) return false;
   Dims with_heads = rows;
-  with_heads.push_back(static_cast<hsize_t>(q.heads));
+  with_heads.insert(layout == ArrayLayout::bhnd ? with_heads.end() - 1 : with_heads.end(),
+                    static_cast<hsize_t>(q.heads));
   if (dims == with_heads) return true;
   file.refuse(fmt::format(
       "/logit_scale has shape {}; expected {} or {}, for the rows and heads of "
@@ -186,14 +134,13 @@ bool logit_scale_per_head(const InputFile& file, const ArrayShape& q) {
       InputFile::shape_text(dims), InputFile::shape_text(rows), InputFile::shape_text(with_heads)));
 }
 
-}  // namespace
-
-InputShape read_input_shape(const std::string& path) {
-  const h5::Lock lock;
+InputShape read_shape(const std::string& path, std::optional<ArrayLayout> asked) {
   const InputFile file(path);
-  const ArrayShape q = array_shape(file, "q");
-  const ArrayShape k = array_shape(file, "k");
-  const ArrayShape v = array_shape(file, "v");
+  const auto stated = stated_layout(file, asked);
+  const ArrayShape q = array_shape(file, "q", stated);
+  const ArrayShape k = array_shape(file, "k", stated);
+  const ArrayShape v = array_shape(file, "v", stated);
+  const auto layout = stated.value_or(q.batch.empty() ? ArrayLayout::nhd : ArrayLayout::bnhd);
   const auto same_batch = [&](const std::string& name, const ArrayShape& array) {
     if (array.batch == q.batch) return;
     const auto text = [](const ArrayShape& a) {
@@ -211,19 +158,21 @@ InputShape read_input_shape(const std::string& path) {
     file.refuse(fmt::format("/q has {} heads and /k has {}; expected a multiple of /k's", q.heads,
                             k.heads));
   }
-  InputShape shape{.query_heads = q.heads,
-                   .key_heads = k.heads,
-                   .head_dim = q.dim,
-                   .value_dim = v.dim,
-                   .documents = read_documents(file, q, k),
-                   .has_batch_axis = !q.batch.empty(),
-                   .has_dout = file.has("dout"),
-                   .has_logit_scale = file.has("logit_scale"),
-                   .logit_scale_per_head = file.has("logit_scale") && logit_scale_per_head(file, q),
-                   .gain = read_heads(file, "gain", q.heads, /*infinite_below=*/false),
-                   .sink = read_heads(file, "sink", q.heads, /*infinite_below=*/true)};
+  InputShape shape{
+      .query_heads = q.heads,
+      .key_heads = k.heads,
+      .head_dim = q.dim,
+      .value_dim = v.dim,
+      .documents = read_documents(file, q, k),
+      .layout = layout,
+      .layout_is_guessed = !stated,
+      .has_dout = file.has("dout"),
+      .has_logit_scale = file.has("logit_scale"),
+      .logit_scale_per_head = file.has("logit_scale") && logit_scale_per_head(file, q, layout),
+      .gain = read_heads(file, "gain", q.heads, /*infinite_below=*/false),
+      .sink = read_heads(file, "sink", q.heads, /*infinite_below=*/true)};
   if (shape.has_dout) {
-    const ArrayShape dout = array_shape(file, "dout");
+    const ArrayShape dout = array_shape(file, "dout", stated);
     same_batch("dout", dout);
     expect_same(file, "dout", "rows", dout.rows, "q", q.rows);
     expect_same(file, "dout", "heads", dout.heads, "q", q.heads);
@@ -232,10 +181,29 @@ InputShape read_input_shape(const std::string& path) {
   return shape;
 }
 
+}  // namespace
+
+InputShape read_input_shape(const std::string& path, std::optional<ArrayLayout> layout) {
+  const h5::Lock lock;
+  try {
+    return read_shape(path, layout);
+  } catch (const InputError&) {
+    throw;
+  } catch (const Error& error) {  // a call into HDF5 that failed: a damaged file
+    throw InputError(error.what());
+  }
+}
+
 void broadcast(comm::Communicator& communicator, InputShape& shape) {
-  std::vector<Index> numbers{shape.query_heads,     shape.key_heads,           shape.head_dim,
-                             shape.value_dim,       shape.has_batch_axis,      shape.has_dout,
-                             shape.has_logit_scale, shape.logit_scale_per_head};
+  std::vector<Index> numbers{shape.query_heads,
+                             shape.key_heads,
+                             shape.head_dim,
+                             shape.value_dim,
+                             static_cast<Index>(shape.layout),
+                             shape.layout_is_guessed,
+                             shape.has_dout,
+                             shape.has_logit_scale,
+                             shape.logit_scale_per_head};
   std::vector<Index> queries(shape.documents.query_offsets().begin(),
                              shape.documents.query_offsets().end());
   std::vector<Index> keys(shape.documents.key_offsets().begin(),
@@ -249,10 +217,11 @@ void broadcast(comm::Communicator& communicator, InputShape& shape) {
   shape.key_heads = numbers[1];
   shape.head_dim = numbers[2];
   shape.value_dim = numbers[3];
-  shape.has_batch_axis = numbers[4] != 0;
-  shape.has_dout = numbers[5] != 0;
-  shape.has_logit_scale = numbers[6] != 0;
-  shape.logit_scale_per_head = numbers[7] != 0;
+  shape.layout = static_cast<ArrayLayout>(numbers[4]);
+  shape.layout_is_guessed = numbers[5] != 0;
+  shape.has_dout = numbers[6] != 0;
+  shape.has_logit_scale = numbers[7] != 0;
+  shape.logit_scale_per_head = numbers[8] != 0;
   shape.documents = Documents::packed(std::move(queries), std::move(keys));
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // What an input file holds, found out and checked by one rank, told to all.
 
+#include <optional>
 #include <string>
 
 #include "annulus/comm/communicator.hpp"
@@ -8,8 +9,10 @@
 
 namespace annulus::results {
 
-/// Reads and checks everything but the rows. Throws InputError that names file and dataset.
-[[nodiscard]] InputShape read_input_shape(const std::string& path);
+/// Reads and checks everything but the rows, which lie as `layout` says, see AttentionInput. Throws
+/// InputError that names file and dataset.
+[[nodiscard]] InputShape read_input_shape(const std::string& path,
+                                          std::optional<ArrayLayout> layout);
 
 /// Collective. Makes `shape` that of rank 0.
 void broadcast(comm::Communicator& communicator, InputShape& shape);

@@ -47,7 +47,7 @@ void StudyFile::complete() {
 
 struct AttentionInput::Content {};
 AttentionInput::AttentionInput(const std::string& /*path*/, comm::Communicator& /*communicator*/,
-                               Index /*largest_transfer*/) {
+                               Options /*options*/) {
   refuse();
 }
 AttentionInput::AttentionInput(AttentionInput&&) noexcept = default;
@@ -70,16 +70,11 @@ AttentionOutput::AttentionOutput(const std::string& /*path*/, comm::Communicator
 }
 AttentionOutput::AttentionOutput(AttentionOutput&&) noexcept = default;
 AttentionOutput::~AttentionOutput() = default;
-void AttentionOutput::write_vectors(const std::string& /*name*/, RowsOf /*axis*/,
-                                    const Shard& /*shard*/, ConstTensorView /*rows*/) {
+void AttentionOutput::write_rows(const std::string& /*name*/, const Shard& /*shard*/,
+                                 ConstTensorView /*rows*/) {
   refuse();
 }
-void AttentionOutput::write_scalars(const std::string& /*name*/, RowsOf /*axis*/,
-                                    const Shard& /*shard*/, ConstTensorView /*rows*/) {
-  refuse();
-}
-void AttentionOutput::write_heads(const std::string& /*name*/, std::span<const double> /*values*/,
-                                  DataType /*type*/) {
+void AttentionOutput::write_heads(const std::string& /*name*/, std::span<const double> /*values*/) {
   refuse();
 }
 void AttentionOutput::commit() {

@@ -2,137 +2,123 @@
 
 #include <cerrno>
 #include <cstring>
-#include <random>
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
-
-#include "annulus/base/error.hpp"
 
 namespace annulus::results {
 namespace {
 
 namespace fs = std::filesystem;
 
-class Descriptor {
- public:
-  Descriptor(const fs::path& path, int flags) : path_(path), value_(::open(path.c_str(), flags)) {
-    if (value_ < 0) fail("opened");
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { ::close(value_); }
-
-  void write(std::span<const std::byte> bytes) const {
-    while (!bytes.empty()) {
-      const auto written = ::write(value_, bytes.data(), bytes.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) fail("written");
-      bytes = bytes.subspan(static_cast<std::size_t>(written));
-    }
-  }
-
-  void sync() const {
-    // EINVAL: a file system that has nothing to sync, such as some network file systems' folders.
-    if (::fsync(value_) != 0 && errno != EINVAL) fail("synced");
-  }
-
- private:
-  [[noreturn]] void fail(const char* verb) const {
-    throw Error(fmt::format("{} cannot be {}: {}", path_.string(), verb, std::strerror(errno)));
-  }
-
-  fs::path path_;
-  int value_;
-};
-
-/// The file itself where `path` is a link to one, so that the link stays.
-fs::path resolved(const std::string& path) {
-  std::error_code code;
-  const auto absolute = fs::absolute(path, code);
-  auto target = fs::weakly_canonical(absolute, code);
-  return code ? absolute : target;
+std::string subject_of(const std::string& path) {
+  return fmt::format("--output {}", path);
 }
 
-std::string partial_prefix(const fs::path& target) {
-  return fmt::format(".{}.partial-", target.filename().string());
+/// The path behind the links that its last component is.
+fs::path behind_links(const std::string& path) {
+  constexpr int most = 40;  // as the operating system has it
+  std::error_code ignored;
+  auto target = fs::absolute(path, ignored);
+  for (int links = 0; fs::is_symlink(fs::symlink_status(target, ignored)); ++links) {
+    if (links == most) {
+      throw InputError(
+          fmt::format("{}: a link that leads nowhere; expected a file name", subject_of(path)));
+    }
+    target = target.parent_path() / fs::read_symlink(target, ignored);
+  }
+  return target;
+}
+
+void sync_folder(const fs::path& target, const std::string& path) {
+  const PosixFile folder(target.parent_path(), O_RDONLY | O_DIRECTORY, subject_of(path));
+  if (!folder.is_open()) throw folder.failure("opened");
+  folder.sync_names();
 }
 
 }  // namespace
 
-void check_output_path(const std::string& path) {
+fs::path output_target(const std::string& path) {
+  auto target = behind_links(path);
   std::error_code code;
-  const auto target = resolved(path);
   const auto status = fs::status(target, code);
-  if (code == std::errc::too_many_symbolic_link_levels) {
-    throw InputError(
-        fmt::format("--output {}: a link that leads nowhere; expected a file name", path));
-  }
   if (fs::exists(status) && !fs::is_regular_file(status)) {
-    throw InputError(fmt::format("--output {}: not a regular file; expected a file name", path));
+    throw InputError(fmt::format("{}: not a regular file; expected a file name", subject_of(path)));
   }
   if (path.empty() || !fs::is_directory(target.parent_path(), code)) {
     throw InputError(
-        fmt::format("--output {}: there is no folder {}; expected a file in a folder "
-                    "that exists",
-                    path, target.parent_path().string()));
+        fmt::format("{}: there is no folder {}; expected a file in a folder that exists",
+                    subject_of(path), target.parent_path().string()));
+  }
+  return target;
+}
+
+PosixFile claim_output(const std::string& path, const fs::path& target) {
+  for (;;) {
+    PosixFile file(target, O_RDWR, subject_of(path));
+    if (!file.is_open()) return file;
+    if (file.claim() == Claim::refused) {
+      throw InputError(
+          fmt::format("{}: another run is writing it; expected a file that no run is at work on",
+                      subject_of(path)));
+    }
+    // Whoever had claimed it may have replaced it a moment ago.
+    if (file.is_at(target)) return file;
   }
 }
 
-Replacement::Replacement(const std::string& path) : target_(resolved(path)) {
-  check_output_path(path);
-  std::random_device random;
-  int descriptor = -1;
-  do {
-    temporary_ = target_.parent_path() /
-                 fmt::format("{}{:08x}{:08x}", partial_prefix(target_), random(), random());
-    descriptor = ::open(temporary_.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
-  } while (descriptor < 0 && errno == EEXIST);
-  if (descriptor < 0) {
-    throw InputError(fmt::format("--output {}: cannot be written: {}", path, std::strerror(errno)));
+Replacement::Replacement(const std::string& path) : path_(path), target_(output_target(path)) {
+  for (;;) {
+    name_.emplace(target_);
+    file_ = PosixFile(temporary(), O_CREAT | O_EXCL | O_RDWR, subject_of(path));
+    if (!file_.is_open()) {
+      const int cause = errno;
+      name_->forget();
+      if (cause == EEXIST) continue;
+      const auto message =
+          fmt::format("{}: cannot be written: {}", subject_of(path), std::strerror(cause));
+      if (cause == ENOSPC || cause == EDQUOT) throw Error(message);
+      throw InputError(message);
+    }
+    // Between opening and claiming, another run may have taken it for a leftover.
+    if (file_.claim() != Claim::refused && file_.is_at(temporary())) return;
   }
-  ::close(descriptor);
 }
 
-Replacement::~Replacement() {
-  std::error_code ignored;
-  if (!temporary_.empty()) fs::remove(temporary_, ignored);
-}
-
-void Replacement::fill(std::span<const std::byte> bytes) const {
-  Descriptor(temporary_, O_WRONLY | O_TRUNC | O_CLOEXEC).write(bytes);
+const fs::path& Replacement::place() const {
+  return committed() ? target_ : temporary();
 }
 
 void Replacement::commit(bool replace) {
-  Descriptor(temporary_, O_RDONLY | O_CLOEXEC).sync();
+  file_.sync();
   std::error_code code;
   // A link is made only where there is nothing yet; where links are not to be had, look and rename.
-  if (!replace && ::link(temporary_.c_str(), target_.c_str()) == 0) {
-    fs::remove(temporary_, code);
-    temporary_.clear();
-    Descriptor(target_.parent_path(), O_RDONLY | O_DIRECTORY | O_CLOEXEC).sync();
-    return;
+  if (!replace && ::link(temporary().c_str(), target_.c_str()) == 0) {
+    name_.reset();
+  } else if (!replace && fs::exists(target_, code)) {
+    throw InputError(fmt::format("{}: the file has appeared during the run; pass --overwrite",
+                                 subject_of(path_)));
+  } else {
+    fs::rename(temporary(), target_, code);
+    if (code) {
+      throw Error(fmt::format("{}: {} cannot be renamed: {}", subject_of(path_),
+                              temporary().string(), code.message()));
+    }
+    name_->forget();
+    name_.reset();
   }
-  if (!replace && fs::exists(target_, code)) {
-    throw InputError(fmt::format(
-        "--output {}: the file has appeared during the run; pass --overwrite", target_.string()));
-  }
-  fs::rename(temporary_, target_, code);
-  if (code) {
-    throw Error(fmt::format("{} cannot be renamed to {}: {}", temporary_.string(), target_.string(),
-                            code.message()));
-  }
-  temporary_.clear();
-  Descriptor(target_.parent_path(), O_RDONLY | O_DIRECTORY | O_CLOEXEC).sync();
+  sync_folder(target_, path_);
 }
 
 void remove_leftovers(const std::string& path) {
-  const auto target = resolved(path);
+  const auto target = output_target(path);
   const auto prefix = partial_prefix(target);
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(target.parent_path(), ignored)) {
-    if (entry.path().filename().string().starts_with(prefix)) fs::remove(entry.path(), ignored);
+    if (!entry.path().filename().string().starts_with(prefix)) continue;
+    const PosixFile file(entry.path(), O_RDWR, subject_of(path));
+    if (file.is_open() && file.claim() == Claim::granted) fs::remove(entry.path(), ignored);
   }
 }
 

@@ -3,31 +3,50 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
+#include <memory>
+#include <numeric>
 #include <utility>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include "annulus/base/error.hpp"
 #include "results/config_difference.hpp"
 #include "results/h5/array.hpp"
 #include "results/h5/attribute.hpp"
-#include "results/h5/memory_file.hpp"
+#include "results/h5/own_file.hpp"
 #include "results/provenance_attributes.hpp"
 #include "results/replacement.hpp"
 #include "results/resumption.hpp"
+#include "results/seal.hpp"
 #include "results/study_layout.hpp"
 
 namespace annulus::results {
 namespace {
 
-std::vector<std::byte> read_bytes(const std::string& path) {
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) throw InputError(fmt::format("--output {}: cannot be read", path));
-  const std::vector<char> chars{std::istreambuf_iterator<char>(stream), {}};
-  const auto bytes = std::as_bytes(std::span(chars));
-  return {bytes.begin(), bytes.end()};
+bool is_complete(const h5::Handle& file) {
+  return h5::read_number(file.get(), "complete") != 0;
+}
+
+std::vector<std::uint8_t> read_mask(const h5::Handle& file, const StudyLayout& layout) {
+  std::vector<std::uint8_t> mask(static_cast<std::size_t>(layout.points()));
+  const std::string name = layout.group + "/" + finished_mask;
+  const auto dataset = h5::open_dataset(file.get(), name);
+  h5::check(H5Dread(dataset.get(), H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, mask.data()),
+            "H5Dread", name);
+  return mask;
+}
+
+/// Where the measured variables lie in the file, in bytes, and after them the mask.
+std::vector<Index> offsets_of(const h5::Handle& file, const StudyLayout& layout) {
+  std::vector<Index> offsets;
+  const auto add = [&](const std::string& name) {
+    const auto path = layout.group + "/" + name;
+    offsets.push_back(h5::offset_of(h5::open_dataset(file.get(), path), path));
+  };
+  for (const auto& variable : layout.measured) add(variable.name);
+  add(finished_mask);
+  return offsets;
 }
 
 }  // namespace
@@ -38,14 +57,25 @@ Index StudyLayout::points() const {
 
 struct StudyFile::Content {
   std::string path;
+  std::filesystem::path target;
   StudyLayout layout;
-  h5::Handle file;                 ///< in memory
-  std::vector<std::uint8_t> mask;  ///< of finished points
+  bool there = false;   ///< whether something stands under the path when the first point comes
+  PosixFile claimed{};  ///< that
+  /// What is under the path from the first point on; none where all was there already.
+  std::unique_ptr<Replacement> replacement{};
+  std::vector<Index> offsets{};      ///< see offsets_of
+  std::vector<std::uint8_t> mask{};  ///< of finished points
 
   void create(const Provenance& provenance);
   void take_up(const Provenance& provenance);
-  void read_state();
-  void save() const;
+  template <class Body>
+  void blame_damage(const Body& body) const;
+  [[nodiscard]] h5::Handle open(const Provenance& provenance) const;
+  [[nodiscard]] PosixFile open_bytes(const std::filesystem::path& place) const;
+  template <class Change>
+  [[nodiscard]] std::unique_ptr<Replacement> changed(const std::filesystem::path& place,
+                                                     const Change& change) const;
+  [[nodiscard]] std::string subject() const { return fmt::format("--output {}", path); }
   [[nodiscard]] bool all_finished() const {
     return std::find(mask.begin(), mask.end(), std::uint8_t{0}) == mask.end();
   }
@@ -53,25 +83,51 @@ struct StudyFile::Content {
     ensure(index >= 0 && index < layout.points(), "a point is outside the grid of its study");
     return static_cast<std::size_t>(index);
   }
-  [[nodiscard]] h5::Slab slab_of(Index index, const std::vector<const Axis*>& axes) const;
 };
 
+PosixFile StudyFile::Content::open_bytes(const std::filesystem::path& place) const {
+  PosixFile bytes(place, O_RDONLY, subject());
+  if (!bytes.is_open()) throw InputError(bytes.failure("read").what());
+  return bytes;
+}
+
+/// A file beside the path with what is in the one at `place`, changed by `change`, and sealed.
+template <class Change>
+std::unique_ptr<Replacement> StudyFile::Content::changed(const std::filesystem::path& place,
+                                                         const Change& change) const {
+  const auto bytes = open_bytes(place);
+  auto copy = std::make_unique<Replacement>(path);
+  copy->file().write(0, bytes.read(0, bytes.size()));
+  auto file = h5::open_own_file(copy->temporary().string(), subject());
+  change(file);
+  file.close(subject());
+  seal(copy->temporary().string(), copy->file(), subject());
+  return copy;
+}
+
 void StudyFile::Content::create(const Provenance& provenance) {
-  file = h5::create_memory_file(path);
+  replacement = std::make_unique<Replacement>(path);
+  const auto place = replacement->temporary().string();
+  auto file = h5::create_own_file(place, subject());
   write_provenance(file.get(), provenance, time_now());
   create_layout(file.get(), layout);
   mask.assign(static_cast<std::size_t>(layout.points()), 0);
+  offsets = offsets_of(file, layout);
+  file.close(subject());
+  seal(place, replacement->file(), subject());
 }
 
-void StudyFile::Content::take_up(const Provenance& provenance) {
-  const auto bytes = read_bytes(path);
+/// The file that is there, to be read; throws InputError where it is not one of this study's.
+h5::Handle StudyFile::Content::open(const Provenance& provenance) const {
+  h5::Handle file;
   std::string config;
   try {
-    file = h5::open_memory_file(path, bytes);
+    file = open_sealed(target.string(), open_bytes(target), path);
     config = h5::read_text(file.get(), "config");
   } catch (const Error& error) {
     throw InputError(
-        fmt::format("--output {}: not a results file of a study, so it cannot be resumed ({})",
+        fmt::format("--output {}: not a results file of a study, or a damaged one, so it cannot be "
+                    "resumed ({})",
                     path, error.what()));
   }
   std::string difference;
@@ -88,64 +144,54 @@ void StudyFile::Content::take_up(const Provenance& provenance) {
     throw InputError(fmt::format(
         "--output {} cannot be resumed, its layout is not this study's: {}", path, difference));
   }
+  return file;
+}
+
+/// What HDF5 cannot make sense of in the file that is there is bad input.
+template <class Body>
+void StudyFile::Content::blame_damage(const Body& body) const {
   try {
-    read_state();
+    body();
+  } catch (const InputError&) {
+    throw;
   } catch (const Error& error) {
     throw InputError(
         fmt::format("--output {}: damaged, so it cannot be resumed ({})", path, error.what()));
   }
 }
 
-void StudyFile::Content::read_state() {
-  static_cast<void>(h5::read_number(file.get(), "complete"));
-  mask.resize(static_cast<std::size_t>(layout.points()));
-  const std::string name = layout.group + "/" + finished_mask;
-  const auto dataset = h5::open_dataset(file.get(), name);
-  h5::check(H5Dread(dataset.get(), H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, mask.data()),
-            "H5Dread", name);
-}
-
-void StudyFile::Content::save() const {
-  Replacement replacement(path);
-  replacement.fill(h5::image_of(file, path));
-  replacement.commit();
-}
-
-h5::Slab StudyFile::Content::slab_of(Index index, const std::vector<const Axis*>& axes) const {
-  const std::size_t rank = axes.size();
-  h5::Slab slab{std::vector<hsize_t>(rank, 0), std::vector<hsize_t>(rank, 1),
-                std::vector<hsize_t>(rank, 1)};
-  for (std::size_t i = layout.axes.size(); i-- > 0;) {
-    const auto length = static_cast<Index>(axes[i]->values.size());
-    slab.start[i] = static_cast<hsize_t>(index % length);
-    index /= length;
-  }
-  if (rank > layout.axes.size()) slab.count.back() = axes.back()->values.size();
-  return slab;
+void StudyFile::Content::take_up(const Provenance& provenance) {
+  bool complete = false;
+  blame_damage([&] {
+    const auto file = open(provenance);
+    mask = read_mask(file, layout);
+    offsets = offsets_of(file, layout);
+    complete = is_complete(file);
+  });
+  if (complete) return;
+  // Comes under the path with the first point: a run that finishes none leaves no record.
+  const auto finished = std::count(mask.begin(), mask.end(), 1);
+  replacement = changed(target, [&](const h5::Handle& file) {
+    blame_damage([&] { add_resumption(file.get(), provenance, finished); });
+  });
 }
 
 StudyFile::StudyFile(const std::string& path, StudyLayout layout, Provenance provenance,
                      Existing existing)
-    : content_(new Content{path, std::move(layout), {}, {}}) {
-  check_output_path(path);
-  std::error_code ignored;
-  const bool there = std::filesystem::exists(path, ignored);
-  if (there && existing == Existing::refuse) {
+    : content_(new Content{path, output_target(path), std::move(layout)}) {
+  auto& content = *content_;
+  content.there = std::filesystem::exists(content.target);
+  if (content.there && existing == Existing::refuse) {
     throw InputError(
         fmt::format("--output {}: the file exists; pass --overwrite or --resume", path));
   }
-  const h5::Lock lock;
+  content.claimed = claim_output(path, content.target);
   remove_leftovers(path);
-  if (there && existing == Existing::resume) {
-    content_->take_up(provenance);
-    if (h5::read_number(content_->file.get(), "complete") != 0) return;
-    const Replacement writable(path);  // or throws now, rather than after the first point
-    // Goes to disk with the first point: a run that finishes none leaves no record.
-    const auto finished = std::count(content_->mask.begin(), content_->mask.end(), 1);
-    add_resumption(content_->file.get(), provenance, finished);
+  const h5::Lock lock;
+  if (content.there && existing == Existing::resume) {
+    content.take_up(provenance);
   } else {
-    content_->create(provenance);
-    content_->save();
+    content.create(provenance);
   }
 }
 
@@ -159,58 +205,63 @@ bool StudyFile::finished(Index index) const {
 
 std::vector<double> StudyFile::measured(const std::string& name) const {
   const h5::Lock lock;
-  const auto& layout = content_->layout;
+  const auto& content = *content_;
+  const auto& layout = content.layout;
   const auto variable = std::find_if(layout.measured.begin(), layout.measured.end(),
                                      [&](const Variable& each) { return each.name == name; });
   ensure(variable != layout.measured.end(), "a study does not measure what is asked for");
   std::vector<double> values(static_cast<std::size_t>(element_count(axes_of(layout, *variable))));
   const auto path = layout.group + "/" + name;
-  const auto dataset = h5::open_dataset(content_->file.get(), path);
+  const auto place = content.replacement ? content.replacement->place() : content.target;
+  const auto file = h5::own(H5Fopen(place.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose,
+                            "H5Fopen", content.path);
+  const auto dataset = h5::open_dataset(file.get(), path);
   h5::check(H5Dread(dataset.get(), H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()),
             "H5Dread", path);
   return values;
 }
 
 void StudyFile::write_point(Index index, std::span<const double> values) {
-  const h5::Lock lock;
-  const auto& layout = content_->layout;
-  const std::size_t point = content_->at(index);
-  const auto write = [&](const std::string& name, const std::vector<const Axis*>& axes, hid_t type,
-                         const void* data) {
-    const auto path = layout.group + "/" + name;
-    const auto dataset = h5::open_dataset(content_->file.get(), path);
-    const auto slab = content_->slab_of(index, axes);
-    const auto file_space = h5::select(dataset, slab, path);
-    const hsize_t count = slab.count.back();
-    const auto memory_space =
-        h5::own(H5Screate_simple(1, &count, nullptr), H5Sclose, "H5Screate_simple", path);
-    h5::check(
-        H5Dwrite(dataset.get(), type, memory_space.get(), file_space.get(), H5P_DEFAULT, data),
-        "H5Dwrite", path);
-    return static_cast<std::size_t>(count);
-  };
-  std::size_t expected = 0;
-  for (const auto& variable : layout.measured) {
-    const auto axes = axes_of(layout, variable);
-    expected += axes.size() > layout.axes.size() ? axes.back()->values.size() : 1;
+  auto& content = *content_;
+  const auto point = static_cast<Index>(content.at(index));
+  ensure(content.replacement != nullptr, "a point is written to a study that is complete");
+  std::vector<Index> counts;
+  for (const auto& variable : content.layout.measured) {
+    const auto axes = axes_of(content.layout, variable);
+    counts.push_back(variable.inner_axis.empty() ? 1
+                                                 : static_cast<Index>(axes.back()->values.size()));
   }
-  ensure(values.size() == expected, "a point has another number of values than its study measures");
-  for (const auto& variable : layout.measured) {
-    const auto axes = axes_of(layout, variable);
-    values = values.subspan(write(variable.name, axes, H5T_NATIVE_DOUBLE, values.data()));
+  ensure(
+      std::accumulate(counts.begin(), counts.end(), Index{0}) == static_cast<Index>(values.size()),
+      "a point has another number of values than its study measures");
+  const auto& file = content.replacement->file();
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    const auto bytes = std::as_bytes(values.first(static_cast<std::size_t>(counts[i])));
+    file.write(content.offsets[i] + point * static_cast<Index>(bytes.size()), bytes);
+    values = values.subspan(static_cast<std::size_t>(counts[i]));
   }
+  // The mask says so only once the values are on disk.
+  file.sync();
   constexpr std::uint8_t done = 1;
-  write(finished_mask, axes_of(layout, {}), H5T_NATIVE_UINT8, &done);
-  content_->save();
-  content_->mask[point] = done;
+  file.write(content.offsets.back() + point, std::as_bytes(std::span(&done, 1)));
+  if (content.replacement->committed()) {
+    file.sync();
+  } else {
+    content.replacement->commit(content.there);
+    content.claimed = PosixFile();
+  }
+  content.mask[static_cast<std::size_t>(point)] = done;
 }
 
 void StudyFile::complete() {
-  ensure(content_->all_finished(), "a study is called complete before all its points are finished");
+  auto& content = *content_;
+  ensure(content.all_finished(), "a study is called complete before all its points are finished");
+  if (!content.replacement) return;
   const h5::Lock lock;
-  if (h5::read_number(content_->file.get(), "complete") != 0) return;
-  write_completion(content_->file.get());
-  content_->save();
+  auto whole = content.changed(content.replacement->place(),
+                               [](const h5::Handle& file) { write_completion(file.get()); });
+  whole->commit();
+  content.replacement = std::move(whole);
 }
 
 }  // namespace annulus::results

@@ -30,7 +30,7 @@ void create_scale(const h5::Handle& group, const Axis& axis) {
   ensure(!axis.values.empty(), "an axis of a study has no values");
   const hsize_t length = axis.values.size();
   const auto dataset = h5::create_dataset(
-      group.get(), axis.name, axis.counts ? H5T_STD_I64LE : H5T_IEEE_F64LE, {&length, 1});
+      group.get(), axis.name, axis.counts ? H5T_STD_I64LE : H5T_NATIVE_DOUBLE, {&length, 1});
   // HDF5 converts to the type of the file; narrow() checks that counts are whole numbers.
   if (axis.counts) {
     for (const double value : axis.values) static_cast<void>(narrow<Index>(value));
@@ -74,7 +74,7 @@ void create_theory(const h5::Handle& group, const StudyLayout& layout) {
     ensure(static_cast<Index>(variable.values.size()) == element_count(axes),
            "a closed form has another number of values than its axes");
     const auto dataset = create_array(theory, variable.name.substr(std::string("theory/").size()),
-                                      H5T_IEEE_F64LE, axes);
+                                      H5T_NATIVE_DOUBLE, axes);
     h5::check(H5Dwrite(dataset.get(), H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT,
                        variable.values.data()),
               "H5Dwrite", variable.name);
@@ -93,10 +93,13 @@ std::string axis_difference(const h5::Handle& group, const Axis& axis) {
   return values == axis.values ? "" : axis.name + " has other values";
 }
 
-std::string array_difference(const h5::Handle& group, const std::string& name,
+std::string array_difference(const h5::Handle& group, const std::string& name, hid_t type,
                              const std::vector<const Axis*>& axes) {
   const auto dataset = h5::open_dataset(group.get(), name);
-  return h5::dims_of(dataset, name) == dims_of(axes) ? "" : name + " has another shape";
+  if (h5::dims_of(dataset, name) != dims_of(axes)) return name + " has another shape";
+  const auto stored = h5::own(H5Dget_type(dataset.get()), H5Tclose, "H5Dget_type", name);
+  const bool same = h5::check(H5Tequal(stored.get(), type), "H5Tequal", name) > 0;
+  return same ? "" : name + " has numbers of another type";
 }
 
 }  // namespace
@@ -126,10 +129,10 @@ void create_layout(hid_t file, const StudyLayout& layout) {
   for (const auto& axis : layout.inner_axes) create_scale(group, axis);
   for (const auto& variable : layout.measured) {
     const auto dataset =
-        create_array(group, variable.name, H5T_IEEE_F64LE, axes_of(layout, variable));
+        create_array(group, variable.name, H5T_NATIVE_DOUBLE, axes_of(layout, variable));
     describe(dataset, variable.long_name, variable.units);
   }
-  const auto mask = create_array(group, finished_mask, H5T_STD_U8LE, axes_of(layout, {}));
+  const auto mask = create_array(group, finished_mask, H5T_NATIVE_UINT8, axes_of(layout, {}));
   describe(mask, "whether the point is finished", "1");
   create_theory(group, layout);
 }
@@ -145,11 +148,12 @@ std::string layout_difference(hid_t file, const StudyLayout& layout) {
     }
     for (const auto* variables : {&layout.measured, &layout.theory}) {
       for (const auto& variable : *variables) {
-        auto phrase = array_difference(group, variable.name, axes_of(layout, variable));
+        auto phrase =
+            array_difference(group, variable.name, H5T_NATIVE_DOUBLE, axes_of(layout, variable));
         if (!phrase.empty()) return phrase;
       }
     }
-    return array_difference(group, finished_mask, axes_of(layout, {}));
+    return array_difference(group, finished_mask, H5T_NATIVE_UINT8, axes_of(layout, {}));
   } catch (const Error& error) {
     return error.what();
   }

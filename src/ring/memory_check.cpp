@@ -1,7 +1,6 @@
 #include "annulus/ring/memory_check.hpp"
 
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
@@ -13,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "annulus/base/error.hpp"
+#include "annulus/base/host_name.hpp"
 #include "annulus/comm/agreement.hpp"
 
 namespace annulus {
@@ -56,12 +56,6 @@ double limit_of_process() {
   rlimit limit{};
   if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return unlimited;
   return static_cast<double>(limit.rlim_cur);
-}
-
-std::string host_name() {
-  std::string name(256, '\0');
-  if (gethostname(name.data(), name.size() - 1) != 0) return "unknown";
-  return name.c_str();
 }
 
 std::string bytes_text(double bytes) {

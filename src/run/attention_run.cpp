@@ -111,27 +111,49 @@ AttentionRun run_attention(const std::string& path, const results::AttentionInpu
   return run;
 }
 
+std::vector<results::OutputArray> output_arrays(const Plan& plan, const WantedOutputs& wanted,
+                                                bool has_sink) {
+  using results::RowsOf;
+  const auto& problem = plan.problem();
+  const auto type = accumulator_of(plan.data_type());
+  const Index heads = problem.query_heads;
+  std::vector<results::OutputArray> arrays{
+      {"/out", RowsOf::queries, type, heads, problem.output_dim()},
+      {"/lse", RowsOf::queries, type, heads}};
+  if (wanted.statistics == Statistics::on) {
+    for (const auto& statistic : row_statistics) {
+      arrays.push_back(
+          {fmt::format("/statistics/{}", statistic.name), RowsOf::queries, type, heads});
+    }
+  }
+  if (!wanted.backward) return arrays;
+  arrays.push_back({"/dq", RowsOf::queries, type, heads, problem.head_dim});
+  arrays.push_back({"/dk", RowsOf::keys, type, problem.key_heads, problem.head_dim});
+  arrays.push_back({"/dv", RowsOf::keys, type, problem.key_heads, problem.output_dim()});
+  arrays.push_back({"/dgain", RowsOf::nothing, type, heads});
+  if (has_sink) arrays.push_back({"/dsink", RowsOf::nothing, type, heads});
+  return arrays;
+}
+
 void write_run(results::AttentionOutput& output, const AttentionRun& run, const Plan& plan,
                int rank) {
-  using results::RowsOf;
   const auto& tensors = run.tensors;
   const auto& queries = plan.query_shard(rank);
-  output.write_vectors("/out", RowsOf::queries, queries, tensors.out());
-  output.write_scalars("/lse", RowsOf::queries, queries, tensors.lse());
+  output.write_rows("/out", queries, tensors.out());
+  output.write_rows("/lse", queries, tensors.lse());
   if (tensors.wanted().statistics == Statistics::on) {
     for (const auto& statistic : row_statistics) {
-      output.write_scalars(fmt::format("/statistics/{}", statistic.name), RowsOf::queries, queries,
-                           tensors.statistics().*statistic.view);
+      output.write_rows(fmt::format("/statistics/{}", statistic.name), queries,
+                        tensors.statistics().*statistic.view);
     }
   }
   if (!tensors.wanted().backward) return;
   const auto& keys = plan.key_shard(rank);
-  output.write_vectors("/dq", RowsOf::queries, queries, tensors.dq());
-  output.write_vectors("/dk", RowsOf::keys, keys, tensors.dk());
-  output.write_vectors("/dv", RowsOf::keys, keys, tensors.dv());
-  const auto type = accumulator_of(plan.data_type());
-  output.write_heads("/dgain", tensors.dgain(), type);
-  if (!tensors.dsink().empty()) output.write_heads("/dsink", tensors.dsink(), type);
+  output.write_rows("/dq", queries, tensors.dq());
+  output.write_rows("/dk", keys, tensors.dk());
+  output.write_rows("/dv", keys, tensors.dv());
+  output.write_heads("/dgain", tensors.dgain());
+  if (!tensors.dsink().empty()) output.write_heads("/dsink", tensors.dsink());
 }
 
 }  // namespace annulus::run

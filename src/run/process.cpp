@@ -8,6 +8,7 @@
 
 #include "annulus/base/read_option.hpp"
 #include "run/launch.hpp"
+#include "run/signals.hpp"
 #if ANNULUS_HAVE_MPI
 #include "annulus/comm/mpi_session.hpp"
 #endif
@@ -33,7 +34,10 @@ struct Process::State {
 #endif
 };
 
-Process::Process() : state_(std::make_unique<State>()) {}
+Process::Process() : state_(std::make_unique<State>()) {
+  handle_signals();
+}
+
 Process::~Process() = default;
 
 void Process::compute_alone() {

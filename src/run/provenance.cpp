@@ -1,9 +1,5 @@
 #include "annulus/run/provenance.hpp"
 
-#include <unistd.h>
-
-#include <array>
-#include <cstring>
 #include <filesystem>
 #include <utility>
 #include <vector>
@@ -11,16 +7,16 @@
 #include <fmt/format.h>
 
 #include "annulus/base/error.hpp"
+#include "annulus/base/host_name.hpp"
 
 namespace annulus::run {
 namespace {
 
 std::vector<std::string> hosts_of(comm::Communicator& communicator) {
-  std::array<char, 256> name{};
-  if (gethostname(name.data(), name.size() - 1) != 0) std::strcpy(name.data(), "unknown");
+  const std::string name = host_name();
   std::vector<std::string> hosts;
   for (const auto& bytes : communicator.all_gather(std::as_bytes(std::span(name)))) {
-    hosts.emplace_back(reinterpret_cast<const char*>(bytes.data()));
+    hosts.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   }
   return hosts;
 }

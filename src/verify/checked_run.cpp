@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "annulus/base/tensor.hpp"
 #include "annulus/ring/cached_attention.hpp"
 #include "annulus/ring/pass_tensors.hpp"
 #include "annulus/ring/ring_attention.hpp"
@@ -52,17 +53,20 @@ CheckedRun run_passes(const Plan& plan, comm::Communicator& communicator,
   PassTensors tensors(
       plan, communicator.rank(),
       {.statistics = what == Checked::forward_without_statistics ? Statistics::off : Statistics::on,
-       .backward = backward});
+       .backward = backward,
+       .parameters = backward});
   tensors.forward(attention, views);
   if (backward) tensors.backward(attention, views);
-  return {.rows = rows,
-          .key_rows = key_rows,
-          .out = numbers_of(tensors.out()),
-          .lse = numbers_of(tensors.lse()),
-          .entropy = numbers_of(tensors.statistics().entropy),
-          .dq = numbers_of(tensors.dq()),
-          .dk = numbers_of(tensors.dk()),
-          .dv = numbers_of(tensors.dv())};
+  Outputs outputs(problem, what);
+  outputs.append(tensors.out(), tensors.lse(), tensors.statistics());
+  if (backward) {
+    auto* gradients = outputs.numbers.data() + Outputs::first_gradient;
+    gradients[0] = numbers_of(tensors.dq());
+    gradients[1] = numbers_of(tensors.dk());
+    gradients[2] = numbers_of(tensors.dv());
+    gradients[3].assign(tensors.dgain().begin(), tensors.dgain().end());
+  }
+  return {.rows = rows, .key_rows = key_rows, .outputs = std::move(outputs)};
 }
 
 template <class T>
@@ -71,10 +75,7 @@ CheckedRun run_decode(const Plan& plan, comm::Communicator& communicator,
   const auto& problem = plan.problem();
   const Index heads = problem.query_heads;
   CachedAttention attention(problem, plan.data_type(), communicator, kernel, threads);
-  CheckedRun run;
-  const auto append = [](std::vector<double>& to, const auto& from) {
-    to.insert(to.end(), from.begin(), from.end());
-  };
+  CheckedRun run{.outputs = Outputs(problem, Checked::decode)};
   while (true) {
     const auto counts = next_counts(problem.documents, attention.layout());
     if (std::ranges::all_of(counts, [](Index count) { return count == 0; })) return run;
@@ -83,60 +84,42 @@ CheckedRun run_decode(const Plan& plan, comm::Communicator& communicator,
                                   problem.documents.key_offsets());
     const auto inputs = random_inputs<T>(problem, seed, rows, rows);
     const auto n = static_cast<Index>(rows.size());
-    std::vector<Accumulator<T>> out(static_cast<std::size_t>(n * heads * problem.output_dim()));
-    std::vector<Accumulator<T>> lse(static_cast<std::size_t>(n * heads));
-    auto statistics = make_statistics(data_type_of<Accumulator<T>>, n, heads);
+    const auto type = data_type_of<Accumulator<T>>;
+    Tensor out(type, n, heads, problem.output_dim());
+    Tensor lse(type, n, heads, 1);
+    std::array<Tensor, row_statistics.size()> statistics;
+    for (auto& statistic : statistics) statistic = {type, n, heads, 1};
     attention.append(chunk, dense_view(inputs.k.data(), n, problem.key_heads, problem.head_dim),
                      dense_view(inputs.v.data(), n, problem.key_heads, problem.output_dim()));
-    attention.attend(
-        chunk, dense_view(inputs.q.data(), n, heads, problem.head_dim),
-        dense_view(out.data(), n, heads, problem.output_dim()),
-        {.lse = dense_view(lse.data(), n, heads, 1), .statistics = statistics_view_of(statistics)});
+    attention.attend(chunk, dense_view(inputs.q.data(), n, heads, problem.head_dim), out.view(),
+                     {.lse = lse.view(), .statistics = statistics_view_of(statistics)});
     run.rows.insert(run.rows.end(), rows.begin(), rows.end());
-    append(run.out, out);
-    append(run.lse, lse);
-    append(run.entropy, numbers_of(statistics.front().view()));
+    run.outputs.append(out.view(), lse.view(), statistics_view_of(statistics));
   }
 }
 
-CheckedRun gather(const Problem& problem, comm::Communicator& communicator, const CheckedRun& own) {
+Outputs gather(const Problem& problem, comm::Communicator& communicator, const CheckedRun& own,
+               Checked what) {
   const auto rows = communicator.all_gather(std::as_bytes(std::span(own.rows)));
   const auto key_rows = communicator.all_gather(std::as_bytes(std::span(own.key_rows)));
-  const auto collect = [&](const std::vector<double>& part,
-                           const std::vector<std::vector<std::byte>>& rows_of, Index count,
-                           Index row_width) {
-    const auto parts = communicator.all_gather(std::as_bytes(std::span(part)));
-    const auto width = static_cast<std::size_t>(row_width);
-    std::vector<double> whole(static_cast<std::size_t>(count) * width);
+  auto all = Outputs::whole(problem, what);
+  for (std::size_t i = 0; i < all.kinds.size(); ++i) {
+    if (all.kinds[i].rows == RowsOf::parameters) {
+      all.numbers[i] = own.outputs.numbers[i];
+      continue;
+    }
+    const auto parts = communicator.all_gather(std::as_bytes(std::span(own.outputs.numbers[i])));
+    const auto& rows_of = all.kinds[i].rows == RowsOf::queries ? rows : key_rows;
+    const auto width = static_cast<std::size_t>(all.kinds[i].width());
     for (std::size_t rank = 0; rank < parts.size(); ++rank) {
-      for (std::size_t i = 0; i * sizeof(Index) < rows_of[rank].size(); ++i) {
+      for (std::size_t at = 0; at * sizeof(Index) < rows_of[rank].size(); ++at) {
         Index row = 0;
-        std::memcpy(&row, rows_of[rank].data() + i * sizeof(Index), sizeof(Index));
-        std::memcpy(whole.data() + static_cast<std::size_t>(row) * width,
-                    parts[rank].data() + i * width * sizeof(double), width * sizeof(double));
+        std::memcpy(&row, rows_of[rank].data() + at * sizeof(Index), sizeof(Index));
+        std::memcpy(all.numbers[i].data() + static_cast<std::size_t>(row) * width,
+                    parts[rank].data() + at * width * sizeof(double), width * sizeof(double));
       }
     }
-    return whole;
-  };
-  const auto of_queries = [&](const std::vector<double>& part, Index width) {
-    return collect(part, rows, problem.documents.queries(), width);
-  };
-  const auto of_keys = [&](const std::vector<double>& part, Index width) {
-    return collect(part, key_rows, problem.documents.keys(), width);
-  };
-  const Index heads = problem.query_heads;
-  CheckedRun all{.out = of_queries(own.out, heads * problem.output_dim()),
-                 .lse = of_queries(own.lse, heads)};
-  // A rank without rows has neither entropy nor gradients: what is asked for is in some rank's
-  // results.
-  std::array<Index, 2> present{own.entropy.empty() ? 0 : 1,
-                               own.dq.empty() && own.dk.empty() ? 0 : 1};
-  communicator.all_reduce(present, comm::Reduction::maximum);
-  if (present[0] == 1) all.entropy = of_queries(own.entropy, heads);
-  if (present[1] == 0) return all;
-  all.dq = of_queries(own.dq, heads * problem.head_dim);
-  all.dk = of_keys(own.dk, problem.key_heads * problem.head_dim);
-  all.dv = of_keys(own.dv, problem.key_heads * problem.output_dim());
+  }
   return all;
 }
 

@@ -68,6 +68,41 @@ def test_attend_says_where_it_ran(annulus, tmp_path):
         assert len(set(np.atleast_1d(file.attrs["hosts"]).tolist())) == 2
 
 
+@pytest.mark.usefixtures("needs_hdf5")
+@pytest.mark.parametrize("case", ["input on one host", "two inputs", "output", "config", "shared"])
+def test_folders_that_hosts_do_not_share(annulus, tmp_path, case):
+    """A folder of each host by the same name: what rank 1 sees there is not what rank 0 sees."""
+    own, other = tmp_path / "own", tmp_path / "other"
+    own.mkdir()
+    other.mkdir()
+    folder = {"output": tmp_path, "shared": tmp_path}.get(case, own)
+    source = write(random_problem(queries=53), folder / "in.h5")
+    if case == "two inputs":
+        write(random_problem(queries=53, seed=2), other / "in.h5")
+    config = own / "study.toml"
+    config.write_text('kind = "needle"\nn = [64]\nrho = [0.5]\ngamma = [1.0]\n')
+    script = tmp_path / "rank.sh"
+    script.write_text(f"""#!/bin/sh
+if [ "$OMPI_COMM_WORLD_RANK" = 1 ]; then mount --bind {other} {own}; fi
+exec {annulus.program} "$@"
+""")
+    script.chmod(0o755)
+    output = (own if case == "output" else tmp_path) / "out.h5"
+    job = ["study", config] if case == "config" else ["attend", source]
+    command = [ROOT / "launch" / "two_hosts", 1, script, *job, "-o", output]
+    run = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=30,
+                         check=False)
+    if case == "shared":
+        assert run.returncode == 0, run.stderr
+        return
+    said = [line for line in run.stderr.splitlines() if line.startswith("annulus:")]
+    assert run.returncode == 2 and len(said) == 1, run.stderr
+    path = {"output": f"--output {output}", "config": config}.get(case, source)
+    assert said[0].startswith(f"annulus: {path}: on host annulus-"), said
+    assert "rank 1" in said[0] and "folder that all hosts share" in said[0]
+    assert not output.exists() and not list(own.glob(".*"))
+
+
 def test_a_rank_that_dies_ends_the_job_on_both_hosts(annulus):
     marker = 4099 + os.getpid() % 1000  # tells this job's processes from others
     process = start(

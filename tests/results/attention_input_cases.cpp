@@ -44,7 +44,7 @@ void write_input(const std::string& path, const RowsCase& rows, const FileType& 
   put("v", keys, {G, d_v}, 200);
   put("dout", queries, {H, d_v}, 300);
   put("logit_scale", queries, {H}, 400);
-  if (!rows.has_batch_axis && rows.documents.count() > 1) {
+  if (!has_batch_axis(rows.layout) && rows.documents.count() > 1) {
     const auto put_offsets = [&](const std::string& name, std::span<const Index> offsets) {
       file.put(name, {offsets.size()}, {offsets.begin(), offsets.end()}, H5T_STD_I64LE);
     };
@@ -53,17 +53,17 @@ void write_input(const std::string& path, const RowsCase& rows, const FileType& 
   }
 }
 
-/// Whether `tensor` holds the rows of `shard`, in its order.
+/// Whether `tensor` holds the packed rows `rows` of an array.
 template <class T>
-void expect_rows(const Tensor& tensor, const std::vector<Index>& rows, Index heads, Index dim,
-                 Index shift) {
+void expect_rows(const Tensor& tensor, const RowsCase& kind, std::span<const Index> offsets,
+                 const std::vector<Index>& rows, Index heads, Index dim, Index shift) {
   const auto view = tensor.view();
   ASSERT_TRUE(view.has_shape(static_cast<Index>(rows.size()), heads, dim));
   for (Index i = 0; i < view.rows; ++i) {
-    const Index first = rows[static_cast<std::size_t>(i)] * heads * dim + shift;
     for (Index e = 0; e < heads * dim; ++e) {
       const auto found = static_cast<double>(view.row<T>(i, e / dim)[e % dim]);
-      ASSERT_EQ(found, sample_value(first + e)) << "row " << i << " element " << e;
+      const Index place = kind.place(offsets, rows[static_cast<std::size_t>(i)], e, heads, dim);
+      ASSERT_EQ(found, sample_value(place + shift)) << "row " << i << " element " << e;
     }
   }
 }
@@ -71,9 +71,10 @@ void expect_rows(const Tensor& tensor, const std::vector<Index>& rows, Index hea
 template <class T>
 void expect_input(comm::Communicator& communicator, const std::string& path, const RowsCase& rows,
                   Sharding sharding, Index largest_transfer) {
-  const AttentionInput input(path, communicator, largest_transfer);
+  const AttentionInput input(path, communicator,
+                             {.layout = rows.layout, .largest_transfer = largest_transfer});
   ASSERT_EQ(input.shape().documents, rows.documents);
-  ASSERT_EQ(input.shape().has_batch_axis, rows.has_batch_axis);
+  ASSERT_EQ(input.shape().layout, rows.layout);
   const auto queries = rows.documents.query_offsets();
   const auto keys = rows.documents.key_offsets();
   const auto rank = static_cast<std::size_t>(communicator.rank());
@@ -82,14 +83,16 @@ void expect_input(comm::Communicator& communicator, const std::string& path, con
   const auto query_rows = packed_rows(query_shard, queries);
   const auto key_rows = packed_rows(key_shard, keys);
   const auto type = data_type_of<T>;
-  expect_rows<T>(input.read_rows(InputRows::q, query_shard, type), query_rows, H, d, 0);
-  expect_rows<T>(input.read_rows(InputRows::k, key_shard, type), key_rows, G, d, 100);
-  expect_rows<T>(input.read_rows(InputRows::v, key_shard, type), key_rows, G, d_v, 200);
-  expect_rows<T>(input.read_rows(InputRows::dout, query_shard, type), query_rows, H, d_v, 300);
+  expect_rows<T>(input.read_rows(InputRows::q, query_shard, type), rows, queries, query_rows, H, d,
+                 0);
+  expect_rows<T>(input.read_rows(InputRows::k, key_shard, type), rows, keys, key_rows, G, d, 100);
+  expect_rows<T>(input.read_rows(InputRows::v, key_shard, type), rows, keys, key_rows, G, d_v, 200);
+  expect_rows<T>(input.read_rows(InputRows::dout, query_shard, type), rows, queries, query_rows, H,
+                 d_v, 300);
   const auto scales = input.read_logit_scale(query_shard);
   ASSERT_EQ(scales.size(), query_rows.size() * H);
   for (std::size_t i = 0; i < scales.size(); ++i) {
-    const auto at = query_rows[i / H] * static_cast<Index>(H) + static_cast<Index>(i % H);
+    const auto at = rows.place(queries, query_rows[i / H], static_cast<Index>(i % H), Index{H}, 1);
     ASSERT_EQ(scales[i], sample_value(at + 400));
   }
 }
@@ -152,7 +155,7 @@ void expect_complaint(comm::Communicator& communicator, const RowsCase& rows, Da
     file.put("v", key_dims, sample_values_of(key_dims));
   }
   communicator.barrier();
-  const AttentionInput input(path, communicator, 500);
+  const AttentionInput input(path, communicator, {.layout = rows.layout, .largest_transfer = 500});
   const auto shards =
       make_shards(Sharding::contiguous, rows.documents.query_offsets(), communicator.size());
   const auto& shard = shards[static_cast<std::size_t>(communicator.rank())];
@@ -165,8 +168,8 @@ void expect_complaint(comm::Communicator& communicator, const RowsCase& rows, Da
 
 TEST_P(AttentionFiles, NameAnElementThatIsNotFinite) {
   on_ranks([](comm::Communicator& communicator) {
-    const RowsCase single{"single", Documents::single(97), false};
-    const RowsCase batch{"batch", Documents::batch(3, 17, 13), true};
+    const RowsCase single{"single", Documents::single(97), ArrayLayout::nhd};
+    const RowsCase batch{"batch", Documents::batch(3, 17, 13), ArrayLayout::bnhd};
     const auto element = [](Index row, Index head, Index column) {
       return (row * static_cast<Index>(H) + head) * static_cast<Index>(d) + column;
     };
@@ -177,6 +180,12 @@ TEST_P(AttentionFiles, NameAnElementThatIsNotFinite) {
     expect_complaint(communicator, batch, DataType::float32,
                      {{element(2 * 17 + 5, 1, 0), -infinity}},
                      "/q[2, 5, 1, 0] is -inf in fp32; expected finite numbers");
+    // Head 4 of row 5 of the third document, with heads before rows.
+    expect_complaint(
+        communicator, {"heads first", Documents::batch(3, 17, 13), ArrayLayout::bhnd},
+        DataType::float32,
+        {{((2 * static_cast<Index>(H) + 4) * 17 + 5) * static_cast<Index>(d) + 3, nan}},
+        "/q[2, 4, 5, 3] is nan in fp32; expected finite numbers");
     // Finite in the file, but not in the type that is computed with.
     expect_complaint(communicator, single, DataType::float32, {{element(50, 5, 2), 1e300}},
                      "/q[50, 5, 2] is inf in fp32; expected finite numbers");

@@ -33,7 +33,9 @@ struct StridedRows {
   std::vector<T> values;
   ConstTensorView view;
 
-  StridedRows(const std::vector<Index>& rows, Index heads, Index dim, Index shift) {
+  StridedRows(const RowsCase& kind, std::span<const Index> offsets, const Shard& shard, Index heads,
+              Index dim, Index shift) {
+    const auto rows = packed_rows(shard, offsets);
     const Index head_stride = dim + 2;
     const Index row_stride = heads * head_stride + 3;
     values.assign(static_cast<std::size_t>(row_stride) * rows.size() + 1, T{-7777});
@@ -41,7 +43,7 @@ struct StridedRows {
       for (Index e = 0; e < heads * dim; ++e) {
         const Index at = static_cast<Index>(i) * row_stride + e / dim * head_stride + e % dim;
         values[static_cast<std::size_t>(at)] =
-            static_cast<T>(sample_value(rows[i] * heads * dim + e + shift));
+            static_cast<T>(sample_value(kind.place(offsets, rows[i], e, heads, dim) + shift));
       }
     }
     view = {values.data(), data_type_of<T>, static_cast<Index>(rows.size()), heads, dim,
@@ -49,12 +51,20 @@ struct StridedRows {
   }
 };
 
+std::vector<OutputArray> arrays(DataType type) {
+  return {{"/out", RowsOf::queries, type, H, d_v},
+          {"/statistics/entropy", RowsOf::queries, type, H},
+          {"/dk", RowsOf::keys, type, H, d_v},
+          {"/dgain", RowsOf::nothing, type, H}};
+}
+
 template <class T>
 void write_output(comm::Communicator& communicator, const std::string& path, const RowsCase& rows,
                   Sharding sharding, Index largest_transfer) {
   AttentionOutput output(path, communicator,
                          {.documents = rows.documents,
-                          .has_batch_axis = rows.has_batch_axis,
+                          .layout = rows.layout,
+                          .arrays = arrays(data_type_of<T>),
                           .provenance = provenance(),
                           .largest_transfer = largest_transfer});
   const auto rank = static_cast<std::size_t>(communicator.rank());
@@ -62,13 +72,13 @@ void write_output(comm::Communicator& communicator, const std::string& path, con
   const auto keys = rows.documents.key_offsets();
   const auto shard = make_shards(sharding, queries, communicator.size())[rank];
   const auto key_shard = make_shards(sharding, keys, communicator.size())[rank];
-  const StridedRows<T> out(packed_rows(shard, queries), H, d_v, 0);
-  const StridedRows<T> entropy(packed_rows(shard, queries), H, 1, 100);
-  const StridedRows<T> dk(packed_rows(key_shard, keys), H, d_v, 200);
-  output.write_vectors("/out", RowsOf::queries, shard, out.view);
-  output.write_scalars("/statistics/entropy", RowsOf::queries, shard, entropy.view);
-  output.write_vectors("/dk", RowsOf::keys, key_shard, dk.view);
-  output.write_heads("/dgain", std::vector<double>{1, 2, 3, 4, 5, 6.5}, data_type_of<T>);
+  const StridedRows<T> out(rows, queries, shard, H, d_v, 0);
+  const StridedRows<T> entropy(rows, queries, shard, H, 1, 100);
+  const StridedRows<T> dk(rows, keys, key_shard, H, d_v, 200);
+  output.write_rows("/out", shard, out.view);
+  output.write_rows("/statistics/entropy", shard, entropy.view);
+  output.write_rows("/dk", key_shard, dk.view);
+  output.write_heads("/dgain", std::vector<double>{1, 2, 3, 4, 5, 6.5});
   communicator.barrier();
   EXPECT_FALSE(std::filesystem::exists(path)) << "the output is there before it is whole";
   communicator.barrier();
@@ -181,9 +191,12 @@ TEST_P(AttentionFiles, RefuseShardsThatLackRows) {
   on_ranks([](comm::Communicator& communicator) {
     const SharedScratch scratch(communicator);
     AttentionOutput output(scratch / "out.h5", communicator,
-                           {.documents = Documents::single(97), .provenance = provenance()});
-    const StridedRows<float> none({}, H, d_v, 0);
-    EXPECT_THROW(output.write_vectors("/out", RowsOf::queries, {}, none.view), Error);
+                           {.documents = Documents::single(97),
+                            .arrays = arrays(DataType::float32),
+                            .provenance = provenance()});
+    const StridedRows<float> none(rows_cases()[0], {}, {}, H, d_v, 0);
+    EXPECT_THROW(output.write_rows("/out", {}, none.view), Error);
+    EXPECT_THROW(output.commit(), Error) << "arrays are missing";
   });
 }
 

@@ -10,6 +10,7 @@
 #include "annulus/attention/documents.hpp"
 #include "annulus/comm/communicator.hpp"
 #include "annulus/plan/sharding.hpp"
+#include "annulus/results/array_layout.hpp"
 #include "results/broadcast.hpp"
 #include "results/plain_file.hpp"
 #include "results/scratch.hpp"
@@ -49,28 +50,41 @@ class SharedScratch {
   std::string folder_;
 };
 
-/// How rows are divided, and whether that shows as an axis.
+/// How rows are divided, and how arrays with them lie.
 struct RowsCase {
   const char* name;
   Documents documents;
-  bool has_batch_axis;
+  ArrayLayout layout;
 
+  /// `trailing` is heads, or heads and dim.
   [[nodiscard]] Dims dims(std::span<const Index> offsets, const Dims& trailing) const {
-    Dims dims;
-    if (has_batch_axis) dims.push_back(static_cast<hsize_t>(documents.count()));
-    dims.push_back(static_cast<hsize_t>(has_batch_axis ? offsets[1] : offsets.back()));
-    dims.insert(dims.end(), trailing.begin(), trailing.end());
+    Dims dims = trailing;
+    const bool batch = has_batch_axis(layout);
+    const auto rows = static_cast<hsize_t>(batch ? offsets[1] : offsets.back());
+    dims.insert(layout == ArrayLayout::bhnd ? dims.begin() + 1 : dims.begin(), rows);
+    if (batch) dims.insert(dims.begin(), static_cast<hsize_t>(documents.count()));
     return dims;
+  }
+
+  /// Where element `column` of packed row `row` stands among all elements of the array.
+  [[nodiscard]] Index place(std::span<const Index> offsets, Index row, Index column, Index heads,
+                            Index dim) const {
+    if (layout != ArrayLayout::bhnd) return row * heads * dim + column;
+    const Index rows = offsets[1];
+    const Index plane = row / rows * heads + column / dim;
+    return (plane * rows + row % rows) * dim + column % dim;
   }
 };
 
 inline std::vector<RowsCase> rows_cases() {
-  return {{"single", Documents::single(97), false},
-          {"cross", Documents::single(31, 53), false},
-          {"packed", Documents::packed({0, 13, 13, 14, 43, 61}, {0, 7, 9, 9, 38, 59}), false},
-          {"batch", Documents::batch(3, 17, 13), true},
-          {"fewer rows than ranks", Documents::single(2), false},
-          {"no queries", Documents::single(0, 3), false}};
+  using enum ArrayLayout;
+  return {{"single", Documents::single(97), nhd},
+          {"cross", Documents::single(31, 53), nhd},
+          {"packed", Documents::packed({0, 13, 13, 14, 43, 61}, {0, 7, 9, 9, 38, 59}), nhd},
+          {"batch", Documents::batch(3, 17, 13), bnhd},
+          {"heads before rows", Documents::batch(3, 17, 13), bhnd},
+          {"fewer rows than ranks", Documents::single(2), nhd},
+          {"no queries", Documents::single(0, 3), nhd}};
 }
 
 }  // namespace annulus::results

@@ -46,7 +46,7 @@ with tempfile.TemporaryDirectory() as folder:
         expected = {
             "annulus_version", "git_commit", "command_line", "config", "started_at",
             "finished_at", "mpi_library", "ranks", "threads_per_rank", "hosts", "device",
-            "backend", "complete",
+            "backend", "complete", "texts_checksum",
         }  # fmt: skip
         assert set(study.attrs) == expected, set(study.attrs) ^ expected
         assert study.attrs["config"] == 'kind = "depth"\nseed = 1\n'

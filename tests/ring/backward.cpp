@@ -11,36 +11,14 @@ namespace {
 
 constexpr int rank_counts[] = {1, 2, 3, 4, 5, 8};
 
-/// Within `bound` of the largest entry of `sizes`.
 template <class T>
-void expect_near(const char* name, const std::vector<T>& got, const std::vector<double>& expected,
-                 double bound, const std::vector<double>& sizes) {
-  double largest = 1;
-  for (const double value : sizes) largest = std::max(largest, std::abs(value));
-  for (std::size_t i = 0; i < got.size(); ++i) {
-    ASSERT_NEAR(static_cast<double>(got[i]), expected[i], bound * largest)
-        << name << "[" << i << "]";
-  }
-}
-
-/// Within `bound` of the largest entry.
-template <class T>
-void expect_near(const char* name, const std::vector<T>& got, const std::vector<double>& expected,
-                 double bound) {
-  expect_near(name, got, expected, bound, expected);
-}
-
-template <class T>
-void expect_exact(WholeProblem<T> whole, const char* what) {
+void expect_exact(const WholeProblem<T>& whole, const char* what) {
   const auto dout = random_dout<T>(whole.problem);
-  const auto gain_sizes = sizes_of_gain_gradients(whole, dout);
   const auto expected = direct_gradients_of(whole, dout);
-  // A gradient is a sum of weights times differences of two numbers of the size of
-  // |dout| |v| <= 2 d_v times the largest entries, whose errors are those of the weights.
   for (const auto name : kernels::backend_names(DeviceKind::cpu)) {
     const auto& kernel = kernels::find_backend(name, data_type_of<T>);
-    const auto errors = bound_of(whole, kernel);
-    const double bound = 8 * (errors.weight + errors.factor);
+    const auto roundings = kernels::Roundings::of(kernel, data_type_of<T>);
+    const auto bounds = gradient_bounds_of(whole, dout, roundings);
     for (const int ranks : rank_counts) {
       for (const auto sharding : all_shardings()) {
         for (const int per_node : nodes_for(ranks)) {
@@ -48,14 +26,9 @@ void expect_exact(WholeProblem<T> whole, const char* what) {
             SCOPED_TRACE(std::string(what) + ", " + std::string(name) + ", P = " +
                          std::to_string(ranks) + " on nodes of " + std::to_string(per_node) + ", " +
                          std::string(name_of(sharding)) + (keep ? "" : ", fetched again"));
-            const auto got = gradients_by_ranks(
-                whole, dout, ranks, Spread(sharding).over_nodes_of(per_node), kernel, keep);
-            expect_near("dq", got.dq.values, expected.dq.values, bound);
-            expect_near("dk", got.dk.values, expected.dk.values, bound);
-            expect_near("dv", got.dv.values, expected.dv.values, bound);
-            expect_near("dgain", got.dgain, expected.dgain, 8 * errors.weight + errors.factor,
-                        gain_sizes);
-            expect_near("dsink", got.dsink, expected.dsink, bound);
+            const auto spread = Spread(sharding).over_nodes_of(per_node);
+            expect_close(gradients_by_ranks(whole, dout, ranks, spread, kernel, keep), expected,
+                         bounds, Sharpness::tenth, sharpness_of_parameters(roundings));
             if (testing::Test::HasFailure()) return;
           }
         }
@@ -122,19 +95,16 @@ TEST(RingBackward, QueriesAndKeysOfDifferentNumber) {
 
 template <class T>
 void expect_exact_on_two_threads(const Problem& problem) {
-  auto whole = random_problem<T>(problem, 7);
+  const auto whole = random_problem<T>(problem, 7);
   const auto dout = random_dout<T>(whole.problem);
   const auto expected = direct_gradients_of(whole, dout);
-  const auto errors = bound_of(whole, kernels::cpu());
-  const double bound = 8 * (errors.weight + errors.factor);
+  const auto roundings = kernels::Roundings::of(kernels::cpu(), data_type_of<T>);
+  const auto bounds = gradient_bounds_of(whole, dout, roundings);
   for (const int ranks : {1, 2}) {
     SCOPED_TRACE(std::string(name_of(data_type_of<T>)) + ", " + problem.mask.name() +
                  ", n = " + std::to_string(problem.documents.queries()));
-    const auto got =
-        gradients_by_ranks(whole, dout, ranks, Sharding::zigzag, kernels::cpu(), true, 2);
-    expect_near("dq", got.dq.values, expected.dq.values, bound);
-    expect_near("dk", got.dk.values, expected.dk.values, bound);
-    expect_near("dv", got.dv.values, expected.dv.values, bound);
+    expect_close(gradients_by_ranks(whole, dout, ranks, Sharding::zigzag, kernels::cpu(), true, 2),
+                 expected, bounds, Sharpness::tenth, sharpness_of_parameters(roundings));
   }
 }
 

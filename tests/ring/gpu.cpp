@@ -6,7 +6,6 @@
 #include "annulus/device/tensor_copy.hpp"
 #include "annulus/kernels/backend.hpp"
 #include "annulus/ring/cached_attention.hpp"
-#include "kernels/rounded_gradients.hpp"
 #include "support/expect_close.hpp"
 #include "support/gpu_under_test.hpp"
 #include "support/gradients.hpp"
@@ -39,12 +38,12 @@ Outputs<float> by_ranks(const WholeProblem<T>& whole, int ranks, const kernels::
 template <class T>
 void expect_exact(WholeProblem<T> whole, const std::string& what) {
   const auto expected = direct(whole);
-  const double largest = largest_element(whole.v);
   for (const auto* kernel : gpus_under_test()) {
+    const auto bounds = bounds_of(whole, *kernel);
     for (const int ranks : rank_counts_of_gpus()) {
       SCOPED_TRACE(what + ", " + std::string(name_of(data_type_of<T>)) +
                    ", P = " + std::to_string(ranks));
-      expect_close(by_ranks(whole, ranks, *kernel), expected, bound_of(whole, *kernel), largest);
+      expect_close(by_ranks(whole, ranks, *kernel), expected, bounds);
       if (testing::Test::HasFailure()) return;
     }
   }
@@ -56,45 +55,20 @@ void expect_exact_in_every_type(const Problem& problem, const std::string& what)
   expect_exact(random_problem<Float16>(problem, 9), what);
 }
 
-/// Gradients within what fp32 sums cost and what rounded weights do to each number.
 template <class T>
-void expect_gradients(WholeProblem<T> whole, const std::string& what) {
+void expect_gradients(const WholeProblem<T>& whole, const std::string& what) {
   const auto dout = random_dout<T>(whole.problem);
   const auto expected = direct_gradients_of(whole, dout);
-  const auto sizes = rounded_gradients(whole, dout, [](double weight) { return weight; }).sizes;
-  const auto gain_sizes = sizes_of_gain_gradients(whole, dout);
   for (const auto* kernel : gpus_under_test()) {
-    const auto errors = bound_of(whole, *kernel);
-    const double sums = 8 * errors.weight;
-    const auto near = [&](const char* name, const auto& got, const auto& exact, auto size) {
-      double largest = 1;
-      for (const double value : exact) largest = std::max(largest, std::abs(value));
-      for (std::size_t i = 0; i < got.size(); ++i) {
-        ASSERT_NEAR(static_cast<double>(got[i]), exact[i], sums * largest + size(i))
-            << name << "[" << i << "]";
-      }
-    };
-    const double rounding = errors.factor;
-    const auto of = [&](const Tensor<double>& tensor) {
-      return
-          [&tensor, rounding, sums](std::size_t i) { return rounding * tensor.values[i] + sums; };
-    };
+    const auto roundings = kernels::Roundings::of(*kernel, data_type_of<T>);
+    const auto bounds = gradient_bounds_of(whole, dout, roundings);
     for (const int ranks : rank_counts_of_gpus()) {
       // Every number of ranks both ways, in one type or another.
       const bool keep = (ranks + static_cast<int>(data_type_of<T>)) % 2 == 0;
       SCOPED_TRACE(what + ", " + std::string(name_of(data_type_of<T>)) +
                    ", P = " + std::to_string(ranks) + (keep ? "" : ", fetched again"));
-      const auto got = gradients_by_ranks(whole, dout, ranks, spread_for(ranks), *kernel, keep);
-      near("dq", got.dq.values, expected.dq.values, of(sizes.dq));
-      near("dk", got.dk.values, expected.dk.values, of(sizes.dk));
-      near("dv", got.dv.values, expected.dv.values, of(sizes.dv));
-      near("dgain", got.dgain, expected.dgain,
-           [&](std::size_t h) { return (sums + rounding) * gain_sizes[h]; });
-      near("dsink", got.dsink, expected.dsink, [&](std::size_t) {
-        double all = 1;
-        for (const double value : expected.dsink) all = std::max(all, std::abs(value));
-        return 2 * rounding * all;
-      });
+      expect_close(gradients_by_ranks(whole, dout, ranks, spread_for(ranks), *kernel, keep),
+                   expected, bounds, Sharpness::tenth, sharpness_of_parameters(roundings));
       if (testing::Test::HasFailure()) return;
     }
   }

@@ -4,7 +4,6 @@
 #include "annulus/comm/nccl.hpp"
 #include "kernels/cuda/kernel.hpp"
 #include "kernels/cuda/model_launcher.hpp"
-#include "kernels/rounded_gradients.hpp"
 #include "support/expect_close.hpp"
 #include "support/gradients.hpp"
 #include "support/model_nccl.hpp"

@@ -114,22 +114,6 @@ WholeProblem<T> random_whole(Choice& choice, unsigned seed) {
   return whole;
 }
 
-/// The largest entry in magnitude, at least 1.
-double scale_of(const std::vector<double>& values) {
-  double largest = 1;
-  for (const double value : values) largest = std::max(largest, std::abs(value));
-  return largest;
-}
-
-template <class T>
-void expect_near(const char* name, const std::vector<T>& got, const std::vector<double>& expected,
-                 double bound) {
-  const double scale = scale_of(expected);
-  for (std::size_t i = 0; i < got.size(); ++i) {
-    ASSERT_NEAR(static_cast<double>(got[i]), expected[i], bound * scale) << name << "[" << i << "]";
-  }
-}
-
 /// Any backend; the model of a GPU less often, since it takes its time.
 template <class T>
 const kernels::Kernel& random_kernel(Choice& choice) {
@@ -150,35 +134,25 @@ void expect_ranks_agree(Choice& choice, WholeProblem<T>& whole, unsigned seed) {
                ", " + std::string(name_of(sharding)) + "/" +
                std::string(name_of(spread.keys.value_or(sharding))) + ", " +
                std::string(kernel.name()));
-  const auto bound = bound_of(whole, kernel);
+  const auto expected = direct(whole);
+  const auto bounds = bounds_of(whole, kernel);
   const int threads = static_cast<int>(choice.number(1, 3));
   Outputs<Accumulator<T>> got(whole.problem.documents.queries(), whole.problem.query_heads,
                               whole.problem.output_dim());
   comm::run_threads(spread.topology(ranks), [&](comm::Communicator& communicator) {
     attend(whole, communicator, spread, kernel, got, threads);
   });
-  expect_close(got, direct(whole), bound, largest_element(whole.v));
+  expect_close(got, expected, bounds, Sharpness::any);
   const auto dout = random_dout<T>(whole.problem, seed);
-  const auto expected = direct_gradients_of(whole, dout);
-  const auto gradients =
-      gradients_by_ranks(whole, dout, ranks, spread, kernel, choice.happens(0.8));
-  // What a weight's relative error does to a sum of weights times numbers of this size.
-  const double size = largest_element(whole.v) * largest_element(dout) *
-                      static_cast<double>(whole.problem.output_dim());
-  const double key_size = largest_logit(whole) * size + size;
-  const double e = 4 * (bound.weight + bound.factor) *
-                   static_cast<double>(whole.problem.documents.queries() + 1);
-  expect_near("dq", gradients.dq.values, expected.dq.values, e * key_size);
-  expect_near("dk", gradients.dk.values, expected.dk.values, e * key_size);
-  expect_near("dv", gradients.dv.values, expected.dv.values, e * size);
-  expect_near("dgain", gradients.dgain, expected.dgain, e * key_size);
-  expect_near("dsink", gradients.dsink, expected.dsink, e * size);
+  expect_close(gradients_by_ranks(whole, dout, ranks, spread, kernel, choice.happens(0.8)),
+               direct_gradients_of(whole, dout), gradient_bounds_of(whole, dout, kernel),
+               Sharpness::any);
   if (kernel.device() == DeviceKind::cpu && whole.problem.documents.self_attention() &&
       whole.problem.mask.right() == 0 && choice.happens(0.5)) {
     SCOPED_TRACE("decode");
     const auto steps = choice.happens(0.5) ? one_by_one : chunks_then_one_by_one;
-    expect_close(decode(whole, whole.problem, ranks, kernel, steps), direct(whole), bound,
-                 largest_element(whole.v));
+    expect_close(decode(whole, whole.problem, ranks, kernel, steps), expected, bounds,
+                 Sharpness::any);
   }
 }
 

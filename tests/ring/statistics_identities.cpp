@@ -174,7 +174,7 @@ TEST(StatisticsIdentities, EntropyOfTheWholeFromTheShards) {
         entropy.at(i, h, 0) += std::exp(log_share) * (alone.statistics[0].at(i, h, 0) - log_share);
       });
     }
-    EXPECT_TRUE(all_close("entropy", all.statistics[0], entropy, [](double) { return 1e-13; }));
+    EXPECT_TRUE(all_close("entropy", all.statistics[0].values, entropy.values, 1e-13));
   }
 }
 

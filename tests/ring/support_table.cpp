@@ -92,20 +92,19 @@ bool agrees(const Option& option, Way way, const kernels::Kernel& kernel) {
   auto whole = random_problem<T>(option.problem, 7);
   if (option.gain) whole.gain.assign(2, 0.7);
   if (option.sink) whole.sink.assign(2, 0.4);
-  const auto bound = bound_of(whole, kernel);
+  const auto close = [](const auto& got, const auto& expected, const auto& bounds) {
+    return static_cast<bool>(all_close("", got.values, expected.values, bounds.values));
+  };
   if (way == Way::backward) {
     const auto dout = random_dout<T>(option.problem);
     const auto expected = direct_gradients_of(whole, dout);
+    const auto bounds = gradient_bounds_of(whole, dout, kernel);
     const auto got = gradients_by_ranks(whole, dout, ranks, option.spread, kernel, true);
-    // Generous: gradients are judged closely elsewhere, and what is ignored shows far above.
-    const double most = (1e3 * bound.roundoff + 16 * bound.factor) * (1 + largest_logit(whole));
-    const auto close = [&](const char* name, const auto& a, const auto& b) {
-      return static_cast<bool>(all_close(name, a, b, [&](double) { return most; }));
-    };
-    return close("dq", got.dq, expected.dq) && close("dk", got.dk, expected.dk) &&
-           close("dv", got.dv, expected.dv);
+    return close(got.dq, expected.dq, bounds.dq) && close(got.dk, expected.dk, bounds.dk) &&
+           close(got.dv, expected.dv, bounds.dv);
   }
   const auto expected = direct(whole);
+  const auto bounds = bounds_of(whole, kernel);
   Outputs<Accumulator<T>> got(option.problem.documents.queries(), option.problem.query_heads,
                               option.problem.output_dim());
   if (way == Way::decode) {
@@ -115,14 +114,8 @@ bool agrees(const Option& option, Way way, const kernels::Kernel& kernel) {
       attend(whole, communicator, option.spread, kernel, got);
     });
   }
-  const double largest = largest_element(whole.v);
-  const auto close = [&](const auto& a, const auto& b, auto limit) {
-    return static_cast<bool>(all_close("", a, b, limit));
-  };
-  return close(got.out, expected.out, [&](double) { return bound.out(largest); }) &&
-         close(got.lse, expected.lse, [&](double z) { return bound.lse(z); }) &&
-         close(got.statistics[0], expected.statistics[0],
-               [&](double h) { return bound.entropy(h); });
+  return close(got.out, expected.out, bounds.out) && close(got.lse, expected.lse, bounds.lse) &&
+         close(got.statistics[0], expected.statistics[0], bounds.statistics[0]);
 }
 
 std::string cell(const Option& option, Way way, std::string_view backend) {

@@ -1,11 +1,9 @@
 #pragma once
 // Gradients of a whole problem, computed two ways: straight from the definition, and by ranks.
 
-#include <numeric>
 #include <random>
 #include <vector>
 
-#include "kernels/reference/direct_rows.hpp"
 #include "support/whole_problem.hpp"
 
 namespace annulus::test {
@@ -47,35 +45,26 @@ template <class T>
   return all;
 }
 
-/// For each head, what relative errors of p, of <dout, out> and of dz are relative to in the
-/// gradient of the gain, whose own terms cancel: with a = Sum_j p |<dout, v_j>|, which bounds
-/// |<dout, out>|, Sum_ij |c beta <q, k_j>| p (|<dout, v_j>| + 2 a).
+/// How far from exact a backend with such roundings may be.
 template <class T>
-[[nodiscard]] std::vector<double> sizes_of_gain_gradients(const WholeProblem<T>& whole,
-                                                          const Tensor<T>& dout) {
-  const auto& problem = whole.problem;
-  std::vector<double> sizes(static_cast<std::size_t>(problem.query_heads));
-  const auto q = kernels::copy_dense(whole.q.view());
-  const auto k = kernels::copy_dense(whole.k.view());
-  const auto v = kernels::copy_dense(whole.v.view());
-  const auto given = kernels::copy_dense(dout.view());
-  kernels::for_each_direct_row(problem, inputs_of(whole), q, k, [&](const kernels::DirectRow& row) {
-    if (row.sees_nothing()) return;
-    const kernels::DirectSoftmax softmax(row);
-    const auto product = [&](const kernels::DirectKey& key) {
-      const double* value = v.row(key.row, row.key_head);
-      return std::abs(std::inner_product(value, value + problem.output_dim(),
-                                         given.row(row.row, row.head), 0.0));
-    };
-    double mean = 0;
-    for (const auto& key : row.keys) mean += softmax.weight(key.z) * product(key);
-    for (const auto& key : row.keys) {
-      sizes[static_cast<std::size_t>(row.head)] += std::abs(row.scale_per_gain * key.product) *
-                                                   softmax.weight(key.z) *
-                                                   (product(key) + 2 * mean);
-    }
-  });
-  return sizes;
+[[nodiscard]] AllGradients<double> gradient_bounds_of(const WholeProblem<T>& whole,
+                                                      const Tensor<T>& dout,
+                                                      const kernels::Roundings& roundings) {
+  AllGradients<double> bounds(whole.problem);
+  kernels::gradient_bounds(whole.problem, inputs_of(whole), dout.view(), roundings,
+                           {.dq = bounds.dq.view(),
+                            .dk = bounds.dk.view(),
+                            .dv = bounds.dv.view(),
+                            .dgain = bounds.dgain,
+                            .dsink = bounds.dsink});
+  return bounds;
+}
+
+template <class T>
+[[nodiscard]] AllGradients<double> gradient_bounds_of(const WholeProblem<T>& whole,
+                                                      const Tensor<T>& dout,
+                                                      const kernels::Kernel& kernel) {
+  return gradient_bounds_of(whole, dout, kernels::Roundings::of(kernel, data_type_of<T>));
 }
 
 /// Forward and backward by the ranks of `communicator`: writes this rank's rows into `result`,

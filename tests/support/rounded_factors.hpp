@@ -1,14 +1,15 @@
 #pragma once
-// The reference of the same precision for products of bf16: all is fp64, except that what
-// multiplies values, keys, queries and dout is rounded to bf16 first.
+// The reference of the same precision for products of 16 bits: all is fp64, except that what
+// multiplies values, keys, queries and dout is rounded to the type of the inputs first.
 
 #include "kernels/reference/direct_rows.hpp"
 #include "support/gradients.hpp"
 
 namespace annulus::test {
 
-[[nodiscard]] inline double rounded_factor(double value) {
-  return static_cast<float>(BFloat16(value));
+template <class T>
+[[nodiscard]] double rounded_factor(double value) {
+  return static_cast<double>(T(value));
 }
 
 /// out and gradients of `whole`, from the definition but for the rounded factors: e^(z - m), p, dz
@@ -47,17 +48,17 @@ template <class T>
         const T* dout_row = &dout.at(row.row, row.head, 0);
         double* out = &result.out.at(row.row, row.head, 0);
         for (const auto& key : row.keys) {
-          add(out, largest * rounded_factor(softmax.weight(key.z) / largest),
+          add(out, largest * rounded_factor<T>(softmax.weight(key.z) / largest),
               &whole.v.at(key.row, row.key_head, 0), d_v);
         }
         const double mean = dot(dout_row, out, d_v);
         for (const auto& key : row.keys) {
           const double p = softmax.weight(key.z);
           const double dz = p * (dot(dout_row, &whole.v.at(key.row, row.key_head, 0), d_v) - mean);
-          add(&gradients.dv.at(key.row, row.key_head, 0), rounded_factor(p), dout_row, d_v);
-          add(&gradients.dk.at(key.row, row.key_head, 0), rounded_factor(row.scale * dz),
+          add(&gradients.dv.at(key.row, row.key_head, 0), rounded_factor<T>(p), dout_row, d_v);
+          add(&gradients.dk.at(key.row, row.key_head, 0), rounded_factor<T>(row.scale * dz),
               &whole.q.at(row.row, row.head, 0), d);
-          add(&gradients.dq.at(row.row, row.head, 0), row.scale * rounded_factor(dz),
+          add(&gradients.dq.at(row.row, row.head, 0), row.scale * rounded_factor<T>(dz),
               &whole.k.at(key.row, row.key_head, 0), d);
         }
       });

@@ -7,10 +7,9 @@
 #include <random>
 #include <vector>
 
-#include "annulus/attention/error_bound.hpp"
 #include "annulus/attention/problem.hpp"
 #include "annulus/comm/threads.hpp"
-#include "annulus/kernels/reference.hpp"
+#include "annulus/kernels/error_bounds.hpp"
 #include "annulus/ring/pass_tensors.hpp"
 #include "annulus/ring/ring_attention.hpp"
 #include "support/tensor.hpp"
@@ -234,16 +233,22 @@ template <class T>
   return gain * problem.logit_scale.base(problem.head_dim) * factor * norm(whole.q) * norm(whole.k);
 }
 
-/// The bound for a whole problem in its own type: inputs are what they are, and everything that
-/// `kernel` computes from them is fp32 or fp64, but for the weights that it multiplies values with.
+/// How far from exact `kernel` may be, given the same inputs: they are what they are, and sums of
+/// what is computed from them are fp32 or fp64.
 template <class T>
-[[nodiscard]] ErrorBound bound_of(const WholeProblem<T>& whole, const kernels::Kernel& kernel) {
-  double largest = largest_logit(whole);
-  for (const double sink : whole.sink) {
-    if (std::isfinite(sink)) largest = std::max(largest, std::abs(sink));
-  }
-  return ErrorBound::of(whole.problem, accumulator_of(data_type_of<T>), largest,
-                        kernel.factor_type(data_type_of<T>), kernel.partial_type(data_type_of<T>));
+[[nodiscard]] Outputs<double> bounds_of(const WholeProblem<T>& whole,
+                                        const kernels::Roundings& roundings) {
+  const auto& problem = whole.problem;
+  Outputs<double> bounds(problem.documents.queries(), problem.query_heads, problem.output_dim());
+  kernels::attention_bounds(problem, inputs_of(whole), roundings, bounds.out.view(),
+                            bounds.lse.view(), bounds.statistics_view());
+  return bounds;
+}
+
+template <class T>
+[[nodiscard]] Outputs<double> bounds_of(const WholeProblem<T>& whole,
+                                        const kernels::Kernel& kernel) {
+  return bounds_of(whole, kernels::Roundings::of(kernel, data_type_of<T>));
 }
 
 }  // namespace annulus::test

@@ -56,7 +56,7 @@ class MpiCommunicator final : public Communicator {
   [[nodiscard]] SharedMemory& shared_memory(Index bytes) override;
   [[nodiscard]] std::unique_ptr<Communicator> first(int ranks) override;
 
-  /// The communicator that this object owns, for libraries that take one (parallel HDF5).
+  /// The communicator that this object owns, for libraries that take one.
   [[nodiscard]] MPI_Comm handle() const { return handle_; }
 
  private:

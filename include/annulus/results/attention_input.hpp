@@ -2,6 +2,7 @@
 // The input file of `annulus attend`: shapes first, then each rank's rows.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,10 +10,12 @@
 #include "annulus/base/tensor.hpp"
 #include "annulus/comm/communicator.hpp"
 #include "annulus/plan/run.hpp"
+#include "annulus/results/array_layout.hpp"
 
 namespace annulus::results {
 
-/// The arrays of an input file that have a row for each query or key.
+/// The arrays of an input file that have a row for each query or key, their axes in the order of
+/// the file's ArrayLayout.
 enum class InputRows {
   q,     ///< /q (n_q, H, d)
   k,     ///< /k (n_k, G, d)
@@ -27,7 +30,8 @@ struct InputShape {
   Index head_dim = 0;     ///< d
   Index value_dim = 0;    ///< d_v
   Documents documents = Documents::single(0);
-  bool has_batch_axis = false;  ///< arrays have a leading axis, one entry per document
+  ArrayLayout layout = ArrayLayout::nhd;  ///< of all arrays with rows; a batch has documents
+  bool layout_is_guessed = false;         ///< from the number of axes: nobody has said it
   bool has_dout = false;
   bool has_logit_scale = false;
   bool logit_scale_per_head = false;  ///< /logit_scale is (n_q, H) rather than (n_q)
@@ -35,16 +39,24 @@ struct InputShape {
   std::vector<double> sink;           ///< (H), finite or -inf; empty where there is none
 };
 
-/// A file of attention inputs, opened by all ranks. With MPI and more than one rank, the transfers
-/// are collective MPI-IO; ranks that are threads take turns. Documents, a batch and the sequence
-/// itself may be empty; heads and dimensions may not.
+/// A file of attention inputs, which every rank opens and reads by itself; ranks that are threads
+/// take turns. Documents, a batch and the sequence itself may be empty; heads and dimensions may
+/// not.
 class AttentionInput {
  public:
+  struct Options {
+    /// Of the arrays; else what the attribute `layout` of /q says, else nhd or, with four axes,
+    /// bnhd.
+    std::optional<ArrayLayout> layout{};
+    Index largest_transfer = Index{1} << 26;  ///< bytes that one transfer reads at most
+  };
+
   /// Collective. Opens the file and checks all that can be checked without reading the rows: throws
-  /// InputError "FILE: DATASET ...; expected ..." on every rank. Borrows `communicator`, which is
-  /// of self, threads or MPI. One transfer reads at most `largest_transfer` bytes.
-  AttentionInput(const std::string& path, comm::Communicator& communicator,
-                 Index largest_transfer = Index{1} << 28);
+  /// InputError "FILE: DATASET ...; expected ..." on every rank, also where not all ranks see the
+  /// same file. Borrows `communicator`, which joins processes by their hosts.
+  AttentionInput(const std::string& path, comm::Communicator& communicator, Options options);
+  AttentionInput(const std::string& path, comm::Communicator& communicator)
+      : AttentionInput(path, communicator, Options()) {}
   AttentionInput(AttentionInput&&) noexcept;
   ~AttentionInput();
 

@@ -45,14 +45,17 @@ struct StudyLayout {
 /// What to do where the file is there already.
 enum class Existing { refuse, overwrite, resume };
 
-/// A results file in the making. Used by one rank. The file on disk is replaced as a whole after
-/// every point (written beside it, synced, renamed), so that a run killed at any moment leaves a
-/// file that opens and holds every finished point.
+/// A results file in the making. Used by one rank. It appears under its name with its first point
+/// (written beside it, synced, renamed); each further point is written in place, its values first
+/// and then, once they are on disk, the mark that it is finished. So a run killed at any moment
+/// leaves a file that opens and holds every finished point. The file is claimed until this object
+/// goes.
 class StudyFile {
  public:
   /// Creates the file with no point finished, or with Existing::resume takes up the one that is
-  /// there, if any. Throws InputError where the file exists (Existing::refuse), where it was made
-  /// by another config (names the keys that differ), or where its folder cannot be written.
+  /// there, if any. Throws InputError where the file exists (Existing::refuse), where another run
+  /// writes it, where it was made by another config (names the keys that differ) or is damaged, or
+  /// where its folder cannot be written.
   StudyFile(const std::string& path, StudyLayout layout, Provenance provenance, Existing existing);
   StudyFile(StudyFile&&) noexcept;
   ~StudyFile();

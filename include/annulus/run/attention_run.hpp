@@ -2,6 +2,7 @@
 // What `annulus attend` computes of an input file, and where it goes.
 
 #include <string>
+#include <vector>
 
 #include "annulus/results/attention_input.hpp"
 #include "annulus/results/attention_output.hpp"
@@ -25,6 +26,11 @@ struct AttentionRun {
                                          comm::Communicator& communicator,
                                          const kernels::Kernel& kernel, int threads,
                                          const WantedOutputs& wanted);
+
+/// The arrays of the file that write_run fills.
+[[nodiscard]] std::vector<results::OutputArray> output_arrays(const Plan& plan,
+                                                              const WantedOutputs& wanted,
+                                                              bool has_sink);
 
 /// Collective. Writes all that was computed.
 void write_run(results::AttentionOutput& output, const AttentionRun& run, const Plan& plan,

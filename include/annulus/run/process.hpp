@@ -16,7 +16,8 @@ void say(std::string_view message);
 class Process {
  public:
   /// Learns from the environment whether a launcher started this process and others; throws
-  /// InputError where a variable of it is no number. Starts no MPI.
+  /// InputError where a variable of it is no number. Starts no MPI. From then on, SIGHUP, SIGINT,
+  /// SIGTERM and SIGXCPU remove partial files before they end the process.
   Process();
   ~Process();
 

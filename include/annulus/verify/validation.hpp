@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "annulus/attention/statistics.hpp"
@@ -13,13 +14,17 @@
 
 namespace annulus::verify {
 
-/// How far one output is from the reference, and how far it may be.
+/// How far one output is from the reference. Every element has a bound of its own, see
+/// kernels::attention_bounds and kernels::gradient_bounds; what is largest is so of all elements.
 struct Deviation {
-  std::string name;
-  double error = 0;  ///< largest absolute error, in units of the bound where that varies by row
-  double bound = 0;
+  std::string name{};
+  double error = 0;     ///< the largest, absolute
+  double bound = 0;     ///< the largest
+  double largest = 0;   ///< exact element in magnitude, of those that are finite
+  double of_bound = 0;  ///< the largest error in units of the bound of its element
 
-  [[nodiscard]] bool valid() const { return error <= bound; }
+  /// Whether all elements are within their bounds.
+  [[nodiscard]] bool valid() const;
 };
 
 struct Validation {
@@ -31,9 +36,12 @@ struct Validation {
 /// forward pass token by token over a cache.
 enum class Checked { forward, forward_without_statistics, backward, decode };
 
-/// Collective. Runs `plan` on random inputs and compares out and lse with the reference, and
-/// entropy, dq, dk and dv where there are any; the result is the same on all ranks. Rank 0 holds
-/// the whole problem in fp64.
+/// "forward", with statistics or without, "backward" or "decode".
+[[nodiscard]] std::string_view name_of(Checked what);
+
+/// Collective. Runs `plan` on random inputs and compares out and lse with the reference, and the
+/// statistics, dq, dk, dv and dgain where there are any; the result is the same on all ranks. Rank
+/// 0 holds the whole problem in fp64.
 [[nodiscard]] Validation validate_plan(const Plan& plan, comm::Communicator& communicator,
                                        const kernels::Kernel& kernel, int threads, Checked what,
                                        std::uint64_t seed);

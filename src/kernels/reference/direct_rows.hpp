@@ -14,6 +14,7 @@ namespace annulus::kernels {
 struct DirectKey {
   Index row;       ///< in the packed sequence
   double product;  ///< <q, k>
+  double size;     ///< Sum_c |q_c k_c|, what rounding errors of the product are relative to
   double z;        ///< the logit
 };
 
@@ -79,9 +80,13 @@ void for_each_direct_row(const Problem& problem, const WholeInputs& inputs, cons
           const double* query_row = q.row(one.row, one.head);
           const double* key_row = k.row(key, one.key_head);
           double product = 0;
-          for (Index c = 0; c < d; ++c) product += query_row[c] * key_row[c];
+          double size = 0;
+          for (Index c = 0; c < d; ++c) {
+            product += query_row[c] * key_row[c];
+            size += std::abs(query_row[c] * key_row[c]);
+          }
           if (reach == 0) one.self = static_cast<Index>(one.keys.size());
-          one.keys.push_back({key, product, one.scale * product});
+          one.keys.push_back({key, product, size, one.scale * product});
         }
         visit(one);
       }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "annulus/base/data_type.hpp"
+#include "annulus/base/index.hpp"
 #include "results/h5/handle.hpp"
 
 namespace annulus::results::h5 {
@@ -22,9 +23,21 @@ struct Slab {
   std::vector<hsize_t> count;
 };
 
-/// Makes a dataset of `type` and shape `dims`, where fp64 ones begin as NaN and others as 0.
+/// What a new dataset holds.
+enum class Initially {
+  filled,     ///< NaN where it is fp64, else 0
+  undefined,  ///< whatever is there: all will be written
+};
+
+/// Makes a dataset of `type` and shape `dims`, in one piece, which has its place in the file at
+/// once; with the groups that `name` goes through.
 [[nodiscard]] Handle create_dataset(hid_t parent, const std::string& name, hid_t type,
-                                    std::span<const hsize_t> dims);
+                                    std::span<const hsize_t> dims,
+                                    Initially initially = Initially::filled);
+
+/// Bytes from the start of the file to the first element; 0 where there are none. Throws Error
+/// where the dataset is not stored in one piece.
+[[nodiscard]] Index offset_of(const Handle& dataset, const std::string& name);
 
 [[nodiscard]] Handle open_dataset(hid_t parent, const std::string& name);
 

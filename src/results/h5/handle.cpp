@@ -1,5 +1,6 @@
 #include "results/h5/handle.hpp"
 
+#include <algorithm>
 #include <string>
 
 namespace annulus::results::h5 {
@@ -30,6 +31,12 @@ std::string innermost_error() {
   std::string message;
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_first, &message);
   H5Eclear2(H5E_DEFAULT);
+  // Where the operating system refused, what it said; the rest is addresses and times.
+  constexpr std::string_view label = "error message = '";
+  if (const auto at = message.find(label); at != std::string::npos) {
+    message = message.substr(at + label.size());
+    message.resize(std::min(message.size(), message.find('\'')));
+  }
   return message.empty() ? "no message from HDF5" : message;
 }
 

@@ -120,23 +120,24 @@ template <class T>
 }
 
 template <class T>
-void expect_exact_on_cpu(WholeProblem<T> whole, const std::vector<CpuRun>& runs = {{}}) {
+void expect_exact_on_cpu(WholeProblem<T> whole, const std::vector<CpuRun>& runs = {{}},
+                         Sharpness sharpness = Sharpness::tenth) {
   const auto expected = direct(whole);
+  const auto bounds = bounds_of(whole, kernels::cpu());
   for (const auto& run : runs) {
     SCOPED_TRACE(std::string(name_of(data_type_of<T>)) + ", d = " +
                  std::to_string(whole.problem.head_dim) + ", " + whole.problem.mask.name() + ", " +
                  std::to_string(run.shards) + " " + std::string(name_of(run.sharding)) + " shards");
-    expect_close(attend_on_cpu(whole, run), expected, bound_of(whole, kernels::cpu()),
-                 largest_element(whole.v));
+    expect_close(attend_on_cpu(whole, run), expected, bounds, sharpness);
   }
 }
 
 /// In fp32, fp64 and bf16, with standard normal inputs and queries `size` times as large.
 inline void expect_exact_on_cpu(const Problem& problem, const std::vector<CpuRun>& runs = {{}},
-                                double size = 1) {
-  expect_exact_on_cpu(random_problem<float>(problem, 11, size), runs);
-  expect_exact_on_cpu(random_problem<double>(problem, 12, size), runs);
-  expect_exact_on_cpu(random_problem<BFloat16>(problem, 13, size), runs);
+                                double size = 1, Sharpness sharpness = Sharpness::tenth) {
+  expect_exact_on_cpu(random_problem<float>(problem, 11, size), runs, sharpness);
+  expect_exact_on_cpu(random_problem<double>(problem, 12, size), runs, sharpness);
+  expect_exact_on_cpu(random_problem<BFloat16>(problem, 13, size), runs, sharpness);
 }
 
 }  // namespace annulus::test

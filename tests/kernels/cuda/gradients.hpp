@@ -1,34 +1,20 @@
 #pragma once
 // Forward and backward passes on the model of a thread block, or on a GPU.
 
+#include <cmath>
 #include <string>
 #include <vector>
 
 #include "kernels/cuda/test.hpp"
-#include "kernels/rounded_gradients.hpp"
 #include "support/gradients.hpp"
 
 namespace annulus::test {
 
-/// What a backward pass writes.
-struct GpuGradients {
-  Tensor<float> dq;
-  Tensor<float> dk;
-  Tensor<float> dv;
-  Tensor<float> dscale;  ///< (rows, H, 1)
-
-  explicit GpuGradients(const Problem& problem)
-      : dq(problem.documents.queries(), problem.query_heads, problem.head_dim),
-        dk(problem.documents.keys(), problem.key_heads, problem.head_dim),
-        dv(problem.documents.keys(), problem.key_heads, problem.output_dim()),
-        dscale(problem.documents.queries(), problem.query_heads, 1) {}
-};
-
 /// The gradients of what attend_on_gpu computes: every shard of queries against every shard of
 /// keys.
 template <class T>
-[[nodiscard]] GpuGradients gradients_on_gpu(const WholeProblem<T>& whole, const Tensor<T>& dout,
-                                            const GpuRun& run = {}) {
+[[nodiscard]] AllGradients<float> gradients_on_gpu(const WholeProblem<T>& whole,
+                                                   const Tensor<T>& dout, const GpuRun& run = {}) {
   const auto& problem = whole.problem;
   const auto& documents = problem.documents;
   const auto forward = attend_on_gpu(whole, run);
@@ -38,7 +24,9 @@ template <class T>
   auto key_shards = make_shards(run.sharding, documents.key_offsets(),
                                 run.key_shards == 0 ? run.shards : run.key_shards);
   if (run.reversed) std::reverse(key_shards.begin(), key_shards.end());
-  GpuGradients result(problem);
+  AllGradients<float> result(problem);
+  auto without_gain = whole;
+  without_gain.gain.clear();
   for (const auto& query_shard : query_shards) {
     const auto rows = packed_rows(query_shard, documents.query_offsets());
     const PlacedRows<T> q(stream, take_rows(whole.q, rows));
@@ -70,60 +58,46 @@ template <class T>
     }
     auto dq = take_rows(result.dq, rows);
     const PlacedNumbers dq_there(stream, dq);
-    std::vector<double> dscales(scale.size());
-    pass->finish(dq_there.view(), {.dscale = dscales});
+    std::vector<double> dscale(scale.size());
+    std::vector<double> mean(scale.size());
+    pass->finish(dq_there.view(), {.dscale = dscale, .mean = mean});
     dq_there.fetch(dq);
-    Tensor<float> dscale(dq.rows, dq.heads, 1);
-    std::ranges::transform(dscales, dscale.values.begin(),
-                           [](double number) { return static_cast<float>(number); });
     put_rows(result.dq, rows, dq);
-    put_rows(result.dscale, rows, dscale);
+    const auto scale_per_gain = scale_of(without_gain, rows);
+    for (std::size_t i = 0; i < scale.size(); ++i) {
+      const std::size_t h = i % result.dgain.size();
+      result.dgain[h] += scale_per_gain[i] * dscale[i];
+      if (whole.sink.empty() || std::isinf(whole.sink[h])) continue;
+      const auto row_lse = static_cast<double>(
+          forward.lse.at(rows[i / result.dgain.size()], static_cast<Index>(h), 0));
+      result.dsink[h] -= std::exp(whole.sink[h] - row_lse) * mean[i];
+    }
   }
   return result;
 }
 
-/// Every number within what fp32 sums cost, as for the other backends, and what rounding weights to
-/// 16 bits does to it.
 template <class T>
-void expect_gradients_on_gpu(const WholeProblem<T>& whole, const std::vector<GpuRun>& runs = {{}}) {
+void expect_gradients_on_gpu(const WholeProblem<T>& whole, const std::vector<GpuRun>& runs = {{}},
+                             Sharpness sharpness = Sharpness::tenth) {
   const auto dout = random_dout<T>(whole.problem);
-  const auto expected = rounded_gradients(whole, dout, [](double weight) { return weight; });
-  const double sums = 8 * bound_of(whole, kernels::reference()).weight;
-  const Index most = std::max(whole.problem.documents.keys(),
-                              whole.problem.documents.queries() * whole.problem.group());
-  const double rounding = rounding_of_weights<T>(0);
-  const double subnormal = rounding_of_weights<T>(most) - rounding;
-  const auto check = [&](const char* name, const Tensor<float>& got, const Tensor<double>& exact,
-                         const Tensor<double>& sizes, double largest_factor) {
-    double largest = 1;
-    for (const double value : exact.values) largest = std::max(largest, std::abs(value));
-    for (std::size_t i = 0; i < got.values.size(); ++i) {
-      const double bound = sums * largest + rounding * sizes.values[i] + subnormal * largest_factor;
-      ASSERT_NEAR(static_cast<double>(got.values[i]), exact.values[i], bound)
-          << name << "[" << i << "]";
-    }
-  };
-  const double q = largest_element(whole.q);
-  const double k = largest_element(whole.k);
-  const double logit = largest_logit(whole);
+  const auto expected = direct_gradients_of(whole, dout);
+  const auto roundings = roundings_of_gpu<T>();
+  const auto bounds = gradient_bounds_of(whole, dout, roundings);
   for (const auto& run : runs) {
     SCOPED_TRACE(std::string(name_of(data_type_of<T>)) + ", d = " +
                  std::to_string(whole.problem.head_dim) + ", " + whole.problem.mask.name() + ", " +
                  std::to_string(run.shards) + " " + std::string(name_of(run.sharding)) + " shards");
-    const auto got = gradients_on_gpu(whole, dout, run);
-    check("dq", got.dq, expected.exact.dq, expected.sizes.dq, std::max(logit, k));
-    check("dk", got.dk, expected.exact.dk, expected.sizes.dk, q);
-    check("dv", got.dv, expected.exact.dv, expected.sizes.dv, largest_element(dout));
-    check("dscale", got.dscale, expected.exact.dscale, expected.sizes.dscale, logit);
+    expect_close(gradients_on_gpu(whole, dout, run), expected, bounds, sharpness,
+                 sharpness == Sharpness::any ? sharpness : sharpness_of_parameters(roundings));
   }
 }
 
 /// In every type.
-inline void expect_gradients_on_gpu(const Problem& problem,
-                                    const std::vector<GpuRun>& runs = {{}}) {
-  expect_gradients_on_gpu(random_problem<float>(problem, 11), runs);
-  expect_gradients_on_gpu(random_problem<BFloat16>(problem, 12), runs);
-  expect_gradients_on_gpu(random_problem<Float16>(problem, 13), runs);
+inline void expect_gradients_on_gpu(const Problem& problem, const std::vector<GpuRun>& runs = {{}},
+                                    Sharpness sharpness = Sharpness::tenth) {
+  expect_gradients_on_gpu(random_problem<float>(problem, 11), runs, sharpness);
+  expect_gradients_on_gpu(random_problem<BFloat16>(problem, 12), runs, sharpness);
+  expect_gradients_on_gpu(random_problem<Float16>(problem, 13), runs, sharpness);
 }
 
 }  // namespace annulus::test

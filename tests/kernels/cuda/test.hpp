@@ -161,33 +161,26 @@ template <class T>
   return result;
 }
 
-/// The relative error of a weight that is rounded to T for a product with T, and its absolute error
-/// where it is too small to be a normal number.
 template <class T>
-[[nodiscard]] double rounding_of_weights(Index keys) {
-  if constexpr (std::is_same_v<T, float>) return 0;
-  const double subnormal = std::is_same_v<T, Float16> ? 0x1p-25 : 0.0;
-  return unit_roundoff(data_type_of<T>) + static_cast<double>(keys) * subnormal;
+[[nodiscard]] kernels::Roundings roundings_of_gpu() {
+  return kernels::Roundings::of(GpuUnderTest({}).kernel(), data_type_of<T>);
 }
 
-/// Within the bounds of fp32 sums, and for `out` also of weights of 16 bits.
 template <class T>
-void expect_exact_on_gpu(WholeProblem<T> whole, const std::vector<GpuRun>& runs = {{}}) {
+void expect_exact_on_gpu(WholeProblem<T> whole, const std::vector<GpuRun>& runs = {{}},
+                         Sharpness sharpness = Sharpness::tenth) {
   const auto expected = direct(whole);
-  auto bound = bound_of(whole, kernels::reference());
-  bound.factor = rounding_of_weights<T>(whole.problem.documents.keys());
-  const double largest = largest_element(whole.v);
+  const auto bounds = bounds_of(whole, roundings_of_gpu<T>());
   for (const auto& run : runs) {
     SCOPED_TRACE(std::string(name_of(data_type_of<T>)) + ", d = " +
                  std::to_string(whole.problem.head_dim) + ", " + whole.problem.mask.name() + ", " +
                  std::to_string(run.shards) + " " + std::string(name_of(run.sharding)) + " shards");
     const auto got = attend_on_gpu(whole, run);
     if (run.statistics) {
-      expect_close(got, expected, bound, largest);
+      expect_close(got, expected, bounds, sharpness);
     } else {
-      EXPECT_TRUE(
-          all_close("out", got.out, expected.out, [&](double) { return bound.out(largest); }));
-      EXPECT_TRUE(all_close("lse", got.lse, expected.lse, [&](double z) { return bound.lse(z); }));
+      expect_close("out", got.out.values, expected.out.values, bounds.out.values);
+      expect_close("lse", got.lse.values, expected.lse.values, bounds.lse.values);
     }
   }
 }

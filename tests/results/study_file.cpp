@@ -18,6 +18,10 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
+void write_first_point(const std::string& path, Existing existing) {
+  StudyFile(path, sample_layout(), sample_provenance(), existing).write_point(0, sample_values(0));
+}
+
 TEST(StudyFile, HoldsEveryPointAsSoonAsItIsWritten) {
   const Scratch scratch;
   const auto path = scratch / "r.h5";
@@ -50,7 +54,7 @@ TEST(StudyFile, HoldsAxesAndClosedForms) {
   const Scratch scratch;
   const auto path = scratch / "r.h5";
   const auto layout = sample_layout();
-  const StudyFile file(path, layout, sample_provenance(), Existing::refuse);
+  write_first_point(path, Existing::refuse);
   EXPECT_EQ(layout.points(), 30);
   EXPECT_EQ(read_array<long long>(path, "/depth/n", H5T_NATIVE_LLONG),
             (std::vector<long long>{1021, 4093}));
@@ -72,8 +76,14 @@ TEST(StudyFile, RefusesAFileThatExists) {
   std::string content;
   stream >> content;
   EXPECT_EQ(content, "precious");
-  StudyFile(path, sample_layout(), sample_provenance(), Existing::overwrite);
-  EXPECT_EQ(read_study(path).finished, std::vector<unsigned char>(30, 0));
+  {
+    const StudyFile without_points(path, sample_layout(), sample_provenance(), Existing::overwrite);
+  }
+  EXPECT_EQ(std::filesystem::file_size(path), 8U)
+      << "a run that finishes no point leaves all as it was";
+  write_first_point(path, Existing::overwrite);
+  EXPECT_EQ(read_study(path).finished.front(), 1);
+  EXPECT_EQ(scratch.entries(), 1);
 }
 
 TEST(StudyFile, RefusesAPathThatCannotBeWritten) {
@@ -90,7 +100,7 @@ TEST(StudyFile, MayHaveAPathWithoutAFolder) {
   const Scratch scratch;
   const auto before = std::filesystem::current_path();
   std::filesystem::current_path(scratch.folder());
-  EXPECT_NO_THROW(StudyFile("r.h5", sample_layout(), sample_provenance(), Existing::refuse));
+  EXPECT_NO_THROW(write_first_point("r.h5", Existing::refuse));
   std::filesystem::current_path(before);
   EXPECT_EQ(read_study(scratch / "r.h5").finished.size(), 30U);
 }
@@ -106,17 +116,68 @@ TEST(StudyFile, KeepsALinkAndWritesWhereItPoints) {
   std::filesystem::create_directory(scratch / "disk");
   std::ofstream(scratch / "disk/r.h5");
   std::filesystem::create_symlink(scratch / "disk/r.h5", scratch / "r.h5");
-  StudyFile(scratch / "r.h5", sample_layout(), sample_provenance(), Existing::overwrite);
-  EXPECT_TRUE(std::filesystem::is_symlink(scratch / "r.h5"));
-  EXPECT_EQ(read_study(scratch / "disk/r.h5").finished.size(), 30U);
+  std::filesystem::create_symlink("disk/new.h5", scratch / "dangling.h5");
+  std::filesystem::create_symlink("dangling.h5", scratch / "twice.h5");
+  write_first_point(scratch / "r.h5", Existing::overwrite);
+  write_first_point(scratch / "twice.h5", Existing::refuse);
+  for (const char* link : {"r.h5", "dangling.h5", "twice.h5"}) {
+    EXPECT_TRUE(std::filesystem::is_symlink(scratch / link));
+  }
+  for (const char* file : {"disk/r.h5", "disk/new.h5"}) {
+    EXPECT_EQ(read_study(scratch / file).finished.size(), 30U);
+  }
+  std::filesystem::create_symlink("round.h5", scratch / "round.h5");
+  EXPECT_THAT(input_error_of([&] { write_first_point(scratch / "round.h5", Existing::refuse); }),
+              HasSubstr("leads nowhere"));
+}
+
+TEST(StudyFile, MayHaveANameOf255Bytes) {
+  const Scratch scratch;
+  for (const std::string character : {"x", "é", "深"}) {
+    std::string name;
+    while (name.size() + character.size() + 3 <= 255) name += character;
+    write_first_point(scratch / (name + ".h5"), Existing::refuse);
+    EXPECT_EQ(read_study(scratch / (name + ".h5")).finished.front(), 1);
+  }
 }
 
 TEST(StudyFile, GetsThePermissionsOfAnyNewFile) {
   const Scratch scratch;
-  const StudyFile file(scratch / "r.h5", sample_layout(), sample_provenance(), Existing::refuse);
+  write_first_point(scratch / "r.h5", Existing::refuse);
   std::ofstream(scratch / "other");
   EXPECT_EQ(std::filesystem::status(scratch / "r.h5").permissions(),
             std::filesystem::status(scratch / "other").permissions());
+}
+
+TEST(StudyFile, IsOneRunsAlone) {
+  const Scratch scratch;
+  const auto path = scratch / "r.h5";
+  StudyFile file(path, sample_layout(), sample_provenance(), Existing::refuse);
+  file.write_point(0, sample_values(0));
+  const auto refusal = [&](Existing existing) {
+    return input_error_of([&] { StudyFile(path, sample_layout(), sample_provenance(), existing); });
+  };
+  EXPECT_THAT(refusal(Existing::resume), HasSubstr("another run is writing it"));
+  EXPECT_THAT(refusal(Existing::overwrite), HasSubstr("another run is writing it"));
+  for (Index point = 1; point < 30; ++point) file.write_point(point, sample_values(point));
+  file.complete();
+  EXPECT_THAT(refusal(Existing::resume), HasSubstr("another run is writing it"));
+  EXPECT_EQ(read_study(path).finished.size(), 30U) << "those who read it are let in";
+}
+
+TEST(StudyFile, DoesNotGrowOrMoveWithItsPoints) {
+  const Scratch scratch;
+  const auto path = scratch / "r.h5";
+  StudyFile file(path, sample_layout(), sample_provenance(), Existing::refuse);
+  const auto identity = [&] {
+    struct stat status {};
+    EXPECT_EQ(::stat(path.c_str(), &status), 0);
+    return std::pair(status.st_ino, status.st_size);
+  };
+  file.write_point(0, sample_values(0));
+  const auto first = identity();
+  for (Index point = 1; point < 30; ++point) file.write_point(point, sample_values(point));
+  EXPECT_EQ(identity(), first) << "a point costs the bytes of a point";
 }
 
 TEST(StudyFile, RefusesWrongPoints) {

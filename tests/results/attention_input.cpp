@@ -75,7 +75,8 @@ TEST(AttentionInput, KnowsItsShape) {
   EXPECT_EQ(shape.head_dim, 5);
   EXPECT_EQ(shape.value_dim, 2);
   EXPECT_EQ(shape.documents, Documents::single(7, 11));
-  EXPECT_FALSE(shape.has_batch_axis);
+  EXPECT_EQ(shape.layout, ArrayLayout::nhd);
+  EXPECT_TRUE(shape.layout_is_guessed);
   EXPECT_FALSE(shape.has_dout);
   EXPECT_FALSE(shape.has_logit_scale);
   EXPECT_TRUE(shape.gain.empty());
@@ -105,7 +106,7 @@ TEST(AttentionInput, KnowsABatchAxis) {
       shape_of({.q = {4, 7, 6, 5}, .k = {4, 11, 3, 5}, .v = {4, 11, 3, 2}, .more = [](auto& file) {
                   file.put("logit_scale", {4, 7}, sample_values_of({4, 7}));
                 }});
-  EXPECT_TRUE(shape.has_batch_axis);
+  EXPECT_EQ(shape.layout, ArrayLayout::bnhd);
   EXPECT_EQ(shape.documents, Documents::batch(4, 7, 11));
   EXPECT_TRUE(shape.has_logit_scale);
   EXPECT_FALSE(shape.logit_scale_per_head);

@@ -29,7 +29,7 @@ struct Root {
   h5::Handle file;
 };
 
-void make_file(const std::string& path, const std::string& config, Index points = 0) {
+void make_file(const std::string& path, const std::string& config, Index points = 1) {
   StudyFile file(path, sample_layout(), sample_provenance(config), Existing::refuse);
   for (Index point = 0; point < points; ++point) file.write_point(point, sample_values(point));
 }
@@ -95,8 +95,10 @@ TEST(StudyFileResume, RemovesWhatAKilledRunLeft) {
   make_file(scratch / "r.h5", "seed = 1");
   std::ofstream(scratch / ".r.h5.partial-0123456789abcdef") << "half";
   std::ofstream(scratch / ".other.h5.partial-0123456789abcdef") << "another's";
-  const StudyFile file(scratch / "r.h5", sample_layout(), sample_provenance("seed = 1"),
-                       Existing::resume);
+  {
+    const StudyFile file(scratch / "r.h5", sample_layout(), sample_provenance("seed = 1"),
+                         Existing::resume);
+  }
   EXPECT_EQ(scratch.entries(), 2);
   EXPECT_TRUE(std::filesystem::exists(scratch / ".other.h5.partial-0123456789abcdef"));
 }
