@@ -32,6 +32,7 @@
 #include "annulus/device/stream.hpp"
 #include "annulus/device/tensor_copy.hpp"
 #include "annulus/kernels/backend.hpp"
+#include "annulus/kernels/cores.hpp"
 #include "annulus/kernels/cpu.hpp"
 #include "annulus/kernels/cuda.hpp"
 #include "annulus/kernels/cudnn.hpp"
@@ -65,6 +66,7 @@
 #include "annulus/results/study_file.hpp"
 #include "annulus/ring/cached_attention.hpp"
 #include "annulus/ring/growing_rows.hpp"
+#include "annulus/ring/memory_check.hpp"
 #include "annulus/ring/pass_tensors.hpp"
 #include "annulus/ring/ring_attention.hpp"
 #include "annulus/ring/thread_share.hpp"
@@ -77,6 +79,7 @@
 #include "annulus/verify/validation.hpp"
 #if ANNULUS_HAVE_MPI
 #include "annulus/comm/mpi.hpp"
+#include "annulus/comm/mpi_alone.hpp"
 #include "annulus/comm/mpi_session.hpp"
 #endif
 #if ANNULUS_HAVE_NCCL

@@ -8,7 +8,7 @@
 
 #include "annulus/base/error.hpp"
 #include "attention/logit_scales/policy.hpp"
-#include "attention/parse.hpp"
+#include "base/range.hpp"
 
 namespace annulus {
 namespace {
@@ -79,31 +79,29 @@ LogitScale LogitScale::parse(std::string_view text) {
 }
 
 void LogitScale::set(std::string_view key, std::string_view value) {
-  const auto bad_value = [&](std::string_view expected) {
+  const auto expects = [&](const std::string& what) {
     return InputError(fmt::format("logit scale '{}': key '{}' is '{}'; expected {}", policy_->name,
-                                  key, value, expected));
+                                  key, value, what));
   };
-  const auto number = parse_number(value);
+  const auto number_in = [&](const RealRange& range) {
+    const auto number = parse_number<double>(value);
+    return number && range.contains(*number) ? number : std::nullopt;
+  };
   if (key == "base") {
-    if (value == "rsqrt_d") {
-      base_.reset();
-    } else if (number) {
-      base_ = number;
-    } else {
-      throw bad_value("rsqrt_d or a number");
-    }
+    base_ = number_in({});
+    if (!base_ && value != "rsqrt_d") throw expects("rsqrt_d or a number");
     return;
   }
   if (key == "length") {
-    if (value != "global" && value != "visible") throw bad_value("global or visible");
+    if (value != "global" && value != "visible") throw expects("global or visible");
     length_ = value == "global" ? ScaleLength::global : ScaleLength::visible;
     return;
   }
   for (std::size_t index = 0; index < parameters_.size(); ++index) {
     const auto& known = policy_->keys[index];
     if (known.name != key) continue;
-    if (!number) throw bad_value("a number");
-    if (*number <= known.above) throw bad_value(fmt::format("a number above {}", known.above));
+    const auto number = number_in(known.range);
+    if (!number) throw expects(known.range.words());
     parameters_[index] = *number;
     return;
   }

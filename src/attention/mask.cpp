@@ -1,19 +1,21 @@
 #include "annulus/attention/mask.hpp"
 
-#include <optional>
-
 #include <fmt/format.h>
 
 #include "annulus/base/error.hpp"
-#include "attention/parse.hpp"
+#include "base/range.hpp"
 
 namespace annulus {
+namespace {
+
+constexpr WholeRange<Index> reach{0, Mask::unbounded};
+
+}  // namespace
 
 Mask Mask::window(Index left, Index right) {
-  if (left < 0 || right < 0 || left > unbounded || right > unbounded) {
-    throw InputError(fmt::format(
-        "mask window:{},{} is out of range; LEFT and RIGHT are numbers of keys, 0 or more", left,
-        right));
+  if (!reach.contains(left) || !reach.contains(right)) {
+    throw InputError(fmt::format("mask window:{},{}; expected LEFT and RIGHT from {}", left, right,
+                                 reach.limits()));
   }
   return {left, right};
 }
@@ -23,12 +25,17 @@ Mask Mask::parse(std::string_view text) {
   if (text == "causal") return causal();
   constexpr std::string_view prefix = "window:";
   if (text.starts_with(prefix)) {
-    const auto reach = text.substr(prefix.size());
-    const auto comma = reach.find(',');
-    const auto left = parse_index(reach.substr(0, comma));
-    const auto right = comma == std::string_view::npos ? std::optional<Index>(0)
-                                                       : parse_index(reach.substr(comma + 1));
-    if (left && right) return window(*left, *right);
+    const auto sides = text.substr(prefix.size());
+    const auto comma = sides.find(',');
+    const auto read = [&](const char* name, std::string_view side) {
+      const auto number = parse_number<Index>(side);
+      if (number && reach.contains(*number)) return *number;
+      throw InputError(
+          fmt::format("mask '{}': {} is '{}'; expected {}", text, name, side, reach.words()));
+    };
+    const Index left = read("LEFT", sides.substr(0, comma));
+    if (comma == std::string_view::npos) return window(left);
+    return window(left, read("RIGHT", sides.substr(comma + 1)));
   }
   throw InputError(fmt::format(
       "unknown mask '{}'; expected full, causal, window:LEFT or window:LEFT,RIGHT", text));

@@ -10,9 +10,12 @@
 
 #include "annulus/base/error.hpp"
 #include "annulus/plan/cost.hpp"
+#include "annulus/ring/memory_check.hpp"
 #include "annulus/run/attention_run.hpp"
+#include "annulus/run/process.hpp"
 #include "annulus/run/provenance.hpp"
 #include "cli/command.hpp"
+#include "cli/option_value.hpp"
 #include "cli/options.hpp"
 #include "cli/table.hpp"
 
@@ -47,14 +50,13 @@ std::array<double, 3> summary_of(ConstTensorView view, double count,
 class Attend final : public Command {
  public:
   void add_options(CLI::App& app) override {
-    app.add_option("input", input_, "HDF5 file with /q, /k and /v")->required();
-    app.add_option("-o,--output", output_, "HDF5 file to write")->required();
+    add_value(app, "input", input_, read_path, "HDF5 file with /q, /k and /v")->required();
+    add_value(app, "-o,--output", output_, read_path, "HDF5 file to write")->required();
     attention_.add_to(app);
-    app.add_option(
-        "--layout", layout_,
-        "order of the input's and the output's axes: nhd, bnhd or bhnd (batch, heads, n, "
-        "d); by default what the attribute layout of /q says, else nhd, or bnhd where "
-        "there are four");
+    add_value(app, "--layout", layout_, results::parse_array_layout,
+              "order of the input's and the output's axes: nhd, bnhd or bhnd (batch, heads, n, "
+              "d); by default what the attribute layout of /q says, else nhd, or bnhd where "
+              "there are four");
     execution_.add_to(app);
     app.add_flag("--statistics", statistics_, "also write what is measured of each row");
     app.add_flag("--backward", backward_, "also write the gradients for /dout");
@@ -62,20 +64,22 @@ class Attend final : public Command {
   }
 
   void check() const override {
-    Problem problem;
-    attention_.apply(problem);
-    (void)execution_.kernel(execution_.plan_options().data_type);
-    (void)layout();
+    refuse_without(backward_ ? Pass::backward : Pass::forward,
+                   execution_.kernel(execution_.precision));
     run::check_not_the_input(input_, output_);
   }
 
   int run(const Context& context) const override {
     auto& communicator = context.communicator;
-    const results::AttentionInput input(input_, context.files, {.layout = layout()});
+    const results::AttentionInput input(input_, context.files, {.layout = layout_});
     if (context.speaks()) warn_of_heads(input.shape());
     const auto plan = plan_for(input.shape(), communicator.topology());
     const auto& kernel = execution_.kernel(plan.data_type(), communicator);
-    const int threads = execution_.threads_per_rank(communicator.topology(), communicator.rank());
+    const int threads = execution_.cores(context).threads;
+    if (kernel.device() == DeviceKind::cpu) {
+      check_memory(plan, Pass::forward, communicator);
+      if (backward_) check_memory(plan, Pass::backward, communicator);
+    }
     const WantedOutputs wanted{.statistics = statistics_ ? Statistics::on : Statistics::off,
                                .backward = backward_,
                                .parameters = backward_};
@@ -97,11 +101,6 @@ class Attend final : public Command {
   }
 
  private:
-  [[nodiscard]] std::optional<results::ArrayLayout> layout() const {
-    if (layout_.empty()) return std::nullopt;
-    return read_option("--layout", [&] { return results::parse_array_layout(layout_); });
-  }
-
   /// Says so where heads and rows may have changed places.
   void warn_of_heads(const results::InputShape& shape) const {
     const auto& documents = shape.documents;
@@ -110,10 +109,10 @@ class Attend final : public Command {
         shape.key_heads <= documents.keys() / batch) {
       return;
     }
-    fmt::print(stderr,
-               "annulus: warning: {}: /q is read as {} with {} heads, more than its {} rows; "
-               "--layout says how its axes lie\n",
-               input_, axes_of(shape.layout), shape.query_heads, documents.queries() / batch);
+    run::say(fmt::format(
+        "warning: {}: /q is read as {} with {} heads, more than its {} rows; --layout says how its "
+        "axes lie",
+        input_, axes_of(shape.layout), shape.query_heads, documents.queries() / batch));
   }
 
   [[nodiscard]] Plan plan_for(const results::InputShape& shape, const Topology& topology) const {
@@ -241,7 +240,7 @@ class Attend final : public Command {
   std::string output_;
   AttentionOptions attention_;
   ExecutionOptions execution_;
-  std::string layout_;  // empty: as the file says
+  std::optional<results::ArrayLayout> layout_;  // none: as the file says
   bool statistics_ = false;
   bool backward_ = false;
   bool overwrite_ = false;

@@ -13,6 +13,7 @@
 #include "annulus/ring/cached_attention.hpp"
 #include "annulus/verify/validation.hpp"
 #include "cli/command.hpp"
+#include "cli/option_value.hpp"
 #include "cli/options.hpp"
 #include "cli/table.hpp"
 
@@ -40,30 +41,28 @@ class BenchDecode final : public Command {
     shape_.heads = 32;
     shape_.key_heads = 8;
     shape_.head_dim = 128;
-    shape_.attention.mask = "causal";
+    shape_.attention.mask = Mask::causal();
     shape_.add_to(app);
     execution_.add_compute_to(app);
-    app.add_option("--precision", execution_.precision, "fp32, fp64, bf16 or fp16")
-        ->capture_default_str();
-    app.add_option("--tokens", tokens_, "timed tokens of each sequence")->capture_default_str();
-    app.add_option("--seed", seed_, "of the random inputs")->capture_default_str();
+    execution_.add_precision_to(app);
+    add_number(app, "--tokens", tokens_, repetition_counts, "timed tokens of each sequence")
+        ->default_str(fmt::format("{}", tokens_));
+    add_seed(app, seed_);
   }
 
   void check() const override {
     const auto problem = shape_.problem();
-    (void)execution_.kernel(execution_.data_type());
-    if (tokens_ < 1) {
-      throw InputError(fmt::format("--tokens: {} is too small; expected at least 1", tokens_));
-    }
+    (void)execution_.kernel(execution_.precision);
     check_decode(problem, "bench decode");
   }
 
   int run(const Context& context) const override {
     auto& communicator = context.communicator;
     const auto problem = shape_.problem();
-    const auto type = execution_.data_type();
+    const auto type = execution_.precision;
     const auto& kernel = execution_.kernel(type, communicator);
-    const int threads = execution_.threads_per_rank(communicator.topology(), communicator.rank());
+    const auto cores = execution_.cores(context);
+    const int threads = cores.threads;
     const bool valid = is_valid(problem, communicator, kernel, threads);
 
     // The lengths are those before the first timed token.
@@ -79,7 +78,8 @@ class BenchDecode final : public Command {
     communicator.all_reduce(std::span(&bytes, 1), comm::Reduction::sum);
 
     communicator.barrier();
-    double bandwidth = kernels::measure_read_bandwidth(threads);
+    double bandwidth = kernels::measure_read_bandwidth(threads) *
+                       share_of_a_core(communicator.topology(), communicator.rank(), cores);
     communicator.all_reduce(std::span(&bandwidth, 1), comm::Reduction::sum);
     std::vector<std::array<double, 2>> times;
     Index bytes_sent = 0;
@@ -112,7 +112,7 @@ class BenchDecode final : public Command {
                               const kernels::Kernel& kernel, int threads) const {
     problem.documents = Documents::batch(std::min<Index>(problem.documents.count(), 2), 67, 67);
     const auto plan =
-        make_plan(problem, communicator.topology(), {.data_type = execution_.data_type()});
+        make_plan(problem, communicator.topology(), {.data_type = execution_.precision});
     return verify::validate_plan(plan, communicator, kernel, threads, verify::Checked::decode,
                                  seed_)
         .valid();

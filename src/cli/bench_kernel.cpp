@@ -8,16 +8,18 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
-#include "annulus/comm/agreement.hpp"
 #include "annulus/comm/self.hpp"
 #include "annulus/device/device.hpp"
 #include "annulus/kernels/cpu.hpp"
 #include "annulus/measure/gemm.hpp"
 #include "annulus/measure/measurement.hpp"
+#include "annulus/ring/memory_check.hpp"
+#include "annulus/run/process.hpp"
 #include "annulus/verify/validation.hpp"
 #include "cli/command.hpp"
 #include "cli/kernel_sweep.hpp"
 #include "cli/measurement_table.hpp"
+#include "cli/option_value.hpp"
 #include "cli/options.hpp"
 #include "cli/progress.hpp"
 #include "kernels/rulers/gpu_rulers.hpp"
@@ -25,102 +27,95 @@
 namespace annulus::cli {
 namespace {
 
+constexpr WholeRange<Index> key_heads{0, dimensions.most};
+
 class BenchKernel final : public Command {
  public:
   void add_options(CLI::App& app) override {
-    std::vector<CLI::Option*> lists;
-    const auto add_list = [&](const char* name, auto& values, const char* description) {
-      lists.push_back(
-          app.add_option(name, values, description)->delimiter(',')->capture_default_str());
-    };
-    add_list("-n,--length", sweep_.lengths, "keys in each sequence, a list");
-    add_list("--head-dim", sweep_.head_dims, "dimensions of queries and keys, a list");
-    add_list("--key-heads", sweep_.key_heads, "key heads, a list; 0: as many as query heads");
-    // No delimiter: the commas of a list of masks are not all alike.
-    lists.push_back(app.add_option("--mask", sweep_.masks,
-                                   "full, causal, window:LEFT or window:LEFT,RIGHT, a list; a "
-                                   "number after a comma is the RIGHT of the window before it")
-                        ->capture_default_str());
-    add_list("--precision", sweep_.precisions, "fp32, fp64, bf16 or fp16, a list");
+    // What a preset takes the place of.
+    std::vector<CLI::Option*> lists{
+        add_list(app, "-n,--length", sweep_.lengths, number_in(lengths),
+                 fmt::format("keys in each sequence, a list ({})", lengths.limits())),
+        add_list(app, "--head-dim", sweep_.head_dims, number_in(dimensions),
+                 fmt::format("dimensions of queries and keys, a list ({})", dimensions.limits())),
+        add_list(
+            app, "--key-heads", sweep_.key_heads, number_in(key_heads),
+            fmt::format("key heads, a list ({}; 0: as many as query heads)", key_heads.limits())),
+        add_list(
+            app, "--mask", sweep_.masks, Mask::parse,
+            "full, causal, window:LEFT or window:LEFT,RIGHT, a list; a number after a comma is "
+            "the RIGHT of the window before it",
+            split_masks),
+        add_list(app, "--precision", sweep_.precisions, parse_data_type,
+                 "fp32, fp64, bf16 or fp16, a list"),
+        add_list(app, "--statistics", sweep_.statistics, parse_statistics,
+                 "off or on, a list: whether the forward pass writes the statistics of its rows")};
+    for (std::size_t i = 0;
+         const char* text : {"1024,4096", "64,128", "0", "full", "fp32", "off"}) {
+      lists[i++]->default_str(text);
+    }
     auto* passes =
-        app.add_option("--pass", sweep_.passes, "forward or backward, a list")->delimiter(',');
-    passes->capture_default_str();
-    lists.push_back(passes);
+        add_list(app, "--pass", sweep_.passes, parse_pass, "forward or backward, a list");
+    passes->default_str("forward");
     auto* backward = app.add_flag("--backward", backward_, "the same as --pass backward");
     backward->excludes(passes);
-    lists.push_back(backward);
-    add_list("--statistics", sweep_.statistics,
-             "off or on, a list: whether the forward pass writes the statistics of its rows");
-    auto* preset = app.add_option(
-        "--preset", preset_, "quick (seconds) or full (some 10 minutes), in place of the lists");
+    lists.insert(lists.end(), {passes, backward});
+    auto* preset = add_value(app, "--preset", preset_, kernel_preset,
+                             "quick (seconds) or full (some 10 minutes), in place of the lists");
     for (auto* list : lists) preset->excludes(list);
     shape_.add_unswept_to(app);
     execution_.add_compute_to(app);
-    app.add_option("--repetitions", repetitions_,
-                   "timed passes of each row (default: 5, or what the preset says)");
-    app.add_option("--row-seconds", row_seconds_,
-                   "fewer repetitions of a row where they would take longer (default: no limit, or "
-                   "what the preset says)");
-    app.add_option("--seed", seed_, "of the random inputs")->capture_default_str();
+    add_number(app, "--repetitions", repetitions_, repetition_counts,
+               "timed passes of each row; default: 5, or what the preset says");
+    add_number(
+        app, "--row-seconds", row_seconds_, RealRange::above(0),
+        "fewer repetitions of a row where they would take longer; default: no limit, or what "
+        "the preset says");
+    add_seed(app, seed_);
     progress_.add_to(app);
   }
 
   [[nodiscard]] bool has_ranks() const override { return false; }
 
   void check() const override {
-    if (repetitions_.value_or(1) < 1) {
-      throw InputError(
-          fmt::format("--repetitions: {} is too small; expected at least 1", *repetitions_));
-    }
-    if (!(row_seconds_.value_or(1) > 0)) {
-      throw InputError(
-          fmt::format("--row-seconds: {} is no time; expected more than 0 seconds", *row_seconds_));
-    }
-    if (!shape_.documents.empty() && (sweep_.lengths.size() > 1 || !preset_.empty())) {
+    if (!shape_.documents.empty() && (sweep_.lengths.size() > 1 || preset_)) {
       throw InputError(
           "--documents: gives the lengths, so --length cannot be a list, nor can a preset give it");
     }
     for (const auto& group : groups()) {
-      for (const auto& one : group) (void)execution_.kernel(one.type);
+      for (const auto& one : group) refuse_without(one.pass, execution_.kernel(one.type));
     }
-    (void)progress_.shown();
   }
 
-  int run(const Context& context) const override {
-    Index invalid = 0;
-    comm::on_root(context.communicator, [&] { invalid = run_alone(context); });
-    context.communicator.broadcast(std::as_writable_bytes(std::span(&invalid, 1)), 0);
-    return invalid == 0 ? 0 : 1;
-  }
+  int run(const Context& context) const override { return run_alone(context) == 0 ? 0 : 1; }
 
  private:
   using Groups = std::vector<std::vector<KernelCase>>;
 
   [[nodiscard]] Groups groups() const {
-    if (!preset_.empty()) {
+    if (preset_) {
       Groups all;
-      for (const auto& sweep : kernel_preset(preset_).sweeps) {
+      for (const auto& sweep : preset_->sweeps) {
         std::ranges::move(sweep.groups(shape_), std::back_inserter(all));
       }
       return all;
     }
     auto sweep = sweep_;
-    if (backward_) sweep.passes = {"backward"};
+    if (backward_) sweep.passes = {Pass::backward};
     return sweep.groups(shape_);
   }
 
   [[nodiscard]] measure::Repetitions repetitions() const {
     measure::Repetitions some;
-    if (!preset_.empty()) {
-      const auto preset = kernel_preset(preset_);
-      some = {preset.repetitions, preset.row_seconds};
-    }
+    if (preset_) some = {preset_->repetitions, preset_->row_seconds};
     return {repetitions_.value_or(some.count), row_seconds_.value_or(some.most_seconds)};
   }
 
   /// Adds the rows of one group to the table; returns how many of them are wrong.
-  Index measure_group(const std::vector<KernelCase>& group, comm::Communicator& alone, int threads,
-                      const std::shared_ptr<device::Stream>& stream, Table& table) const {
+  Index measure_group(const std::vector<KernelCase>& group, comm::Communicator& alone,
+                      const CoreShare& cores, const std::shared_ptr<device::Stream>& stream,
+                      Table& table) const {
+    const int threads = cores.threads;
     std::vector<Plan> plans;
     std::vector<bool> right;
     std::vector<DataType> types;
@@ -130,6 +125,7 @@ class BenchKernel final : public Command {
       const PlanOptions options{.data_type = one.type};
       const auto& kernel = execution_.kernel(one.type);
       const auto& plan = plans.emplace_back(make_plan(one.problem, alone.topology(), options));
+      if (kernel.device() == DeviceKind::cpu) check_memory(plan, one.pass, alone);
       right.push_back(verify::validate_briefly(one.problem, alone, options, kernel, threads,
                                                verify::checked_of(one.pass, one.statistics),
                                                seed_));
@@ -140,7 +136,7 @@ class BenchKernel final : public Command {
       passes.push_back(std::make_unique<measure::TimedPass>(plan, one.pass, one.statistics, shared,
                                                             alone, kernel, threads));
     }
-    measure::Rulers rulers(types, alone, threads, measure::WithGemm::yes, stream);
+    measure::Rulers rulers(types, alone, cores, measure::WithGemm::yes, stream);
     const auto measured = measure::measure_in_turns(passes, alone, rulers, repetitions());
     auto next = measured.begin();
     for (std::size_t i = 0; i < group.size(); ++i) {
@@ -154,7 +150,7 @@ class BenchKernel final : public Command {
   /// How many rows are wrong.
   [[nodiscard]] Index run_alone(const Context& context) const {
     auto alone = comm::self();
-    const int threads = execution_.threads_per_rank(alone.topology(), 0);
+    const auto cores = execution_.cores(context);
     const auto all = groups();
     Index rows = 0;
     for (const auto& group : all) rows += static_cast<Index>(group.size());
@@ -168,17 +164,18 @@ class BenchKernel final : public Command {
       Index done = 0;
       progress.update(done, rows);
       for (const auto& group : all) {
-        invalid += measure_group(group, alone, threads, stream, table);
+        invalid += measure_group(group, alone, cores, stream, table);
         done += static_cast<Index>(group.size());
         progress.update(done, rows);
       }
     }
     print(context, kernel.name(), stream->device(), table);
     if (invalid > 0) {
-      fmt::print(stderr,
-                 "annulus: INVALID: {} of {} rows differ from the fp64 reference by more than "
-                 "rounding can; they were not timed\n",
-                 invalid, rows);
+      run::say(
+          fmt::format("INVALID: {} of {} rows differ from the fp64 reference by more than rounding "
+                      "can; they were "
+                      "not timed",
+                      invalid, rows));
     }
     return invalid;
   }
@@ -211,7 +208,7 @@ class BenchKernel final : public Command {
 
   KernelSweep sweep_;
   bool backward_ = false;
-  std::string preset_;
+  std::optional<KernelPreset> preset_;
   ShapeOptions shape_;
   ExecutionOptions execution_;
   std::optional<int> repetitions_;

@@ -7,9 +7,11 @@
 #include <CLI/CLI.hpp>
 
 #include "annulus/measure/measurement.hpp"
+#include "annulus/ring/memory_check.hpp"
 #include "annulus/verify/validation.hpp"
 #include "cli/command.hpp"
 #include "cli/measurement_table.hpp"
+#include "cli/option_value.hpp"
 #include "cli/options.hpp"
 
 namespace annulus::cli {
@@ -21,21 +23,18 @@ class BenchStrong final : public Command {
     shape_.length = 4096;
     shape_.add_to(app);
     execution_.add_to(app);
-    app.add_option("--ranks", ranks_,
-                   "numbers of ranks, a list (default: powers of two and all there are)")
-        ->delimiter(',');
+    add_list(app, "--ranks", ranks_, number_in(WholeRange<int>{.least = 1}),
+             "numbers of ranks, a list (1 to the ranks there are; default: powers of two and all)")
+        ->type_name("NUMBER");
     app.add_flag("--backward", backward_, "time the backward pass in place of the forward pass");
-    app.add_option("--repetitions", repetitions_, "timed passes")->capture_default_str();
-    app.add_option("--seed", seed_, "of the random inputs")->capture_default_str();
+    add_number(app, "--repetitions", repetitions_, repetition_counts, "timed passes")
+        ->default_str(fmt::format("{}", repetitions_));
+    add_seed(app, seed_);
   }
 
   void check() const override {
     (void)shape_.problem();
-    (void)execution_.kernel(execution_.plan_options().data_type);
-    if (repetitions_ < 1) {
-      throw InputError(
-          fmt::format("--repetitions: {} is too small; expected at least 1", repetitions_));
-    }
+    refuse_without(pass(), execution_.kernel(execution_.precision));
   }
 
   int run(const Context& context) const override {
@@ -43,20 +42,24 @@ class BenchStrong final : public Command {
     const auto problem = shape_.problem();
     const auto options = execution_.plan_options();
     const auto& kernel = execution_.kernel(options.data_type, world);
+    // As many threads as each rank has when all ranks run, so that P alone changes.
+    const auto cores = execution_.cores(context);
+    const int threads = cores.threads;
     bool valid = true;
     auto table = measurement_table(measure::WithGemm::no);
     for (const int ranks : rank_counts(world.size())) {
       const auto part = world.first(ranks);
       if (part) {
-        // As many threads as each rank has when all ranks run, so that P alone changes.
-        const int threads = execution_.threads_per_rank(world.topology(), world.rank());
+        if (kernel.device() == DeviceKind::cpu) {
+          check_memory(make_plan(problem, part->topology(), options), pass(), *part);
+        }
         const bool right =
             verify::validate_briefly(problem, *part, options, kernel, threads,
                                      verify::checked_of(pass(), Statistics::off), seed_);
         const auto plan = make_plan(problem, part->topology(), options);
         add_measurement(table, measure::WithGemm::no,
                         {plan, threads, pass(), Statistics::off, right},
-                        right ? measure(plan, *part, kernel, threads) : measure::Measurement{});
+                        right ? measure(plan, *part, kernel, cores) : measure::Measurement{});
         valid = valid && right;
       }
       world.barrier();
@@ -81,20 +84,21 @@ class BenchStrong final : public Command {
   [[nodiscard]] Pass pass() const { return backward_ ? Pass::backward : Pass::forward; }
 
   [[nodiscard]] measure::Measurement measure(const Plan& plan, comm::Communicator& part,
-                                             const kernels::Kernel& kernel, int threads) const {
+                                             const kernels::Kernel& kernel,
+                                             const CoreShare& cores) const {
     const auto stream = kernel.open_stream(place_on_node(part.topology(), part.rank()));
     const auto inputs = measure::timed_inputs(plan, part.rank(), seed_, stream);
     std::array<std::unique_ptr<measure::TimedPass>, 1> timed{std::make_unique<measure::TimedPass>(
-        plan, pass(), Statistics::off, inputs, part, kernel, threads)};
-    measure::Rulers rulers({plan.data_type()}, part, threads, measure::WithGemm::no, stream);
+        plan, pass(), Statistics::off, inputs, part, kernel, cores.threads)};
+    measure::Rulers rulers({plan.data_type()}, part, cores, measure::WithGemm::no, stream);
     return measure::measure_in_turns(timed, part, rulers, {.count = repetitions_}).front();
   }
 
   [[nodiscard]] std::vector<int> rank_counts(int all) const {
     for (const int ranks : ranks_) {
-      if (ranks < 1 || ranks > all) {
+      if (ranks > all) {
         throw InputError(
-            fmt::format("--ranks: {} is not between 1 and the {} ranks there are", ranks, all));
+            fmt::format("--ranks: {}; expected 1 to {}, the ranks there are", ranks, all));
       }
     }
     if (!ranks_.empty()) return ranks_;

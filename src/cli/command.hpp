@@ -9,19 +9,15 @@ namespace CLI {
 class App;
 }
 
-namespace annulus::run {
-class Process;
-}
-
 namespace annulus::cli {
 
 /// What every body is given.
 struct Context {
   comm::Communicator& communicator;
   comm::Communicator& files;  ///< the same ranks, as they share files
-  run::Process& process;
   const std::string& command_line;
   bool json;
+  bool launched;  ///< whether a launcher started this process
 
   /// Rank 0 alone prints.
   [[nodiscard]] bool speaks() const { return communicator.rank() == 0; }
@@ -33,8 +29,12 @@ class Command {
   virtual ~Command() = default;
   /// Adds options to the subcommand's parser; called once.
   virtual void add_options(CLI::App& app) = 0;
-  /// Whether --transport makes sense: whether ranks compute anything together.
+  /// Whether --transport makes sense: whether ranks compute anything together. Where they do not,
+  /// the first process of a job runs alone.
   [[nodiscard]] virtual bool has_ranks() const { return true; }
+  /// What --help prints after the options, given what else is on the command line; mostly nothing.
+  /// Throws InputError where it makes no sense.
+  [[nodiscard]] virtual std::string more_help() const { return {}; }
   /// Checks options before any rank starts; throws InputError.
   virtual void check() const {}
   /// Runs as one rank; several threads may run it at once. The exit code is the same on all ranks.

@@ -1,5 +1,4 @@
 // annulus info: what this build and this machine have.
-#include <string_view>
 #include <thread>
 
 #include <fmt/format.h>
@@ -13,21 +12,22 @@
 #include "annulus/kernels/cpu.hpp"
 #include "annulus/kernels/cudnn.hpp"
 #include "annulus/results/hdf5_version.hpp"
-#include "annulus/run/process.hpp"
 #include "cli/command.hpp"
 #include "cli/table.hpp"
 
 #if ANNULUS_HAVE_MPI
 #include "annulus/comm/mpi.hpp"
+#include "annulus/comm/mpi_alone.hpp"
 #endif
 
 namespace annulus::cli {
 namespace {
 
-Json mpi_json([[maybe_unused]] std::string_view thread_level) {
+Json mpi_json() {
 #if ANNULUS_HAVE_MPI
-  return Json{{"library", comm::mpi(MPI_COMM_SELF).library()},
-              {"thread_level", thread_level},
+  const auto level = comm::thread_level_alone();
+  return Json{{"library", comm::mpi_library()},
+              {"thread_level", level.empty() ? Json() : Json(level)},
               {"cuda_aware", comm::cuda_aware()}};
 #else
   return {};
@@ -41,10 +41,8 @@ class Info final : public Command {
 
   int run(const Context& context) const override {
     const auto features = build_features();
-    const auto mpi = mpi_json(context.process.start_mpi());
-    if (!context.speaks()) return 0;
     Json json{{"version", version()}, {"git_commit", git_commit()}};
-    json["mpi"] = mpi;
+    json["mpi"] = mpi_json();
     json["hdf5"] = features.hdf5 ? Json{{"version", results::hdf5_version()},
                                         {"parallel", features.parallel_hdf5}}
                                  : Json();
@@ -89,12 +87,16 @@ class Info final : public Command {
     const auto text = [](const Json& value) { return value.get<std::string>(); };
     const std::string absent = "not in this build";
     line("annulus", fmt::format("{} ({})", text(json["version"]), text(json["git_commit"])));
-    line("mpi", json["mpi"].is_null()
-                    ? absent
-                    : fmt::format(
-                          "{}, thread level {}, {}", text(json["mpi"]["library"]),
-                          text(json["mpi"]["thread_level"]),
-                          json["mpi"]["cuda_aware"].get<bool>() ? "CUDA-aware" : "not CUDA-aware"));
+    if (json["mpi"].is_null()) {
+      line("mpi", absent);
+    } else {
+      const auto& mpi = json["mpi"];
+      line("mpi",
+           fmt::format("{}, {}, {}", text(mpi["library"]),
+                       mpi["thread_level"].is_null() ? "does not start in a process alone"
+                                                     : "thread level " + text(mpi["thread_level"]),
+                       mpi["cuda_aware"].get<bool>() ? "CUDA-aware" : "not CUDA-aware"));
+    }
     line("hdf5",
          json["hdf5"].is_null()
              ? absent

@@ -21,15 +21,15 @@ struct KernelCase {
   Statistics statistics;
 };
 
-/// Lists as they are given on the command line, with its defaults.
+/// Lists of the command line, with its defaults.
 struct KernelSweep {
   std::vector<Index> lengths{1024, 4096};
   std::vector<Index> head_dims{64, 128};
   std::vector<Index> key_heads{0};  ///< 0: as many as query heads
-  std::vector<std::string> masks{"full"};
-  std::vector<std::string> precisions{"fp32"};
-  std::vector<std::string> passes{"forward"};
-  std::vector<std::string> statistics{"off"};
+  std::vector<Mask> masks{Mask::full()};
+  std::vector<DataType> precisions{DataType::float32};
+  std::vector<Pass> passes{Pass::forward};
+  std::vector<Statistics> statistics{Statistics::off};
 
   /// All combinations; `shape` has what is no list. Those of one group have inputs of one shape and
   /// differ in mask, precision, pass and statistics: what their times are compared for. A backward
@@ -47,6 +47,9 @@ struct KernelPreset {
 
 /// Throws InputError with the list of names.
 [[nodiscard]] KernelPreset kernel_preset(std::string_view name);
+
+/// `off` or `on`; throws InputError otherwise.
+[[nodiscard]] Statistics parse_statistics(std::string_view name);
 
 /// The masks of a list such as `full,window:512,64,causal`: a number belongs to the window before
 /// it. Not yet parsed.

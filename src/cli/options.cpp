@@ -2,16 +2,21 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
 #include "annulus/base/error.hpp"
+#include "annulus/comm/agreement.hpp"
 #include "annulus/device/device.hpp"
 #include "annulus/kernels/backend.hpp"
+#include "annulus/kernels/cores.hpp"
 #include "annulus/ring/ring_attention.hpp"
-#include "annulus/ring/thread_share.hpp"
+#include "annulus/run/process.hpp"
+#include "cli/command.hpp"
+#include "cli/option_value.hpp"
 
 namespace annulus::cli {
 namespace {
@@ -27,30 +32,30 @@ std::string backend_help() {
 }  // namespace
 
 void AttentionOptions::add_to(CLI::App& command) {
-  command.add_option("--mask", mask, "full, causal, window:LEFT or window:LEFT,RIGHT")
-      ->capture_default_str();
+  add_value(command, "--mask", mask, Mask::parse, "full, causal, window:LEFT or window:LEFT,RIGHT")
+      ->default_str(mask.name());
   add_logit_scale_to(command);
 }
 
 void AttentionOptions::add_logit_scale_to(CLI::App& command) {
-  command
-      .add_option(
-          "--logit-scale", logit_scale,
-          fmt::format("NAME[:key=value,...]; names: {}", fmt::join(LogitScale::names(), ", ")))
-      ->capture_default_str();
+  add_value(command, "--logit-scale", logit_scale, LogitScale::parse,
+            fmt::format("NAME[:key=value,...]; names: {}", fmt::join(LogitScale::names(), ", ")))
+      ->default_str("none");
 }
 
 void AttentionOptions::apply(Problem& problem) const {
-  problem.mask = read_option("--mask", [&] { return Mask::parse(mask); });
-  problem.logit_scale =
-      read_option("--logit-scale", [&] { return LogitScale::parse(logit_scale); });
+  problem.mask = mask;
+  problem.logit_scale = logit_scale;
 }
 
 void ShapeOptions::add_to(CLI::App& command) {
-  command.add_option("-n,--length", length, "keys in each sequence")->capture_default_str();
-  command.add_option("--head-dim", head_dim, "dimension of queries and keys")
-      ->capture_default_str();
-  command.add_option("--key-heads", key_heads, "key heads (default: as many as query heads)");
+  add_number(command, "-n,--length", length, lengths, "keys in each sequence")
+      ->default_str(fmt::format("{}", length));
+  add_number(command, "--head-dim", head_dim, dimensions, "dimension of queries and keys")
+      ->default_str(fmt::format("{}", head_dim));
+  auto* option = add_number(command, "--key-heads", key_heads, dimensions,
+                            "key heads; default: as many as query heads");
+  if (key_heads) option->default_str(fmt::format("{}", *key_heads));
   add_shape_to(command);
   attention.add_to(command);
 }
@@ -61,14 +66,20 @@ void ShapeOptions::add_unswept_to(CLI::App& command) {
 }
 
 void ShapeOptions::add_shape_to(CLI::App& command) {
-  command.add_option("--queries", queries, "queries in each sequence (default: as many as keys)");
-  command.add_option("--batch", batch, "sequences")->capture_default_str();
-  command
-      .add_option("--documents", documents,
-                  "lengths of packed documents, in place of --length, --queries and --batch")
-      ->delimiter(',');
-  command.add_option("--heads", heads, "query heads")->capture_default_str();
-  command.add_option("--value-dim", value_dim, "dimension of values (default: --head-dim)");
+  add_number(command, "--queries", queries, lengths,
+             "queries in each sequence; default: as many as keys");
+  add_number(command, "--batch", batch, WholeRange<Index>{1, lengths.most}, "sequences")
+      ->default_str(fmt::format("{}", batch));
+  add_list(
+      command, "--documents", documents, number_in(lengths),
+      fmt::format("lengths of packed documents, in place of --length, --queries and --batch, a "
+                  "list ({})",
+                  lengths.limits()))
+      ->type_name("NUMBER");
+  add_number(command, "--heads", heads, dimensions, "query heads")
+      ->default_str(fmt::format("{}", heads));
+  add_number(command, "--value-dim", value_dim, dimensions,
+             "dimension of values; default: --head-dim");
 }
 
 void check_decode(const Problem& problem, std::string_view what) {
@@ -85,49 +96,33 @@ void check_decode(const Problem& problem, std::string_view what) {
 }
 
 Problem ShapeOptions::problem() const {
-  const auto at_least = [](const char* name, Index value, Index least) {
-    if (value < least) {
-      throw InputError(
-          fmt::format("{}: {} is too small; expected at least {}", name, value, least));
-    }
-  };
-  const auto at_most = [](const char* name, Index value) {
-    constexpr Index most = Index{1} << 31;
-    if (value > most) {
-      throw InputError(fmt::format("{}: {} is too large; expected at most {}", name, value, most));
-    }
-  };
-  at_most("--length", length);
-  at_most("--queries", queries);
-  at_most("--batch", batch);
-  at_most("--batch", batch * std::max<Index>(std::max(length, queries), 1));
-  for (const Index document : documents) at_most("--documents", document);
-  at_least("--length", length, 0);
-  at_least("--queries", queries, 0);
-  at_least("--batch", batch, 1);
-  at_least("--heads", heads, 1);
-  at_least("--key-heads", key_heads, 0);
-  at_least("--head-dim", head_dim, 1);
-  at_least("--value-dim", value_dim, 0);
+  const Index per_sequence = std::max<Index>(std::max(length, queries.value_or(length)), 1);
+  if (documents.empty() && batch > lengths.most / per_sequence) {
+    throw InputError(fmt::format("--batch: {} sequences of {} tokens; expected at most {} in all",
+                                 batch, per_sequence, lengths.most));
+  }
   Problem problem{.query_heads = heads,
-                  .key_heads = key_heads == 0 ? heads : key_heads,
+                  .key_heads = key_heads.value_or(heads),
                   .head_dim = head_dim,
-                  .value_dim = value_dim == 0 ? head_dim : value_dim};
+                  .value_dim = value_dim.value_or(head_dim)};
   if (problem.query_heads % problem.key_heads != 0) {
     throw InputError(
         fmt::format("--heads: {} is not a multiple of --key-heads {}", heads, problem.key_heads));
   }
   if (documents.empty()) {
-    problem.documents = Documents::batch(batch, queries == 0 ? length : queries, length);
+    problem.documents = Documents::batch(batch, queries.value_or(length), length);
   } else {
     std::vector<Index> offsets{0};
     for (const Index document : documents) {
-      at_least("--documents", document, 0);
       offsets.push_back(offsets.back() + document);
+      if (offsets.back() > lengths.most) {
+        throw InputError(
+            fmt::format("--documents: more than {} tokens in all; expected fewer", lengths.most));
+      }
     }
     problem.documents = Documents::packed(std::move(offsets));
   }
-  validate(problem);
+  read_option("--heads, --head-dim, --value-dim", [&] { validate(problem); });
   attention.apply(problem);
   if (problem.logit_scale.is_table()) {
     throw InputError(
@@ -142,69 +137,55 @@ void ExecutionOptions::add_to(CLI::App& command) {
 }
 
 void ExecutionOptions::add_plan_to(CLI::App& command) {
-  command.add_option("--sharding", sharding, "auto, contiguous, zigzag, striped or balanced")
-      ->capture_default_str();
-  command.add_option("--key-sharding", key_sharding,
-                     "of keys and values, like --sharding (default: as the queries)");
-  command
-      .add_option("--schedule", schedule,
-                  "auto, ring or node-ring (ranks of a node read keys in place)")
-      ->capture_default_str();
-  command.add_option("--precision", precision, "fp32, fp64, bf16 or fp16")->capture_default_str();
+  add_value(command, "--sharding", sharding, or_auto(parse_sharding),
+            "auto, contiguous, zigzag, striped or balanced")
+      ->default_str("auto");
+  add_value(command, "--key-sharding", key_sharding, or_auto(parse_sharding),
+            "of keys and values, like --sharding (default: as the queries)");
+  add_value(command, "--schedule", schedule, or_auto(parse_schedule),
+            "auto, ring or node-ring (ranks of a node read keys in place)")
+      ->default_str("auto");
+  add_precision_to(command);
+}
+
+void ExecutionOptions::add_precision_to(CLI::App& command) {
+  add_value(command, "--precision", precision, parse_data_type, "fp32, fp64, bf16 or fp16")
+      ->default_str(std::string(name_of(precision)));
 }
 
 void ExecutionOptions::add_compute_to(CLI::App& command) {
-  command.add_option("--device", device, "auto (the cpu), cpu or cuda")->capture_default_str();
+  add_value(command, "--device", device, or_auto(parse_device_kind), "auto (the cpu), cpu or cuda")
+      ->default_str("auto");
   command.add_option("--backend", backend, backend_help())->capture_default_str();
-  command.add_option("--threads", threads,
-                     "threads of each rank (default: the cores of its node shared by its ranks)");
-}
-
-DataType ExecutionOptions::data_type() const {
-  return read_option("--precision", [&] { return parse_data_type(precision); });
+  add_number(command, "--threads", threads, WholeRange<int>{1, 4096},
+             "threads of each rank; default: the cores of its node shared by its ranks");
 }
 
 PlanOptions ExecutionOptions::plan_options() const {
-  PlanOptions options{.data_type = data_type()};
-  if (schedule != "auto") {
-    options.schedule = read_option("--schedule", [&] { return parse_schedule(schedule); });
-  }
-  if (sharding != "auto") {
-    options.sharding = read_option("--sharding", [&] { return parse_sharding(sharding); });
-  }
-  if (!key_sharding.empty() && key_sharding != "auto") {
-    options.key_sharding =
-        read_option("--key-sharding", [&] { return parse_sharding(key_sharding); });
-  }
-  options.peer_memory = kernels::peer_memory_of(kernel(options.data_type).device());
-  return options;
+  return {.sharding = sharding,
+          .key_sharding = key_sharding,
+          .schedule = schedule,
+          .peer_memory = kernels::peer_memory_of(kernel(precision).device()),
+          .data_type = precision};
 }
 
 const kernels::Kernel& ExecutionOptions::kernel(DataType type) const {
-  std::optional<DeviceKind> kind;
-  if (device == "cpu") kind = DeviceKind::cpu;
-  if (device == "cuda") kind = DeviceKind::cuda;
-  if (device != "auto" && !kind) {
-    throw InputError(
-        fmt::format("--device: unknown device '{}'; expected auto, cpu or cuda", device));
-  }
-  const auto check_gpu = [](const char* option, std::string_view value) {
+  const auto check_gpu = [](std::string_view asked_for) {
     const auto problem = gpu_problem();
     if (problem.empty()) return;
-    throw InputError(fmt::format("{} {}: there is no GPU to compute on: {}; expected auto or cpu",
-                                 option, value, problem));
+    throw InputError(fmt::format("{}: there is no GPU to compute on: {}; expected auto or cpu",
+                                 asked_for, problem));
   };
   // Where no backend of the build computes there, that is the reason; else what is asked for is
   // looked at first, with or without a GPU.
-  if (kind == DeviceKind::cuda && kernels::backend_names(kind).empty()) {
-    check_gpu("--device", device);
+  if (device == DeviceKind::cuda && kernels::backend_names(device).empty()) {
+    check_gpu("--device cuda");
   }
   const auto& kernel = read_option("--backend", [&]() -> const kernels::Kernel& {
-    return kernels::find_backend(backend, type, kind);
+    return kernels::find_backend(backend, type, device);
   });
   if (kernel.device() == DeviceKind::cuda) {
-    if (kind) check_gpu("--device", device);
-    check_gpu("--backend", backend);
+    check_gpu(device ? "--device cuda" : fmt::format("--backend {}", backend));
   }
   return kernel;
 }
@@ -220,12 +201,28 @@ const kernels::Kernel& ExecutionOptions::kernel(DataType type,
   return chosen;
 }
 
-int ExecutionOptions::threads_per_rank(const Topology& topology, int rank) const {
-  if (threads < 0 || threads > 4096) {
-    throw InputError(fmt::format("--threads: {} is out of range; expected 1 to 4096", threads));
-  }
-  if (threads > 0) return threads;
-  return thread_share(topology, rank);
+CoreShare ExecutionOptions::cores(const Context& context) const {
+  comm::together(context.communicator, [&] {
+    if (threads && *threads > kernels::thread_limit()) {
+      throw InputError(fmt::format("--threads: {}; OMP_THREAD_LIMIT allows {}", *threads,
+                                   kernels::thread_limit()));
+    }
+  });
+  auto share = core_share(context.communicator);
+  if (threads) share.threads = *threads;
+  if (context.launched && context.speaks() && !share.remedy.empty()) run::say(share.remedy);
+  return share;
+}
+
+void refuse_without(Pass pass, const kernels::Kernel& kernel) {
+  if (pass == Pass::forward || kernel.has_backward()) return;
+  throw InputError(
+      fmt::format("--backward: backend {} has no backward pass; expected another", kernel.name()));
+}
+
+CLI::Option* add_seed(CLI::App& command, std::uint64_t& seed) {
+  return add_number(command, "--seed", seed, WholeRange<std::uint64_t>{}, "of the random inputs")
+      ->default_str(fmt::format("{}", seed));
 }
 
 }  // namespace annulus::cli

@@ -1,27 +1,39 @@
 #pragma once
 // Options that several subcommands share: what is computed, and how.
 
-#include <functional>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "annulus/attention/problem.hpp"
-#include "annulus/base/read_option.hpp"
 #include "annulus/comm/communicator.hpp"
 #include "annulus/kernels/kernel.hpp"
+#include "annulus/plan/pass.hpp"
 #include "annulus/plan/plan.hpp"
+#include "annulus/ring/thread_share.hpp"
+#include "base/range.hpp"
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace annulus::cli {
 
+struct Context;
+
+/// What a Problem holds at most, see validate(): rows, and numbers in one row of all heads.
+inline constexpr WholeRange<Index> lengths{0, Index{1} << 31};
+inline constexpr WholeRange<Index> dimensions{1, Index{1} << 24};
+/// How often something may be timed.
+inline constexpr WholeRange<int> repetition_counts{1, 1000000};
+
 /// --mask and --logit-scale.
 struct AttentionOptions {
-  std::string mask = "full";
-  std::string logit_scale = "none";
+  Mask mask = Mask::full();
+  LogitScale logit_scale;
 
   void add_to(CLI::App& command);
   /// --logit-scale alone, where masks are a list.
@@ -33,18 +45,19 @@ struct AttentionOptions {
 /// Shapes, for subcommands that make their own inputs.
 struct ShapeOptions {
   Index length = 1024;
-  Index queries = 0;  // 0: as many as keys
+  std::optional<Index> queries;  // none: as many as keys
   Index batch = 1;
   std::vector<Index> documents;  // lengths; empty: one of `length`
   Index heads = 4;
-  Index key_heads = 0;  // 0: as many as query heads
+  std::optional<Index> key_heads;  // none: as many as query heads
   Index head_dim = 64;
-  Index value_dim = 0;  // 0: head_dim
+  std::optional<Index> value_dim;  // none: head_dim
   AttentionOptions attention;
 
   void add_to(CLI::App& command);
   /// All but --length, --head-dim, --key-heads and --mask, which bench kernel sweeps.
   void add_unswept_to(CLI::App& command);
+  /// Throws InputError where options do not go together.
   [[nodiscard]] Problem problem() const;
 
  private:
@@ -56,29 +69,39 @@ void check_decode(const Problem& problem, std::string_view what);
 
 /// How it is computed: what is chosen is refused where it cannot be honoured.
 struct ExecutionOptions {
-  std::string sharding = "auto";
-  std::string key_sharding;  // empty: as the queries
-  std::string schedule = "auto";
-  std::string precision = "fp32";
-  std::string device = "auto";
+  std::optional<Sharding> sharding;      // none: the cheapest
+  std::optional<Sharding> key_sharding;  // none: as the queries
+  std::optional<Schedule> schedule;      // none: what fits
+  DataType precision = DataType::float32;
+  std::optional<DeviceKind> device;  // none: as the backend, the CPU where that is free too
   std::string backend = "auto";
-  int threads = 0;  // 0: the node's cores shared among its ranks
+  std::optional<int> threads;  // none: the node's cores shared among its ranks
 
   void add_to(CLI::App& command);
   /// --sharding, --key-sharding, --schedule and --precision alone: what plan_options needs.
   void add_plan_to(CLI::App& command);
-  /// --device, --backend, --precision and --threads alone, where the rest is chosen otherwise.
+  /// --device, --backend and --threads alone, where the rest is chosen otherwise.
   void add_compute_to(CLI::App& command);
 
-  [[nodiscard]] DataType data_type() const;
+  /// --precision alone.
+  void add_precision_to(CLI::App& command);
+
   [[nodiscard]] PlanOptions plan_options() const;
   /// Throws InputError, with the reason, where it would compute on a GPU and there is none.
   [[nodiscard]] const kernels::Kernel& kernel(DataType type) const;
   /// The same for the ranks of `communicator`, which has to suit it.
   [[nodiscard]] const kernels::Kernel& kernel(DataType type,
                                               const comm::Communicator& communicator) const;
-  /// Threads of one rank.
-  [[nodiscard]] int threads_per_rank(const Topology& topology, int rank) const;
+  /// Collective. What this rank has of its node's cores, with as many threads as it is to compute
+  /// with. Says where a launcher or OpenMP stands in the way of the others. Throws InputError where
+  /// OpenMP does not give so many threads.
+  [[nodiscard]] CoreShare cores(const Context& context) const;
 };
+
+/// Throws InputError where a backend lacks a pass.
+void refuse_without(Pass pass, const kernels::Kernel& kernel);
+
+/// --seed.
+CLI::Option* add_seed(CLI::App& command, std::uint64_t& seed);
 
 }  // namespace annulus::cli

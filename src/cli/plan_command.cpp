@@ -2,15 +2,17 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
-#include "annulus/comm/agreement.hpp"
 #include "annulus/plan/cost.hpp"
 #include "annulus/plan/format.hpp"
 #include "cli/command.hpp"
+#include "cli/option_value.hpp"
 #include "cli/options.hpp"
 #include "cli/table.hpp"
 
 namespace annulus::cli {
 namespace {
+
+constexpr WholeRange<int> rank_counts{1, 2048};
 
 Json json_of(const Shard& shard) {
   Json runs = Json::array();
@@ -77,9 +79,11 @@ class PlanCommand final : public Command {
  public:
   void add_options(CLI::App& app) override {
     shape_.add_to(app);
-    app.add_option("--ranks", ranks_, "ranks to plan for")->capture_default_str();
-    app.add_option("--ranks-per-node", per_node_, "ranks that share the memory of a node")
-        ->capture_default_str();
+    add_number(app, "--ranks", ranks_, rank_counts, "ranks to plan for")
+        ->default_str(fmt::format("{}", ranks_));
+    add_number(app, "--ranks-per-node", per_node_, rank_counts,
+               "ranks that share the memory of a node; at most --ranks")
+        ->default_str(fmt::format("{}", per_node_));
     execution_.add_plan_to(app);
     app.add_flag("--backward", backward_, "the cost of the backward pass");
   }
@@ -87,21 +91,15 @@ class PlanCommand final : public Command {
   [[nodiscard]] bool has_ranks() const override { return false; }
 
   void check() const override {
-    if (ranks_ < 1 || ranks_ > 16384) {
-      throw InputError(fmt::format("--ranks: {} is out of range; expected 1 to 16384", ranks_));
-    }
-    if (per_node_ < 1 || per_node_ > ranks_) {
-      throw InputError(
-          fmt::format("--ranks-per-node: {} is out of range; expected 1 to the {} of "
-                      "--ranks",
-                      per_node_, ranks_));
+    if (per_node_ > ranks_) {
+      throw InputError(fmt::format("--ranks-per-node: '{}'; expected 1 to the {} of --ranks",
+                                   per_node_, ranks_));
     }
     (void)shape_.problem();
     (void)execution_.plan_options();
   }
 
   int run(const Context& context) const override {
-    if (!context.speaks()) return 0;
     const auto plan =
         make_plan(shape_.problem(), even_topology(ranks_, per_node_), execution_.plan_options());
     const auto pass = backward_ ? Pass::backward : Pass::forward;

@@ -1,8 +1,10 @@
 #include "cli/progress.hpp"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -10,6 +12,7 @@
 #include <CLI/CLI.hpp>
 
 #include "annulus/base/error.hpp"
+#include "cli/option_value.hpp"
 #include "cli/table.hpp"
 
 namespace annulus::cli {
@@ -29,24 +32,30 @@ bool launcher_writes_to_terminal() {
   return terminal;
 }
 
+/// Of the terminal that standard error is, or of a usual one.
+std::size_t terminal_columns() {
+  winsize size{};
+  const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+  return known ? size.ws_col : 80;
+}
+
 }  // namespace
 
 void ProgressOption::add_to(CLI::App& command) {
-  command
-      .add_option("--progress", mode,
-                  "auto, always or never: points done and time left, on standard error; auto is "
-                  "only where that is a terminal")
-      ->capture_default_str();
+  const auto read = [](std::string_view mode) -> std::optional<bool> {
+    if (mode == "auto") return std::nullopt;
+    if (mode == "always" || mode == "never") return mode == "always";
+    throw InputError(fmt::format("unknown mode '{}'; expected auto, always or never", mode));
+  };
+  add_value(
+      command, "--progress", wanted, read,
+      "auto, always or never: points done and time left, on standard error; auto is only where "
+      "that is a terminal")
+      ->default_str("auto");
 }
 
 bool ProgressOption::shown() const {
-  if (mode == "always") return true;
-  if (mode == "never") return false;
-  if (mode != "auto") {
-    throw InputError(
-        fmt::format("--progress: unknown mode '{}'; expected auto, always or never", mode));
-  }
-  return isatty(STDERR_FILENO) == 1 || launcher_writes_to_terminal();
+  return wanted.value_or(isatty(STDERR_FILENO) == 1 || launcher_writes_to_terminal());
 }
 
 Progress::~Progress() {
@@ -71,8 +80,12 @@ void Progress::update(Index done, Index total) {
         spent / static_cast<double>(done - first_) * static_cast<double>(total - done);
     line += fmt::format(", {} left", seconds_text(left));
   }
-  fmt::print(stderr, "\r{:<50}", line);
-  std::fflush(stderr);
+  // Over the line before, which may be longer, and within the terminal, which would begin another.
+  line.resize(std::min(std::max(line.size(), length_), terminal_columns() - 1), ' ');
+  length_ = line.size();
+  // What cannot be written does not end the work.
+  static_cast<void>(std::fprintf(stderr, "\r%s", line.c_str()));
+  static_cast<void>(std::fflush(stderr));
 }
 
 }  // namespace annulus::cli

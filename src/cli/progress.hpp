@@ -2,7 +2,8 @@
 // How far a long command has come, on a terminal.
 
 #include <chrono>
-#include <string>
+#include <cstddef>
+#include <optional>
 
 #include "annulus/base/index.hpp"
 
@@ -14,10 +15,9 @@ namespace annulus::cli {
 
 /// --progress.
 struct ProgressOption {
-  std::string mode = "auto";
+  std::optional<bool> wanted;  // none: where there is a terminal
 
   void add_to(CLI::App& command);
-  /// Whether to show progress; throws InputError for an unknown mode.
   [[nodiscard]] bool shown() const;
 };
 
@@ -39,6 +39,7 @@ class Progress {
   bool shown_;
   bool begun_ = false;
   Index first_ = 0;
+  std::size_t length_ = 0;  // of the line
   Clock::time_point start_;
   Clock::time_point written_;
 };

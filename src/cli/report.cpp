@@ -3,14 +3,16 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
 #include "annulus/base/error.hpp"
-#include "annulus/comm/agreement.hpp"
 #include "cli/command.hpp"
+#include "cli/option_value.hpp"
 
 namespace annulus::cli {
 namespace {
@@ -28,34 +30,36 @@ std::filesystem::path drawing_program() {
       fmt::format("the drawing program is not in {}; install annulus again", installed.string()));
 }
 
+/// A format of pictures that the drawing program has.
+std::string read_format(std::string_view name) {
+  if (name == "png" || name == "pdf" || name == "svg") return std::string(name);
+  throw InputError(fmt::format("unknown format '{}'; expected png, pdf or svg", name));
+}
+
 class Report final : public Command {
  public:
   void add_options(CLI::App& app) override {
-    app.add_option("results", files_, "results files of annulus study")->required();
-    app.add_option("--output", output_,
-                   "file or folder for the pictures (default: beside the results)");
-    app.add_option("--format", format_, "png, pdf or svg (default: as --output, else png)");
-    app.add_option("--python", python_, "interpreter with matplotlib, xarray and h5netcdf")
-        ->capture_default_str();
+    add_list(app, "results", files_, read_path, "results files of annulus study",
+             [](const std::string& path) { return std::vector{path}; })
+        ->required();
+    add_value(app, "--output", output_, read_path,
+              "file or folder for the pictures (default: beside the results)");
+    add_value(app, "--format", format_, read_format,
+              "png, pdf or svg (default: as --output, else png)");
+    add_value(app, "--python", python_, read_path,
+              "interpreter with matplotlib, xarray and h5netcdf")
+        ->default_str(python_);
   }
 
   [[nodiscard]] bool has_ranks() const override { return false; }
 
   int run(const Context& context) const override {
-    Index code = 0;
-    comm::on_root(context.communicator, [&] { code = draw(context.json); });
-    context.communicator.broadcast(std::as_writable_bytes(std::span(&code, 1)), 0);
-    return static_cast<int>(code);
-  }
-
- private:
-  /// The exit code of the drawing program, which prints for itself.
-  [[nodiscard]] int draw(bool json) const {
+    // The drawing program prints for itself.
     std::vector<std::string> arguments{python_, drawing_program().string()};
     arguments.insert(arguments.end(), files_.begin(), files_.end());
-    if (!output_.empty()) arguments.insert(arguments.end(), {"--output", output_});
-    if (!format_.empty()) arguments.insert(arguments.end(), {"--format", format_});
-    if (json) arguments.emplace_back("--json");
+    if (output_) arguments.insert(arguments.end(), {"--output", *output_});
+    if (format_) arguments.insert(arguments.end(), {"--format", *format_});
+    if (context.json) arguments.emplace_back("--json");
     std::vector<char*> pointers;
     for (auto& argument : arguments) pointers.push_back(argument.data());
     pointers.push_back(nullptr);
@@ -74,9 +78,10 @@ class Report final : public Command {
     return WEXITSTATUS(status);
   }
 
+ private:
   std::vector<std::string> files_;
-  std::string output_;
-  std::string format_;
+  std::optional<std::string> output_;
+  std::optional<std::string> format_;
   std::string python_ = ANNULUS_PYTHON;
 };
 

@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "annulus/ring/memory_check.hpp"
 #include "annulus/verify/validation.hpp"
 #include "cli/command.hpp"
+#include "cli/option_value.hpp"
 #include "cli/options.hpp"
 #include "cli/table.hpp"
 
@@ -18,7 +20,7 @@ class Verify final : public Command {
     app.add_flag("--backward", backward_, "also compare the gradients");
     app.add_flag("--decode", decode_,
                  "compute over a cache instead: chunks of tokens, then tokens one by one");
-    app.add_option("--seed", seed_, "of the random inputs")->capture_default_str();
+    add_seed(app, seed_);
   }
 
   void check() const override {
@@ -26,16 +28,17 @@ class Verify final : public Command {
     if (decode_ && backward_) {
       throw InputError("--decode: there are no gradients over a cache; expected no --backward");
     }
-    if (decode_ && (execution_.sharding != "auto" || !execution_.key_sharding.empty())) {
+    if (decode_ && (execution_.sharding || execution_.key_sharding)) {
       throw InputError(
           "--decode: tokens go to the ranks in turns; expected neither --sharding nor "
           "--key-sharding");
     }
-    if (decode_ && execution_.schedule != "auto") {
+    if (decode_ && execution_.schedule) {
       throw InputError("--decode: queries travel, in no schedule; expected no --schedule");
     }
     if (decode_) check_decode(problem, "--decode");
-    (void)execution_.kernel(execution_.plan_options().data_type);
+    refuse_without(backward_ ? Pass::backward : Pass::forward,
+                   execution_.kernel(execution_.precision));
   }
 
   int run(const Context& context) const override {
@@ -43,7 +46,10 @@ class Verify final : public Command {
     const auto plan =
         make_plan(shape_.problem(), communicator.topology(), execution_.plan_options());
     const auto& kernel = execution_.kernel(plan.data_type(), communicator);
-    const int threads = execution_.threads_per_rank(communicator.topology(), communicator.rank());
+    const int threads = execution_.cores(context).threads;
+    if (kernel.device() == DeviceKind::cpu) {
+      check_memory(plan, backward_ ? Pass::backward : Pass::forward, communicator);
+    }
     const auto what = checked(kernel);
     const auto validation = verify::validate_plan(plan, communicator, kernel, threads, what, seed_);
     if (context.speaks()) print(context, plan, kernel.name(), what, validation);

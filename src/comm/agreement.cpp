@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <exception>
 #include <iterator>
+#include <new>
+#include <string>
 
 #include "annulus/base/error.hpp"
 
@@ -23,6 +25,8 @@ std::vector<std::byte> outcome_of(const std::function<void()>& body) {
     body();
   } catch (const InputError& error) {
     return encode(Kind::input_error, error.what());
+  } catch (const std::bad_alloc& error) {
+    return encode(Kind::error, std::string("out of memory: ") + error.what());
   } catch (const std::exception& error) {
     return encode(Kind::error, error.what());
   } catch (...) {

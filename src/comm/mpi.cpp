@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "annulus/base/error.hpp"
+#include "annulus/comm/mpi_alone.hpp"
 #include "comm/arguments.hpp"
 #include "comm/exchange_queue.hpp"
 #include "comm/mpi_call.hpp"
@@ -87,14 +88,7 @@ MpiCommunicator::~MpiCommunicator() {
 }
 
 std::string MpiCommunicator::library() const {
-  std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> text{};
-  int length = 0;
-  check_mpi(MPI_Get_library_version(text.data(), &length), "MPI_Get_library_version", rank_);
-  std::string_view line(text.data(), static_cast<std::size_t>(length));
-  constexpr std::string_view blank = " \t\r\n";
-  line.remove_prefix(std::min(line.find_first_not_of(blank), line.size()));
-  line = line.substr(0, line.find_first_of(std::string_view("\n\0", 2)));
-  return std::string(line.substr(0, line.find_last_not_of(blank) + 1));
+  return mpi_library();
 }
 
 std::unique_ptr<Exchange> MpiCommunicator::exchange(std::span<const Send> sends,

@@ -20,10 +20,11 @@ constexpr std::chrono::milliseconds until_blas_sleeps{150};
 
 }  // namespace
 
-Rulers::Rulers(const std::vector<DataType>& types, comm::Communicator& communicator, int threads,
-               WithGemm gemm, const std::shared_ptr<device::Stream>& stream)
+Rulers::Rulers(const std::vector<DataType>& types, comm::Communicator& communicator,
+               const CoreShare& cores, WithGemm gemm, const std::shared_ptr<device::Stream>& stream)
     : communicator_(communicator),
-      threads_(threads),
+      threads_(cores.threads),
+      share_(share_of_a_core(communicator.topology(), communicator.rank(), cores)),
       gemm_(gemm),
       on_gpu_(stream->device().kind == DeviceKind::cuda) {
   ensure(gemm == WithGemm::no || communicator.size() == 1, "products by BLAS are of one rank");
@@ -42,7 +43,9 @@ void Rulers::sample() {
   if (gemm_ == WithGemm::yes) sample_gemm();
   for (auto& [type, best] : best_) {
     communicator_.barrier();
-    std::array<double, 1> peak{kernels::measure_peak_flops(type, threads_, seconds_a_sample)};
+    // A rank keeps its best moment, in which it may have had the cores of another.
+    std::array<double, 1> peak{share_ *
+                               kernels::measure_peak_flops(type, threads_, seconds_a_sample)};
     communicator_.all_reduce(peak, comm::Reduction::sum);
     best.peak = std::fmax(best.peak, peak[0]);
   }

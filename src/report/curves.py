@@ -36,8 +36,11 @@ class Panel:
     x_marks: tuple = ()  # where a vertical line stands
 
 
-def draw_curves(panels, title, footer, mark_label=""):
-    """A figure with a panel for each, and below it the difference from theory if there is one."""
+def draw_curves(panels, title, footer, mark_label="", together=1):
+    """A figure with a panel for each, and below it the difference from theory if there is one.
+
+    So many panels in turn belong `together`: they share a row where it has room for them.
+    """
     labels = list(dict.fromkeys(curve.label for panel in panels for curve in panel.curves))
     looks = {label: _look(index, len(labels)) for index, label in enumerate(labels)}
     theory = any(curve.theory is not None for panel in panels for curve in panel.curves)
@@ -48,7 +51,7 @@ def draw_curves(panels, title, footer, mark_label=""):
         key.append((Line2D([], [], color="0.3"), "lines: theory"))
     if any(panel.x_marks for panel in panels):
         key.append((Line2D([], [], **MARK), mark_label))
-    columns = 2 if len(panels) == 4 else min(COLUMNS, len(panels))
+    columns = _columns(len(panels), together)
     rows = -(-len(panels) // columns)
     with rc_context(STYLE):
         figure = make_page(max(4.8, 3.1 * columns), rows * (3.3 if theory else 2.5), title, footer,
@@ -67,6 +70,12 @@ def draw_curves(panels, title, footer, mark_label=""):
             _draw_values(upper, panel, looks, lines=not theory)
             lower.set_xlabel(panel.x_label)
     return figure
+
+
+def _columns(panels, together):
+    if together <= 1 or together > COLUMNS:
+        return 2 if panels == 4 else min(COLUMNS, panels)
+    return COLUMNS // together * together
 
 
 def _look(index, count):

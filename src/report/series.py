@@ -111,7 +111,8 @@ def draw_curves_along(along, by, all_results, drawn, chosen, critical=None, crit
               for name, i in chosen.items() if len(i) == 1]
     same = model(first) if len(all_results) == 1 else []
     title = [KIND[first.kind], *same, *single, *points(all_results)]
-    figure = draw_curves(panels, title, provenance(all_results), critical_label)
+    figure = draw_curves(panels, title, provenance(all_results), critical_label,
+                         together=len(panels) // max(len(drawn), 1))
     return Picture(f"against_{rescaled.name if rescaled else along}", figure)
 
 

@@ -1,117 +1,123 @@
 #include "annulus/run/process.hpp"
 
 #include <chrono>
-#include <cstdlib>
+#include <cstdio>
 #include <optional>
 
 #include <fmt/format.h>
 
 #include "annulus/base/read_option.hpp"
+#include "run/launch.hpp"
+#include "run/signals.hpp"
 #if ANNULUS_HAVE_MPI
 #include "annulus/comm/mpi_session.hpp"
 #endif
-#include "run/signals.hpp"
 
 namespace annulus::run {
-namespace {
 
-/// How many processes a launcher says it started: mpirun (Open MPI, MPICH and its kin) or srun.
-/// None where there was no launcher.
-std::optional<int> launched_processes() {
-  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
-    if (const char* value = std::getenv(name)) return std::atoi(value);
-  }
-  return std::nullopt;
+void say(std::string_view message) {
+  const auto line = fmt::format("annulus: {}\n", message);
+  // Whoever closed standard error, or has no room for it, does not want to hear of it.
+  static_cast<void>(std::fwrite(line.data(), 1, line.size(), stderr));
 }
 
-}  // namespace
+struct Process::State {
+  Launch launch = read_launch();
+  bool alone = !launch.several();  ///< needs no other process
+#if ANNULUS_HAVE_MPI
+  std::optional<comm::MpiSession> mpi{};
+
+  comm::MpiSession& start_mpi() {
+    if (!mpi) mpi.emplace(nullptr, nullptr);
+    return *mpi;
+  }
+#endif
+};
+
+Process::Process() : state_(std::make_unique<State>()) {
+  handle_signals();
+}
+
+Process::~Process() = default;
+
+void Process::compute_alone() {
+  state_->alone = true;
+}
+
+bool Process::launched() const {
+  return state_->launch.processes.has_value() || state_->launch.rank.has_value();
+}
 
 #if ANNULUS_HAVE_MPI
 
-struct Process::Session {
-  Session(int* argc, char*** argv) : mpi(argc, argv) {}
-  comm::MpiSession mpi;
-};
-
-Process::Process(int argc, char** argv) {
-  handle_signals();
-  if (!launched_processes()) return;
-  session_ = std::make_unique<Session>(&argc, &argv);
-}
-
 bool Process::speaks() const {
-  return !session_ || session_->mpi.rank() == 0;
+  return state_->mpi ? state_->mpi->rank() == 0 : state_->launch.rank.value_or(0) == 0;
 }
 
-int Process::processes() const {
-  const int joined = session_ ? session_->mpi.size() : 1;
-  if (const int launched = launched_processes().value_or(1); launched != joined) {
+int Process::processes() {
+  const auto& launch = state_->launch;
+  if (state_->alone) return 1;
+  const int joined = state_->start_mpi().size();
+  const bool fits = launch.processes ? *launch.processes == joined : joined > launch.rank;
+  if (!fits) {
     throw InputError(fmt::format(
-        "the launcher started {} processes and MPI joins {} of them; start this program with the "
+        "the launcher started {} ({} is {}) and MPI joins {} of them; start this program with the "
         "launcher of the MPI that it was built with (srun: --mpi=pmix)",
-        launched, joined));
+        launch.processes ? fmt::format("{} processes", *launch.processes) : "several processes",
+        launch.rank_variable, launch.rank.value_or(0), joined));
   }
   return joined;
 }
 
 int Process::fail(int code, const std::string& message) {
-  if (speaks()) fmt::print(stderr, "annulus: {}\n", message);
-  if (!session_) return code;
+  if (state_->alone && !state_->mpi) {
+    if (speaks()) say(message);
+    return code;
+  }
+  auto& mpi = state_->start_mpi();
+  if (speaks()) say(message);
   // Long enough for ranks that fail alike on a busy machine, short enough not to keep a job that
   // one rank has left.
-  if (session_->mpi.joined_by_all(std::chrono::seconds(2))) {
+  if (mpi.joined_by_all(std::chrono::seconds(2))) {
     // Bad input leaves nothing open. After a failed run libraries may not survive an orderly end.
     if (code == 2) return code;
     comm::MpiSession::abort(code);
   }
-  if (!speaks()) fmt::print(stderr, "annulus: rank {}: {}\n", session_->mpi.rank(), message);
+  if (!speaks()) say(fmt::format("rank {}: {}", mpi.rank(), message));
   comm::MpiSession::abort(code);
 }
 
-std::string Process::start_mpi() {
-  if (!session_) session_ = std::make_unique<Session>(nullptr, nullptr);
-  return std::string(session_->mpi.thread_level());
+void Process::start_mpi() {
+  static_cast<void>(state_->start_mpi());
 }
 
 #else
 
-struct Process::Session {};
-
-Process::Process(int, char**) {
-  handle_signals();
-  if (const auto launched = launched_processes(); launched.value_or(1) > 1) {
-    throw InputError(
-        fmt::format("the launcher started {} processes, and this build has no MPI; "
-                    "configure with -DANNULUS_MPI=ON",
-                    *launched));
-  }
-}
-
 bool Process::speaks() const {
-  return true;
+  return state_->launch.rank.value_or(0) == 0;
 }
 
-int Process::processes() const {
+int Process::processes() {
+  if (!state_->alone) {
+    throw InputError(
+        "a launcher started several processes, and this build has no MPI; configure with "
+        "-DANNULUS_MPI=ON");
+  }
   return 1;
 }
 
 int Process::fail(int code, const std::string& message) {
-  fmt::print(stderr, "annulus: {}\n", message);
+  if (speaks()) say(message);
   return code;
 }
 
-std::string Process::start_mpi() {
-  return {};
-}
+void Process::start_mpi() {}
 
 #endif
 
-Process::~Process() = default;
-
 int Process::run(const std::string& transport, const comm::RankBody& body) {
-  const comm::Job job{.launched = session_ != nullptr,
-                      .processes = processes(),
-                      .start_mpi = [this] { static_cast<void>(start_mpi()); }};
+  const comm::Job job{
+      .launched = !state_->alone, .processes = processes(), .start_mpi = [this] { start_mpi(); }};
   const auto runner =
       read_option("--transport", [&] { return comm::open_transport(transport, job); });
   return runner(body);

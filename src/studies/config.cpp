@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
+#include <iterator>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "annulus/base/error.hpp"
 #include "base/choices.hpp"
@@ -30,10 +31,10 @@ const StudyKind& read_kind(TomlReader& reader) {
 /// Throws where `value`, or an element of it, is not allowed.
 template <class T, class Element>
 void check_allowed(const TomlReader& reader, const Key<T>& key, const Element& value) {
-  if (key.allows == nullptr || key.allows(value)) return;
+  if (!key.allowed.contains || key.allowed.contains(value)) return;
   const std::string_view quote = std::is_same_v<Element, std::string> ? "'" : "";
   throw reader.error(key.name,
-                     fmt::format("{}{}{}; expected {}", quote, value, quote, key.allowed));
+                     fmt::format("{}{}{}; expected {}", quote, value, quote, key.allowed.words));
 }
 
 template <class T>
@@ -73,6 +74,28 @@ DataType read_precision(const TomlReader& reader, const StudyConfig& config) {
   }
 }
 
+/// Throws where a variable of the study would have more numbers than are to be kept.
+void check_size(const std::string& source, const StudyKind& kind, const StudyConfig& config) {
+  constexpr double most = 1e7;
+  double count = kind.inner == nullptr ? 1 : static_cast<double>(kind.inner->of(config));
+  std::vector<std::string> axes;
+  for (const auto& any_key : kind.keys) {
+    std::visit(
+        [&]<class T>(const Key<T>* key) {
+          if constexpr (std::is_same_v<T, std::vector<Index>> ||
+                        std::is_same_v<T, std::vector<double>>) {
+            axes.emplace_back(key->name);
+            count *= static_cast<double>(key->of(config).size());
+          }
+        },
+        any_key);
+  }
+  if (kind.inner != nullptr) axes.emplace_back(kind.inner->name);
+  if (count <= most) return;
+  throw InputError(fmt::format("{}: {}: a grid of {:.0f} points; expected at most {:.0f}", source,
+                               fmt::join(axes, " x "), count, most));
+}
+
 }  // namespace
 
 StudyConfig parse_config(std::string_view text, const std::string& source) {
@@ -91,6 +114,7 @@ StudyConfig parse_config(std::string_view text, const std::string& source) {
   if (kind.conflict != nullptr) {
     if (const auto found = kind.conflict(config)) throw reader.error(found->key, found->what);
   }
+  check_size(source, kind, config);
   const bool has_tokens = config.values.contains(keys::tokens.name);
   reader.refuse_unknown(
       has_tokens ? fmt::format("a {} study of {} tokens", kind.name, keys::tokens.of(config))
@@ -100,14 +124,18 @@ StudyConfig parse_config(std::string_view text, const std::string& source) {
 
 StudyConfig read_config(const std::string& path) {
   std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) {
+    throw InputError(fmt::format("{}: there is no such file; expected a TOML file", path));
+  }
   std::ifstream file;
   // A pipe would be waited for.
   if (std::filesystem::is_regular_file(path, ignored)) file.open(path);
-  std::ostringstream text;
-  if (!file.is_open() || !(text << file.rdbuf())) {
+  // Not by operator<<, to which an empty file is a failure.
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (!file.is_open() || file.bad()) {
     throw InputError(fmt::format("{}: this config cannot be read; expected a TOML file", path));
   }
-  return parse_config(text.str(), path);
+  return parse_config(text, path);
 }
 
 std::string canonical(const StudyConfig& config) {

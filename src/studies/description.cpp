@@ -10,7 +10,7 @@ template <class T>
 StudyKeyDescription described(const Key<T>& key) {
   return {.name = std::string(key.name),
           .type = std::string(KeyType<T>::name),
-          .allowed = key.allowed,
+          .allowed = key.allowed.words,
           .default_value = key.otherwise ? toml_text(*key.otherwise) : std::string(),
           .belongs_to = std::string(key.belongs_to),
           .meaning = std::string(key.meaning)};

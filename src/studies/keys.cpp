@@ -32,36 +32,32 @@ namespace keys {
 const Key<std::vector<Index>> n{
     .name = "n",
     .meaning = "context lengths",
-    .allowed = "at least 2 tokens",
-    .allows = in_range<2, Index{1} << 40>,
+    .allowed = whole_numbers(2, most_tokens),
 };
 
 const Key<std::vector<double>> rho{
     .name = "rho",
     .meaning = "correlations of tokens: the cosine of two of them, or of the needle to all others",
-    .allowed = "0 or more and below 1",
-    .allows = [](const double& value) { return value >= 0 && value < 1; },
+    .allowed = in_range<double>(RealRange{.least = 0, .most = 1, .without_most = true}),
 };
 
 const Key<std::vector<double>> gamma{
     .name = "gamma",
     .meaning = "strengths of the softmax, beta = gamma ln n",
-    .allowed = "0 to 10000",
-    .allows = [](const double& value) { return value >= 0 && value <= 1e4; },
+    .allowed = in_range<double>(RealRange{.least = 0, .most = 1e4}),
 };
 
 const Key<std::string> tokens{
     .name = "tokens",
     .meaning = "how tokens are made",
-    .allowed = token_names(),
-    .allows = [](const std::string& name) { return find_tokens(name) != token_kinds.end(); },
+    .allowed = {token_names(),
+                [](const std::string& name) { return find_tokens(name) != token_kinds.end(); }},
 };
 
 const Key<Index> dimension{
     .name = "dimension",
     .meaning = "dimension of a token",
-    .allowed = "a whole number of at least 1",
-    .allows = in_range<1>,
+    .allowed = whole_numbers(1, most_dimension),
     .belongs = [](const auto& config) { return token_kind(config) == TokenKind::gaussian; },
     .belongs_to = "gaussian tokens",
 };
@@ -69,8 +65,7 @@ const Key<Index> dimension{
 const Key<Index> directions{
     .name = "directions",
     .meaning = "different tokens, each repeated n / directions times",
-    .allowed = "a whole number of at least 2",
-    .allows = in_range<2>,
+    .allowed = whole_numbers(2, most_tokens),
     .belongs = [](const auto& config) { return token_kind(config) == TokenKind::clustered; },
     .belongs_to = "clustered tokens",
 };
@@ -78,15 +73,14 @@ const Key<Index> directions{
 const Key<Index> seed{
     .name = "seed",
     .meaning = "seed of all that is random",
-    .allowed = "a whole number of at least 0",
-    .allows = in_range<0>,
+    .allowed = whole_numbers(0),
     .otherwise = 1,
 };
 
 const Key<std::string> precision{
     .name = "precision",
     .meaning = "type of the inputs as computed with; sums are fp32 or better",
-    .allowed = "fp64, fp32, bf16 or fp16",  // looked at by parse_data_type
+    .allowed = {"fp64, fp32, bf16 or fp16"},  // looked at by parse_data_type
     .otherwise = "fp64",
 };
 
@@ -104,6 +98,11 @@ TokenModel token_model(const StudyConfig& config, Index n, double rho) {
           .dimension = kind == TokenKind::gaussian ? keys::dimension.of(config) : 0,
           .directions = kind == TokenKind::clustered ? keys::directions.of(config) : 0,
           .seed = static_cast<std::uint64_t>(keys::seed.of(config))};
+}
+
+double token_numbers(const StudyConfig& config, Index n) {
+  const auto dimension = token_model(config, n, 0).token_dimension();
+  return static_cast<double>(n) * static_cast<double>(dimension);
 }
 
 SimplexModel simplex_model(const StudyConfig& config, Index n, double rho, double gamma) {

@@ -6,6 +6,11 @@
 #include "studies/tokens.hpp"
 
 namespace annulus::studies {
+
+/// What a Problem holds at most, see validate().
+inline constexpr Index most_tokens = Index{1} << 31;
+inline constexpr Index most_dimension = Index{1} << 24;
+
 namespace keys {
 extern const Key<std::vector<Index>> n;
 extern const Key<std::vector<double>> rho;
@@ -22,6 +27,9 @@ extern const Key<std::string> precision;
 
 /// The tokens of a config at one length and correlation.
 [[nodiscard]] TokenModel token_model(const StudyConfig& config, Index n, double rho);
+
+/// For StudyKind::numbers of kinds with tokens.
+[[nodiscard]] double token_numbers(const StudyConfig& config, Index n);
 
 /// The model of their closed forms; of simplex and clustered tokens.
 [[nodiscard]] SimplexModel simplex_model(const StudyConfig& config, Index n, double rho,

@@ -20,8 +20,12 @@ struct StudyKind {
   std::string_view name;
   std::string_view description;
   std::vector<AnyKey> keys;  ///< in the order in which they are read and written
+  /// Whose value is how many numbers a point has of each variable; null: one.
+  const Key<Index>* inner = nullptr;
   /// What is wrong with keys that are each allowed; null: nothing.
   std::optional<Conflict> (*conflict)(const StudyConfig& config) = nullptr;
+  /// How many fp64 numbers all ranks together hold, at least, for a point of length n.
+  double (*numbers)(const StudyConfig& config, Index n);
   results::StudyLayout (*layout)(const StudyConfig& config);
   /// Collective. The measured variables of a point in the order of the layout, each with its inner
   /// axis spread out; the same on every rank.

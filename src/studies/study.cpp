@@ -1,9 +1,11 @@
 #include "annulus/studies/study.hpp"
 
+#include <algorithm>
 #include <cstdint>
 
 #include "annulus/base/error.hpp"
 #include "annulus/comm/agreement.hpp"
+#include "studies/keys.hpp"
 #include "studies/kind.hpp"
 
 namespace annulus::studies {
@@ -38,6 +40,11 @@ std::vector<std::uint8_t> finished_points(const results::StudyFile* file, Index 
 
 results::StudyLayout layout_of(const StudyConfig& config) {
   return kind_of(config).layout(config);
+}
+
+double least_memory(const StudyConfig& config, int ranks) {
+  const auto longest = std::ranges::max(keys::n.of(config));
+  return kind_of(config).numbers(config, longest) * sizeof(double) / ranks;
 }
 
 void run_study(const StudyConfig& config, const Resources& resources, results::StudyFile* file,

@@ -1,7 +1,11 @@
 #include "studies/tokens.hpp"
 
 #include <cmath>
+#include <new>
 
+#include <fmt/format.h>
+
+#include "annulus/base/error.hpp"
 #include "annulus/base/random.hpp"
 
 namespace annulus::studies {
@@ -11,8 +15,12 @@ namespace {
 enum Stream : std::uint64_t { shared_direction = 0, own_directions = 1, sphere_streams = 16 };
 
 LocalRows empty_rows(std::size_t count, Index dimension) {
-  return {.dim = dimension,
-          .values = std::vector<double>(count * static_cast<std::size_t>(dimension))};
+  const auto numbers = count * static_cast<std::size_t>(dimension);
+  try {
+    return {.dim = dimension, .values = std::vector<double>(numbers)};
+  } catch (const std::bad_alloc&) {
+    throw Error(fmt::format("out of memory: {} bytes for tokens", numbers * sizeof(double)));
+  }
 }
 
 }  // namespace

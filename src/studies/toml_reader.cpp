@@ -137,11 +137,14 @@ std::vector<double> TomlReader::numbers(std::string_view key) {
 }
 
 std::vector<Index> TomlReader::integers(std::string_view key) {
+  const auto* table = node(key).as_table();
+  const bool by_factors = table != nullptr && (*table)["spacing"] == "log";
   std::vector<Index> values;
-  const bool rounds = node(key).is_table();
   for (const double value : numbers(key)) {
     const double whole = std::round(value);
-    if ((!rounds && whole != value) || std::abs(whole) > 0x1p53) {
+    // A linear range meets whole numbers but for rounding.
+    const double apart = table == nullptr ? 0 : 1e-12 * std::abs(value);
+    if (std::abs(whole) > 0x1p53 || (!by_factors && std::abs(whole - value) > apart)) {
       throw error(key, fmt::format("{} is not a whole number", value));
     }
     values.push_back(static_cast<Index>(whole));

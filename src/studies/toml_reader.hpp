@@ -33,7 +33,7 @@ class TomlReader {
   [[nodiscard]] std::vector<std::string> texts(std::string_view key);
   /// A number, a list of numbers, or {from, to, count, spacing = "linear" | "log"}.
   [[nodiscard]] std::vector<double> numbers(std::string_view key);
-  /// The same for whole numbers; those of a range are rounded.
+  /// The same for whole numbers; those of a range with log spacing are rounded.
   [[nodiscard]] std::vector<Index> integers(std::string_view key);
 
   /// Throws InputError for a key that nobody asked for; `where` says what the others belong to.

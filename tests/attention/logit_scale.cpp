@@ -70,6 +70,7 @@ TEST(LogitScale, Yarn) {
   EXPECT_NEAR(beta("yarn:factor=32", causal(8, 3)), 1.8132604340, digits);
   EXPECT_NEAR(beta("yarn:factor=40", causal(8, 3)), 1.8738542071, digits);
   EXPECT_EQ(beta("yarn:factor=1", causal(8, 3)), 1);
+  EXPECT_EQ(beta("yarn:factor=0.5", causal(8, 3)), 1);  // nothing is stretched
 }
 
 TEST(LogitScale, Grok) {
@@ -133,6 +134,8 @@ TEST(LogitScale, BadTextsSayWhatExists) {
   EXPECT_THAT(message_of("critical:gamma=two"), HasSubstr("a number"));
   EXPECT_THAT(message_of("critical:gamma=nan"), HasSubstr("a number"));
   EXPECT_THAT(message_of("critical:gamma=inf"), HasSubstr("a number"));
+  EXPECT_THAT(message_of("critical:gamma="), HasSubstr("a number"));
+  EXPECT_THAT(message_of("critical:gamma=1,"), HasSubstr("key=value"));
   EXPECT_THAT(message_of("critical:gamma=1,gamma=2"), HasSubstr("twice"));
   EXPECT_THAT(message_of("critical:length=local"), HasSubstr("global or visible"));
   EXPECT_THAT(message_of("critical:base=d"), HasSubstr("rsqrt_d or a number"));

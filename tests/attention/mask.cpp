@@ -23,6 +23,18 @@ TEST(Mask, BadTextsAreRefused) {
   }
 }
 
+TEST(Mask, BadNumbersAreToldTheirLimits) {
+  try {
+    (void)Mask::parse("window:3,9999999999999999999");
+    FAIL() << "nothing was thrown";
+  } catch (const InputError& error) {
+    EXPECT_STREQ(
+        error.what(),
+        "mask 'window:3,9999999999999999999': RIGHT is '9999999999999999999'; expected a whole "
+        "number from 0 to 2305843009213693951");
+  }
+}
+
 TEST(Mask, VisibleMatchesTheDefinitionPairByPair) {
   for (const auto& mask : {Mask::full(), Mask::causal(), Mask::window(0), Mask::window(3),
                            Mask::window(2, 5), Mask::window(0, 1)}) {

@@ -40,7 +40,8 @@ def beta_of(policy, n_global, n_visible, i, d):
         train = number("train_length", 2048)
         return math.log(i + 1) / math.log(train) if i + 1 > train else 1.0
     if name == "yarn":
-        return (0.1 * number("mscale", 1) * math.log(number("factor", 4)) + 1) ** 2
+        factor = number("factor", 4)
+        return (0.1 * number("mscale", 1) * math.log(factor) + 1) ** 2 if factor > 1 else 1.0
     if name == "llama4":
         floor = number("floor", 8192)
         return 1 + number("coefficient", 0.1) * math.log(1 + math.floor((i + 1) / floor))

@@ -79,6 +79,14 @@ def test_damaged_dataset(attend_refused, tmp_path):
     attend_refused(path, says=["in.h5", "/k"])
 
 
+def test_damaged_structure(attend_refused, tmp_path):
+    path = write(random_problem(), tmp_path / "in.h5")
+    data = bytearray(pathlib.Path(path).read_bytes())
+    data[data.index(b"HEAP")] ^= 255  # where the names of the datasets are
+    path.write_bytes(data)
+    attend_refused(path, says=["in.h5", "heap"])
+
+
 SHAPE_FAULTS = {
     "rank": ({"q": np.zeros((29, 16))}, ["/q", "expected"]),
     "key_dim": ({"k": np.zeros((29, 2, 15))}, ["/k", "16"]),
@@ -172,6 +180,11 @@ def test_dout_is_checked_like_any_input(attend_refused, tmp_path):
     attend_refused(path, "--backward", says=["/dout", r"\[3, ?2, ?1\]"])
 
 
+def test_scales_that_nobody_reads(attend_refused, tmp_path):
+    path = write(random_problem(), tmp_path / "in.h5", logit_scale=np.ones(29))
+    attend_refused(path, says=["/logit_scale", "--logit-scale table", "without it"])
+
+
 def test_table_of_another_shape(attend_refused, tmp_path):
     path = write(random_problem(), tmp_path / "in.h5", logit_scale=np.ones((29, 3)))
     attend_refused(path, "--logit-scale", "table", says=["/logit_scale"])
@@ -198,6 +211,12 @@ OPTIONS = [
     (["--transport", "threads:0"], ["--transport", "threads"]),
     (["--transport", "threads:x"], ["--transport", "threads"]),
     (["--threads", "-1"], ["--threads"]),
+    (["--threads", "abc"], ["--threads", "abc", "1 to 4096"]),
+    (["--threads", "0"], ["--threads", "1 to 4096"]),
+    (["--threads", ""], ["--threads", "''", "1 to 4096"]),
+    (["--key-sharding", ""], ["--key-sharding", "''", "balanced"]),
+    (["--mask", "window:99999999999999999999"], ["--mask", "0 to 2305843009213693951"]),
+    (["--transport", "threads:9999"], ["--transport", "threads:P", "1 to 512"]),
     (["--no-such-option"], ["no-such-option"]),
 ]
 
@@ -242,8 +261,14 @@ def test_options_under_mpirun(annulus, source, tmp_path):
 
 
 def test_usage(annulus):
-    annulus.refused(says=["subcommand"])
-    annulus.refused("attent", says=["attent|subcommand"])
+    annulus.refused(says=["subcommand", "attend, study"])
+    annulus.refused("attent", says=["unknown subcommand 'annulus attent'; expected attend, study"])
+    annulus.refused("bench", "strng", says=["unknown subcommand 'annulus bench strng'", "strong"])
+    annulus.refused("verify", "--one", "--two", says=["unknown option '--one'; annulus verify --help"])
+    annulus.refused("verify", "5", says=["unknown argument '5'"])
+    # The first that is wrong, in the order of --help.
+    annulus.refused("verify", "--threads", "x", "--mask", "x", "--length", "x", says=["--length: "])
+    annulus.refused("attend", "", "-o", "x", says=["input: '';"])
     annulus.refused("attend", says=["input|output|required"])
     annulus.refused("bench", says=["subcommand"])
 
@@ -311,6 +336,11 @@ CONFIGS = [
     ("gamma", NEEDLE.replace("2.0", "1e5"), ["gamma", "0 to 10000"]),
     ("range", NEEDLE.replace(
         "[1.0, 2.0]", '{from = 1e-300, to = 1e300, count = 3, spacing = "log"}'), ["gamma"]),
+    ("half a token", NEEDLE.replace("[64]", "{from = 16, to = 33, count = 3}"),
+     ["n: 24.5 is not a whole number"]),
+    ("grid", NEEDLE.replace("[0.5]", "{from = 0.0, to = 0.5, count = 100000}").replace(
+        "[1.0, 2.0]", "{from = 0.0, to = 8.0, count = 100000}"),
+     ["n x rho x gamma: a grid of 10000000000 points; expected at most 10000000"]),
     ("precision", NEEDLE + 'precision = "fp8"\n', ["precision", "fp8", "bf16"]),
 ]
 
@@ -325,7 +355,10 @@ def test_configs(annulus, tmp_path, text, says):
 
 
 def test_missing_config(annulus, tmp_path):
-    annulus.refused("study", tmp_path / "no.toml", "-o", tmp_path / "o.h5", says=["no.toml"])
+    says = ["no.toml: there is no such file"]
+    annulus.refused("study", tmp_path / "no.toml", "-o", tmp_path / "o.h5", says=says)
+    empty = config(tmp_path, "", "empty.toml")
+    annulus.refused("study", empty, "-o", tmp_path / "o.h5", says=["empty.toml: kind: .*missing"])
 
 
 def test_study_options(annulus, tmp_path):
@@ -368,6 +401,13 @@ SHAPES = [
     (["--head-dim", "0"], ["--head-dim"]),
     (["--length", "-1"], ["--length"]),
     (["--length", "x"], ["--length"]),
+    (["--length", ""], ["--length: ''; expected a whole number from 0 to 2147483648"]),
+    (["--length", "0x10"], ["--length: '0x10'"]),
+    (["--length", "1e3"], ["--length: '1e3'"]),
+    (["--length", "99999999999999999999"], ["--length: '99999999999999999999'"]),
+    (["--documents", "64,,64"], ["--documents: ''"]),
+    (["--documents", "64,"], ["--documents: ''"]),
+    (["--documents", "[64,,64]"], ["--documents"]),
     (["--documents", "3,-1"], ["--documents"]),
     (["--logit-scale", "table"], ["--logit-scale", "attend"]),
     (["--precision", "fp4"], ["--precision", "fp16"]),
@@ -382,7 +422,8 @@ def test_shape_options(annulus, command, options, says):
 
 LARGE = [
     (["--length", "9223372036854775807"], ["--length"]),
-    (["--head-dim", "4611686018427387904"], ["dimension"]),
+    (["--head-dim", "4611686018427387904"], ["--head-dim", "1 to 16777216"]),
+    (["--head-dim", "16777216", "--heads", "2"], ["--head-dim", "at most 8388608"]),
     (["--heads", "1000000000"], ["heads"]),
     (["--batch", "9223372036854775807"], ["--batch"]),
     (["--batch", "4000000", "--length", "4000000"], ["--batch"]),
@@ -425,4 +466,5 @@ def test_output_that_appears_during_the_run_is_kept(annulus, source, tmp_path):
 
 def test_plan_ranks(annulus):
     annulus.refused("plan", "--ranks", "2000000000", says=["--ranks"])
+    annulus.refused("plan", "--ranks", "4096", says=["--ranks: '4096'", "1 to 2048"])
     annulus.refused("plan", "--ranks", "0", says=["--ranks"])

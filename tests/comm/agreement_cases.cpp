@@ -37,6 +37,8 @@ TEST_P(Transport, LearnsOfTheRootsError) {
               "Error: disk full");
     EXPECT_EQ(outcome_of([&] { on_root(world, [] { throw std::runtime_error("other"); }); }),
               "Error: other");
+    EXPECT_EQ(outcome_of([&] { on_root(world, [] { throw std::bad_alloc(); }); }),
+              "Error: out of memory: std::bad_alloc");
     EXPECT_EQ(outcome_of([&] { on_root(world, [] { throw Error(""); }); }), "Error: ");
     EXPECT_EQ(outcome_of([&] { on_root(world, [] { throw 42; }); }),
               "Error: an exception of unknown type");

@@ -45,8 +45,11 @@ TEST(OpenTransport, UnknownNamesAreRefusedWithThoseThatThereAre) {
 }
 
 TEST(OpenTransport, ThreadsNeedTheirNumber) {
-  for (const auto* text : {"threads", "threads:", "threads:0", "threads:x", "threads:10000"}) {
-    EXPECT_THAT(refusal_of(text), HasSubstr("is not threads:P with P from 1 to 9999")) << text;
+  for (const auto* text : {"threads", "threads:", "threads:0", "threads:x", "threads:10000",
+                           "threads:-1", "threads:2 ", "threads:2,3"}) {
+    EXPECT_THAT(refusal_of(text),
+                AllOf(HasSubstr("expected threads:P"), HasSubstr("from 1 to 512")))
+        << text;
   }
 }
 

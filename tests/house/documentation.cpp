@@ -22,8 +22,9 @@ std::string keys_of(const LogitScalePolicy& policy) {
   std::vector<std::string> keys;
   for (const auto& key : policy.keys) {
     EXPECT_FALSE(key.meaning.empty()) << policy.name << ": " << key.name;
-    const auto bound = key.above == any_value ? "" : fmt::format(", above {}", key.above);
-    keys.push_back(fmt::format("`{}={}`{}: {}", key.name, key.value, bound, key.meaning));
+    const auto limits = key.range.limits();
+    keys.push_back(fmt::format("`{}={}`{}{}: {}", key.name, key.value, limits.empty() ? "" : ", ",
+                               limits, key.meaning));
   }
   return keys.empty() ? "–" : fmt::format("{}", fmt::join(keys, "; "));
 }

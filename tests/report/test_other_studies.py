@@ -81,6 +81,9 @@ def test_depth(draw, tmp_path):
     figure = draw(path)["against_layer"]
     axes = labelled(figure, "cosine of outputs")
     assert [axis.get_title() for axis in axes] == ["n = 1024", "n = 1048576"]
+    for label in {axis.get_ylabel() for axis in figure.axes}:  # a pair is in one row
+        tops = [axis.get_position().y1 for axis in labelled(figure, label)]
+        assert tops[0::2] == pytest.approx(tops[1::2]), label
     critical = axes[1].lines[2].get_ydata()
     assert critical[1] == pytest.approx(0.8, abs=1e-6)
     assert critical[-1] == pytest.approx(1)

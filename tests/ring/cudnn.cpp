@@ -271,6 +271,7 @@ TEST_F(CudnnRefusal, Statistics) {
 
 TEST_F(CudnnRefusal, Backward) {
   expect_pass_refused("no backward pass", [](const auto& kernel, const auto&, const auto& options) {
+    EXPECT_FALSE(kernel.has_backward());
     static_cast<void>(kernel.backward({}, options));
   });
 }

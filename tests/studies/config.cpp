@@ -1,6 +1,7 @@
 #include "annulus/studies/config.hpp"
 
 #include <fstream>
+#include <utility>
 
 #include <gmock/gmock.h>
 
@@ -12,6 +13,7 @@ namespace {
 
 using testing::AllOf;
 using testing::ElementsAre;
+using testing::Eq;
 using testing::HasSubstr;
 
 constexpr const char* simplex = "kind='phase'\ntokens='simplex'\nn=[8,16]\nrho=0.5\ngamma=[1,2]\n";
@@ -102,16 +104,20 @@ TEST(Config, BadValuesAreNamed) {
     }
     return message_of(text);
   };
-  EXPECT_THAT(with("n=1"), HasSubstr("n: 1; expected at least 2"));
+  EXPECT_THAT(with("n=1"), HasSubstr("n: 1; expected a whole number from 2 to 2147483648"));
   EXPECT_THAT(with("n=8.5"), HasSubstr("n: 8.5 is not a whole number"));
   EXPECT_THAT(with("n='8'"), HasSubstr("n: expected a number, a list"));
   EXPECT_THAT(with("n=[]"), HasSubstr("n: the list is empty"));
   EXPECT_THAT(with("n=[8,8]"), HasSubstr("n: 8 is there twice"));
   EXPECT_THAT(with("n={from=2,to=4,count=9,spacing='log'}"), HasSubstr("is there twice"));
-  EXPECT_THAT(with("rho=1.0"), HasSubstr("rho: 1; expected 0 or more and below 1"));
+  EXPECT_THAT(with("n={from=16,to=33,count=3}"), HasSubstr("n: 24.5 is not a whole number"));
+  EXPECT_THAT(with("n={from=16,to=34,count=4}"), Eq("no error"));
+  EXPECT_THAT(with("n={from=16,to=33,count=3,spacing='log'}"), Eq("no error"));
+  EXPECT_THAT(with("n=4294967296"), HasSubstr("expected a whole number from 2 to 2147483648"));
+  EXPECT_THAT(with("rho=1.0"), HasSubstr("rho: 1; expected a number: 0 or more and below 1"));
   EXPECT_THAT(with("rho=-0.1"), HasSubstr("rho: -0.1"));
   EXPECT_THAT(with("rho=nan"), HasSubstr("rho: expected"));
-  EXPECT_THAT(with("gamma=-1"), HasSubstr("gamma: -1; expected 0 to 10000"));
+  EXPECT_THAT(with("gamma=-1"), HasSubstr("gamma: -1; expected a number: 0 to 10000"));
   EXPECT_THAT(with("gamma=inf"), HasSubstr("gamma: expected"));
   EXPECT_THAT(with("gamma=[1,'2']"), HasSubstr("gamma: expected"));
   EXPECT_THAT(with("gamma={from=0,to=1}"), HasSubstr("gamma: a range needs from, to and count"));
@@ -134,18 +140,32 @@ TEST(Config, BadValuesAreNamed) {
   EXPECT_THAT(message_of("kind='phase'\ntokens='gaussian'\nn=9\nrho=0\ngamma=1"),
               HasSubstr("dimension: this key is missing"));
   EXPECT_THAT(message_of("kind='sphere'\nn=9\ngamma=1\ndimension=1"),
-              HasSubstr("dimension: 1; expected a whole number of at least 2"));
+              HasSubstr("dimension: 1; expected a whole number from 2 to 16777216"));
   EXPECT_THAT(message_of("kind='depth'\ntokens='simplex'\nn=9\nrho=0\ngamma=1\nlayers=0"),
               HasSubstr("layers: 0"));
+  EXPECT_THAT(message_of("kind='depth'\ntokens='simplex'\nn=9\nrho=0\ngamma=1\nlayers=2\n"
+                         "residual=1e308"),
+              HasSubstr("residual: 1e+308; expected a number: -1000000 to 1000000"));
+}
+
+TEST(Config, GridsThatNobodyCanWaitForAreRefusedWithTheirSize) {
+  const std::string grid = "n=9\nrho={from=0,to=0.5,count=100000}\ngamma={from=0,to=1,count=";
+  EXPECT_THAT(
+      message_of("kind='needle'\n" + grid + "100000}"),
+      HasSubstr("n x rho x gamma: a grid of 10000000000 points; expected at most 10000000"));
+  EXPECT_THAT(message_of("kind='needle'\n" + grid + "100}"), Eq("no error"));
+  EXPECT_THAT(message_of("kind='depth'\ntokens='simplex'\nlayers=2\n" + grid + "100}"),
+              HasSubstr("n x rho x gamma x layers: a grid of 20000000 points"));
 }
 
 TEST(Config, FilesThatCannotBeRead) {
-  for (const auto* path : {"/no/such/file.toml", "/"}) {
+  for (const auto& [path, what] : {std::pair{"/no/such/file.toml", "there is no such file"},
+                                   std::pair{"/", "cannot be read"}}) {
     try {
       (void)read_config(path);
       FAIL() << "nothing was thrown";
     } catch (const InputError& error) {
-      EXPECT_THAT(error.what(), AllOf(HasSubstr(path), HasSubstr("cannot be read")));
+      EXPECT_THAT(error.what(), AllOf(HasSubstr(path), HasSubstr(what)));
     }
   }
 }

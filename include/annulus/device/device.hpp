@@ -19,6 +19,8 @@ struct Device {
 };
 
 [[nodiscard]] std::string_view name_of(DeviceKind kind);
+/// The inverse of name_of; throws InputError with the names that an option takes.
+[[nodiscard]] DeviceKind parse_device_kind(std::string_view name);
 
 /// What the driver says of one GPU.
 struct GpuProperties {

@@ -129,6 +129,9 @@ class Kernel {
   /// on every rank, before anything is computed.
   virtual void check(const Plan& /*plan*/) const {}
 
+  /// Whether it has backward passes.
+  [[nodiscard]] virtual bool has_backward() const { return true; }
+
   /// Whether its forward passes keep what statistics are made of.
   [[nodiscard]] virtual bool keeps_statistics() const { return true; }
 

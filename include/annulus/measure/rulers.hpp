@@ -9,6 +9,7 @@
 #include "annulus/base/data_type.hpp"
 #include "annulus/comm/communicator.hpp"
 #include "annulus/device/stream.hpp"
+#include "annulus/ring/thread_share.hpp"
 
 namespace annulus::kernels::gpu {
 class GpuRulers;
@@ -18,7 +19,8 @@ namespace annulus::measure {
 
 /// NaN where nothing is timed, and where it is not measured.
 struct Ceilings {
-  /// FLOP/s of independent multiply-adds in registers, on all ranks at once; not of a GPU.
+  /// FLOP/s of independent multiply-adds in registers, on all ranks at once, which have no more
+  /// cores than there are; not of a GPU.
   double peak = std::numeric_limits<double>::quiet_NaN();
   /// FLOP/s of a large product of square matrices by BLAS, or cuBLAS.
   double gemm = std::numeric_limits<double>::quiet_NaN();
@@ -33,10 +35,10 @@ enum class WithGemm { no, yes };
 /// away from them.
 class Rulers {
  public:
-  /// For passes of these types on the device of `stream`, with `threads` threads of each rank.
+  /// For passes of these types on the device of `stream`, with the threads of `cores` on each rank.
   /// Borrows the communicator, which with WithGemm::yes has one rank.
-  Rulers(const std::vector<DataType>& types, comm::Communicator& communicator, int threads,
-         WithGemm gemm, const std::shared_ptr<device::Stream>& stream);
+  Rulers(const std::vector<DataType>& types, comm::Communicator& communicator,
+         const CoreShare& cores, WithGemm gemm, const std::shared_ptr<device::Stream>& stream);
   ~Rulers();
 
   /// Collective. About a tenth of a second for each type. Of a GPU, only with WithGemm::yes.
@@ -51,6 +53,7 @@ class Rulers {
 
   comm::Communicator& communicator_;
   int threads_;
+  double share_;  // of a core that a thread has
   WithGemm gemm_;
   bool on_gpu_;
   std::unique_ptr<kernels::gpu::GpuRulers> gpu_;  // null where it is not measured

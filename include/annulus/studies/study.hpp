@@ -24,6 +24,9 @@ using PointFinished = std::function<void(Index done, Index total)>;
 /// The axes, the measured variables and the closed forms of a study's results file.
 [[nodiscard]] results::StudyLayout layout_of(const StudyConfig& config);
 
+/// Bytes that each of `ranks` ranks needs, at least, for the longest context of a study.
+[[nodiscard]] double least_memory(const StudyConfig& config, int ranks);
+
 /// Collective. Measures every point that `file` does not hold yet, in order, and stores it. Rank 0
 /// gives the file, all others null. Measurements do not depend on the number of ranks but for
 /// rounding. Throws on all ranks where storing fails on rank 0.

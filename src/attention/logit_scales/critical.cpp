@@ -10,7 +10,7 @@ extern const LogitScalePolicy critical{
     .description = "the critical scaling, whose strength decides between collapse and identity",
     .formula = "gamma ln n",
     .source = "arXiv 2510.05554",
-    .keys = {{"gamma", 1.0, any_value, "strength"}},
+    .keys = {{"gamma", 1.0, {}, "strength"}},
     .base = 1.0,
     .length = ScaleLength::global,
     .beta = [](std::span<const double> keys, const ScaleArguments& at) -> double {

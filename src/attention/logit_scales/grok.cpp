@@ -10,7 +10,8 @@ extern const LogitScalePolicy grok{
     .description = "log-length scale beyond the trained length",
     .formula = "ln(i) / ln(train_length) if i > train_length, else 1",
     .source = "Grok",
-    .keys = {{"train_length", 1024.0, 1.0, "length that the model was trained with"}},
+    .keys = {{"train_length", 1024.0, RealRange::above(1.0),
+              "length that the model was trained with"}},
     .base = std::nullopt,
     .length = ScaleLength::global,
     .beta = [](std::span<const double> keys, const ScaleArguments& at) -> double {

@@ -10,7 +10,8 @@ extern const LogitScalePolicy infoscale{
     .description = "a scale that depends on the head dimension d as well",
     .formula = "sqrt(1 - n^(-2/d)) / sqrt(1 - train_length^(-2/d))",
     .source = "InfoScale",
-    .keys = {{"train_length", 2048.0, 1.0, "length that the model was trained with"}},
+    .keys = {{"train_length", 2048.0, RealRange::above(1.0),
+              "length that the model was trained with"}},
     .base = std::nullopt,
     .length = ScaleLength::visible,
     .beta = [](std::span<const double> keys, const ScaleArguments& at) -> double {

@@ -10,8 +10,8 @@ extern const LogitScalePolicy llama4{
     .description = "temperature tuning of layers without positions",
     .formula = "1 + coefficient ln(1 + floor((i + 1) / floor))",
     .source = "Llama 4",
-    .keys = {{"floor", 8192.0, 0.0, "positions from one step to the next"},
-             {"coefficient", 0.1, any_value, "strength"}},
+    .keys = {{"floor", 8192.0, RealRange::above(0.0), "positions from one step to the next"},
+             {"coefficient", 0.1, {}, "strength"}},
     .base = std::nullopt,
     .length = ScaleLength::global,
     .beta = [](std::span<const double> keys, const ScaleArguments& at) -> double {

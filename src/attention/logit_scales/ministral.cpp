@@ -10,8 +10,8 @@ extern const LogitScalePolicy ministral{
     .description = "a scale that grows beyond the original context",
     .formula = "1 + beta ln(1 + floor(i / original))",
     .source = "Ministral 3",
-    .keys = {{"beta", 0.1, any_value, "strength"},
-             {"original", 16384.0, 0.0, "context before it was stretched"}},
+    .keys = {{"beta", 0.1, {}, "strength"},
+             {"original", 16384.0, RealRange::above(0.0), "context before it was stretched"}},
     .base = std::nullopt,
     .length = ScaleLength::global,
     .beta = [](std::span<const double> keys, const ScaleArguments& at) -> double {

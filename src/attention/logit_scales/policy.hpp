@@ -8,18 +8,16 @@
 #include <vector>
 
 #include "annulus/attention/logit_scale.hpp"
+#include "base/range.hpp"
 
 namespace annulus {
 
 struct LogitScaleKey {
   std::string_view name;
-  double value;  ///< default
-  double above;  ///< the value must be greater than this
+  double value;     ///< default
+  RealRange range;  ///< what the value may be
   std::string_view meaning;
 };
-
-/// No lower bound for a key.
-inline constexpr double any_value = -1e308;
 
 struct LogitScalePolicy {
   std::string_view name;

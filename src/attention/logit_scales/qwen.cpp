@@ -10,7 +10,8 @@ extern const LogitScalePolicy qwen{
     .description = "logn attention",
     .formula = "ln(i + 1) / ln(train_length) if i + 1 > train_length, else 1",
     .source = "Qwen",
-    .keys = {{"train_length", 2048.0, 1.0, "length that the model was trained with"}},
+    .keys = {{"train_length", 2048.0, RealRange::above(1.0),
+              "length that the model was trained with"}},
     .base = std::nullopt,
     .length = ScaleLength::global,
     .beta = [](std::span<const double> keys, const ScaleArguments& at) -> double {

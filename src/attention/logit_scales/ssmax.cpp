@@ -10,7 +10,7 @@ extern const LogitScalePolicy ssmax{
     .description = "scalable softmax, which keeps attention from fading with the context",
     .formula = "s ln n",
     .source = "arXiv 2501.19399",
-    .keys = {{"s", 1.0, any_value, "strength; learned per head in the paper"}},
+    .keys = {{"s", 1.0, {}, "strength; learned per head in the paper"}},
     .base = std::nullopt,
     .length = ScaleLength::visible,
     .beta = [](std::span<const double> keys, const ScaleArguments& at) -> double {

@@ -10,7 +10,7 @@ extern const LogitScalePolicy su{
     .description = "the log-length scale, 1 at a length of reference",
     .formula = "ln n / ln base_length",
     .source = "Jianlin Su",
-    .keys = {{"base_length", 512.0, 1.0, "length at which beta is 1"}},
+    .keys = {{"base_length", 512.0, RealRange::above(1.0), "length at which beta is 1"}},
     .base = std::nullopt,
     .length = ScaleLength::visible,
     .beta = [](std::span<const double> keys, const ScaleArguments& at) -> double {

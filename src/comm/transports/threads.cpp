@@ -7,20 +7,21 @@
 
 #include "annulus/base/error.hpp"
 #include "annulus/comm/transport.hpp"
+#include "base/range.hpp"
 
 namespace annulus::comm::transport {
 namespace {
 
+constexpr WholeRange<int> rank_counts{1, 512};
+
 /// P of `threads:P`.
 int parse_ranks(std::string_view text) {
-  const bool digits = !text.empty() && text.size() <= 4 &&
-                      text.find_first_not_of("0123456789") == std::string_view::npos;
-  const int ranks = digits ? std::stoi(std::string(text)) : 0;
-  if (ranks < 1) {
-    throw InputError(fmt::format(
-        "'threads:{}' is not threads:P with P from 1 to 9999, the number of ranks", text));
+  try {
+    return read_number(text, rank_counts);
+  } catch (const InputError&) {
+    throw InputError(fmt::format("'threads:{}'; expected threads:P with P, the number of ranks, {}",
+                                 text, rank_counts.words()));
   }
-  return ranks;
 }
 
 }  // namespace

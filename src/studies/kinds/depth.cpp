@@ -12,14 +12,13 @@ namespace {
 const Key<Index> layers_key{
     .name = "layers",
     .meaning = "layers, one after the other",
-    .allowed = "a whole number of at least 1",
-    .allows = in_range<1>,
+    .allowed = whole_numbers(1, 1000000),
 };
 
 const Key<double> residual_key{
     .name = "residual",
     .meaning = "alpha: what a layer adds of its tokens to their attention",
-    .allowed = "a finite number",
+    .allowed = in_range<double>(RealRange{.least = -1e6, .most = 1e6}),
     .otherwise = 0,
 };
 
@@ -107,7 +106,9 @@ extern const StudyKind depth{
     .description = "layers one after the other, each with a residual and normalised outputs",
     .keys = {&keys::tokens, &keys::n, &keys::rho, &keys::gamma, &keys::dimension, &keys::directions,
              &layers_key, &residual_key, &keys::seed, &keys::precision},
+    .inner = &layers_key,
     .conflict = token_conflict,
+    .numbers = token_numbers,
     .layout = layout,
     .measure = measure,
 };

@@ -17,8 +17,8 @@ constexpr const char* gradient_norm_name = "gradient_norm";
 const Key<std::vector<std::string>> measure_key{
     .name = "measure",
     .meaning = "what is costly and only measured on request",
-    .allowed = gradient_norm_name,
-    .allows = [](const std::string& name) { return name == gradient_norm_name; },
+    .allowed = {gradient_norm_name,
+                [](const std::string& name) { return name == gradient_norm_name; }},
     .otherwise = std::vector<std::string>{},
 };
 
@@ -114,6 +114,7 @@ extern const StudyKind phase{
     .keys = {&keys::tokens, &keys::n, &keys::rho, &keys::gamma, &keys::dimension, &keys::directions,
              &keys::seed, &keys::precision, &measure_key},
     .conflict = token_conflict,
+    .numbers = token_numbers,
     .layout = layout,
     .measure = measure,
 };

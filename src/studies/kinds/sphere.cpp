@@ -14,15 +14,13 @@ namespace {
 const Key<Index> dimension_key{
     .name = "dimension",
     .meaning = "dimension d of the sphere S^(d-1)",
-    .allowed = "a whole number of at least 2",
-    .allows = in_range<2>,
+    .allowed = whole_numbers(2, most_dimension),
 };
 
 const Key<Index> queries_key{
     .name = "queries",
     .meaning = "queries, over which results are means",
-    .allowed = "a whole number of at least 1",
-    .allows = in_range<1>,
+    .allowed = whole_numbers(1, most_tokens),
     .otherwise = 64,
 };
 
@@ -79,6 +77,10 @@ extern const StudyKind sphere{
     .name = "sphere",
     .description = "fixed queries against independent uniform keys on a sphere",
     .keys = {&keys::n, &keys::gamma, &dimension_key, &queries_key, &keys::seed, &keys::precision},
+    .numbers =
+        [](const StudyConfig& config, Index n) {
+          return static_cast<double>(n) * static_cast<double>(dimension_key.of(config));
+        },
     .layout = layout,
     .measure = measure,
 };
