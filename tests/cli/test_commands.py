@@ -209,7 +209,7 @@ def test_plan_counts_memory(annulus):
                 assert parts == [
                     4 * row + 4 * row,  # q, and two heads each of k and v
                     4 * (row + 256 * 4),  # out and lse
-                    4 * (row + 256 * (5 * 4 + 8)),
+                    4 * 256 * (64 + 5 + 1) * 8,  # sums, maxima and the scale, in fp64
                     3 * 4 * row,
                 ]
 

@@ -176,6 +176,7 @@ def test_killed_and_resumed(annulus, config, tmp_path, seed):
             annulus.command("study", path, "-o", output, "--resume"),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env=dict(os.environ, OMP_NUM_THREADS="1"),  # as the run in peace
         )
         try:
             # Later attempts get longer, so that the test ends.

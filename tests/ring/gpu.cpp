@@ -92,7 +92,8 @@ TEST(RingOnGpu, GradientsDoNotLoseWhatLseRoundsAway) {
       for (const int ranks : {1, 2}) {
         SCOPED_TRACE(std::to_string(logit) + ", P = " + std::to_string(ranks));
         const auto got = gradients_by_ranks(whole, dout, ranks, spread_for(ranks), *kernel, true);
-        EXPECT_TRUE(all_close("dv", got.dv.values, exact.dv.values, 3e-6 * largest_element(exact.dv)));
+        EXPECT_TRUE(
+            all_close("dv", got.dv.values, exact.dv.values, 3e-6 * largest_element(exact.dv)));
       }
     }
   }
