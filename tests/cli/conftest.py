@@ -94,5 +94,13 @@ def needs_mpi(features):
         pytest.skip("this build has no MPI")
 
 
+@pytest.fixture(params=[None, *(pytest.param(n, marks=pytest.mark.mpi) for n in (2, 3, 4))])
+def ranks(request):
+    """None without a launcher, or how many it starts."""
+    if request.param:
+        request.getfixturevalue("needs_mpi")
+    return request.param
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "mpi: starts several processes")

@@ -13,15 +13,7 @@ from inputs import random_problem, write
 
 pytestmark = pytest.mark.usefixtures("needs_hdf5")
 
-RANKS = [None, pytest.param(2, marks=pytest.mark.mpi), pytest.param(3, marks=pytest.mark.mpi)]
 EXACT = ["--precision", "fp64", "--mask", "causal"]
-
-
-@pytest.fixture(params=RANKS)
-def ranks(request):
-    if request.param:
-        request.getfixturevalue("needs_mpi")
-    return request.param
 
 
 @pytest.fixture

@@ -16,17 +16,9 @@ from inputs import random_problem, write
 
 pytestmark = pytest.mark.usefixtures("needs_hdf5")
 
-RANKS = [None, *(pytest.param(n, marks=pytest.mark.mpi) for n in (2, 3, 4))]
 STUDY = 'kind = "needle"\nn = [64]\nrho = [0.5]\ngamma = {from = 0.0, to = 3.0, count = 4000}\n'
 LONG = STUDY.replace("[64]", "[4000000]")  # a point takes a while
 SECONDS = 30
-
-
-@pytest.fixture(params=RANKS)
-def ranks(request):
-    if request.param:
-        request.getfixturevalue("needs_mpi")
-    return request.param
 
 
 @pytest.fixture
