@@ -18,9 +18,9 @@ namespace {
 
 constexpr int all_points = 30;
 
-/// Resumes the study and writes at most `points` points, then waits to be killed: so that the number
-/// of kills does not hang on how fast a disk is. Ends with 0 when all are written. The pipe gets a
-/// byte after each point.
+/// Resumes the study and writes at most `points` points, then waits to be killed: so that the
+/// number of kills does not hang on how fast a disk is. Ends with 0 when all are written. The pipe
+/// gets a byte after each point.
 [[noreturn]] void write_points(const std::string& path, int points, int pipe) {
   int status = 1;
   try {
