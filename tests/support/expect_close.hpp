@@ -77,8 +77,8 @@ void expect_close(const Outputs<T>& got, const Outputs<double>& expected,
                   const Outputs<double>& bounds, Sharpness sharpness = Sharpness::tenth) {
   expect_close("out", got.out.values, expected.out.values, bounds.out.values, sharpness);
   expect_close("lse", got.lse.values, expected.lse.values, bounds.lse.values, sharpness);
-  for (std::size_t s = 0; s < row_statistics.size(); ++s) {
-    expect_close(row_statistics[s].name, got.statistics[s].values, expected.statistics[s].values,
+  for (std::size_t s = 0; s < row_statistics().size(); ++s) {
+    expect_close(row_statistics()[s].name, got.statistics[s].values, expected.statistics[s].values,
                  bounds.statistics[s].values, sharpness);
   }
 }
