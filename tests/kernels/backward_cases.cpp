@@ -14,15 +14,6 @@ TEST_P(BackwardKernel, LargeLogits) {
   }
 }
 
-template <class T>
-double largest_difference(const Tensor<T>& a, const Tensor<double>& b) {
-  double largest = 0;
-  for (std::size_t i = 0; i < a.values.size(); ++i) {
-    largest = std::max(largest, std::abs(static_cast<double>(a.values[i]) - b.values[i]));
-  }
-  return largest;
-}
-
 // And so for any number of steps of a ring: sums have their type from the first to the last.
 TEST_P(BackwardKernel, SixteenBitsCostAtMostTwiceWhatRoundingTheWeightsCosts) {
   const Problem problem{.query_heads = 2,
@@ -39,9 +30,9 @@ TEST_P(BackwardKernel, SixteenBitsCostAtMostTwiceWhatRoundingTheWeightsCosts) {
       SCOPED_TRACE(std::string(name_of(data_type_of<T>)) + ", " + std::to_string(steps) + " steps");
       const auto got =
           gradients_by(kernel(), whole, dout, {.key_shards = steps, .statistics = false});
-      EXPECT_LE(largest_difference(got.dq, exact.dq), 2 * largest_difference(rounded.dq, exact.dq));
-      EXPECT_LE(largest_difference(got.dk, exact.dk), 2 * largest_difference(rounded.dk, exact.dk));
-      EXPECT_LE(largest_difference(got.dv, exact.dv), 2 * largest_difference(rounded.dv, exact.dv));
+      EXPECT_LE(largest_error(got.dq, exact.dq), 2 * largest_error(rounded.dq, exact.dq));
+      EXPECT_LE(largest_error(got.dk, exact.dk), 2 * largest_error(rounded.dk, exact.dk));
+      EXPECT_LE(largest_error(got.dv, exact.dv), 2 * largest_error(rounded.dv, exact.dv));
     }
   });
 }

@@ -61,16 +61,6 @@ TEST_P(ForwardKernel, LogitsAtTheEndsOfTheRange) {
   });
 }
 
-/// The largest error of `out`.
-template <class T>
-double largest_error(const Tensor<T>& out, const Tensor<double>& exact) {
-  double largest = 0;
-  for (std::size_t i = 0; i < out.values.size(); ++i) {
-    largest = std::max(largest, std::abs(static_cast<double>(out.values[i]) - exact.values[i]));
-  }
-  return largest;
-}
-
 // The state has the type of sums, from the first step of a ring to the last.
 TEST_P(ForwardKernel, TheErrorDoesNotGrowWithTheStepsOfARing) {
   const Problem problem{.query_heads = 2,

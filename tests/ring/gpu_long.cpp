@@ -41,15 +41,9 @@ TEST(RingOnGpu, TheErrorDoesNotGrowWithTheSteps) {
                         .mask = Mask::causal()};
   const auto& kernel = *gpus_under_test().front();
   const auto check = [&](auto whole, double more) {
-    const auto exact = direct(whole);
+    const auto exact = direct(whole).out;
     const auto error = [&](int ranks) {
-      const auto got = attend_by_ranks(whole, ranks, spread_for(ranks), kernel);
-      double largest = 0;
-      for (std::size_t i = 0; i < got.out.values.size(); ++i) {
-        const auto number = static_cast<double>(got.out.values[i]);
-        largest = std::max(largest, std::abs(number - exact.out.values[i]));
-      }
-      return largest;
+      return largest_error(attend_by_ranks(whole, ranks, spread_for(ranks), kernel).out, exact);
     };
     const double one = error(1);
     for (const int ranks : {2, 8, 32}) EXPECT_LE(error(ranks), more * one) << ranks << " ranks";

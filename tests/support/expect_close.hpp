@@ -27,6 +27,16 @@ template <class T>
   return largest_element(tensor.values);
 }
 
+/// The most that an element of `got` is off.
+template <class T>
+[[nodiscard]] double largest_error(const Tensor<T>& got, const Tensor<double>& exact) {
+  double largest = 0;
+  for (std::size_t i = 0; i < got.values.size(); ++i) {
+    largest = std::max(largest, std::abs(static_cast<double>(got.values[i]) - exact.values[i]));
+  }
+  return largest;
+}
+
 /// The first element of `got` that is further from `expected` than its bound, or success.
 template <class T>
 [[nodiscard]] testing::AssertionResult all_close(const char* name, const std::vector<T>& got,
