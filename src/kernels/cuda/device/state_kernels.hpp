@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "attention/statistics/list.hpp"
 #include "kernels/cuda/arguments.hpp"
 #include "kernels/cuda/device/own_rows.hpp"
 
@@ -94,29 +95,30 @@ struct FinishKernel : RowKernel {
       if (a.lse_low != nullptr) {
         a.lse_low[at] = empty ? 0.0F : (a.state.maximum[at] - lse) + logf(sum);
       }
-      if (a.entropy != nullptr) write_statistics(a, at, lse);
+      if (a.statistics != nullptr) {
+        write_statistics(statistics::All{}, a, at,
+                         {.maximum = a.state.maximum[at],
+                          .sum = sum,
+                          .moment = a.state.moment[at],
+                          .squares = a.state.squares[at],
+                          .self_logit = a.state.self_logit[at],
+                          .lse = lse});
+      }
     });
   }
 
-  /// The statistics of one row, see statistics_of.
-  ANNULUS_DEVICE static void write_statistics(const Arguments& a, Index at, float lse) {
-    const float maximum = a.state.maximum[at];
-    a.max_logit[at] = maximum;
-    if (maximum == minus_infinity) {
-      a.entropy[at] = 0;
-      a.effective_keys[at] = 0;
-      a.participation[at] = 0;
-      a.max_probability[at] = 0;
-      a.self_probability[at] = 0;
-      return;
-    }
-    const float sum = a.state.sum[at];
-    const float entropy = fmaxf(0.0F, logf(sum) - a.state.moment[at] / sum);
-    a.entropy[at] = entropy;
-    a.effective_keys[at] = expf(entropy);
-    a.participation[at] = fmaxf(1.0F, sum * sum / a.state.squares[at]);
-    a.max_probability[at] = fminf(1.0F, 1.0F / sum);
-    a.self_probability[at] = fminf(1.0F, expf(a.state.self_logit[at] - lse));
+  template <class... S>
+  ANNULUS_DEVICE static void write_statistics(statistics::List<S...> /*all*/, const Arguments& a,
+                                              Index at, const FinishedRow<float>& row) {
+    float* const* table = a.statistics;
+    (write_statistic<S>(*table++, at, row), ...);
+  }
+
+  template <class S>
+  ANNULUS_DEVICE static void write_statistic(float* table, Index at,
+                                             const FinishedRow<float>& row) {
+    if (table == nullptr) return;
+    table[at] = row.empty() ? static_cast<float>(S::of_nothing) : S::of(row);
   }
 };
 
