@@ -39,7 +39,8 @@ def damaged(chance, sound):
 
 STORAGES = [{}, {"latest": True}, {"chunks": (10, 2, 8), "compression": "gzip"},
             {"chunks": (7, 1, 8), "shuffle": True, "fletcher32": True},
-            {"chunks": (10, 2, 8), "compression": "gzip", "shuffle": True}, {"latest": True, "chunks": (9, 4, 3)}]
+            {"chunks": (10, 2, 8), "compression": "gzip", "shuffle": True},
+            {"latest": True, "chunks": (9, 4, 3)}]
 
 
 class Inputs:

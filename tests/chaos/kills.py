@@ -16,7 +16,6 @@ rho = [0.25, 0.5]
 gamma = {from = 0.0, to = 8.0, count = 100}
 """
 
-
 SOURCES = {"study": "study.toml", "attend": "in.h5"}
 
 
@@ -60,14 +59,14 @@ class Kills:
         who = self.kill(chance, started, victim, sent)
         ended = started.wait()
         what = [*self.program.command(arguments, ranks),
-                f"# {sent.name} to the {who} after {moment:.3f} s"]
+                f"# {sent.name} to {who or 'nobody'} after {moment:.3f} s"]
         faults = faults_of(ended, sent if who else None)
         faults += self.faults_of_files(command, folder, ended, sent, held)
-        after, more = self.run_again(command, arguments, folder)
-        return after if ended.code == 0 else ended, what, faults + more
+        return ended, what, faults + self.run_again(command, arguments, folder)
 
     def kill(self, chance, started, victim, sent):
-        """Whom the signal reached; nobody where the run was over, or the ranks were not yet there."""
+        """Whom the signal reached: the launcher for ranks that are not there yet; None where the
+        run is over."""
         ranks = [pid for pid in family_of(started.folder) if is_program(pid, self.program.path)]
         pid = chance.choice(sorted(ranks)) if victim == "rank" and ranks else started.process.pid
         if victim == "rank" and not ranks:
@@ -107,13 +106,13 @@ class Kills:
         ended = run(self.program, again, folder)
         faults = [f"then: {fault}" for fault in faults_of(ended)]
         if ended.code != 0:
-            return ended, [*faults, f"then: exit code {ended.code}: {ended.err.strip()}"]
+            return [*faults, f"then: exit code {ended.code}: {ended.err.strip()}"]
         faults += [f"then: {fault}"
                    for fault in left_behind(folder, {"in.h5", "study.toml", "o.h5"})]
         if command == "study":
             faults += [f"then: {fault}"
                        for fault in self.faults_of_points(folder / "o.h5", self.points)]
-        return ended, faults
+        return faults
 
 
 def is_program(pid, path):
