@@ -72,6 +72,7 @@
 #include "annulus/ring/ring_attention.hpp"
 #include "annulus/ring/thread_share.hpp"
 #include "annulus/run/attention_run.hpp"
+#include "annulus/run/input_trial.hpp"
 #include "annulus/run/process.hpp"
 #include "annulus/run/provenance.hpp"
 #include "annulus/studies/config.hpp"

@@ -68,7 +68,7 @@ void ShapeOptions::add_unswept_to(CLI::App& command) {
 void ShapeOptions::add_shape_to(CLI::App& command) {
   add_number(command, "--queries", queries, lengths,
              "queries in each sequence; default: as many as keys");
-  add_number(command, "--batch", batch, WholeRange<Index>{1, lengths.most}, "sequences")
+  add_number(command, "--batch", batch, WholeRange<Index>{1, Documents::most}, "sequences")
       ->default_str(fmt::format("{}", batch));
   add_list(
       command, "--documents", documents, number_in(lengths),

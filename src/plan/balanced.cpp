@@ -92,11 +92,11 @@ std::vector<Shard> balanced_shards(std::span<const Index> offsets, int ranks, co
   Deal best{.chunks_of = {}, .balance = -1};
   for (Index each = 1; each <= most_chunks; each *= 2) {
     if (each > 2 && offsets.back() < fewest_rows * each * ranks) break;
-    auto candidates = cut(each * ranks, offsets, work);
-    auto dealt = deal(candidates, ranks, static_cast<std::size_t>(each));
+    auto pieces = cut(each * ranks, offsets, work);
+    auto dealt = deal(pieces, ranks, static_cast<std::size_t>(each));
     if (dealt.balance <= best.balance) continue;
     best = std::move(dealt);
-    chunks = std::move(candidates);
+    chunks = std::move(pieces);
     if (best.balance >= even_enough) break;
   }
   std::vector<Shard> shards;
