@@ -174,7 +174,7 @@ class Attend final : public Command {
       }
     }
     if (!context.speaks()) return;
-    const double flops = cost_of(plan).flops;
+    const double flops = forward_flops(plan.problem(), visible_area(plan.problem()));
     if (context.json) {
       Json json{{"output", output_},
                 {"queries", problem.documents.queries()},
