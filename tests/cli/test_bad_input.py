@@ -489,5 +489,5 @@ def test_output_that_appears_during_the_run_is_kept(annulus, source, tmp_path):
 
 def test_plan_ranks(annulus):
     annulus.refused("plan", "--ranks", "2000000000", says=["--ranks"])
-    annulus.refused("plan", "--ranks", "4096", says=["--ranks: '4096'", "1 to 2048"])
+    annulus.refused("plan", "--ranks", "1048577", says=["--ranks: '1048577'", "1 to 1048576"])
     annulus.refused("plan", "--ranks", "0", says=["--ranks"])
