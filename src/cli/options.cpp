@@ -142,8 +142,7 @@ void ExecutionOptions::add_plan_to(CLI::App& command) {
       ->default_str("auto");
   add_value(command, "--key-sharding", key_sharding, or_auto(parse_sharding),
             "of keys and values, like --sharding (default: as the queries)");
-  add_value(command, "--schedule", schedule, or_auto(parse_schedule),
-            "auto, ring or node-ring (ranks of a node read keys in place)")
+  add_value(command, "--schedule", schedule, or_auto(parse_schedule), "auto, " + schedules_text())
       ->default_str("auto");
   add_precision_to(command);
 }

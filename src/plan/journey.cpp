@@ -55,8 +55,21 @@ Reach reach_of(std::vector<Interval> needed, int nodes) {
           .backward = static_cast<int>(nodes - std::min<Index>(needed[longest + 1].begin, nodes))};
 }
 
+Reach reach_both_ways(const std::vector<Interval>& needed, int nodes) {
+  const auto cut = reach_of(needed, nodes);
+  if (cut.backward > 0 || 2 * cut.forward <= nodes) return cut;
+  const auto second = needed.front().end > 1 ? Index{1} : needed[1].begin;
+  return {.forward = static_cast<int>(needed.back().end) - 1,
+          .backward = nodes - static_cast<int>(second),
+          .halves = true};
+}
+
 Journey::Journey(const Circle& circle, const Needs& needs, int owner, Shard keys, Reach reach)
-    : circle_(circle), needs_(needs), owner_(owner), keys_(std::move(keys)) {
+    : circle_(circle),
+      needs_(needs),
+      owner_(owner),
+      keys_(std::move(keys)),
+      key_rows_(row_count(keys_)) {
   for (const auto& [begin, end] : needed_distances(circle, owner, needs.viewers(keys_))) {
     const Index forward = std::min<Index>(end - 1, reach.forward);
     if (forward >= begin) travel_.forward = static_cast<int>(forward);

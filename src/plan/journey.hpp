@@ -17,6 +17,7 @@ enum class Way { forward, backward };
 struct Reach {
   int forward = 0;
   int backward = 0;
+  bool halves = false;  ///< whether what goes one way does not go the other
 
   [[nodiscard]] int operator[](Way way) const { return way == Way::forward ? forward : backward; }
 };
@@ -31,11 +32,18 @@ struct Reach {
 /// keeps the ring going one way.
 [[nodiscard]] Reach reach_of(std::vector<Interval> needed, int nodes);
 
+/// The same for keys of which one half goes each way at once, all the way to whoever needs them.
+/// Where a circle that is cut is shorter, whole shards go both ways.
+[[nodiscard]] Reach reach_both_ways(const std::vector<Interval>& needed, int nodes);
+
 /// The way that the keys of one owner make.
 class Journey {
  public:
   /// `keys`: the shard of `owner`; `reach`: of all owners. Borrows circle and needs.
   Journey(const Circle& circle, const Needs& needs, int owner, Shard keys, Reach reach);
+
+  /// Rows of the shard.
+  [[nodiscard]] Index key_rows() const { return key_rows_; }
 
   /// The rows that make hop number `hop`, counted from 1, in this direction: those that somebody
   /// from there on needs, or up to twice as many, so that they become fewer only a few times on
@@ -54,6 +62,7 @@ class Journey {
   const Needs& needs_;
   int owner_;
   Shard keys_;
+  Index key_rows_;
   Reach travel_;
   std::array<Rows, 2> first_;    // rows of the first hop each way
   std::array<bool, 2> whole_{};  // whether these go all the way

@@ -68,7 +68,7 @@ Item Plan::keys_of(int rank) const {
 }
 
 Program Plan::program(int rank, Pass pass) const {
-  const auto schedule = schedules::ring(*tables_, rank);
+  const auto schedule = schedules::schedule_of(*tables_, rank);
   Program forward;
   for (int step = 0; step < schedule->step_count(); ++step) {
     forward.steps.push_back(schedule->step(step));
@@ -78,11 +78,11 @@ Program Plan::program(int rank, Pass pass) const {
 }
 
 std::size_t Plan::step_count() const {
-  return static_cast<std::size_t>(schedules::ring(*tables_, 0)->step_count());
+  return static_cast<std::size_t>(schedules::schedule_of(*tables_, 0)->step_count());
 }
 
 std::vector<Step> Plan::some_steps(int rank, std::size_t most) const {
-  const auto schedule = schedules::ring(*tables_, rank);
+  const auto schedule = schedules::schedule_of(*tables_, rank);
   std::vector<Step> steps;
   for (const int step : some_of(schedule->step_count(), static_cast<int>(most))) {
     steps.push_back(schedule->step(step));

@@ -13,7 +13,7 @@ namespace {
 
 /// The ranks that read each other's memory under `schedule`.
 Circle circle_for(Schedule schedule, const Topology& topology) {
-  if (schedule == Schedule::ring) return Circle(topology.ranks);
+  if (schedule != Schedule::node_ring) return Circle(topology.ranks);
   auto nodes = ranks_of_nodes(topology);
   for (const auto& ranks : nodes) {
     if (ranks.size() == nodes.front().size()) continue;
@@ -37,7 +37,8 @@ Reach reach_of_all(const Plan::Tables& tables) {
     needed.insert(needed.end(), more.begin(), more.end());
     unite(needed);
   }
-  return reach_of(std::move(needed), circle.nodes());
+  return tables.schedule == Schedule::bidirectional ? reach_both_ways(needed, circle.nodes())
+                                                    : reach_of(std::move(needed), circle.nodes());
 }
 
 void measure_shards(Plan::Tables& tables) {

@@ -43,7 +43,8 @@ const std::vector<Documents> shapes{Documents::single(53),    Documents::single(
 const std::vector<Mask> masks{Mask::full(),       Mask::causal(),      Mask::window(5),
                               Mask::window(3, 9), Mask::window(0, 20), Mask::window(0)};
 
-/// Calls visit(plan) for every sharding of queries over ranks of every topology.
+/// Calls visit(plan) for every sharding of queries over ranks of every topology, and for every
+/// schedule that fits.
 template <class Visit>
 void for_each_plan(const Visit& visit) {
   for (const auto& documents : shapes) {
@@ -53,7 +54,11 @@ void for_each_plan(const Visit& visit) {
           SCOPED_TRACE(mask.name() + " " + std::string(name_of(sharding)) +
                        " n=" + std::to_string(documents.queries()) +
                        " P=" + std::to_string(topology.ranks));
-          visit(plan_of(documents, mask, sharding, topology));
+          const auto plan = plan_of(documents, mask, sharding, topology);
+          visit(plan);
+          if (plan.reads_in_place()) continue;
+          SCOPED_TRACE("bidirectional");
+          visit(plan.with_schedule(Schedule::bidirectional, topology));
         }
       }
     }
@@ -110,6 +115,8 @@ TEST(Ring, SomebodyComputesInTheLastStep) {
     // Plans say too much of ranks that have no rows.
     const auto& documents = plan.problem().documents;
     if (std::min(documents.queries(), documents.keys()) < 2 * plan.ranks()) return;
+    // Of two halves, one may be done before the other.
+    if (plan.schedule() == Schedule::bidirectional) return;
     bool computes = plan.step_count() == 1;
     for (int rank = 0; rank < plan.ranks(); ++rank) {
       EXPECT_EQ(plan.program(rank).steps.size(), plan.step_count());
@@ -125,6 +132,28 @@ TEST(Ring, FullAttentionSendsEachShardToAllOthers) {
     EXPECT_EQ(plan.step_count(), static_cast<std::size_t>(ranks));
     EXPECT_EQ(simulate(plan).sends, ranks * (ranks - 1));
   }
+}
+
+// Half of every shard each way: as many rows, in steps of two messages.
+TEST(Ring, BidirectionalSendsHalvesBothWays) {
+  for (const int ranks : {3, 4, 5, 8}) {
+    const auto plan = plan_of(Documents::single(60), Mask::full(), Sharding::contiguous, ranks)
+                          .with_schedule(Schedule::bidirectional, {.ranks = ranks});
+    const auto simulation = simulate(plan);
+    EXPECT_EQ(plan.step_count(), static_cast<std::size_t>(ranks));
+    EXPECT_EQ(simulation.sends, 2 * ranks * (ranks - 1));
+    EXPECT_EQ(simulation.rows_sent, 60 * (ranks - 1));
+    for (const auto& step : plan.program(1).steps) {
+      if (step.sends.empty()) continue;
+      EXPECT_EQ(step.sends.at(0).peer, 2 % ranks);
+      EXPECT_EQ(step.sends.at(1).peer, 0);
+    }
+  }
+  // Neighbours on both sides get what they see in one step, where a ring takes two.
+  const auto window = plan_of(Documents::single(128), Mask::window(10, 10), Sharding::contiguous, 8)
+                          .with_schedule(Schedule::bidirectional, {.ranks = 8});
+  EXPECT_EQ(window.step_count(), 2U);
+  EXPECT_EQ(simulate(window).rows_sent, 14 * 10);
 }
 
 TEST(Ring, RanksOfOneNodeSendNothing) {

@@ -111,12 +111,12 @@ class Simulator {
     }
     for (const auto& item : now.releases) {
       EXPECT_EQ(std::erase(held(rank), item), 1U) << rank << " lets go of what it has not";
-      if (item.what == What::key_gradients) sums_.erase({rank, item.owner});
+      if (item.what == What::key_gradients) forget(rank, item);
     }
     for (const auto& item : now.begins) {
       EXPECT_EQ(item.what, What::key_gradients);
       held(rank).push_back(item);
-      sums_.erase({rank, item.owner});
+      forget(rank, item);
     }
   }
 
@@ -139,7 +139,7 @@ class Simulator {
         ++simulation_.sends;
         simulation_.rows_sent += send.item.rows.count();
       } else {
-        travelling_[{rank, send.peer}].push_back(sums_[{rank, send.item.owner}]);
+        travelling_[{rank, send.peer}].push_back(sums_of(rank, send.item));
       }
     }
     for (const auto& receive : now.receives) {
@@ -149,6 +149,20 @@ class Simulator {
       messages.push_back({receive.item, receive.returns});
     }
     for (auto& [due, exchange] : exchanges) exchanges_[rank].push_back(std::move(exchange));
+  }
+
+  /// The sums that a rank has of the rows of an item.
+  [[nodiscard]] Sums sums_of(int rank, const Item& item) {
+    Sums some;
+    const auto& all = sums_[{rank, item.owner}];
+    for (const Index row : packed_keys(item)) {
+      if (const auto found = all.find(row); found != all.end()) some.insert(*found);
+    }
+    return some;
+  }
+
+  void forget(int rank, const Item& item) {
+    for (const Index row : packed_keys(item)) sums_[{rank, item.owner}].erase(row);
   }
 
   void add_arrived(int rank, const Transfer& receive) {

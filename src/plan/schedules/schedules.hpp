@@ -26,10 +26,14 @@ class RankSchedule {
 
 namespace schedules {
 
-/// Shards of keys go around a circle of nodes, from a rank to the one in the same column, forward
-/// as far as anyone needs them and, where only near neighbours on both sides do, in a second chain
-/// backward. The ranks of a node read what the others hold. Borrows `tables`.
+/// What a rank does; borrows `tables`.
+using MakeSchedule = std::unique_ptr<RankSchedule> (*)(const Plan::Tables& tables, int rank);
+
 [[nodiscard]] std::unique_ptr<RankSchedule> ring(const Plan::Tables& tables, int rank);
+[[nodiscard]] std::unique_ptr<RankSchedule> bidirectional(const Plan::Tables& tables, int rank);
+
+/// By the schedule of the tables.
+[[nodiscard]] std::unique_ptr<RankSchedule> schedule_of(const Plan::Tables& tables, int rank);
 
 /// The backward pass of a forward program in which keys travel: keys go the same way back, from
 /// where the forward pass left them, and so do their gradients, one step later.
