@@ -129,7 +129,7 @@ void expect_ranks_agree(Choice& choice, WholeProblem<T>& whole, unsigned seed) {
   auto spread =
       choice.happens(0.3) ? Spread(sharding, choice.of(all_shardings())) : Spread(sharding);
   spread.per_node = choice.of(nodes_for(ranks));
-  if (choice.happens(0.3)) spread = spread.by(Schedule::bidirectional);
+  if (choice.happens(0.3)) spread = spread.by(annulus::Schedule::bidirectional);
   const auto& kernel = random_kernel<T>(choice);
   SCOPED_TRACE("P = " + std::to_string(ranks) + ", " + spread.text() + ", " +
                std::string(kernel.name()));
