@@ -91,7 +91,7 @@ struct Spread {
   Sharding queries;
   std::optional<Sharding> keys{};
   int per_node = 0;  ///< ranks of each node; 0: all of them
-  std::optional<Schedule> schedule{};
+  std::optional<annulus::Schedule> schedule{};
 
   Spread(Sharding both) : queries(both) {}
   Spread(Sharding of_queries, Sharding of_keys) : queries(of_queries), keys(of_keys) {}
@@ -101,7 +101,7 @@ struct Spread {
     spread.per_node = ranks;
     return spread;
   }
-  [[nodiscard]] Spread by(Schedule other) const {
+  [[nodiscard]] Spread by(annulus::Schedule other) const {
     auto spread = *this;
     spread.schedule = other;
     return spread;
@@ -139,7 +139,7 @@ struct Spread {
   for (const int per_node : nodes_for(ranks)) {
     all.push_back(Spread(sharding).over_nodes_of(per_node));
   }
-  if (ranks > 2) all.push_back(all.front().by(Schedule::bidirectional));
+  if (ranks > 2) all.push_back(all.front().by(annulus::Schedule::bidirectional));
   return all;
 }
 
