@@ -273,7 +273,18 @@ TEST(Ring, RowsThatNobodySeesDoNotTravel) {
   EXPECT_EQ(simulate(zigzag).rows_sent, 14 * 5);
 }
 
-// A window of 40 over shards of 16 reaches three ranks; what the last of them does not see goes no
+// Of two chunks that are far apart, their ends travel, not what lies between them: keys of rank 1
+// are seen by rank 0 where chunk 14 begins and by rank 2 behind chunk 1.
+TEST(Ring, RowsBetweenThoseThatAreSeenDoNotTravel) {
+  auto plan = plan_of(Documents::single(128), Mask::window(3, 3), Sharding::zigzag, 8);
+  for (int rank = 0; rank < 8; ++rank) {
+    for (const auto& step : plan.program(rank).steps) {
+      for (const auto& send : step.sends) EXPECT_LE(send.item.rows.count(), 6);
+    }
+  }
+}
+
+// A window of 36 over shards of 16 reaches three ranks; what the last of them does not see goes no
 // further than to the second, once that is half of what goes.
 TEST(Ring, RowsBecomeFewerOnTheirWay) {
   const auto plan = plan_of(Documents::single(128), Mask::window(36), Sharding::contiguous, 8);

@@ -74,7 +74,7 @@ Item Chains::item(int owner, Way way, int hops) {
   }
   const auto& journey = found->second;
   const auto rows = part(way, journey.key_rows());
-  return {.owner = owner, .rows = rows.narrowed_to(journey.rows(way, hops).intervals())};
+  return {.owner = owner, .rows = journey.rows(way, hops).narrowed_to(rows.intervals())};
 }
 
 /// What has arrived; without rows where nothing has.
