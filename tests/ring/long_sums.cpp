@@ -98,8 +98,28 @@ TEST(LongSums, TheMeanOfEqualKeysIsThatOfTheirValues) {
   }
 }
 
-// All p are 1 / keys, so dv is the sum of dout over them; the sum of a panel of 768 queries rounds
-// as a random walk does.
+// A panel of 768 queries, with terms of one sign: 768 additions one after the other are off by some
+// 0.4 u (768 / 3)^1/2 = 6.5 u, and the worst of 1024 numbers by three times as much. The 48 of a
+// tile, and then 16 of tiles, are off by 1.5 u.
+TEST(LongSums, SumsOverTheQueriesOfATileStartAtZero) {
+  const double u = unit_roundoff(DataType::float32);
+  auto whole = near_uniform_problem(768, 64);
+  auto dout = random_dout<float>(whole.problem);
+  for (auto* tensor : {&whole.q, &dout}) {
+    for (auto& number : tensor->values) number = 0.75F + 0.25F * std::tanh(number);
+  }
+  for (Index j = 0; j < 64; ++j) {
+    for (Index c = 0; c < 16; ++c) {
+      if (j < 32) whole.v.at(j, 0, c) *= -1;  // dz_ij has one sign for each key
+    }
+  }
+  const auto exact = direct_gradients_of(whole, dout);
+  const auto got = gradients_by_ranks(whole, dout, 1, Sharding::zigzag, kernels::cpu(), true);
+  expect_near("dk", got.dk, exact.dk, 10 * u * largest_element(exact.dk));
+  expect_near("dv", got.dv, exact.dv, 10 * u * largest_element(exact.dv));
+}
+
+// All p are 1 / keys, so dv is the sum of dout over them.
 TEST(LongSums, GradientsOfValuesAddUpManyQueries) {
   const Index queries = 16411;
   auto whole =
@@ -113,7 +133,7 @@ TEST(LongSums, GradientsOfValuesAddUpManyQueries) {
   for (const int ranks : {1, 3}) {
     const auto got = gradients_by_ranks(whole, dout, ranks, Sharding::zigzag, kernels::cpu(), true);
     for (const float dv : got.dv.values) {
-      ASSERT_NEAR(static_cast<double>(dv), sum, 16 * unit_roundoff(DataType::float32) * sum)
+      ASSERT_NEAR(static_cast<double>(dv), sum, 4 * unit_roundoff(DataType::float32) * sum)
           << ranks;
     }
   }

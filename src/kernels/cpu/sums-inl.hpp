@@ -147,21 +147,37 @@ void add_sums(const T* HWY_RESTRICT sums, Index rows, Index dim, Index tile,
                    });
 }
 
+/// high + low += more for a vector of sums, where low stays what rounding takes from high (Knuth's
+/// two-sum, which does not ask which is larger).
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE void add_to_pair(D d, hn::Vec<D> more, T* HWY_RESTRICT high, T* HWY_RESTRICT low) {
+  const auto before = hn::LoadU(d, high);
+  const auto added = hn::Add(hn::LoadU(d, low), more);
+  const auto sum = hn::Add(before, added);
+  const auto of_added = hn::Sub(sum, before);
+  const auto of_before = hn::Sub(sum, of_added);
+  hn::StoreU(sum, d, high);
+  hn::StoreU(hn::Add(hn::Sub(before, of_before), hn::Sub(added, of_added)), d, low);
+}
+
 /// Adds sums over tiles to long sums.
 template <class T>
 void add_sums(const T* HWY_RESTRICT sums, Index rows, Index dim, Index tile,
               const LongSums<T>& to) {
-  for_each_stretch(
-      sums, rows, dim, tile, [&](Index r, Index column, const T* HWY_RESTRICT from, Index count) {
-        T* HWY_RESTRICT high = to.high + r * to.high_stride + column;
-        T* HWY_RESTRICT low = to.low + r * to.low_stride + column;
-        for (Index c = 0; c < count; ++c) {
-          const double sum = static_cast<double>(high[c]) +
-                             (static_cast<double>(low[c]) + static_cast<double>(from[c]));
-          high[c] = static_cast<T>(sum);
-          low[c] = static_cast<T>(sum - static_cast<double>(high[c]));
-        }
-      });
+  const hn::ScalableTag<T> d;
+  const hn::CappedTag<T, 1> one;
+  for_each_stretch(sums, rows, dim, tile,
+                   [&](Index r, Index column, const T* HWY_RESTRICT from, Index count) HWY_ATTR {
+                     T* high = to.high + r * to.high_stride + column;
+                     T* low = to.low + r * to.low_stride + column;
+                     Index c = 0;
+                     for (; c + lanes_of<decltype(d)> <= count; c += lanes_of<decltype(d)>) {
+                       add_to_pair(d, hn::Load(d, from + c), high + c, low + c);
+                     }
+                     for (; c < count; ++c) {
+                       add_to_pair(one, hn::Load(one, from + c), high + c, low + c);
+                     }
+                   });
 }
 
 }  // namespace annulus::kernels::HWY_NAMESPACE

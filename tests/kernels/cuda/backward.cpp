@@ -140,7 +140,7 @@ void expect_at_most_twice_the_rounding(const Problem& problem) {
   }
 }
 
-// And so for any number of steps of a ring: sums are fp32 from the first to the last.
+// And so for any number of steps of a ring: its sums have at least the digits of fp32.
 TEST(CudaBackward, SixteenBitsCostAtMostTwiceWhatRoundingTheWeightsCosts) {
   const Problem problem{.query_heads = 2,
                         .key_heads = 1,

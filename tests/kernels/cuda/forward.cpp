@@ -193,7 +193,7 @@ double error_of(WholeProblem<T>& whole, const GpuRun& run, const Outputs<double>
   return largest;
 }
 
-// The state is fp32 from the first step of a ring to the last.
+// Sums of steps add up in fp64.
 TEST(CudaForward, TheErrorDoesNotGrowWithTheStepsOfARing) {
   const Problem problem{.query_heads = 2,
                         .key_heads = 1,

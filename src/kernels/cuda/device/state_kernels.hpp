@@ -37,7 +37,7 @@ struct StartKernel : RowKernel {
       }
       if (lane_index() != 0) return;
       const float sink = a.sink == nullptr ? minus_infinity : a.sink[block_y()];
-      const float keys = sink == minus_infinity ? 0.0F : 1.0F;
+      const double keys = sink == minus_infinity ? 0 : 1;
       a.state.maximum[at] = sink;
       a.state.sum[at] = keys;
       if (a.state.moment == nullptr) return;
@@ -63,12 +63,12 @@ struct MergeKernel : RowKernel {
       // The first lane alone reads what it writes below.
       const float before = shuffle(lane_index() == 0 ? a.state.maximum[own] : 0.0F, 0);
       const float maximum = fmaxf(before, lse);
-      const float kept = expf(before - maximum);
-      const float added = expf(lse - maximum);
+      const auto kept = static_cast<double>(expf(before - maximum));
+      const auto added = static_cast<double>(expf(lse - maximum));
       const auto* out = static_cast<const T*>(a.out) + at * a.value_dim;
-      float* values = a.state.values + own * a.value_dim;
+      double* values = a.state.values + own * a.value_dim;
       for (int c = lane_index(); c < a.value_dim; c += warp_lanes) {
-        values[c] = values[c] * kept + static_cast<float>(out[c]) * added;
+        values[c] = values[c] * kept + static_cast<double>(static_cast<float>(out[c])) * added;
       }
       if (lane_index() != 0) return;
       a.state.maximum[own] = maximum;
@@ -83,23 +83,26 @@ struct FinishKernel : RowKernel {
   ANNULUS_DEVICE static void run(const Arguments& a) {
     with_row(a.rows, a.heads, [&](Index at) {
       const bool empty = a.state.maximum[at] == minus_infinity;
-      const float sum = a.state.sum[at];
+      const double share = empty ? 0.0 : 1 / a.state.sum[at];
       for (int c = lane_index(); c < a.value_dim; c += warp_lanes) {
         const Index element = at * a.value_dim + c;
-        a.out[element] = empty ? 0.0F : a.state.values[element] / sum;
+        a.out[element] = static_cast<float>(a.state.values[element] * share);
       }
       if (lane_index() != 0) return;
-      const float lse = empty ? minus_infinity : a.state.maximum[at] + logf(sum);
+      const auto maximum = static_cast<double>(a.state.maximum[at]);
+      const double log_sum = empty ? 0.0 : log(a.state.sum[at]);
+      const auto lse = static_cast<float>(maximum + log_sum);
       if (a.lse != nullptr) a.lse[at] = lse;
       if (a.lse_low != nullptr) {
-        a.lse_low[at] = empty ? 0.0F : (a.state.maximum[at] - lse) + logf(sum);
+        a.lse_low[at] =
+            empty ? 0.0F : static_cast<float>((maximum - static_cast<double>(lse)) + log_sum);
       }
-      if (a.entropy != nullptr) write_statistics(a, at, lse);
+      if (a.entropy != nullptr) write_statistics(a, at, log_sum);
     });
   }
 
-  /// The statistics of one row, see statistics_of.
-  ANNULUS_DEVICE static void write_statistics(const Arguments& a, Index at, float lse) {
+  /// The statistics of one row with this ln l, see statistics_of.
+  ANNULUS_DEVICE static void write_statistics(const Arguments& a, Index at, double log_sum) {
     const float maximum = a.state.maximum[at];
     a.max_logit[at] = maximum;
     if (maximum == minus_infinity) {
@@ -110,13 +113,14 @@ struct FinishKernel : RowKernel {
       a.self_probability[at] = 0;
       return;
     }
-    const float sum = a.state.sum[at];
-    const float entropy = fmaxf(0.0F, logf(sum) - a.state.moment[at] / sum);
-    a.entropy[at] = entropy;
-    a.effective_keys[at] = expf(entropy);
-    a.participation[at] = fmaxf(1.0F, sum * sum / a.state.squares[at]);
-    a.max_probability[at] = fminf(1.0F, 1.0F / sum);
-    a.self_probability[at] = fminf(1.0F, expf(a.state.self_logit[at] - lse));
+    const double sum = a.state.sum[at];
+    const double entropy = fmax(0.0, log_sum - a.state.moment[at] / sum);
+    a.entropy[at] = static_cast<float>(entropy);
+    a.effective_keys[at] = static_cast<float>(exp(entropy));
+    a.participation[at] = static_cast<float>(fmax(1.0, sum * sum / a.state.squares[at]));
+    a.max_probability[at] = static_cast<float>(fmin(1.0, 1 / sum));
+    const auto beyond = static_cast<double>(a.state.self_logit[at]) - static_cast<double>(maximum);
+    a.self_probability[at] = static_cast<float>(fmin(1.0, exp(beyond - log_sum)));
   }
 };
 
@@ -134,7 +138,7 @@ struct FinishQueryGradientsKernel : RowKernel {
       float dot = 0;
       for (int c = lane_index(); c < a.q.dim; c += warp_lanes) {
         const Index element = at * a.q.dim + c;
-        const float sum = a.query_sums[element];
+        const auto sum = static_cast<float>(a.query_sums[element]);
         dot += static_cast<float>(q[c]) * sum;
         a.dq[element] = scale * sum;
       }
