@@ -49,7 +49,8 @@ struct RowNumbers {
 };
 
 /// Calls visit(r, number, element of each table...) for all numbers of a lane that tables (rows,
-/// heads, dim) have; r is the lane's row.
+/// heads, dim) have; r is the lane's row. Elements of 8 column blocks are loaded together: those of
+/// all would take the registers that sums and logits have.
 template <int row_blocks, int columns, class Visit, class... Elements>
 ANNULUS_DEVICE void with_tables(Sums<row_blocks, columns>& sums, const OwnRows& own, int dim,
                                 Visit visit, Elements*... tables) {
@@ -58,15 +59,16 @@ ANNULUS_DEVICE void with_tables(Sums<row_blocks, columns>& sums, const OwnRows& 
   const int columns_left = dim - first;
   ANNULUS_UNROLL
   for (int r = 0; r < 2 * row_blocks; ++r) {
-    if (!own.has(r)) continue;
+    const int present = own.has(r) ? columns_left : 0;
     const Index row = own.at(r) * dim + first;
     ANNULUS_UNROLL
     for (int n = 0; n < columns / 8; ++n) {
       ANNULUS_UNROLL
       for (int side = 0; side < 2; ++side) {
         const int column = 8 * n + side;
-        if (column < columns_left) visit(r, sums.at(r, n, side), (tables + row)[column]...);
+        if (column < present) visit(r, sums.at(r, n, side), (tables + row)[column]...);
       }
+      if (n % 8 == 7) sync_warp();
     }
   }
 }
