@@ -30,13 +30,15 @@ class Options(ctypes.Structure):
     ]
 
 
+class Statistic(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("values", POINTER)]
+
+
 class Outputs(ctypes.Structure):
     _fields_ = [
-        (name, POINTER)
-        for name in [
-            "lse", "entropy", "effective_keys", "participation", "max_probability", "max_logit",
-            "self_probability"
-        ]
+        ("lse", POINTER),
+        ("statistics", ctypes.POINTER(Statistic)),
+        ("statistic_count", ctypes.c_int64),
     ]
 
 
@@ -74,8 +76,10 @@ class Attention:
         self.library.c.annulus_attention_destroy(self.attention)
         self.library.c.annulus_plan_destroy(self.plan)
 
-    def forward(self, q, k, v, out, lse):
-        outputs = Outputs(lse=lse)
+    def forward(self, q, k, v, out, lse, **statistics):
+        """Statistics by name, with the addresses of what is written (n, H)."""
+        wanted = [Statistic(name.encode(), values) for name, values in statistics.items()]
+        outputs = Outputs(lse, (Statistic * len(wanted))(*wanted), len(wanted))
         self.library.call("annulus_forward", self.attention, POINTER(q), POINTER(k), POINTER(v),
                           POINTER(out), None, ctypes.byref(outputs), 0)
 

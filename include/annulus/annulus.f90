@@ -23,10 +23,13 @@ module annulus
     type(c_ptr) :: gain = c_null_ptr, sink = c_null_ptr, logit_scale = c_null_ptr
   end type
 
+  type, bind(c) :: annulus_statistic
+    type(c_ptr) :: name = c_null_ptr, values = c_null_ptr
+  end type
+
   type, bind(c) :: annulus_outputs
-    type(c_ptr) :: lse = c_null_ptr, entropy = c_null_ptr, effective_keys = c_null_ptr
-    type(c_ptr) :: participation = c_null_ptr, max_probability = c_null_ptr
-    type(c_ptr) :: max_logit = c_null_ptr, self_probability = c_null_ptr
+    type(c_ptr) :: lse = c_null_ptr, statistics = c_null_ptr
+    integer(c_int64_t) :: statistic_count = 0
   end type
 
   interface

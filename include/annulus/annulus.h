@@ -107,16 +107,20 @@ typedef struct annulus_inputs {
   const double* logit_scale; /* (rows, H): beta of the policy "table"; else NULL */
 } annulus_inputs;
 
-/* What a forward pass writes besides out: (rows, H) each, in the type of out; NULL: not wanted. Of
- * the statistics, all six or none. */
+/* A statistic of the rows by name, and where it is written. */
+typedef struct annulus_statistic {
+  const char* name; /* one of annulus_statistic_name */
+  void* values;     /* (rows, H), in the type of out */
+} annulus_statistic;
+
+/* The names of the statistics, for index 0, 1, ...; NULL where there are no more. */
+const char* annulus_statistic_name(int index);
+
+/* What a forward pass writes besides out. Zero-initialise it. */
 typedef struct annulus_outputs {
-  void* lse;
-  void* entropy;
-  void* effective_keys;
-  void* participation;
-  void* max_probability;
-  void* max_logit;
-  void* self_probability;
+  void* lse;                           /* (rows, H), in the type of out; NULL: not wanted */
+  const annulus_statistic* statistics; /* those that are wanted */
+  int64_t statistic_count;             /* how many those are */
 } annulus_outputs;
 
 /* Collective. q (rows, H, d), k (keys, G, d), v (keys, G, d_v) are the rank's rows in the precision

@@ -7,6 +7,7 @@
 #include "annulus/attention/partial_state.hpp"
 #include "annulus/attention/problem.hpp"
 #include "annulus/attention/softmax_state.hpp"
+#include "annulus/attention/statistic.hpp"
 #include "annulus/attention/statistics.hpp"
 #include "annulus/attention/with_statistics.hpp"
 #include "annulus/base/build.hpp"

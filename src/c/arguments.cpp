@@ -1,7 +1,5 @@
 #include "c/arguments.hpp"
 
-#include <array>
-
 #include "annulus/kernels/backend.hpp"
 #include "annulus/ring/thread_share.hpp"
 #include "c/call.hpp"
@@ -121,17 +119,19 @@ ForwardOptions forward_options(const annulus_inputs* inputs, const annulus_outpu
     return data == nullptr ? TensorView{} : output(data, "", type, rows, heads, 1);
   };
   options.lse = optional(outputs->lse);
-  // In the order of row_statistics.
-  const std::array<void*, row_statistics.size()> given{
-      outputs->entropy,         outputs->effective_keys, outputs->participation,
-      outputs->max_probability, outputs->max_logit,      outputs->self_probability};
-  const auto missing = std::ranges::count(given, nullptr);
-  if (missing != 0 && missing != std::ssize(given)) {
+  if (outputs->statistic_count < 0) {
     throw InputError(
-        fmt::format("{} of {} statistics are NULL; expected all or none", missing, given.size()));
+        fmt::format("statistic_count is {}; expected at least 0", outputs->statistic_count));
   }
-  for (std::size_t i = 0; i < given.size(); ++i) {
-    options.statistics.*row_statistics[i].view = optional(given[i]);
+  if (outputs->statistic_count == 0) return options;
+  options.statistics.views.resize(row_statistics().size());
+  const auto* statistics = &given(outputs->statistics, "statistics");
+  for (std::int64_t i = 0; i < outputs->statistic_count; ++i) {
+    const auto name = fmt::format("statistics[{}]", i);
+    auto& view = options.statistics.views[member(
+        name.c_str(), [&] { return place_of_statistic(&given(statistics[i].name, "name")); })];
+    if (view.present()) throw InputError(fmt::format("{}: {} twice", name, statistics[i].name));
+    view = output(statistics[i].values, (name + ".values").c_str(), type, rows, heads, 1);
   }
   return options;
 }

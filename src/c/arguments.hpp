@@ -46,8 +46,7 @@ template <class T>
 }
 
 /// Gains, sinks and outputs for `rows` queries of a problem that is computed in `type`. Throws
-/// InputError where some statistics are wanted and others are not, or a table does not belong to
-/// the logit scale.
+/// InputError where a statistic is not one, or a table does not belong to the logit scale.
 [[nodiscard]] ForwardOptions forward_options(const annulus_inputs* inputs,
                                              const annulus_outputs* outputs, const Problem& problem,
                                              DataType type, Index rows);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "annulus/attention/statistics.hpp"
 #include "annulus/base/build.hpp"
 #include "annulus/plan/format.hpp"
 #include "annulus/plan/memory.hpp"
@@ -45,6 +46,12 @@ const char* annulus_message(void) {
 const char* annulus_version(void) {
   static const std::string version(annulus::version());
   return version.c_str();
+}
+
+const char* annulus_statistic_name(int index) {
+  const auto all = annulus::row_statistics();
+  const auto place = static_cast<std::size_t>(index);
+  return index >= 0 && place < all.size() ? all[place].name : nullptr;
 }
 
 int annulus_plan_create(const annulus_problem* problem, const annulus_options* options, int ranks,

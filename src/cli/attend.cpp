@@ -173,10 +173,10 @@ class Attend final : public Command {
     Table table({"statistic", "mean", "min", "max"});
     const auto count = static_cast<double>(problem.documents.queries() * problem.query_heads);
     if (statistics_ && count > 0) {
-      for (const auto& statistic : row_statistics) {
+      for (std::size_t s = 0; s < row_statistics().size(); ++s) {
         const auto summary =
-            summary_of(run.tensors.statistics().*statistic.view, count, context.communicator);
-        table.add({cell(std::string(statistic.name)), cell(summary[0]), cell(summary[1]),
+            summary_of(run.tensors.statistics().at(s), count, context.communicator);
+        table.add({cell(std::string(row_statistics()[s].name)), cell(summary[0]), cell(summary[1]),
                    cell(summary[2])});
       }
     }

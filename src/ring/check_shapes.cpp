@@ -27,9 +27,11 @@ void check_outputs(const ForwardOutputs& outputs, DataType type, Index rows, Ind
                    Index value_dim) {
   check_shape(outputs.out, "out", type, rows, heads, value_dim);
   if (outputs.lse.present()) check_shape(outputs.lse, "lse", type, rows, heads, 1);
-  if (!outputs.statistics.present()) return;
-  for (const auto& statistic : row_statistics) {
-    check_shape(outputs.statistics.*statistic.view, "a statistic", type, rows, heads, 1);
+  const auto& statistics = outputs.statistics.views;
+  ensure(statistics.empty() || statistics.size() == row_statistics().size(),
+         "there is a view for every statistic, or none");
+  for (const auto& statistic : statistics) {
+    if (statistic.present()) check_shape(statistic, "a statistic", type, rows, heads, 1);
   }
 }
 

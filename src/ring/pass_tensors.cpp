@@ -19,7 +19,9 @@ PassTensors::PassTensors(const Plan& plan, int rank, const WantedOutputs& wanted
   out_ = make(rows, heads, problem.output_dim());
   lse_ = make(rows, heads, 1);
   if (wanted.statistics == Statistics::on) {
-    for (auto& statistic : statistics_) statistic = make(rows, heads, 1);
+    for (std::size_t s = 0; s < row_statistics().size(); ++s) {
+      statistics_.push_back(make(rows, heads, 1));
+    }
     statistics_view_ = statistics_view_of(statistics_);
   }
   if (!wanted.backward) return;

@@ -37,7 +37,7 @@ void check_nodes(const Plan& plan, const Topology& topology) {
 std::vector<ring::DeviceOutput> device_statistics(const std::shared_ptr<device::Stream>& stream,
                                                   const StatisticsView& caller) {
   std::vector<ring::DeviceOutput> all;
-  for (const auto& statistic : row_statistics) all.emplace_back(stream, caller.*statistic.view);
+  for (const auto& view : caller.views) all.emplace_back(stream, view);
   return all;
 }
 

@@ -121,7 +121,7 @@ std::vector<results::OutputArray> output_arrays(const Plan& plan, const WantedOu
       {"/out", RowsOf::queries, type, heads, problem.output_dim()},
       {"/lse", RowsOf::queries, type, heads}};
   if (wanted.statistics == Statistics::on) {
-    for (const auto& statistic : row_statistics) {
+    for (const auto& statistic : row_statistics()) {
       arrays.push_back(
           {fmt::format("/statistics/{}", statistic.name), RowsOf::queries, type, heads});
     }
@@ -142,9 +142,9 @@ void write_run(results::AttentionOutput& output, const AttentionRun& run, const 
   output.write_rows("/out", queries, tensors.out());
   output.write_rows("/lse", queries, tensors.lse());
   if (tensors.wanted().statistics == Statistics::on) {
-    for (const auto& statistic : row_statistics) {
-      output.write_rows(fmt::format("/statistics/{}", statistic.name), queries,
-                        tensors.statistics().*statistic.view);
+    for (std::size_t s = 0; s < row_statistics().size(); ++s) {
+      output.write_rows(fmt::format("/statistics/{}", row_statistics()[s].name), queries,
+                        tensors.statistics().at(s));
     }
   }
   if (!tensors.wanted().backward) return;

@@ -1,6 +1,5 @@
 #include "studies/layer.hpp"
 
-#include <array>
 #include <numeric>
 
 #include "annulus/base/error.hpp"
@@ -22,17 +21,13 @@ Attended attend_as(const Plan& plan, const Resources& resources, const LocalRows
   tensors.forward(attention, {.q = dense_view(q.data(), queries.count(), 1, queries.dim),
                               .k = dense_view(k.data(), keys.count(), 1, keys.dim),
                               .v = dense_view(v.data(), values.count(), 1, values.dim)});
-  std::array<double, row_statistics.size()> sums{};
-  for (std::size_t i = 0; i < sums.size(); ++i) {
-    const auto of_rows = numbers_of(tensors.statistics().*row_statistics[i].view);
-    sums[i] = std::accumulate(of_rows.begin(), of_rows.end(), 0.0);
+  RowStatistics means;
+  for (std::size_t s = 0; s < means.values.size(); ++s) {
+    const auto of_rows = numbers_of(tensors.statistics().at(s));
+    means.values[s] = std::accumulate(of_rows.begin(), of_rows.end(), 0.0);
   }
-  resources.communicator.all_reduce(sums, comm::Reduction::sum);
-  RowStatistics<double> means;
-  for (std::size_t i = 0; i < sums.size(); ++i) {
-    means.*row_statistics[i].value =
-        sums[i] / static_cast<double>(plan.problem().documents.queries());
-  }
+  resources.communicator.all_reduce(means.values, comm::Reduction::sum);
+  for (auto& mean : means.values) mean /= static_cast<double>(plan.problem().documents.queries());
   return {.out = {.dim = values.dim, .values = numbers_of(tensors.out())}, .means = means};
 }
 

@@ -12,8 +12,8 @@ namespace annulus::studies {
 [[nodiscard]] std::vector<Index> rows_of_rank(Index n, const comm::Communicator& communicator);
 
 struct Attended {
-  LocalRows out;                ///< of the rank's queries
-  RowStatistics<double> means;  ///< over the queries of all ranks
+  LocalRows out;        ///< of the rank's queries
+  RowStatistics means;  ///< over the queries of all ranks
 };
 
 /// Collective. Attention of `queries` over `keys` with values `values` and critical scaling: the
@@ -25,7 +25,7 @@ struct Attended {
 /// A layer over n tokens.
 struct Layer {
   LocalRows out;
-  RowStatistics<double> means;
+  RowStatistics means;
   double output_cosine = 0;  ///< mean pairwise cosine of the outputs
   double spread = 0;         ///< |O - 1 mean(O)|_F
 };

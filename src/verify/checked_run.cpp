@@ -60,7 +60,7 @@ CheckedRun run_passes(const Plan& plan, comm::Communicator& communicator,
   Outputs outputs(problem, what);
   outputs.append(tensors.out(), tensors.lse(), tensors.statistics());
   if (backward) {
-    auto* gradients = outputs.numbers.data() + Outputs::first_gradient;
+    auto* gradients = outputs.numbers.data() + Outputs::first_gradient();
     gradients[0] = numbers_of(tensors.dq());
     gradients[1] = numbers_of(tensors.dk());
     gradients[2] = numbers_of(tensors.dv());
@@ -87,7 +87,7 @@ CheckedRun run_decode(const Plan& plan, comm::Communicator& communicator,
     const auto type = data_type_of<Accumulator<T>>;
     Tensor out(type, n, heads, problem.output_dim());
     Tensor lse(type, n, heads, 1);
-    std::array<Tensor, row_statistics.size()> statistics;
+    std::vector<Tensor> statistics(row_statistics().size());
     for (auto& statistic : statistics) statistic = {type, n, heads, 1};
     attention.append(chunk, dense_view(inputs.k.data(), n, problem.key_heads, problem.head_dim),
                      dense_view(inputs.v.data(), n, problem.key_heads, problem.output_dim()));

@@ -1,7 +1,5 @@
 #include "verify/outputs.hpp"
 
-#include <array>
-
 #include "annulus/base/tensor.hpp"
 
 namespace annulus::verify {
@@ -11,7 +9,7 @@ std::vector<OutputKind> output_kinds(const Problem& problem, Checked what) {
   std::vector<OutputKind> kinds{{"out", RowsOf::queries, heads, problem.output_dim()},
                                 {"lse", RowsOf::queries, heads, 1}};
   if (what == Checked::forward_without_statistics) return kinds;
-  for (const auto& statistic : row_statistics) {
+  for (const auto& statistic : row_statistics()) {
     kinds.push_back({statistic.name, RowsOf::queries, heads, 1});
   }
   if (what != Checked::backward) return kinds;
@@ -43,24 +41,23 @@ void Outputs::append(ConstTensorView out, ConstTensorView lse, const StatisticsV
   };
   append_to(0, out);
   append_to(1, lse);
-  for (std::size_t s = 0; has_statistics() && s < row_statistics.size(); ++s) {
-    append_to(first_statistic + s, of_rows.*row_statistics[s].view);
+  for (std::size_t s = 0; has_statistics() && s < row_statistics().size(); ++s) {
+    append_to(first_statistic + s, of_rows.at(s));
   }
 }
 
 StatisticsView Outputs::statistics() {
   StatisticsView all;
-  for (std::size_t s = 0; has_statistics() && s < row_statistics.size(); ++s) {
-    all.*row_statistics[s].view = view(first_statistic + s);
+  for (std::size_t s = 0; has_statistics() && s < row_statistics().size(); ++s) {
+    all.views.push_back(view(first_statistic + s));
   }
   return all;
 }
 
 kernels::WholeGradients Outputs::gradients() {
-  return {.dq = view(first_gradient),
-          .dk = view(first_gradient + 1),
-          .dv = view(first_gradient + 2),
-          .dgain = numbers[first_gradient + 3]};
+  const std::size_t first = first_gradient();
+  return {
+      .dq = view(first), .dk = view(first + 1), .dv = view(first + 2), .dgain = numbers[first + 3]};
 }
 
 TensorView Outputs::view(std::size_t which) {

@@ -45,11 +45,13 @@ struct Outputs {
   [[nodiscard]] TensorView lse() { return view(1); }
   [[nodiscard]] bool has_statistics() const { return kinds.size() > first_statistic; }
   [[nodiscard]] StatisticsView statistics();
-  [[nodiscard]] bool has_gradients() const { return kinds.size() > first_gradient; }
+  [[nodiscard]] bool has_gradients() const { return kinds.size() > first_gradient(); }
   [[nodiscard]] kernels::WholeGradients gradients();
 
   static constexpr std::size_t first_statistic = 2;
-  static constexpr std::size_t first_gradient = first_statistic + row_statistics.size();
+  [[nodiscard]] static std::size_t first_gradient() {
+    return first_statistic + row_statistics().size();
+  }
 
  private:
   [[nodiscard]] TensorView view(std::size_t which);

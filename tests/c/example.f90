@@ -1,5 +1,6 @@
 ! Causal attention over a sequence that is spread over the ranks of MPI_COMM_WORLD, from Fortran.
-! With equal keys a query sees the mean of the values up to its own.
+! With equal keys a query sees the mean of the values up to its own, and the entropy is the logarithm
+! of their number.
 program example
   use, intrinsic :: iso_c_binding
   use annulus
@@ -16,6 +17,9 @@ program example
   integer(c_int64_t) :: rows, keys
   integer(c_int64_t) :: query_indices(n), key_indices(n)
   real(c_double), allocatable, target :: q(:, :, :), k(:, :, :), v(:, :, :), out(:, :, :)
+  character(kind=c_char), target :: entropy_name(8) = ["e", "n", "t", "r", "o", "p", "y", c_null_char]
+  real(c_double), allocatable, target :: entropy(:, :)
+  type(annulus_statistic), target :: statistic
   real(c_double) :: error
   integer :: code, rank, ranks, i
 
@@ -42,11 +46,14 @@ program example
     v(:, 1, i) = real(key_indices(i), c_double)
   end do
   call check(annulus_attention_create(plan, MPI_COMM_WORLD, attention))
-  call check(annulus_forward(attention, c_loc(q), c_loc(k), c_loc(v), c_loc(out), &
-                             annulus_inputs(), annulus_outputs(), 0_c_int))
+  allocate(entropy(1, max(rows, 1_c_int64_t)))
+  statistic = annulus_statistic(c_loc(entropy_name), c_loc(entropy))
+  call check(annulus_forward(attention, c_loc(q), c_loc(k), c_loc(v), c_loc(out), annulus_inputs(), &
+                             annulus_outputs(c_null_ptr, c_loc(statistic), 1), 0_c_int))
   error = 0
   do i = 1, int(rows)
-    error = max(error, maxval(abs(out(:, 1, i) - real(query_indices(i), c_double) / 2)))
+    error = max(error, maxval(abs(out(:, 1, i) - real(query_indices(i), c_double) / 2)), &
+                abs(entropy(1, i) - log(real(query_indices(i) + 1, c_double))))
   end do
   call MPI_Allreduce(MPI_IN_PLACE, error, 1, MPI_DOUBLE_PRECISION, MPI_MAX, MPI_COMM_WORLD, code)
   if (rank == 0) print "(a, es8.1)", "largest error: ", error

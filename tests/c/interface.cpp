@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -97,21 +98,56 @@ TEST_F(CAttention, RefusesNull) {
   expect_refusal(annulus_plan_create(nullptr, nullptr, 1, &plan_), ANNULUS_BAD_INPUT, "problem");
 }
 
-TEST_F(CAttention, WritesAllStatisticsOrNone) {
-  std::vector<std::vector<float>> tables(7, std::vector<float>(8 * 2));
+/// Asks for statistics of keys that are all alike.
+class CStatistics : public CAttention {
+ protected:
+  int forward(const std::vector<annulus_statistic>& statistics) {
+    annulus_outputs outputs{};
+    outputs.statistics = statistics.data();
+    outputs.statistic_count = static_cast<int64_t>(statistics.size());
+    return annulus_forward(attention_, x_.data(), x_.data(), x_.data(), out_.data(), nullptr,
+                           &outputs, 0);
+  }
+  std::map<std::string, std::vector<float>> tables_;
+  annulus_statistic wanted(const char* name) {
+    return {name, tables_.try_emplace(name, 8 * 2).first->second.data()};
+  }
+};
+
+TEST_F(CStatistics, AreWrittenByName) {
+  std::vector<annulus_statistic> all;
+  while (const char* name = annulus_statistic_name(static_cast<int>(all.size()))) {
+    all.push_back(wanted(name));
+  }
+  EXPECT_EQ(annulus_statistic_name(-1), nullptr);
+  ASSERT_EQ(forward(all), ANNULUS_OK);
+  EXPECT_NEAR(tables_["entropy"][0], std::log(3.), 1e-6);
+  EXPECT_NEAR(tables_["entropy"][15], std::log(5.), 1e-6);
+  EXPECT_NEAR(tables_["self_probability"][15], 0.2, 1e-6);
+  const auto together = tables_;
+  for (const auto& statistic : all) {
+    tables_[statistic.name].assign(8 * 2, 0);
+    ASSERT_EQ(forward({statistic}), ANNULUS_OK);
+    EXPECT_EQ(tables_, together) << statistic.name;
+  }
+}
+
+TEST_F(CStatistics, NamesWhatIsWrong) {
+  const auto entropy = wanted("entropy");
+  expect_refusal(forward({entropy, wanted("enthalpy")}), ANNULUS_BAD_INPUT,
+                 "statistics[1]: unknown statistic 'enthalpy'; expected one of entropy, ");
+  expect_refusal(forward({entropy, entropy}), ANNULUS_BAD_INPUT, "statistics[1]: entropy twice");
+  expect_refusal(forward({{nullptr, entropy.values}}), ANNULUS_BAD_INPUT, "name is NULL");
+  expect_refusal(forward({{"entropy", nullptr}}), ANNULUS_BAD_INPUT,
+                 "statistics[0].values is NULL");
   annulus_outputs outputs{};
-  outputs.entropy = tables[1].data();
-  const auto forward = [&] {
+  const auto attend = [&](int64_t count) {
+    outputs.statistic_count = count;
     return annulus_forward(attention_, x_.data(), x_.data(), x_.data(), out_.data(), nullptr,
                            &outputs, 0);
   };
-  expect_refusal(forward(), ANNULUS_BAD_INPUT, "statistics");
-  outputs = {tables[0].data(), tables[1].data(), tables[2].data(), tables[3].data(),
-             tables[4].data(), tables[5].data(), tables[6].data()};
-  ASSERT_EQ(forward(), ANNULUS_OK);
-  EXPECT_NEAR(tables[1][0], std::log(3.), 1e-6);
-  EXPECT_NEAR(tables[1][15], std::log(5.), 1e-6);
-  EXPECT_NEAR(tables[6][15], 0.2, 1e-6);
+  expect_refusal(attend(1), ANNULUS_BAD_INPUT, "statistics is NULL");
+  expect_refusal(attend(-1), ANNULUS_BAD_INPUT, "statistic_count is -1");
 }
 
 TEST_F(CAttention, RefusesATableThatIsNotAskedFor) {

@@ -10,47 +10,55 @@ runs the commands of the page.
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import new_statistic
+from commands import commands_for, run
+
 SECTION = re.compile(
     r"^## A[n]? (?P<what>[^\n]+)\n.*?`(?P<file>src/[^`]+)`.*?^```cpp\n(?P<code>.*?)^```\n"
-    r"\nA line in `(?P<registry>[^`]+)`:\n\n```cpp\n(?P<line>[^\n]+)\n```\n"
+    r"\n(?:A line|Its include and its name) in `(?P<registry>[^`]+)`:\n"
+    r"\n```cpp\n(?P<lines>(?:[^\n]+\n)+)```\n"
     r"\nThen\n\n```sh\n(?P<commands>.*?)^```$", re.MULTILINE | re.DOTALL)
+LIST = re.compile(r"^(?:#define ANNULUS_\w+\(\w+\) +\\\n(?:.*\\\n)*|using All = List<\n(?:.*,\n)*)",
+                  re.MULTILINE)
+INCLUDES = re.compile(r'^(?:#include "[^"]*"\n)+', re.MULTILINE)
 CACHED = re.compile(
     r"^((?:ANNULUS_(?:MPI|HDF5|CUDA|NCCL|CUDNN|OPENMP|SANITIZE|WARNINGS_AS_ERRORS|PYTHON)"
     r"|CUDNN_FRONTEND_INCLUDE_DIR"  # which a build finds beside itself
     r"|CMAKE_(?:BUILD_TYPE|CXX_COMPILER|CXX_COMPILER_LAUNCHER|CXX_FLAGS)):\w+=.*)$", re.MULTILINE)
-FLOORS = {"attention", "studies", "comm", "kernels"}
+ADDED = ["a logit scale", "a kind of study", "a transport", "a backend", "a statistic"]
 
 
 def sections(page):
-    """The parts of the page; one for each floor."""
+    """The parts of the page; one for each kind of thing."""
     found = [match.groupdict() for match in SECTION.finditer(page)]
     assert len(found) == page.count("\n## "), "a section that does not have the form of the others"
-    assert {Path(section["file"]).parts[1] for section in found} == FLOORS
+    assert ["a " + section["what"] for section in found] == ADDED
     return found
 
 
 def add(section, root):
-    """Adds a file, and a line before the last one of the list."""
+    """Adds a file, an include if there is one, and a line before the last one of the list."""
     file, registry = root / section["file"], root / section["registry"]
     assert not file.exists(), file
     file.parent.mkdir(exist_ok=True)
     file.write_text(section["code"])
-    text, added = re.subn(r"^(#define ANNULUS_\w+\(\w+\) +\\\n(?:.*\\\n)*)",
-                          lambda match: match[0] + section["line"] + "\n", registry.read_text(),
-                          count=1, flags=re.MULTILINE)
-    assert added == 1, registry
+    text = registry.read_text()
+    for line in section["lines"].splitlines(keepends=True):
+        place = INCLUDES if line.startswith("#include") else LIST
+        text, added = place.subn(lambda match, line=line: match[0] + line, text, count=1)
+        assert added == 1, registry
     registry.write_text(text)
 
 
-def run(*command, **options):
-    done = subprocess.run(command, text=True, capture_output=True, check=False, **options)
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    return done.stdout
+def compiled_files(section, root):
+    """What is compiled of an added file and its list, of which each may be a header."""
+    listed = root / section["registry"]
+    files = [root / section["file"], listed, listed.with_name("registry.cpp")]
+    return {file for file in files if file.suffix == ".cpp" and file.exists()}
 
 
 def configure(root, fresh, build):
@@ -60,28 +68,25 @@ def configure(root, fresh, build):
         *(f"-D{entry}" for entry in cached))
 
 
-def commands_for(library, folder):
-    return run("ninja", "-C", folder, "-t", "commands", library).splitlines()
-
-
-def build_floor(floor, added, registry, fresh, build):
-    """Compiles the added file and the registry, and links them into fresh/lib with what is in `build`."""
+def build_floor(floor, files, fresh, build):
+    """Compiles `files`, and links them into fresh/lib with what is in `build`."""
     names = sorted((build / "lib").glob(f"libannulus_{floor}.so.*.*.*"))
     assert names, f"{build} has no shared library of {floor}"
     library = f"lib/{names[0].name}"
-    objects = []
-    for file in (added, registry):
+    link = [command for command in commands_for(library, build) if f" -o {library} " in command]
+    assert len(link) == 1
+    link, added = link[0], ""
+    for file in sorted(files):
         compile_it = [command for command in commands_for(library, fresh)
                       if command.endswith(f"-c {file}")]
         assert len(compile_it) == 1, f"{file} is not part of {library}"
         run("sh", "-c", compile_it[0], cwd=fresh)
-        objects.append(re.search(r" -o (\S+\.o) ", compile_it[0])[1])
-
-    link = [command for command in commands_for(library, build) if f" -o {library} " in command]
-    assert len(link) == 1 and link[0].count(f" {objects[1]} ") == 1
+        name = re.search(r" -o (\S+\.o) ", compile_it[0])[1]
+        link, replaced = re.subn(f" {re.escape(name)} ", f" {fresh / name} ", link)
+        if replaced == 0:
+            added += f" {fresh / name}"
     (fresh / "lib").mkdir(exist_ok=True)
-    link = link[0].replace(f" {objects[1]} ", "".join(f" {fresh / name} " for name in objects))
-    run("sh", "-c", link.replace(f" -o {library} ", f" -o {fresh / library} "), cwd=build)
+    run("sh", "-c", link.replace(f" -o {library} ", f" -o {fresh / library}{added} "), cwd=build)
     short = re.sub(r"\.\d+\.\d+$", "", names[0].name)
     (fresh / "lib" / short).symlink_to(names[0].name)
 
@@ -96,9 +101,12 @@ def main():
         for section in added:
             add(section, copy)
         configure(copy, fresh, build)
+        files = {}
         for section in added:
-            floor = Path(section["file"]).parts[1]
-            build_floor(floor, copy / section["file"], copy / section["registry"], fresh, build)
+            files.setdefault(Path(section["file"]).parts[1], set()).update(
+                compiled_files(section, copy))
+        for floor, of_floor in files.items():
+            build_floor(floor, of_floor, fresh, build)
         environment = {**os.environ, "LD_LIBRARY_PATH": str(fresh / "lib"),
                        "PATH": f"{build / 'bin'}:{os.environ['PATH']}"}
         for section in added:
@@ -108,6 +116,7 @@ def main():
         help_text = run("annulus", "verify", "--help", env=environment)
         for name in ("polylog", "pair", "exact", "ssmax", "threads:P", "reference"):
             assert re.search(rf"\b{name}\b", help_text), f"--help does not name {name}"
+        new_statistic.check(copy, build, fresh, environment)
     return 0
 
 

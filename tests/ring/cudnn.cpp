@@ -11,17 +11,11 @@ namespace {
 
 constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
 
-/// Forward, without statistics, by ranks on nodes of their own.
+/// Without statistics, by ranks on nodes of their own.
 template <class T>
 Outputs<float> by_ranks(const WholeProblem<T>& whole, int ranks, Spread spread,
                         const kernels::Kernel& kernel) {
-  const auto& problem = whole.problem;
-  Outputs<float> result(problem.documents.queries(), problem.query_heads, problem.output_dim());
-  spread = spread.over_nodes_of(1);
-  comm::run_threads(spread.topology(ranks), [&](comm::Communicator& communicator) {
-    attend(whole, communicator, spread, kernel, result, 1, Statistics::off);
-  });
-  return result;
+  return attend_by_ranks(whole, ranks, spread.over_nodes_of(1), kernel, 1, Statistics::off);
 }
 
 /// On the model, pairs are computed without rounding weights: what is left is fp32, and the output

@@ -31,12 +31,7 @@ void expect_both_passes(WholeProblem<T> whole, const std::string& what,
       for (const auto sharding : all_shardings()) {
         SCOPED_TRACE(what + ", " + std::string(backend) + ", P = " + std::to_string(ranks) + ", " +
                      std::string(name_of(sharding)));
-        Outputs<T> outputs(whole.problem.documents.queries(), whole.problem.query_heads,
-                           whole.problem.output_dim());
-        comm::run_threads(ranks, [&](comm::Communicator& communicator) {
-          attend(whole, communicator, sharding, kernel, outputs);
-        });
-        expect_close(outputs, expected, bounds, sharpness);
+        expect_close(attend_by_ranks(whole, ranks, sharding, kernel), expected, bounds, sharpness);
         expect_close(gradients_by_ranks(whole, dout, ranks, sharding, kernel, true),
                      expected_gradients, gradient_bounds, sharpness);
         if (testing::Test::HasFailure()) return;

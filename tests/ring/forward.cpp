@@ -13,17 +13,6 @@ namespace {
 constexpr int rank_counts[] = {1, 2, 3, 4, 5, 8};
 
 template <class T>
-Outputs<Accumulator<T>> by_ranks(const WholeProblem<T>& whole, int ranks, Spread spread,
-                                 const kernels::Kernel& kernel) {
-  Outputs<Accumulator<T>> result(whole.problem.documents.queries(), whole.problem.query_heads,
-                                 whole.problem.output_dim());
-  comm::run_threads(spread.topology(ranks), [&](comm::Communicator& communicator) {
-    attend(whole, communicator, spread, kernel, result);
-  });
-  return result;
-}
-
-template <class T>
 void expect_exact(WholeProblem<T> whole, const char* what, Sharpness sharpness = Sharpness::tenth) {
   const auto expected = direct(whole);
   for (const auto name : kernels::backend_names(DeviceKind::cpu)) {
@@ -36,7 +25,7 @@ void expect_exact(WholeProblem<T> whole, const char* what, Sharpness sharpness =
                        ", P = " + std::to_string(ranks) + " on nodes of " +
                        std::to_string(per_node) + ", " + std::string(name_of(sharding)));
           const auto spread = Spread(sharding).over_nodes_of(per_node);
-          expect_close(by_ranks(whole, ranks, spread, kernel), expected, bounds, sharpness);
+          expect_close(attend_by_ranks(whole, ranks, spread, kernel), expected, bounds, sharpness);
           if (testing::Test::HasFailure()) return;
         }
       }
@@ -171,8 +160,8 @@ TEST(RingForward, DoubleIsWithinOnePartInTenToTheTwelve) {
   const double largest = largest_element(whole.v);
   for (const auto name : kernels::backend_names(DeviceKind::cpu)) {
     for (const int ranks : rank_counts) {
-      const auto got =
-          by_ranks(whole, ranks, Sharding::zigzag, kernels::find_backend(name, DataType::float64));
+      const auto got = attend_by_ranks(whole, ranks, Sharding::zigzag,
+                                       kernels::find_backend(name, DataType::float64));
       EXPECT_TRUE(all_close("out", got.out.values, expected.out.values, 1e-12 * largest));
       EXPECT_TRUE(all_close("lse", got.lse.values, expected.lse.values, 1e-12));
     }
@@ -200,7 +189,7 @@ double needle(Index n, double rho, double gamma, int ranks, Sharding sharding,
     whole.k.at(j, 0, 1) = found ? 0 : std::sqrt(1 - rho * rho);
     whole.v.at(j, 0, 0) = found ? 1 : 0;
   }
-  return by_ranks(whole, ranks, sharding, kernel).out.at(0, 0, 0);
+  return attend_by_ranks(whole, ranks, sharding, kernel).out.at(0, 0, 0);
 }
 
 TEST(RingForward, NoShardLengthEntersTheScale) {
@@ -243,13 +232,13 @@ TEST(RingForward, CausalConventionIsTheOneAskedFor) {
     for (const auto name : kernels::backend_names(DeviceKind::cpu)) {
       for (const int ranks : rank_counts) {
         for (const auto sharding : all_shardings()) {
-          const auto got =
-              by_ranks(whole, ranks, sharding, kernels::find_backend(name, DataType::float64));
+          const auto got = attend_by_ranks(whole, ranks, sharding,
+                                           kernels::find_backend(name, DataType::float64));
           for (Index row = 0; row < n; ++row) {
             const auto i = static_cast<double>(row);
             const auto length = static_cast<double>(n);
             const double expected = global ? length / (length + i) : (i + 1) / (2 * i + 1);
-            ASSERT_NEAR(got.statistics[5].at(row, 0, 0), expected, 1e-13);
+            ASSERT_NEAR(got.statistic("self_probability").at(row, 0, 0), expected, 1e-13);
           }
         }
       }

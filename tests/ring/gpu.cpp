@@ -6,79 +6,10 @@
 #include "annulus/device/tensor_copy.hpp"
 #include "annulus/kernels/backend.hpp"
 #include "annulus/ring/cached_attention.hpp"
-#include "support/expect_close.hpp"
-#include "support/gpu_under_test.hpp"
-#include "support/gradients.hpp"
+#include "ring/on_gpu.hpp"
 
 namespace annulus::test {
 namespace {
-
-/// Sharding changes with the number of ranks, so that all meet.
-Sharding sharding_for(int ranks) {
-  const auto all = all_shardings();
-  return all[static_cast<std::size_t>(ranks) % all.size()];
-}
-
-/// Ranks on one node, which GPUs make a ring of all the same.
-Spread spread_for(int ranks) {
-  return sharding_for(ranks);
-}
-
-template <class T>
-Outputs<float> by_ranks(const WholeProblem<T>& whole, int ranks, const kernels::Kernel& kernel) {
-  Outputs<float> result(whole.problem.documents.queries(), whole.problem.query_heads,
-                        whole.problem.output_dim());
-  const auto spread = spread_for(ranks);
-  comm::run_threads(spread.topology(ranks), [&](comm::Communicator& communicator) {
-    attend(whole, communicator, spread, kernel, result);
-  });
-  return result;
-}
-
-template <class T>
-void expect_exact(WholeProblem<T> whole, const std::string& what) {
-  const auto expected = direct(whole);
-  for (const auto* kernel : gpus_under_test()) {
-    const auto bounds = bounds_of(whole, *kernel);
-    for (const int ranks : rank_counts_of_gpus()) {
-      SCOPED_TRACE(what + ", " + std::string(name_of(data_type_of<T>)) +
-                   ", P = " + std::to_string(ranks));
-      expect_close(by_ranks(whole, ranks, *kernel), expected, bounds);
-      if (testing::Test::HasFailure()) return;
-    }
-  }
-}
-
-void expect_exact_in_every_type(const Problem& problem, const std::string& what) {
-  expect_exact(random_problem<float>(problem, 7), what);
-  expect_exact(random_problem<BFloat16>(problem, 8), what);
-  expect_exact(random_problem<Float16>(problem, 9), what);
-}
-
-template <class T>
-void expect_gradients(const WholeProblem<T>& whole, const std::string& what) {
-  const auto dout = random_dout<T>(whole.problem);
-  const auto expected = direct_gradients_of(whole, dout);
-  for (const auto* kernel : gpus_under_test()) {
-    const auto roundings = kernels::Roundings::of(*kernel, data_type_of<T>);
-    const auto bounds = gradient_bounds_of(whole, dout, roundings);
-    for (const int ranks : rank_counts_of_gpus()) {
-      // Every number of ranks both ways, in one type or another.
-      const bool keep = (ranks + static_cast<int>(data_type_of<T>)) % 2 == 0;
-      SCOPED_TRACE(what + ", " + std::string(name_of(data_type_of<T>)) +
-                   ", P = " + std::to_string(ranks) + (keep ? "" : ", fetched again"));
-      expect_close(gradients_by_ranks(whole, dout, ranks, spread_for(ranks), *kernel, keep),
-                   expected, bounds, Sharpness::tenth, sharpness_of_parameters(roundings));
-      if (testing::Test::HasFailure()) return;
-    }
-  }
-}
-
-void expect_gradients_in_every_type(const Problem& problem, const std::string& what) {
-  expect_gradients(random_problem<float>(problem, 17), what);
-  expect_gradients(random_problem<BFloat16>(problem, 18), what);
-  expect_gradients(random_problem<Float16>(problem, 19), what);
-}
 
 // Equal logits however large give p = 1 / keys, so dv is the mean of dout, from every kernel.
 TEST(RingOnGpu, GradientsDoNotLoseWhatLseRoundsAway) {
@@ -170,7 +101,7 @@ TEST(RingOnGpu, TensorsOnTheDevice) {
   const auto whole = random_problem<float>(problem, 23);
   const auto dout = random_dout<float>(problem);
   for (const auto* kernel : gpus_under_test()) {
-    const auto on_host = by_ranks(whole, 1, *kernel);
+    const auto on_host = attend_by_ranks(whole, 1, spread_for(1), *kernel);
     const auto gradients_on_host = gradients_by_ranks(whole, dout, 1, spread_for(1), *kernel, true);
     comm::run_threads(1, [&](comm::Communicator& communicator) {
       const auto plan =
@@ -285,103 +216,11 @@ TEST(RingOnGpu, RefusesWhatItCannotDo) {
         reason([&] { CachedAttention(problem, DataType::float32, communicator, kernel, 1); }),
         testing::HasSubstr("cache"));
   });
-  EXPECT_THROW(
-      by_ranks(random_problem<float>({.head_dim = 257, .documents = Documents::single(4)}, 1), 1,
-               kernel),
-      InputError);
+  EXPECT_THROW(static_cast<void>(attend_by_ranks(
+                   random_problem<float>({.head_dim = 257, .documents = Documents::single(4)}, 1),
+                   1, spread_for(1), kernel)),
+               InputError);
 }
-
-#if ANNULUS_TEST_ON_GPU
-// More tiles than a GPU has multiprocessors, and lengths that no tile divides: what the model has
-// no time for.
-TEST(RingOnGpu, LongSequences) {
-  for (const Index length : {1031, 4099}) {
-    for (const Index d : {64, 128}) {
-      expect_exact_in_every_type({.query_heads = 2,
-                                  .key_heads = 1,
-                                  .head_dim = d,
-                                  .documents = Documents::single(length),
-                                  .mask = d == 64 ? Mask::full() : Mask::causal(),
-                                  .logit_scale = LogitScale::parse("ssmax:s=0.4")},
-                                 "n = " + std::to_string(length));
-    }
-  }
-}
-
-TEST(RingOnGpu, GradientsOfLongSequences) {
-  for (const Index d : {64, 96, 128, 256}) {
-    expect_gradients_in_every_type({.query_heads = 2,
-                                    .key_heads = 1,
-                                    .head_dim = d,
-                                    .documents = Documents::single(1031),
-                                    .mask = Mask::causal()},
-                                   "d = " + std::to_string(d));
-  }
-  expect_gradients(
-      random_problem<BFloat16>({.head_dim = 128, .documents = Documents::single(4099)}, 41),
-      "n = 4099");
-}
-
-TEST(RingOnGpu, TheErrorDoesNotGrowWithTheSteps) {
-  const Problem problem{.query_heads = 2,
-                        .key_heads = 1,
-                        .head_dim = 128,
-                        .documents = Documents::single(4099),
-                        .mask = Mask::causal()};
-  const auto& kernel = *gpus_under_test().front();
-  const auto check = [&](auto whole, double more) {
-    const auto exact = direct(whole);
-    const auto error = [&](int ranks) {
-      const auto got = by_ranks(whole, ranks, kernel);
-      double largest = 0;
-      for (std::size_t i = 0; i < got.out.values.size(); ++i) {
-        const auto number = static_cast<double>(got.out.values[i]);
-        largest = std::max(largest, std::abs(number - exact.out.values[i]));
-      }
-      return largest;
-    };
-    const double one = error(1);
-    for (const int ranks : {2, 8, 32}) EXPECT_LE(error(ranks), more * one) << ranks << " ranks";
-  };
-  // As on the model: the rounding of weights stays, the worst of fp32 sums is a matter of luck.
-  check(random_problem<BFloat16>(problem, 5), 1.25);
-  check(random_problem<Float16>(problem, 5), 1.25);
-  check(random_problem<float>(problem, 5), 2);
-}
-
-TEST(RingOnGpu, EveryLongRunGivesTheSameBits) {
-  const auto whole = random_problem<BFloat16>({.query_heads = 4,
-                                               .key_heads = 2,
-                                               .head_dim = 128,
-                                               .documents = Documents::single(4099),
-                                               .mask = Mask::causal()},
-                                              37);
-  const auto dout = random_dout<BFloat16>(whole.problem);
-  const auto& kernel = *gpus_under_test().front();
-  const auto first = gradients_by_ranks(whole, dout, 8, spread_for(8), kernel, true);
-  const auto out = by_ranks(whole, 8, kernel).out.values;
-  for (int repetition = 0; repetition < 5; ++repetition) {
-    const auto got = gradients_by_ranks(whole, dout, 8, spread_for(8), kernel, true);
-    EXPECT_EQ(got.dq.values, first.dq.values);
-    EXPECT_EQ(got.dk.values, first.dk.values);
-    EXPECT_EQ(got.dv.values, first.dv.values);
-    EXPECT_EQ(by_ranks(whole, 8, kernel).out.values, out);
-  }
-}
-#else
-TEST(RingOnGpu, GivesBackItsMemory) {
-  const auto whole = random_problem<float>(
-      {.head_dim = 8, .documents = Documents::single(23), .mask = Mask::causal()}, 5);
-  const auto dout = random_dout<float>(whole.problem);
-  for (const auto order : {Order::early, Order::late}) {
-    const ModelLauncher launcher(Schedule{}, order);
-    const kernels::gpu::GpuKernel kernel(launcher);
-    static_cast<void>(gradients_by_ranks(whole, dout, 4, spread_for(4), kernel, true));
-    EXPECT_EQ(launcher.device().bytes_in_use(), 0U);
-    EXPECT_EQ(launcher.report().bank_conflicts, 0);
-  }
-}
-#endif
 
 }  // namespace
 }  // namespace annulus::test

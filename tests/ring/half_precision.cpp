@@ -82,13 +82,9 @@ struct Comparison {
 template <class T>
 Errors errors_by_ranks(const Comparison<T>& comparison, int ranks, const kernels::Kernel& kernel) {
   const auto& given = comparison.given;
-  const auto& problem = given.problem;
-  Outputs<float> got(problem.documents.queries(), problem.query_heads, problem.output_dim());
-  comm::run_threads(ranks, [&](comm::Communicator& communicator) {
-    attend(given, communicator, Sharding::zigzag, kernel, got);
-  });
   return comparison.errors(
-      got.out, gradients_by_ranks(given, comparison.dout, ranks, Sharding::zigzag, kernel, true));
+      attend_by_ranks(given, ranks, Sharding::zigzag, kernel).out,
+      gradients_by_ranks(given, comparison.dout, ranks, Sharding::zigzag, kernel, true));
 }
 
 template <class T>
@@ -181,11 +177,8 @@ TYPED_TEST(HalfPrecision, StaysWithinItsBounds) {
   const auto expected = direct(whole);
   const auto bounds = bounds_of(whole, kernels::cpu());
   for (const int ranks : {1, 3, 8}) {
-    Outputs<float> got(331, 4, 17);
-    comm::run_threads(ranks, [&](comm::Communicator& communicator) {
-      attend(whole, communicator, Sharding::striped, kernels::cpu(), got, 2);
-    });
-    expect_close(got, expected, bounds);
+    expect_close(attend_by_ranks(whole, ranks, Sharding::striped, kernels::cpu(), 2), expected,
+                 bounds);
   }
 }
 

@@ -137,12 +137,8 @@ void expect_ranks_agree(Choice& choice, WholeProblem<T>& whole, unsigned seed) {
   const auto expected = direct(whole);
   const auto bounds = bounds_of(whole, kernel);
   const int threads = static_cast<int>(choice.number(1, 3));
-  Outputs<Accumulator<T>> got(whole.problem.documents.queries(), whole.problem.query_heads,
-                              whole.problem.output_dim());
-  comm::run_threads(spread.topology(ranks), [&](comm::Communicator& communicator) {
-    attend(whole, communicator, spread, kernel, got, threads);
-  });
-  expect_close(got, expected, bounds, Sharpness::any);
+  expect_close(attend_by_ranks(whole, ranks, spread, kernel, threads), expected, bounds,
+               Sharpness::any);
   const auto dout = random_dout<T>(whole.problem, seed);
   expect_close(gradients_by_ranks(whole, dout, ranks, spread, kernel, choice.happens(0.8)),
                direct_gradients_of(whole, dout), gradient_bounds_of(whole, dout, kernel),

@@ -52,11 +52,7 @@ Outputs<double> measure(WholeProblem<double> whole, double beta, const Ranks& ra
   const auto& problem = whole.problem;
   whole.gain.assign(static_cast<std::size_t>(problem.query_heads), beta);
   const auto& kernel = kernels::find_backend(backend, DataType::float64);
-  Outputs<double> result(problem.documents.queries(), problem.query_heads, problem.output_dim());
-  comm::run_threads(ranks.count, [&](comm::Communicator& communicator) {
-    attend(whole, communicator, ranks.sharding, kernel, result);
-  });
-  return result;
+  return attend_by_ranks(whole, ranks.count, ranks.sharding, kernel);
 }
 
 /// Calls visit(i, h) for every row that sees something.
@@ -104,7 +100,7 @@ TEST(StatisticsIdentities, DerivativesByTheSoftmaxStrength) {
     }
     for_each_seeing_row(at[2], [&](Index i, Index head) {
       const auto lse = [&](std::size_t k) { return at[k].lse.at(i, head, 0); };
-      const auto entropy = [&](std::size_t k) { return at[k].statistics[0].at(i, head, 0); };
+      const auto entropy = [&](std::size_t k) { return at[k].statistic("entropy").at(i, head, 0); };
       const auto slope = [&](auto f) { return (8 * (f(3) - f(1)) - (f(4) - f(0))) / (12 * h); };
       const double curvature =
           (16 * (lse(3) + lse(1)) - (lse(4) + lse(0)) - 30 * lse(2)) / (12 * h * h);
@@ -140,8 +136,8 @@ TEST(StatisticsIdentities, EntropyThroughTheMeanKey) {
           for (Index c = 0; c < problem.head_dim; ++c) {
             mean += scale * whole.q.at(i, h, c) * outputs.out.at(i, h, c);
           }
-          EXPECT_NEAR(outputs.statistics[0].at(i, h, 0), lse - mean - sink_term(whole, h, lse),
-                      1e-12 * (1 + std::abs(lse)));
+          EXPECT_NEAR(outputs.statistic("entropy").at(i, h, 0),
+                      lse - mean - sink_term(whole, h, lse), 1e-12 * (1 + std::abs(lse)));
         }
       }
     }
@@ -171,10 +167,11 @@ TEST(StatisticsIdentities, EntropyOfTheWholeFromTheShards) {
       const auto alone = direct(part);
       for_each_seeing_row(alone, [&](Index i, Index h) {
         const double log_share = alone.lse.at(i, h, 0) - all.lse.at(i, h, 0);
-        entropy.at(i, h, 0) += std::exp(log_share) * (alone.statistics[0].at(i, h, 0) - log_share);
+        entropy.at(i, h, 0) +=
+            std::exp(log_share) * (alone.statistic("entropy").at(i, h, 0) - log_share);
       });
     }
-    EXPECT_TRUE(all_close("entropy", all.statistics[0].values, entropy.values, 1e-13));
+    EXPECT_TRUE(all_close("entropy", all.statistic("entropy").values, entropy.values, 1e-13));
   }
 }
 
@@ -185,19 +182,20 @@ TEST(StatisticsIdentities, RenyiEntropiesAreOrdered) {
     for (const double beta : {-1.0, 0.0, 0.8, 30.0}) {
       const auto outputs = measure(whole, beta, ranks, backend);
       for_each_seeing_row(outputs, [&](Index i, Index h) {
-        const auto statistic = [&](std::size_t which) {
-          return outputs.statistics[which].at(i, h, 0);
+        const auto statistic = [&](std::string_view name) {
+          return outputs.statistic(name).at(i, h, 0);
         };
         const double lse = outputs.lse.at(i, h, 0);
         const double keys =
             static_cast<double>(whole.problem.documents.keys()) + (whole.sink.empty() ? 0 : 1);
-        EXPECT_NEAR(statistic(1), std::exp(statistic(0)), 1e-13 * statistic(1));
-        EXPECT_LE(statistic(1), keys * rounding);
-        EXPECT_LE(statistic(2), statistic(1) * rounding);
-        EXPECT_LE(1 / statistic(3), statistic(2) * rounding);
-        EXPECT_GE(1 / statistic(3), 1 / rounding);
-        EXPECT_NEAR(statistic(3), std::exp(statistic(4) - lse), 1e-12);
-        EXPECT_LE(statistic(5), statistic(3) * rounding);
+        EXPECT_NEAR(statistic("effective_keys"), std::exp(statistic("entropy")),
+                    1e-13 * statistic("effective_keys"));
+        EXPECT_LE(statistic("effective_keys"), keys * rounding);
+        EXPECT_LE(statistic("participation"), statistic("effective_keys") * rounding);
+        EXPECT_LE(1 / statistic("max_probability"), statistic("participation") * rounding);
+        EXPECT_GE(1 / statistic("max_probability"), 1 / rounding);
+        EXPECT_NEAR(statistic("max_probability"), std::exp(statistic("max_logit") - lse), 1e-12);
+        EXPECT_LE(statistic("self_probability"), statistic("max_probability") * rounding);
       });
     }
   });

@@ -27,6 +27,16 @@ template <class T>
   return largest_element(tensor.values);
 }
 
+/// The most that an element of `got` is off.
+template <class T>
+[[nodiscard]] double largest_error(const Tensor<T>& got, const Tensor<double>& exact) {
+  double largest = 0;
+  for (std::size_t i = 0; i < got.values.size(); ++i) {
+    largest = std::max(largest, std::abs(static_cast<double>(got.values[i]) - exact.values[i]));
+  }
+  return largest;
+}
+
 /// The first element of `got` that is further from `expected` than its bound, or success.
 template <class T>
 [[nodiscard]] testing::AssertionResult all_close(const char* name, const std::vector<T>& got,
@@ -77,8 +87,8 @@ void expect_close(const Outputs<T>& got, const Outputs<double>& expected,
                   const Outputs<double>& bounds, Sharpness sharpness = Sharpness::tenth) {
   expect_close("out", got.out.values, expected.out.values, bounds.out.values, sharpness);
   expect_close("lse", got.lse.values, expected.lse.values, bounds.lse.values, sharpness);
-  for (std::size_t s = 0; s < row_statistics.size(); ++s) {
-    expect_close(row_statistics[s].name, got.statistics[s].values, expected.statistics[s].values,
+  for (std::size_t s = 0; s < row_statistics().size(); ++s) {
+    expect_close(row_statistics()[s].name, got.statistics[s].values, expected.statistics[s].values,
                  bounds.statistics[s].values, sharpness);
   }
 }

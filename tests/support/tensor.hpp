@@ -46,13 +46,16 @@ template <class T>
 struct Outputs {
   Tensor<T> out;
   Tensor<T> lse;
-  std::vector<Tensor<T>> statistics;  ///< in the order of StatisticsView
+  std::vector<Tensor<T>> statistics;  ///< in the order of row_statistics()
 
   Outputs(Index rows, Index heads, Index value_dim)
       : out(rows, heads, value_dim),
         lse(rows, heads, 1),
-        statistics(row_statistics.size(), {rows, heads, 1}) {}
+        statistics(row_statistics().size(), {rows, heads, 1}) {}
 
+  [[nodiscard]] const Tensor<T>& statistic(std::string_view name) const {
+    return statistics[place_of_statistic(name)];
+  }
   [[nodiscard]] StatisticsView statistics_view() { return statistics_view_of(statistics); }
 };
 

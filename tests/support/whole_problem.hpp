@@ -182,8 +182,8 @@ void put_rows(Outputs<T>& whole, const std::vector<Index>& rows, ConstTensorView
               ConstTensorView lse, const StatisticsView& statistics) {
   put_rows(whole.out, rows, out);
   put_rows(whole.lse, rows, lse);
-  for (std::size_t s = 0; s < row_statistics.size() && statistics.present(); ++s) {
-    put_rows(whole.statistics[s], rows, statistics.*row_statistics[s].view);
+  for (std::size_t s = 0; s < statistics.views.size(); ++s) {
+    put_rows(whole.statistics[s], rows, statistics.views[s]);
   }
 }
 
@@ -200,6 +200,21 @@ void attend(const WholeProblem<T>& whole, comm::Communicator& communicator, Spre
   PassTensors tensors(plan, communicator.rank(), {.statistics = statistics});
   tensors.forward(attention, inputs.views());
   put_rows(result, inputs.rows, tensors.out(), tensors.lse(), tensors.statistics());
+}
+
+/// The same by ranks that are threads.
+template <class T>
+[[nodiscard]] Outputs<Accumulator<T>> attend_by_ranks(const WholeProblem<T>& whole, int ranks,
+                                                      Spread spread, const kernels::Kernel& kernel,
+                                                      int threads = 1,
+                                                      Statistics statistics = Statistics::on) {
+  const auto& problem = whole.problem;
+  Outputs<Accumulator<T>> result(problem.documents.queries(), problem.query_heads,
+                                 problem.output_dim());
+  comm::run_threads(spread.topology(ranks), [&](comm::Communicator& communicator) {
+    attend(whole, communicator, spread, kernel, result, threads, statistics);
+  });
+  return result;
 }
 
 /// The largest |scale| |q| |k| over visible pairs is at most this: the size of the logits.

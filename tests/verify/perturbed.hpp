@@ -61,9 +61,9 @@ class PerturbedForward final : public kernels::ForwardPass {
     pass_->finish(outputs);
     if (perturbation_.output == "out") perturb(perturbation_, outputs.out);
     if (perturbation_.output == "lse") perturb(perturbation_, outputs.lse);
-    for (const auto& statistic : row_statistics) {
-      if (perturbation_.output == statistic.name) {
-        perturb(perturbation_, outputs.statistics.*statistic.view);
+    for (std::size_t s = 0; s < outputs.statistics.views.size(); ++s) {
+      if (perturbation_.output == row_statistics()[s].name) {
+        perturb(perturbation_, outputs.statistics.views[s]);
       }
     }
   }

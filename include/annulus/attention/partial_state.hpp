@@ -85,7 +85,9 @@ void write_row(const ForwardOutputs& to, Index i, Index h, const SoftmaxState<S>
     *to.lse_low.row<T>(i, h) = static_cast<T>(softmax.lse_beyond(static_cast<S>(lse)));
   }
   if (!to.statistics.present()) return;
-  write_statistics<T>(to.statistics, i, h, statistics_of(softmax, self_logit));
+  const auto row = finished_row(softmax, self_logit);
+  write_statistics<T>(to.statistics, i, h,
+                      [&](const Statistic& statistic) { return statistic.of(row); });
 }
 
 }  // namespace annulus

@@ -1,7 +1,6 @@
 #pragma once
 // What the passes of one rank read and write.
 
-#include <array>
 #include <memory>
 #include <span>
 #include <vector>
@@ -66,7 +65,7 @@ class PassTensors {
   WantedOutputs wanted_;
   device::DeviceTensor out_;
   device::DeviceTensor lse_;
-  std::array<device::DeviceTensor, row_statistics.size()> statistics_;
+  std::vector<device::DeviceTensor> statistics_;
   StatisticsView statistics_view_;
   device::DeviceTensor dq_;
   device::DeviceTensor dk_;

@@ -70,8 +70,7 @@ struct MergeArguments {
   int value_dim = 0;
 };
 
-/// What follows from the state, see write_row. Everything but `out` may be null; the statistics are
-/// all there or all null.
+/// What follows from the state, see write_row. Everything but `out` may be null.
 struct FinishArguments {
   DeviceState state{};
   int rows = 0;
@@ -80,12 +79,9 @@ struct FinishArguments {
   float* out = nullptr;      ///< (rows, H, d_v)
   float* lse = nullptr;      ///< (rows, H), as everything below
   float* lse_low = nullptr;  ///< what rounding took from lse
-  float* entropy = nullptr;
-  float* effective_keys = nullptr;
-  float* participation = nullptr;
-  float* max_probability = nullptr;
-  float* max_logit = nullptr;
-  float* self_probability = nullptr;
+  /// On the device: a table for each of statistics::All, in their order, null where it is not
+  /// wanted.
+  float* const* statistics = nullptr;
 };
 
 /// Adds the gradients of the visible pairs of a list of tiles to sums, a panel at a time. With

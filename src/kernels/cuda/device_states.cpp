@@ -1,5 +1,7 @@
 #include "kernels/cuda/device_states.hpp"
 
+#include <vector>
+
 #include "annulus/base/error.hpp"
 #include "annulus/base/narrow.hpp"
 
@@ -47,12 +49,14 @@ void DeviceStates::finish(const ForwardOutputs& outputs) const {
   const DenseOutput out(stream_, outputs.out);
   const DenseOutput lse(stream_, outputs.lse);
   const DenseOutput lse_low(stream_, outputs.lse_low);
-  const DenseOutput entropy(stream_, statistics.entropy);
-  const DenseOutput effective_keys(stream_, statistics.effective_keys);
-  const DenseOutput participation(stream_, statistics.participation);
-  const DenseOutput max_probability(stream_, statistics.max_probability);
-  const DenseOutput max_logit(stream_, statistics.max_logit);
-  const DenseOutput self_probability(stream_, statistics.self_probability);
+  std::vector<DenseOutput> tables;
+  std::vector<float*> addresses;
+  if (statistics.present()) {
+    for (const auto& table : statistics.views) {
+      addresses.push_back(tables.emplace_back(stream_, table).data());
+    }
+  }
+  const DeviceArray<float*> on_device(stream_, addresses);
   launcher_.finish({.state = view(),
                     .rows = rows_,
                     .heads = heads_,
@@ -60,17 +64,10 @@ void DeviceStates::finish(const ForwardOutputs& outputs) const {
                     .out = out.data(),
                     .lse = lse.data(),
                     .lse_low = lse_low.data(),
-                    .entropy = entropy.data(),
-                    .effective_keys = effective_keys.data(),
-                    .participation = participation.data(),
-                    .max_probability = max_probability.data(),
-                    .max_logit = max_logit.data(),
-                    .self_probability = self_probability.data()},
+                    .statistics = on_device.data()},
                    *stream_);
-  for (const auto* output : {&out, &lse, &lse_low, &entropy, &effective_keys, &participation,
-                             &max_probability, &max_logit, &self_probability}) {
-    output->finish();
-  }
+  for (const auto* output : {&out, &lse, &lse_low}) output->finish();
+  for (const auto& table : tables) table.finish();
 }
 
 }  // namespace annulus::kernels::gpu

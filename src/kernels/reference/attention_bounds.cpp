@@ -5,47 +5,26 @@
 namespace annulus::kernels {
 namespace {
 
-/// Of probabilities that are computed from weights in the order of the formulas of RowStatistics.
-RowStatistics<double> statistics_bounds(const RowErrors& errors, Index self,
-                                        const Roundings& roundings) {
-  const double u = roundings.sum;
-  const auto& keys = errors.keys();
-  const double sums = of_additions(std::ssize(keys), roundings, 1).most();
-  double entropy = 0;
-  double squares = 0;
-  for (const auto& key : keys) {
-    entropy -= key.p > 0 ? key.p * key.log_p : 0;
-    squares += key.p * key.p;
+/// Bounds of the statistics of a row that sees something.
+void write_bounds(const StatisticsView& to, const DirectRow& row, const RowErrors& errors,
+                  const Roundings& roundings) {
+  std::vector<KeyProbability> keys;
+  for (const auto& key : errors.keys()) {
+    keys.push_back({.z = key.z, .p = key.p, .log_p = key.log_p, .error = key.error.most()});
   }
-  // dH = - Sum p (ln p + H) dz, and d ln Sum p^2 = 2 Sum (p^2 / Sum p^2 - p) dz.
-  RowStatistics<double> bounds{.max_logit = 0};
-  double moment = 0;
-  double of_squares = 0;
-  double highest = errors.softmax().maximum();
-  const auto& largest = *std::ranges::max_element(keys, {}, &RoundedKey::z);
-  double of_others = 0;
-  for (const auto& key : keys) {
-    if (&key != &largest) of_others += key.p * (key.error.most() + largest.error.most());
-    highest = std::max(highest, key.z + key.error.most());
-    if (key.p == 0) continue;
-    bounds.entropy += key.p * std::abs(key.log_p + entropy) * key.error.most();
-    moment += key.p * (errors.softmax().maximum() - key.z);
-    of_squares += 2 * std::abs(key.p * key.p / squares - key.p) * key.error.most();
-  }
-  const double log_sum = errors.softmax().lse() - errors.softmax().maximum();
-  bounds.entropy += 2 * sums * (moment + std::abs(log_sum) + 1);
-  bounds.effective_keys = std::exp(entropy) * std::expm1(bounds.entropy + 4 * u * (1 + entropy));
-  bounds.participation = std::expm1(of_squares + 4 * sums) / squares;
-  bounds.max_probability = largest.p * std::expm1(of_others + errors.of_division().most());
-  bounds.max_logit = highest - errors.softmax().maximum();
-  if (self >= 0) {
-    const auto& own = keys[static_cast<std::size_t>(self)];
-    // e^(z - lse), with a rounded lse.
-    const double relative =
-        own.error.most() + errors.lse().most() + 4 * u * (1 + std::abs(own.log_p));
-    bounds.self_probability = own.p * std::expm1(relative) + roundings.least;
-  }
-  return bounds;
+  const Probabilities probabilities{
+      .keys = keys,
+      .self = row.self < 0 ? nullptr : &keys[static_cast<std::size_t>(row.self)],
+      .maximum = errors.softmax().maximum(),
+      .lse = errors.softmax().lse()};
+  const RowRoundings of_row{.unit = roundings.sum,
+                            .additions = of_additions(std::ssize(keys), roundings, 1).most(),
+                            .division = errors.of_division().most(),
+                            .lse = errors.lse().most(),
+                            .least = roundings.least};
+  write_statistics<double>(to, row.row, row.head, [&](const Statistic& statistic) {
+    return statistic.bound(probabilities, of_row);
+  });
 }
 
 /// Errors of out = Sum p v, which are those of factors and additions, and
@@ -117,16 +96,16 @@ void attention_bounds(const Problem& problem, const WholeInputs& inputs, const R
   for_each_direct_row(problem, inputs, q, k, [&](const DirectRow& row) {
     double* to = out.row<double>(row.row, row.head);
     std::fill(to, to + problem.output_dim(), 0.0);
-    RowStatistics<double> all{.max_logit = 0};
-    double of_lse = 0;
-    if (!row.sees_nothing()) {
-      const RowErrors errors(row, problem.head_dim, roundings);
-      of_lse = errors.lse().most();
-      all = statistics_bounds(errors, row.self, roundings);
-      errors_of_out.write(row, errors, v, roundings, to);
+    if (row.sees_nothing()) {
+      if (lse.present()) *lse.row<double>(row.row, row.head) = 0;
+      write_statistics<double>(statistics, row.row, row.head,
+                               [](const Statistic& /*statistic*/) { return 0.0; });
+      return;
     }
-    if (lse.present()) *lse.row<double>(row.row, row.head) = of_lse;
-    if (statistics.present()) write_statistics<double>(statistics, row.row, row.head, all);
+    const RowErrors errors(row, problem.head_dim, roundings);
+    errors_of_out.write(row, errors, v, roundings, to);
+    if (lse.present()) *lse.row<double>(row.row, row.head) = errors.lse().most();
+    write_bounds(statistics, row, errors, roundings);
   });
 }
 

@@ -85,7 +85,7 @@ class ReferenceForward final : public ForwardPass {
       const double shifted = logits_[static_cast<std::size_t>(j - visible.begin)] - state.maximum;
       const double weight = std::exp(shifted);
       state.sum += weight;
-      state.moment += weight * shifted;
+      state.moment += weight == 0 ? 0 : weight * shifted;  // the difference may be -inf
       state.squares += weight * weight;
       const double* value = values.row(block.keys.row + j, key_head);
       for (std::size_t c = 0; c < sum_.size(); ++c) sum_[c] += weight * value[c];

@@ -38,13 +38,13 @@ constexpr Quantity quantities[] = {
      [](const Layer& layer, double first_spread) { return layer.spread / first_spread; },
      [](const SimplexLayer& layer) { return layer.contraction; }},
     {"self_probability", "probability of a query's own position", "1",
-     [](const Layer& layer, double) { return layer.means.self_probability; },
+     [](const Layer& layer, double) { return layer.means["self_probability"]; },
      [](const SimplexLayer& layer) { return layer.self_probability; }},
     {"entropy", "entropy of attention", "nat",
-     [](const Layer& layer, double) { return layer.means.entropy; },
+     [](const Layer& layer, double) { return layer.means["entropy"]; },
      [](const SimplexLayer& layer) { return layer.entropy; }},
     {"participation", "participation ratio of attention", "keys",
-     [](const Layer& layer, double) { return layer.means.participation; },
+     [](const Layer& layer, double) { return layer.means["participation"]; },
      [](const SimplexLayer& layer) { return layer.participation; }},
 };
 

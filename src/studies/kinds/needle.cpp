@@ -62,8 +62,8 @@ std::vector<double> measure(const StudyConfig& config, const PointIndex& point,
   double own = 0;
   for (const double value : attended.out.values) own += value;
   const auto& means = attended.means;
-  return {sum_over_ranks(resources.communicator, own), means.max_probability, means.entropy,
-          means.effective_keys, means.participation};
+  return {sum_over_ranks(resources.communicator, own), means["max_probability"], means["entropy"],
+          means["effective_keys"], means["participation"]};
 }
 
 }  // namespace

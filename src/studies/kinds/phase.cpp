@@ -89,8 +89,8 @@ std::vector<double> measure(const StudyConfig& config, const PointIndex& point,
   const auto y = normalised(x);
   const auto layer = apply_layer(resources, config.precision, n, gamma, y, 0, y);
   const double contraction = layer.spread / centred_norm(resources.communicator, y, n);
-  std::vector<double> values{layer.means.self_probability, layer.output_cosine, contraction,
-                             layer.means.entropy, layer.means.participation};
+  std::vector<double> values{layer.means["self_probability"], layer.output_cosine, contraction,
+                             layer.means["entropy"], layer.means["participation"]};
   if (measures_gradient_norm(config)) {
     std::vector<double> norms;
     for (Index i = 0; i < x.count(); ++i) norms.push_back(norm(x.row(i)));

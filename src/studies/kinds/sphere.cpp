@@ -67,7 +67,8 @@ std::vector<double> measure(const StudyConfig& config, const PointIndex& point,
   }
   const auto& means = attended.means;
   return {sum_over_ranks(communicator, alignment) / static_cast<double>(query_count),
-          means.max_probability, means.entropy, means.effective_keys, means.participation};
+          means["max_probability"], means["entropy"], means["effective_keys"],
+          means["participation"]};
 }
 
 }  // namespace

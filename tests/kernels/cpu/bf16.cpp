@@ -1,14 +1,15 @@
 // bf16 where the CPU multiplies it, and where it is widened.
 #include "kernels/cpu/bf16.hpp"
 
-#include "kernels/cpu/test.hpp"
+#include "kernels/cpu/kernels_under_test.hpp"
 #include "support/rounded_factors.hpp"
 
 namespace annulus::test {
 namespace {
 
-using CpuBFloat16 = CpuTest;
-INSTANTIATE_TEST_SUITE_P(, CpuBFloat16, testing::ValuesIn(runnable_targets()), target_of);
+class CpuBFloat16 : public ForwardKernel {};
+INSTANTIATE_TEST_SUITE_P(, CpuBFloat16, testing::ValuesIn(cpu_kernels()),
+                         name_of_test<KernelUnderTest>);
 
 bool machine_multiplies_bf16() {
 #if defined(__x86_64__)
@@ -19,7 +20,7 @@ bool machine_multiplies_bf16() {
 }
 
 TEST_P(CpuBFloat16, IsMultipliedWhereTheMachineAndTheTargetCan) {
-  const bool wide = HWY_ARCH_X86_64 && GetParam() <= HWY_AVX3;
+  const bool wide = HWY_ARCH_X86_64 && hwy::SupportedTargets() <= HWY_AVX3;
   EXPECT_EQ(kernels::multiplies_bf16(), wide && machine_multiplies_bf16());
   EXPECT_EQ(kernels::cpu().factor_type(DataType::bfloat16),
             kernels::multiplies_bf16() ? DataType::bfloat16 : DataType::float32);
@@ -38,14 +39,14 @@ TEST_P(CpuBFloat16, OtherTypesAreNeverRounded) {
 TEST_P(CpuBFloat16, WidenedIsFp32) {
   const kernels::WidenedBFloat16ForTest widened;
   for (const auto* mask : {"full", "causal", "window:60,30"}) {
-    expect_exact_on_cpu(random_problem<BFloat16>({.query_heads = 4,
-                                                  .key_heads = 2,
-                                                  .head_dim = 33,
-                                                  .value_dim = 17,
-                                                  .documents = Documents::single(307),
-                                                  .mask = Mask::parse(mask)},
-                                                 5),
-                        {{}, {.sharding = Sharding::striped, .shards = 3}});
+    expect_outputs(random_problem<BFloat16>({.query_heads = 4,
+                                             .key_heads = 2,
+                                             .head_dim = 33,
+                                             .value_dim = 17,
+                                             .documents = Documents::single(307),
+                                             .mask = Mask::parse(mask)},
+                                            5),
+                   {{}, {.sharding = Sharding::striped, .shards = 3}});
   }
 }
 
@@ -66,7 +67,8 @@ TEST_P(CpuBFloat16, ErrorIsAtMostTwiceThatOfAReferenceWithRoundedWeights) {
         {.head_dim = 64, .documents = Documents::single(311, 1009)}, 5, size);
     const auto exact = direct(whole).out;
     const auto reference = with_rounded_factors(whole, random_dout<BFloat16>(whole.problem));
-    EXPECT_LE(error_of(attend_on_cpu(whole).out, exact), 2 * error_of(reference.out, exact))
+    EXPECT_LE(error_of(attend_by(kernels::cpu(), whole).out, exact),
+              2 * error_of(reference.out, exact))
         << size;
   }
 }
@@ -91,7 +93,7 @@ TEST_P(CpuBFloat16, DenormalInputsAreAsGoodAsZero) {
   for (auto* tensor : {&whole.q, &whole.k, &whole.v}) {
     for (auto& value : tensor->values) value = BFloat16(0x1.8p-130);
   }
-  const auto got = attend_on_cpu(whole);
+  const auto got = attend_by(kernels::cpu(), whole);
   for (const float value : got.out.values) EXPECT_NEAR(value, 0x1.8p-130, 0x1p-126);
   for (const float lse : got.lse.values) {
     EXPECT_NEAR(static_cast<double>(lse), std::log(40.0), 8 * unit_roundoff(DataType::float32));
@@ -105,11 +107,11 @@ TEST_P(CpuBFloat16, LogitsAtTheEndsOfTheRange) {
     whole.k.at(j, 0, 1) = BFloat16(j % 2 == 0 ? -0x1.8p63 : 0x1.8p63);
     whole.v.at(j, 0, 2) = BFloat16(static_cast<double>(j % 2));
   }
-  const auto got = attend_on_cpu(whole);
+  const auto got = attend_by(kernels::cpu(), whole);
   for (Index i = 0; i < 16; ++i) {
     EXPECT_EQ(got.out.at(i, 0, 2), i % 2 == 0 ? 1.0F : 0.0F);
     EXPECT_EQ(got.lse.at(i, 0, 0), 0x1.8p126F);
-    EXPECT_EQ(got.statistics[2].at(i, 0, 0), 20.0F);
+    EXPECT_EQ(got.statistic("participation").at(i, 0, 0), 20.0F);
   }
 }
 

@@ -2,7 +2,7 @@
 
 #include "annulus/base/error.hpp"
 #include "annulus/kernels/backend.hpp"
-#include "kernels/cpu/test.hpp"
+#include "kernels/cpu/kernels_under_test.hpp"
 
 namespace annulus::test {
 namespace {

@@ -3,7 +3,8 @@
 #include <stdexcept>
 #include <thread>
 
-#include "kernels/cpu/test.hpp"
+#include "annulus/kernels/cpu.hpp"
+#include "kernels/kernel_run.hpp"
 
 namespace annulus::test {
 namespace {
@@ -18,10 +19,10 @@ const Problem problem{.query_heads = 3,
 template <class T>
 void expect_same_bits() {
   const auto whole = random_problem<T>(problem, 8);
-  const auto one = attend_on_cpu(whole, {.sharding = Sharding::zigzag, .shards = 2});
+  const auto one = attend_by(kernels::cpu(), whole, {.sharding = Sharding::zigzag, .shards = 2});
   for (const int threads : {2, 3, 7}) {
-    const auto many =
-        attend_on_cpu(whole, {.sharding = Sharding::zigzag, .shards = 2, .threads = threads});
+    const auto many = attend_by(kernels::cpu(), whole,
+                                {.sharding = Sharding::zigzag, .shards = 2, .threads = threads});
     EXPECT_EQ(one.out.values, many.out.values) << threads;
     EXPECT_EQ(one.lse.values, many.lse.values) << threads;
     for (std::size_t s = 0; s < one.statistics.size(); ++s) {
@@ -37,9 +38,9 @@ void expect_same_bits_for_few_queries() {
   decode.query_heads = 6;
   decode.documents = Documents::single(3, 1999);
   const auto whole = random_problem<T>(decode, 8);
-  const auto one = attend_on_cpu(whole, {});
+  const auto one = attend_by(kernels::cpu(), whole);
   for (const int threads : {2, 3, 7}) {
-    const auto many = attend_on_cpu(whole, {.threads = threads});
+    const auto many = attend_by(kernels::cpu(), whole, {.threads = threads});
     EXPECT_EQ(one.out.values, many.out.values) << threads;
     for (std::size_t s = 0; s < one.statistics.size(); ++s) {
       EXPECT_EQ(one.statistics[s].values, many.statistics[s].values) << threads;
@@ -60,10 +61,11 @@ TEST(CpuThreads, PollIsCalledOnTheCallingThreadAlone) {
   for (const int threads : {1, 2, 3}) {
     std::set<std::thread::id> callers;
     int calls = 0;
-    static_cast<void>(attend_on_cpu(whole, {.threads = threads, .poll = [&] {
-                                              callers.insert(std::this_thread::get_id());
-                                              ++calls;
-                                            }}));
+    static_cast<void>(attend_by(kernels::cpu(), whole, {.threads = threads, .poll = [&] {
+                                                          callers.insert(
+                                                              std::this_thread::get_id());
+                                                          ++calls;
+                                                        }}));
     EXPECT_EQ(callers, std::set{std::this_thread::get_id()}) << threads;
     EXPECT_GE(calls, 1) << threads;
   }
@@ -72,7 +74,7 @@ TEST(CpuThreads, PollIsCalledOnTheCallingThreadAlone) {
 TEST(CpuThreads, OneThreadPollsAfterEveryTile) {
   const auto whole = random_problem<float>(problem, 8);
   int calls = 0;
-  static_cast<void>(attend_on_cpu(whole, {.poll = [&] { ++calls; }}));
+  static_cast<void>(attend_by(kernels::cpu(), whole, {.poll = [&] { ++calls; }}));
   EXPECT_GE(calls, 3 * (331 / 48));
 }
 
@@ -84,7 +86,8 @@ TEST(CpuThreads, HiddenTilesAreNotVisited) {
     const auto whole = random_problem<float>(
         {.head_dim = 1, .documents = Documents::single(length), .mask = mask}, 8);
     Index calls = 0;
-    static_cast<void>(attend_on_cpu(whole, {.statistics = false, .poll = [&] { ++calls; }}));
+    static_cast<void>(
+        attend_by(kernels::cpu(), whole, {.statistics = false, .poll = [&] { ++calls; }}));
     return calls;
   };
   const Index full = polls(Mask::full());
@@ -101,8 +104,9 @@ TEST(CpuThreads, AnExceptionOfPollReachesTheCaller) {
     const auto poll = [&] {
       if (++calls == 2) throw std::runtime_error("the transfer failed");
     };
-    EXPECT_THROW(static_cast<void>(attend_on_cpu(whole, {.threads = threads, .poll = poll})),
-                 std::runtime_error)
+    EXPECT_THROW(
+        static_cast<void>(attend_by(kernels::cpu(), whole, {.threads = threads, .poll = poll})),
+        std::runtime_error)
         << threads;
     EXPECT_EQ(calls, 2);
   }

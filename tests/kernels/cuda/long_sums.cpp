@@ -5,7 +5,7 @@
 // 0.4 u (N / 3)^1/2 of itself: 30 u for 16411 terms, 8 u for a panel of 1024, and 2 u for the 17
 // panels that have as many terms, whose errors are independent. The largest of some tens of numbers
 // is two or three times as much off.
-#include "kernels/cuda/gradients.hpp"
+#include "kernels/cuda/kernel_under_test.hpp"
 
 namespace annulus::test {
 namespace {
@@ -55,11 +55,12 @@ TEST(CudaLongSums, OutputsOverManyKeys) {
   make_alike(whole.v);
   const auto exact = direct(whole);
   for (const int key_shards : {1, 3}) {
-    const auto got = attend_on_gpu(whole, {.key_shards = key_shards});
+    const auto got = attend_by(*open_cuda({}), whole, {.key_shards = key_shards});
     expect_near("out", got.out, exact.out, 12 * u);
     expect_near("lse", got.lse, exact.lse, 4 * u);
-    expect_near("entropy", got.statistics[0], exact.statistics[0], 4 * u);
-    expect_near("participation", got.statistics[2], exact.statistics[2], 8 * u);
+    expect_near("entropy", got.statistic("entropy"), exact.statistic("entropy"), 4 * u);
+    expect_near("participation", got.statistic("participation"), exact.statistic("participation"),
+                8 * u);
   }
 }
 
@@ -68,7 +69,7 @@ TEST(CudaLongSums, OutputsOverManyKeysOfSixteenBits) {
   auto whole = problem_of<BFloat16>(5, many_16);
   make_zero(whole.q);
   make_alike(whole.v);
-  expect_near("out", attend_on_gpu(whole).out, direct(whole).out, 24 * u);
+  expect_near("out", attend_by(*open_cuda({}), whole).out, direct(whole).out, 24 * u);
 }
 
 // Logits are 0 and dz_j has the sign of k_j, so that nothing cancels in dq = s Sum_j dz_j k_j. The
@@ -82,7 +83,7 @@ TEST(CudaLongSums, GradientsOfQueriesOverManyKeys) {
   make_alike(dout);
   const auto exact = direct_gradients_of(whole, dout);
   for (const int key_shards : {1, 3}) {
-    const auto got = gradients_on_gpu(whole, dout, {.key_shards = key_shards});
+    const auto got = gradients_by(*open_cuda({}), whole, dout, {.key_shards = key_shards});
     expect_near("dq", got.dq, exact.dq, 20 * u);
   }
 }
@@ -109,7 +110,8 @@ struct FewKeys {
 TEST(CudaLongSums, GradientsOfKeysAndValuesOverManyQueries) {
   const FewKeys<float> keys(many);
   for (const int shards : {1, 3}) {
-    const auto got = gradients_on_gpu(keys.whole, keys.dout, {.shards = shards, .key_shards = 1});
+    const auto got =
+        gradients_by(*open_cuda({}), keys.whole, keys.dout, {.shards = shards, .key_shards = 1});
     expect_near("dk", got.dk, keys.exact.dk, 12 * u);
     expect_near("dv", got.dv, keys.exact.dv, 12 * u);
   }
@@ -117,7 +119,7 @@ TEST(CudaLongSums, GradientsOfKeysAndValuesOverManyQueries) {
 
 TEST(CudaLongSums, GradientsOfValuesOverManyQueriesOfSixteenBits) {
   const FewKeys<BFloat16> keys(many_16);
-  expect_near("dv", gradients_on_gpu(keys.whole, keys.dout).dv, keys.exact.dv, 24 * u);
+  expect_near("dv", gradients_by(*open_cuda({}), keys.whole, keys.dout).dv, keys.exact.dv, 24 * u);
 }
 
 // One key has all of the probability, so dv is the sum of dout: 2^22 over the queries of the first
@@ -128,7 +130,7 @@ TEST(CudaLongSums, WhatRoundingTakesIsKept) {
   for (Index i = 0; i < many; ++i) {
     for (Index c = 0; c < 16; ++c) dout.at(i, 0, c) = i < 1024 ? 0x1p12F : 0x1p-13F;
   }
-  const auto got = gradients_on_gpu(whole, dout);
+  const auto got = gradients_by(*open_cuda({}), whole, dout);
   for (const float dv : got.dv.values) EXPECT_NEAR(dv, 0x1p22 + (many - 1024) * 0x1p-13, 0.25);
 }
 
@@ -141,7 +143,8 @@ void expect_exact_where_logits_rise(Index keys) {
     whole.k.at(j, 0, 0) = T(6.0 * static_cast<double>(j) / static_cast<double>(keys));
   }
   whole.sink = {2};
-  expect_exact_on_gpu(whole, {{}, {.statistics = false}});
+  const auto kernel = open_cuda({});
+  expect_close(attend_by(*kernel, whole), direct(whole), bounds_of(whole, *kernel));
 }
 
 TEST(CudaLongSums, LogitsThatRiseFromPanelToPanel) {

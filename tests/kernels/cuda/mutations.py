@@ -215,8 +215,8 @@ def check(builder, source, folder, fault):
     if tests is None:
         sys.exit(f"'{name}' does not compile:\n{text}")
     # What only the backward pass has is looked for there.
-    wanted = "CudaBackward.*" if file and "gradient" in file else (
-        "CudaPipeline.*:CudaRows.*:CudaMerge.*:CudaLongSums.*:CudaForward.*:CudaBackward.*")
+    wanted = "BackwardKernel.*:*_backward" if file and "gradient" in file else (
+        "CudaPipeline.*:CudaRows.*:CudaMerge.*:CudaLongSums.*:CudaOrder.*:EitherPass.*:ForwardKernel.*:BackwardKernel.*")
     code, output = run([tests, f"--gtest_filter={wanted}", "--gtest_fail_fast"], 300)
     if code is None:
         return "caught: does not end", False

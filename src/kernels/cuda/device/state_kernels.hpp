@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "attention/statistics/list.hpp"
 #include "kernels/cuda/arguments.hpp"
 #include "kernels/cuda/device/own_rows.hpp"
 
@@ -97,30 +98,30 @@ struct FinishKernel : RowKernel {
         a.lse_low[at] =
             empty ? 0.0F : static_cast<float>((maximum - static_cast<double>(lse)) + log_sum);
       }
-      if (a.entropy != nullptr) write_statistics(a, at, log_sum);
+      if (a.statistics != nullptr) {
+        write_statistics(statistics::All{}, a, at,
+                         {.maximum = maximum,
+                          .sum = a.state.sum[at],
+                          .moment = a.state.moment[at],
+                          .squares = a.state.squares[at],
+                          .self_logit = static_cast<double>(a.state.self_logit[at]),
+                          .lse = maximum + log_sum});
+      }
     });
   }
 
-  /// The statistics of one row with this ln l, see statistics_of.
-  ANNULUS_DEVICE static void write_statistics(const Arguments& a, Index at, double log_sum) {
-    const float maximum = a.state.maximum[at];
-    a.max_logit[at] = maximum;
-    if (maximum == minus_infinity) {
-      a.entropy[at] = 0;
-      a.effective_keys[at] = 0;
-      a.participation[at] = 0;
-      a.max_probability[at] = 0;
-      a.self_probability[at] = 0;
-      return;
-    }
-    const double sum = a.state.sum[at];
-    const double entropy = fmax(0.0, log_sum - a.state.moment[at] / sum);
-    a.entropy[at] = static_cast<float>(entropy);
-    a.effective_keys[at] = static_cast<float>(exp(entropy));
-    a.participation[at] = static_cast<float>(fmax(1.0, sum * sum / a.state.squares[at]));
-    a.max_probability[at] = static_cast<float>(fmin(1.0, 1 / sum));
-    const auto beyond = static_cast<double>(a.state.self_logit[at]) - static_cast<double>(maximum);
-    a.self_probability[at] = static_cast<float>(fmin(1.0, exp(beyond - log_sum)));
+  template <class... S>
+  ANNULUS_DEVICE static void write_statistics(statistics::List<S...> /*all*/, const Arguments& a,
+                                              Index at, const FinishedRow<double>& row) {
+    float* const* table = a.statistics;
+    (write_statistic<S>(*table++, at, row), ...);
+  }
+
+  template <class S>
+  ANNULUS_DEVICE static void write_statistic(float* table, Index at,
+                                             const FinishedRow<double>& row) {
+    if (table == nullptr) return;
+    table[at] = static_cast<float>(row.empty() ? S::of_nothing : S::of(row));
   }
 };
 

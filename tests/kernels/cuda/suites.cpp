@@ -1,0 +1,63 @@
+// The cases of every backend on the model of a thread block, or where ANNULUS_TEST_ON_GPU is set,
+// on a GPU; and that no order of threads matters.
+#include "kernels/cuda/kernel_under_test.hpp"
+
+namespace annulus::test {
+
+INSTANTIATE_TEST_SUITE_P(, ForwardKernel, testing::Values(cuda_under_test()),
+                         name_of_test<KernelUnderTest>);
+INSTANTIATE_TEST_SUITE_P(, BackwardKernel, testing::Values(cuda_under_test()),
+                         name_of_test<KernelUnderTest>);
+INSTANTIATE_TEST_SUITE_P(, EitherPass, testing::ValuesIn(both_passes({cuda_under_test()})),
+                         name_of_test<PassUnderTest>);
+
+namespace {
+
+const std::vector<Schedule> other_schedules{
+    {LaneOrder::backward}, {LaneOrder::shuffled, 1}, {LaneOrder::shuffled, 2}};
+
+/// Calls check.operator()<T>(problem) for every kernel.
+template <class Check>
+void for_each_kernel(Index length, const Mask& mask, Check check) {
+  for (const Index d : {64, 96, 128, 256}) {
+    const Problem problem{.query_heads = 2,
+                          .key_heads = 1,
+                          .head_dim = d,
+                          .documents = Documents::single(length),
+                          .mask = mask};
+    check.template operator()<float>(problem);
+    check.template operator()<BFloat16>(problem);
+  }
+}
+
+// A barrier or a wait too few gives a wrong result in some order.
+TEST(CudaOrder, OfWarpsDoesNotChangeABitForward) {
+  for_each_kernel(307, Mask::window(150, 20), []<class T>(const Problem& problem) {
+    const auto whole = random_problem<T>(problem, 8);
+    const auto first = attend_by(*open_cuda({}), whole);
+    for (const auto& schedule : other_schedules) {
+      const auto other = attend_by(*open_cuda(schedule), whole);
+      EXPECT_EQ(first.out.values, other.out.values);
+      EXPECT_EQ(first.lse.values, other.lse.values);
+      EXPECT_EQ(first.statistic("entropy").values, other.statistic("entropy").values);
+    }
+  });
+}
+
+TEST(CudaOrder, OfWarpsDoesNotChangeABitBackward) {
+  for_each_kernel(139, Mask::window(90, 20), []<class T>(const Problem& problem) {
+    const auto whole = random_problem<T>(problem, 8);
+    const auto dout = random_dout<T>(problem);
+    const auto first = gradients_by(*open_cuda({}), whole, dout);
+    for (const auto& schedule : {other_schedules[0], other_schedules[1]}) {
+      const auto other = gradients_by(*open_cuda(schedule), whole, dout);
+      EXPECT_EQ(first.dq.values, other.dq.values);
+      EXPECT_EQ(first.dk.values, other.dk.values);
+      EXPECT_EQ(first.dv.values, other.dv.values);
+      EXPECT_EQ(first.dgain, other.dgain);
+    }
+  });
+}
+
+}  // namespace
+}  // namespace annulus::test

@@ -1,0 +1,148 @@
+#pragma once
+// The kernels of any backend on a whole problem, without ranks.
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "annulus/plan/sharding.hpp"
+#include "kernels/placed_tensors.hpp"
+#include "support/gradients.hpp"
+#include "support/row_scale.hpp"
+#include "support/whole_problem.hpp"
+
+namespace annulus::test {
+
+/// How kernels are run.
+struct KernelRun {
+  Sharding sharding = Sharding::contiguous;
+  int shards = 1;      ///< that queries come in
+  int key_shards = 0;  ///< that keys come in; 0: as many
+  int threads = 1;
+  bool statistics = true;
+  bool reversed = false;  ///< from the last key shard to the first
+  kernels::Poll poll{};
+
+  [[nodiscard]] std::vector<Shard> query_shards(const Documents& documents) const {
+    return make_shards(sharding, documents.query_offsets(), shards);
+  }
+  /// In the order in which they come.
+  [[nodiscard]] std::vector<Shard> ordered_key_shards(const Documents& documents) const {
+    auto all =
+        make_shards(sharding, documents.key_offsets(), key_shards == 0 ? shards : key_shards);
+    if (reversed) std::reverse(all.begin(), all.end());
+    return all;
+  }
+};
+
+/// One pass for each shard of queries and one call for each shard of keys.
+template <class T>
+[[nodiscard]] Outputs<Accumulator<T>> attend_by(const kernels::Kernel& kernel,
+                                                const WholeProblem<T>& whole,
+                                                const KernelRun& run = {}) {
+  using Sum = Accumulator<T>;
+  const auto& problem = whole.problem;
+  const auto& documents = problem.documents;
+  const auto stream = kernel.open_stream(0);
+  const Index heads = problem.query_heads;
+  Outputs<Sum> result(documents.queries(), heads, problem.output_dim());
+  for (const auto& query_shard : run.query_shards(documents)) {
+    const auto rows = packed_rows(query_shard, documents.query_offsets());
+    const PlacedRows<T> q(stream, take_rows(whole.q, rows));
+    const auto scale = scale_of(whole, rows);
+    const auto pass = kernel.forward({.q = q.view(), .scale = scale, .sink = whole.sink},
+                                     {.key_heads = problem.key_heads,
+                                      .value_dim = problem.output_dim(),
+                                      .statistics = run.statistics,
+                                      .threads = run.threads,
+                                      .stream = stream});
+    for (const auto& key_shard : run.ordered_key_shards(documents)) {
+      const auto key_rows = packed_rows(key_shard, documents.key_offsets());
+      const PlacedRows<T> k(stream, take_rows(whole.k, key_rows));
+      const PlacedRows<T> v(stream, take_rows(whole.v, key_rows));
+      pass->accumulate(k.view(), v.view(), visible_blocks(problem, query_shard, key_shard),
+                       run.poll);
+    }
+    Outputs<Sum> local(std::ssize(rows), heads, problem.output_dim());
+    const PlacedNumbers<Sum> out(stream, local.out);
+    const PlacedNumbers<Sum> lse(stream, local.lse);
+    std::vector<PlacedNumbers<Sum>> statistics;
+    for (const auto& statistic : local.statistics) statistics.emplace_back(stream, statistic);
+    pass->finish(
+        {.out = out.view(),
+         .lse = lse.view(),
+         .statistics = run.statistics ? statistics_view_of(statistics) : StatisticsView{}});
+    out.fetch(local.out);
+    lse.fetch(local.lse);
+    for (std::size_t s = 0; s < statistics.size(); ++s) statistics[s].fetch(local.statistics[s]);
+    put_rows(result, rows, local.out.view(), local.lse.view(), local.statistics_view());
+  }
+  return result;
+}
+
+/// The gradients of what attend_by computes: every shard of queries against every shard of keys.
+template <class T>
+[[nodiscard]] AllGradients<Accumulator<T>> gradients_by(const kernels::Kernel& kernel,
+                                                        const WholeProblem<T>& whole,
+                                                        const Tensor<T>& dout,
+                                                        const KernelRun& run = {}) {
+  using Sum = Accumulator<T>;
+  const auto& problem = whole.problem;
+  const auto& documents = problem.documents;
+  const auto forward = attend_by(kernel, whole, run);
+  const auto stream = kernel.open_stream(0);
+  AllGradients<Sum> result(problem);
+  auto without_gain = whole;
+  without_gain.gain.clear();
+  for (const auto& query_shard : run.query_shards(documents)) {
+    const auto rows = packed_rows(query_shard, documents.query_offsets());
+    const PlacedRows<T> q(stream, take_rows(whole.q, rows));
+    const PlacedRows<T> local_dout(stream, take_rows(dout, rows));
+    const PlacedNumbers<Sum> lse(stream, take_rows(forward.lse, rows));
+    const PlacedNumbers<Sum> out(stream, take_rows(forward.out, rows));
+    const auto scale = scale_of(whole, rows);
+    const auto pass = kernel.backward({.q = q.view(),
+                                       .scale = scale,
+                                       .dout = local_dout.view(),
+                                       .lse = lse.view(),
+                                       .out = out.view()},
+                                      {.key_heads = problem.key_heads,
+                                       .value_dim = problem.output_dim(),
+                                       .threads = run.threads,
+                                       .stream = stream});
+    for (const auto& key_shard : run.ordered_key_shards(documents)) {
+      const auto key_rows = packed_rows(key_shard, documents.key_offsets());
+      const PlacedRows<T> k(stream, take_rows(whole.k, key_rows));
+      const PlacedRows<T> v(stream, take_rows(whole.v, key_rows));
+      auto dk = take_rows(result.dk, key_rows);
+      auto dv = take_rows(result.dv, key_rows);
+      const PlacedNumbers<Sum> dk_there(stream, dk);
+      const PlacedNumbers<Sum> dv_there(stream, dv);
+      pass->accumulate(k.view(), v.view(), visible_blocks(problem, query_shard, key_shard),
+                       dk_there.view(), dv_there.view(), run.poll);
+      dk_there.fetch(dk);
+      dv_there.fetch(dv);
+      put_rows(result.dk, key_rows, dk);
+      put_rows(result.dv, key_rows, dv);
+    }
+    auto dq = take_rows(result.dq, rows);
+    const PlacedNumbers<Sum> dq_there(stream, dq);
+    std::vector<double> dscale(scale.size());
+    std::vector<double> mean(scale.size());
+    pass->finish(dq_there.view(), {.dscale = dscale, .mean = mean});
+    dq_there.fetch(dq);
+    put_rows(result.dq, rows, dq);
+    const auto scale_per_gain = scale_of(without_gain, rows);
+    for (std::size_t i = 0; i < scale.size(); ++i) {
+      const std::size_t h = i % result.dgain.size();
+      result.dgain[h] += scale_per_gain[i] * dscale[i];
+      if (whole.sink.empty() || std::isinf(whole.sink[h])) continue;
+      const auto row_lse = static_cast<double>(
+          forward.lse.at(rows[i / result.dgain.size()], static_cast<Index>(h), 0));
+      result.dsink[h] -= std::exp(whole.sink[h] - row_lse) * mean[i];
+    }
+  }
+  return result;
+}
+
+}  // namespace annulus::test
