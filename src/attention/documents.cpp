@@ -1,14 +1,18 @@
 #include "annulus/attention/documents.hpp"
 
+#include <limits>
 #include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "annulus/base/error.hpp"
+#include "base/range.hpp"
 
 namespace annulus {
 namespace {
+
+constexpr WholeRange<Index> counts{1, Documents::most};
 
 void check_offsets(const std::vector<Index>& offsets, std::string_view name) {
   if (offsets.size() < 2) {
@@ -57,11 +61,14 @@ Documents Documents::single(Index query_length, Index key_length) {
 }
 
 Documents Documents::batch(Index count, Index query_length, Index key_length) {
-  if (count < 1 || query_length < 0 || key_length < 0) {
-    throw InputError(
-        fmt::format("a batch of {} documents with {} queries and {} keys; expected at "
-                    "least one document and lengths of 0 or more",
-                    count, query_length, key_length));
+  if (!counts.contains(count)) {
+    throw InputError(fmt::format("a batch of {} documents; expected {}", count, counts.limits()));
+  }
+  const WholeRange<Index> lengths{0, std::numeric_limits<Index>::max() / count};
+  for (const Index length : {query_length, key_length}) {
+    if (lengths.contains(length)) continue;
+    throw InputError(fmt::format("a batch of {} documents of {} rows; expected {}", count, length,
+                                 lengths.limits()));
   }
   return {equal_offsets(count, query_length), equal_offsets(count, key_length)};
 }

@@ -12,6 +12,7 @@
 #include "annulus/plan/cost.hpp"
 #include "annulus/ring/memory_check.hpp"
 #include "annulus/run/attention_run.hpp"
+#include "annulus/run/input_trial.hpp"
 #include "annulus/run/process.hpp"
 #include "annulus/run/provenance.hpp"
 #include "cli/command.hpp"
@@ -67,6 +68,7 @@ class Attend final : public Command {
     refuse_without(backward_ ? Pass::backward : Pass::forward,
                    execution_.kernel(execution_.precision));
     run::check_not_the_input(input_, output_);
+    run::try_input(input_, {.layout = layout_});
   }
 
   int run(const Context& context) const override {
@@ -116,16 +118,7 @@ class Attend final : public Command {
   }
 
   [[nodiscard]] Plan plan_for(const results::InputShape& shape, const Topology& topology) const {
-    Problem problem{.query_heads = shape.query_heads,
-                    .key_heads = shape.key_heads,
-                    .head_dim = shape.head_dim,
-                    .value_dim = shape.value_dim,
-                    .documents = shape.documents};
-    try {
-      validate(problem);
-    } catch (const InputError& error) {
-      throw InputError(fmt::format("{}: /q, /k, /v: {}", input_, error.what()));
-    }
+    auto problem = run::problem_of(input_, shape);
     attention_.apply(problem);
     if (problem.logit_scale.is_table() && !shape.has_logit_scale) {
       throw InputError(fmt::format(
@@ -181,7 +174,7 @@ class Attend final : public Command {
       }
     }
     if (!context.speaks()) return;
-    const double flops = cost_of(plan).flops;
+    const double flops = forward_flops(plan.problem(), visible_area(plan.problem()));
     if (context.json) {
       Json json{{"output", output_},
                 {"queries", problem.documents.queries()},

@@ -68,7 +68,7 @@ void ShapeOptions::add_unswept_to(CLI::App& command) {
 void ShapeOptions::add_shape_to(CLI::App& command) {
   add_number(command, "--queries", queries, lengths,
              "queries in each sequence; default: as many as keys");
-  add_number(command, "--batch", batch, WholeRange<Index>{1, lengths.most}, "sequences")
+  add_number(command, "--batch", batch, WholeRange<Index>{1, Documents::most}, "sequences")
       ->default_str(fmt::format("{}", batch));
   add_list(
       command, "--documents", documents, number_in(lengths),
@@ -142,8 +142,7 @@ void ExecutionOptions::add_plan_to(CLI::App& command) {
       ->default_str("auto");
   add_value(command, "--key-sharding", key_sharding, or_auto(parse_sharding),
             "of keys and values, like --sharding (default: as the queries)");
-  add_value(command, "--schedule", schedule, or_auto(parse_schedule),
-            "auto, ring or node-ring (ranks of a node read keys in place)")
+  add_value(command, "--schedule", schedule, or_auto(parse_schedule), "auto, " + schedules_text())
       ->default_str("auto");
   add_precision_to(command);
 }

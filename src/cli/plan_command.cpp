@@ -1,4 +1,10 @@
 // annulus plan: who holds, sends and computes what.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
@@ -12,7 +18,7 @@
 namespace annulus::cli {
 namespace {
 
-constexpr WholeRange<int> rank_counts{1, 2048};
+constexpr WholeRange<int> rank_counts{1, 1 << 20};
 
 Json json_of(const Shard& shard) {
   Json runs = Json::array();
@@ -25,54 +31,125 @@ Json json_of(const Shard& shard) {
   return runs;
 }
 
-Json json_of(const Step& step) {
-  const auto& [reads, hop] = step;
-  const auto or_null = [](int rank) { return rank < 0 ? Json() : Json(rank); };
-  Json compute = Json::array();
-  for (const auto& read : reads) {
-    compute.push_back({{"owner", read.owner}, {"holder", read.holder}});
+Json json_of(const Item& item) {
+  Json rows = Json::array();
+  for (const auto& [begin, end] : item.rows.intervals()) {
+    rows.push_back({{"begin", begin}, {"end", end}});
   }
-  return {{"compute", reads.empty() ? Json() : Json(reads.front().owner)},
-          {"reads", std::move(compute)},
-          {"send", or_null(hop.send_owner)},
-          {"to", or_null(hop.to)},
-          {"receive", or_null(hop.receive_owner)},
-          {"from", or_null(hop.from)}};
+  return {{"what", name_of(item.what)}, {"owner", item.owner}, {"rows", std::move(rows)}};
 }
 
-Json json_of(const Plan& plan) {
+Json json_of(const Plan& plan, const std::vector<Transfer>& transfers, const char* peer) {
+  Json all = Json::array();
+  for (const auto& transfer : transfers) {
+    auto json = json_of(transfer.item);
+    json[peer] = transfer.peer;
+    json["due"] = transfer.due;
+    json["bytes"] = plan.bytes(transfer.item);
+    all.push_back(std::move(json));
+  }
+  return all;
+}
+
+Json json_of(const Plan& plan, int rank, Pass pass) {
   Json steps = Json::array();
-  for (std::size_t step = 0; step < plan.step_count(); ++step) {
-    Json ranks = Json::array();
-    for (int rank = 0; rank < plan.ranks(); ++rank) {
-      ranks.push_back(json_of(plan.program(rank)[step]));
+  for (const auto& step : plan.program(rank, pass).steps) {
+    Json computes = Json::array();
+    for (const auto& [keys, holder] : step.computes) {
+      auto json = json_of(keys);
+      json["holder"] = holder;
+      computes.push_back(std::move(json));
     }
-    steps.push_back(std::move(ranks));
+    steps.push_back({{"computes", std::move(computes)},
+                     {"sends", json_of(plan, step.sends, "to")},
+                     {"receives", json_of(plan, step.receives, "from")}});
   }
-  Json shards = Json::array();
-  for (int rank = 0; rank < plan.ranks(); ++rank) {
-    shards.push_back(
-        {{"queries", json_of(plan.query_shard(rank))}, {"keys", json_of(plan.key_shard(rank))}});
-  }
-  return {{"schedule", name_of(plan.schedule())},
-          {"sharding", name_of(plan.sharding())},
-          {"key_sharding", name_of(plan.key_sharding())},
-          {"precision", name_of(plan.data_type())},
-          {"shards", std::move(shards)},
+  return {{"rank", rank},
+          {"queries", json_of(plan.query_shard(rank))},
+          {"keys", json_of(plan.key_shard(rank))},
           {"steps", std::move(steps)}};
 }
 
-Table cost_table(const PlanCost& cost) {
-  Table table({"rank", "area", "flops", "bytes_sent", "messages_sent", "input_bytes",
-               "output_bytes", "state_bytes", "buffer_bytes", "memory_bytes"});
-  for (std::size_t rank = 0; rank < cost.ranks.size(); ++rank) {
-    const auto& own = cost.ranks[rank];
-    table.add({cell(static_cast<Index>(rank)), cell(own.area), cell(own.flops),
-               cell(own.bytes_sent), cell(own.messages_sent), cell(own.memory.inputs),
-               cell(own.memory.outputs), cell(own.memory.state), cell(own.memory.buffers),
-               cell(own.memory.total())});
+/// What is said of the cost of a rank.
+struct Quantity {
+  const char* name;
+  double (*of)(const RankCost& cost);
+};
+constexpr std::array<Quantity, 9> quantities{{
+    {"area", [](const RankCost& cost) { return static_cast<double>(cost.area); }},
+    {"flops", [](const RankCost& cost) { return cost.flops; }},
+    {"bytes_sent", [](const RankCost& cost) { return static_cast<double>(cost.bytes_sent); }},
+    {"messages_sent", [](const RankCost& cost) { return static_cast<double>(cost.messages_sent); }},
+    {"input_bytes", [](const RankCost& cost) { return static_cast<double>(cost.memory.inputs); }},
+    {"output_bytes", [](const RankCost& cost) { return static_cast<double>(cost.memory.outputs); }},
+    {"state_bytes", [](const RankCost& cost) { return static_cast<double>(cost.memory.state); }},
+    {"buffer_bytes", [](const RankCost& cost) { return static_cast<double>(cost.memory.buffers); }},
+    {"memory_bytes", [](const RankCost& cost) { return static_cast<double>(cost.memory.total()); }},
+}};
+
+/// A whole number where it is one.
+Cell number_cell(double value) {
+  constexpr double exact = 1e15;
+  if (value == std::floor(value) && value < exact) return cell(static_cast<Index>(value));
+  return cell(value);
+}
+
+Table cost_table(const std::vector<int>& ranks, const std::vector<RankCost>& costs) {
+  std::vector<std::string> columns{"rank"};
+  for (const auto& quantity : quantities) columns.emplace_back(quantity.name);
+  Table table(std::move(columns));
+  for (std::size_t i = 0; i < ranks.size(); ++i) {
+    std::vector<Cell> row{cell(static_cast<Index>(ranks[i]))};
+    for (const auto& [name, of] : quantities) {
+      row.push_back(std::string_view(name) == "flops" ? cell(of(costs[i]))
+                                                      : number_cell(of(costs[i])));
+    }
+    table.add(std::move(row));
   }
   return table;
+}
+
+/// Least, mean and most over the ranks that were asked.
+Table spread_table(const PlanCost& cost) {
+  Table table({"per_rank", "least", "mean", "most"});
+  for (const auto& [name, of] : quantities) {
+    double least = of(cost.ranks.front());
+    double most = least;
+    double sum = 0;
+    for (const auto& rank : cost.ranks) {
+      least = std::min(least, of(rank));
+      most = std::max(most, of(rank));
+      sum += of(rank);
+    }
+    table.add({cell(std::string(name)), cell(least),
+               cell(sum / static_cast<double>(cost.ranks.size())), cell(most)});
+  }
+  return table;
+}
+
+/// What a rank holds and does, a line a step; of many steps those at both ends.
+std::string text_of(const Plan& plan, int rank, Pass pass, std::size_t most_steps) {
+  auto text = to_string(plan, rank) + "\n";
+  const auto steps = plan.program(rank, pass).steps;
+  for (std::size_t at = 0; at < steps.size(); ++at) {
+    if (steps.size() > most_steps && at == most_steps / 2) {
+      const std::size_t left_out = steps.size() - most_steps;
+      text += fmt::format("  ... {} more steps: --rank {}\n", left_out, rank);
+      at += left_out;
+    }
+    text += fmt::format("  step {}: {}\n", at, to_string(plan, rank, steps[at]));
+  }
+  return text;
+}
+
+/// A few ranks that show what a plan does: the first, the last, and one in the middle.
+std::vector<int> some_ranks(int ranks) {
+  if (ranks <= 4) {
+    std::vector<int> all(static_cast<std::size_t>(ranks));
+    std::iota(all.begin(), all.end(), 0);
+    return all;
+  }
+  return {0, ranks / 2, ranks - 1};
 }
 
 class PlanCommand final : public Command {
@@ -85,7 +162,10 @@ class PlanCommand final : public Command {
                "ranks that share the memory of a node; at most --ranks")
         ->default_str(fmt::format("{}", per_node_));
     execution_.add_plan_to(app);
-    app.add_flag("--backward", backward_, "the cost of the backward pass");
+    app.add_flag("--backward", backward_, "the backward pass");
+    add_number(app, "--rank", rank_, WholeRange<int>{0, rank_counts.most - 1},
+               "the program of one rank, step by step");
+    app.add_flag("--all-ranks", all_ranks_, "the programs and costs of all ranks");
   }
 
   [[nodiscard]] bool has_ranks() const override { return false; }
@@ -95,6 +175,11 @@ class PlanCommand final : public Command {
       throw InputError(fmt::format("--ranks-per-node: '{}'; expected 1 to the {} of --ranks",
                                    per_node_, ranks_));
     }
+    if (rank_ && *rank_ >= ranks_) {
+      throw InputError(fmt::format("--rank: '{}'; expected 0 to {}, as --ranks is {}", *rank_,
+                                   ranks_ - 1, ranks_));
+    }
+    if (rank_ && all_ranks_) throw InputError("--rank and --all-ranks: expected one of them");
     (void)shape_.problem();
     (void)execution_.plan_options();
   }
@@ -102,33 +187,83 @@ class PlanCommand final : public Command {
   int run(const Context& context) const override {
     const auto plan =
         make_plan(shape_.problem(), even_topology(ranks_, per_node_), execution_.plan_options());
-    const auto pass = backward_ ? Pass::backward : Pass::forward;
-    const auto cost = cost_of(plan, pass);
-    const auto table = cost_table(cost);
-    if (context.json) {
-      auto json = json_of(plan);
-      json["ranks"] = table.json();
-      json["pass"] = name_of(pass);
-      json["area"] = cost.area;
-      json["flops"] = cost.flops;
-      json["bytes_sent"] = cost.bytes_sent;
-      json["balance"] = cost.balance;
-      fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
-      return 0;
+    if (rank_) {
+      print_rank(plan, context);
+    } else {
+      print_plan(plan, context);
     }
-    fmt::print("{}\n{}\n", to_string(plan), table.text());
-    fmt::print("area {} visible pairs per head, {:.4g} FLOP {}, {} sent, balance {:.4f}\n",
-               cost.area, cost.flops, name_of(pass),
-               bytes_text(static_cast<double>(cost.bytes_sent)), cost.balance);
     return 0;
   }
 
  private:
+  [[nodiscard]] Pass pass() const { return backward_ ? Pass::backward : Pass::forward; }
+
+  [[nodiscard]] Json json_of_plan(const Plan& plan) const {
+    return {{"schedule", name_of(plan.schedule())},
+            {"sharding", name_of(plan.sharding())},
+            {"key_sharding", name_of(plan.key_sharding())},
+            {"precision", name_of(plan.data_type())},
+            {"pass", name_of(pass())},
+            {"rank_count", plan.ranks()},
+            {"step_count", plan.step_count()}};
+  }
+
+  void print_rank(const Plan& plan, const Context& context) const {
+    const auto table = cost_table({*rank_}, {cost_of(plan, *rank_, pass())});
+    if (context.json) {
+      auto json = json_of_plan(plan);
+      json["programs"] = Json::array({json_of(plan, *rank_, pass())});
+      json["ranks"] = table.json();
+      print(json);
+      return;
+    }
+    fmt::print("{}\n{}\n{}", to_string(plan),
+               text_of(plan, *rank_, pass(), std::numeric_limits<std::size_t>::max()),
+               table.text());
+  }
+
+  void print_plan(const Plan& plan, const Context& context) const {
+    constexpr int asked = 64;
+    constexpr std::size_t most_steps = 8;
+    const auto cost = cost_of(plan, pass(), all_ranks_ ? plan.ranks() : asked);
+    const auto shown = all_ranks_ ? cost.asked : some_ranks(plan.ranks());
+    const auto table = cost_table(cost.asked, cost.ranks);
+    if (context.json) {
+      auto json = json_of_plan(plan);
+      json["programs"] = Json::array();
+      for (const int rank : shown) json["programs"].push_back(json_of(plan, rank, pass()));
+      json["ranks"] = table.json();
+      json["area"] = cost.area;
+      json["flops"] = cost.flops;
+      json["bytes_sent"] = cost.bytes_sent;
+      json["balance"] = cost.balance;
+      json["exact"] = cost.exact();
+      print(json);
+      return;
+    }
+    fmt::print("{}\n", to_string(plan));
+    const auto steps = all_ranks_ ? std::numeric_limits<std::size_t>::max() : most_steps;
+    for (const int rank : shown) fmt::print("{}", text_of(plan, rank, pass(), steps));
+    fmt::print("\n{}\n", all_ranks_ ? table.text() : spread_table(cost).text());
+    const auto sample = cost.exact() ? std::string()
+                                     : fmt::format(", estimated from {} of {} ranks",
+                                                   cost.asked.size(), plan.ranks());
+    fmt::print("area {} visible pairs per head, {:.4g} FLOP {}, {} sent{}, balance {:.4f}\n",
+               cost.area, cost.flops, name_of(pass()),
+               bytes_text(static_cast<double>(cost.bytes_sent)), sample, cost.balance);
+  }
+
+  static void print(const Json& json) {
+    fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+  }
+
   ShapeOptions shape_;
   ExecutionOptions execution_;
   int ranks_ = 4;
   int per_node_ = 1;
   bool backward_ = false;
+  std::optional<int> rank_;
+  bool all_ranks_ = false;
 };
 
 }  // namespace

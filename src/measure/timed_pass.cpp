@@ -76,7 +76,8 @@ TimedPass::Times TimedPass::run() {
 }
 
 double TimedPass::flops() const {
-  return cost_of(plan()).flops * (pass_ == Pass::backward ? backward_to_forward_flops : 1);
+  return forward_flops(plan().problem(), visible_area(plan().problem())) *
+         (pass_ == Pass::backward ? backward_to_forward_flops : 1);
 }
 
 }  // namespace annulus::measure

@@ -92,6 +92,26 @@ std::vector<Block> visible_blocks(const Problem& problem, const Shard& queries, 
   return blocks;
 }
 
+Index visible_area(const Problem& problem, const Run& queries) {
+  const Shard keys{{.document = queries.document,
+                    .first = 0,
+                    .count = problem.documents.key_length(queries.document)}};
+  Index area = 0;
+  if (keys.front().count == 0) return area;
+  for (const auto& block : visible_blocks(problem, {queries}, keys)) area += visible_area(block);
+  return area;
+}
+
+Index visible_area(const Problem& problem) {
+  const auto& documents = problem.documents;
+  Index area = 0;
+  for (Index document = 0; document < documents.count(); ++document) {
+    const Run queries{.document = document, .count = documents.query_length(document)};
+    if (queries.count > 0) area += visible_area(problem, queries);
+  }
+  return area;
+}
+
 bool sees_some(const Problem& problem, const Shard& queries, const Shard& keys) {
   bool some = false;
   for_each_visible_block(problem, queries, keys, [&](const Block&) {

@@ -1,6 +1,10 @@
 #include "annulus/plan/cost.hpp"
 
 #include <algorithm>
+#include <cmath>
+
+#include "plan/schedules/schedules.hpp"
+#include "plan/some_of.hpp"
 
 namespace annulus {
 namespace {
@@ -36,50 +40,27 @@ struct StepTraffic {
   }
 };
 
-StepTraffic forward_traffic(const Plan& plan, const Hop& hop) {
+StepTraffic traffic_of(const Plan& plan, const Step& step) {
   StepTraffic traffic;
-  if (hop.to >= 0) traffic.send(plan.payload_bytes(hop.send_owner));
-  if (hop.from >= 0) traffic.bytes_received = plan.payload_bytes(hop.receive_owner);
+  for (const auto& send : step.sends) traffic.send(plan.bytes(send.item));
+  for (const auto& receive : step.receives) traffic.bytes_received += plan.bytes(receive.item);
   return traffic;
 }
 
-/// Shards go back by the hop of the step before, and gradients by that of the step itself.
-StepTraffic backward_traffic(const Plan& plan, const Hop& before, const Hop& hop) {
-  StepTraffic traffic;
-  if (before.receive_returns) traffic.send(plan.payload_bytes(before.receive_owner));
-  if (before.send_returns) traffic.bytes_received += plan.payload_bytes(before.send_owner);
-  if (hop.from >= 0) traffic.send(plan.gradient_bytes(hop.receive_owner));
-  if (hop.to >= 0) traffic.bytes_received += plan.gradient_bytes(hop.send_owner);
-  return traffic;
-}
-
-/// Adds what `rank` does to `cost`, and to `slowest` what it needs longer for than ranks before it.
-void add_program(const Plan& plan, int rank, Pass pass, RankCost& cost,
-                 std::vector<double>& slowest) {
-  const double passes = pass == Pass::backward ? backward_to_forward_flops : 1;
-  const auto& program = plan.program(rank);
-  for (std::size_t step = 0; step < program.size(); ++step) {
-    const auto& [reads, hop] = program[step];
-    double compute = 0;
-    for (const auto& read : reads) {
-      Index computed = 0;
-      for (const auto& block : plan.blocks(rank, read.owner)) {
-        const Index area = visible_area(block);
-        cost.area += area;
-        computed += computed_pairs(block, area);
-      }
-      compute += passes * forward_flops(plan.problem(), computed) / flops_per_second;
+/// Pairs that a kernel computes in a step.
+Index computed_pairs(const Plan& plan, const Shard& queries, const Step& step) {
+  Index pairs = 0;
+  for (const auto& compute : step.computes) {
+    const auto keys = select(plan.key_shard(compute.keys.owner), compute.keys.rows);
+    for (const auto& block : visible_blocks(plan.problem(), queries, keys)) {
+      pairs += computed_pairs(block, visible_area(block));
     }
-    const auto traffic =
-        pass == Pass::forward
-            ? forward_traffic(plan, hop)
-            : backward_traffic(plan, step > 0 ? program[step - 1].hop : Hop{}, hop);
-    cost.bytes_sent += traffic.bytes_sent;
-    cost.messages_sent += traffic.messages_sent;
-    slowest[step] = std::max({slowest[step], compute, traffic.seconds()});
   }
-  cost.flops = passes * forward_flops(plan.problem(), cost.area);
-  cost.memory = memory_of(plan, rank, pass);
+  return pairs;
+}
+
+double flops_of(const Problem& problem, Pass pass, Index area) {
+  return (pass == Pass::backward ? backward_to_forward_flops : 1) * forward_flops(problem, area);
 }
 
 }  // namespace
@@ -89,23 +70,62 @@ double forward_flops(const Problem& problem, Index area) {
          static_cast<double>(problem.head_dim + problem.output_dim());
 }
 
-PlanCost cost_of(const Plan& plan, Pass pass) {
+RankCost cost_of(const Plan& plan, int rank, Pass pass) {
+  RankCost cost;
+  const auto forward = plan.program(rank);
+  const auto program = pass == Pass::forward ? forward : schedules::reversed(forward);
+  for (const auto& run : plan.query_shard(rank)) cost.area += visible_area(plan.problem(), run);
+  for (const auto& step : program.steps) {
+    const auto traffic = traffic_of(plan, step);
+    cost.bytes_sent += traffic.bytes_sent;
+    cost.messages_sent += traffic.messages_sent;
+  }
+  cost.flops = flops_of(plan.problem(), pass, cost.area);
+  cost.memory = memory_of(plan, rank, pass, forward, program);
+  return cost;
+}
+
+double estimated_seconds(const Plan& plan, double enough) {
+  constexpr int most_ranks = 8;
+  constexpr std::size_t most_steps = 32;
+  double slowest = 0;
+  for (const int rank : some_of(plan.ranks(), most_ranks)) {
+    const auto queries = plan.query_shard(rank);
+    const auto steps = plan.some_steps(rank, most_steps);
+    double seconds = 0;
+    for (const auto& step : steps) {
+      const Index pairs = computed_pairs(plan, queries, step);
+      seconds += std::max(forward_flops(plan.problem(), pairs) / flops_per_second,
+                          traffic_of(plan, step).seconds());
+    }
+    seconds *= static_cast<double>(plan.step_count()) / static_cast<double>(steps.size());
+    slowest = std::max(slowest, seconds);
+    if (slowest > enough) break;
+  }
+  return slowest;
+}
+
+bool PlanCost::exact() const {
+  return !asked.empty() && static_cast<int>(asked.size()) == asked.back() + 1;
+}
+
+PlanCost cost_of(const Plan& plan, Pass pass, int most_asked) {
   PlanCost cost;
-  std::vector<double> slowest(plan.step_count());
+  cost.asked = some_of(plan.ranks(), most_asked);
   Index largest = 0;
-  for (int rank = 0; rank < plan.ranks(); ++rank) {
-    auto& own = cost.ranks.emplace_back();
-    add_program(plan, rank, pass, own, slowest);
-    cost.area += own.area;
-    cost.flops += own.flops;
-    cost.bytes_sent += own.bytes_sent;
+  double area = 0;
+  double bytes = 0;
+  for (const int rank : cost.asked) {
+    const auto& own = cost.ranks.emplace_back(cost_of(plan, rank, pass));
+    area += static_cast<double>(own.area);
+    bytes += static_cast<double>(own.bytes_sent);
     largest = std::max(largest, own.area);
   }
-  for (const double seconds : slowest) cost.seconds += seconds;
-  if (largest > 0) {
-    cost.balance = static_cast<double>(cost.area) /
-                   (static_cast<double>(largest) * static_cast<double>(plan.ranks()));
-  }
+  const auto asked = static_cast<double>(cost.asked.size());
+  cost.area = visible_area(plan.problem());
+  cost.flops = flops_of(plan.problem(), pass, cost.area);
+  cost.bytes_sent = static_cast<Index>(std::llround(bytes / asked * plan.ranks()));
+  if (largest > 0) cost.balance = area / (static_cast<double>(largest) * asked);
   return cost;
 }
 

@@ -10,13 +10,35 @@ std::string counted(std::size_t count, std::string_view noun) {
   return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }
 
+/// The rows of an item, where they are not all of its owner.
+std::string to_string(const Plan& plan, const Item& item) {
+  std::string text = fmt::format("{}", item.owner);
+  if (item.rows.count() == plan.key_rows(item.owner)) return text;
+  const char* before = "[";
+  for (const auto& [begin, end] : item.rows.intervals()) {
+    text += fmt::format("{}{}..{}", before, begin, end - 1);
+    before = " ";
+  }
+  return text + "]";
+}
+
 /// What a rank computes with: keys that it holds itself, and those that it reads where they are.
-std::string to_string(const std::vector<Read>& reads, int rank) {
-  if (reads.empty()) return "computes nothing";
+std::string to_string(const Plan& plan, const std::vector<Compute>& computes, int rank) {
+  if (computes.empty()) return "computes nothing";
   std::string text = "computes with keys of";
-  for (const auto& [owner, holder] : reads) {
-    text += fmt::format(" {}", owner);
-    if (holder != rank && holder != owner) text += fmt::format(" (held by {})", holder);
+  for (const auto& [keys, holder] : computes) {
+    text += " " + to_string(plan, keys);
+    if (holder != rank && holder != keys.owner) text += fmt::format(" (held by {})", holder);
+  }
+  return text;
+}
+
+std::string to_string(const Plan& plan, const std::vector<Transfer>& transfers,
+                      std::string_view verb, std::string_view preposition) {
+  std::string text;
+  for (const auto& [item, peer, due, returns] : transfers) {
+    text += fmt::format(", {} {} of {} {} {}", verb, item.what == What::keys ? "keys" : "gradients",
+                        to_string(plan, item), preposition, peer);
   }
   return text;
 }
@@ -46,29 +68,24 @@ std::string to_string(const Plan& plan) {
     sharding += fmt::format(" (keys {})", name_of(plan.key_sharding()));
   }
   const auto nodes = static_cast<std::size_t>(plan.node_count());
-  auto text = fmt::format("{} over {}, {} sharding, {}, {}\n", name_of(plan.schedule()),
-                          plan.reads_in_place() ? fmt::format("{} of {}", counted(nodes, "node"),
-                                                              counted(plan.peers(0).size(), "rank"))
-                                                : counted(nodes, "rank"),
-                          sharding, counted(plan.step_count(), "step"), name_of(plan.data_type()));
-  for (int rank = 0; rank < plan.ranks(); ++rank) {
-    const auto& queries = plan.query_shard(rank);
-    const auto& keys = plan.key_shard(rank);
-    text += fmt::format("rank {} holds queries {}", rank, to_string(queries));
-    text += queries == keys ? " and the same keys\n" : fmt::format(", keys {}\n", to_string(keys));
-  }
-  for (std::size_t step = 0; step < plan.step_count(); ++step) {
-    for (int rank = 0; rank < plan.ranks(); ++rank) {
-      const auto& [reads, hop] = plan.program(rank)[step];
-      text += fmt::format("step {} rank {}: {}", step, rank, to_string(reads, rank));
-      if (hop.to >= 0) text += fmt::format(", sends keys of {} to {}", hop.send_owner, hop.to);
-      if (hop.from >= 0) {
-        text += fmt::format(", receives keys of {} from {}", hop.receive_owner, hop.from);
-      }
-      text += '\n';
-    }
-  }
-  return text;
+  return fmt::format("{} over {}, {} sharding, {}, {}", name_of(plan.schedule()),
+                     plan.reads_in_place() ? fmt::format("{} of {}", counted(nodes, "node"),
+                                                         counted(plan.peers(0).size(), "rank"))
+                                           : counted(nodes, "rank"),
+                     sharding, counted(plan.step_count(), "step"), name_of(plan.data_type()));
+}
+
+std::string to_string(const Plan& plan, int rank) {
+  const auto queries = plan.query_shard(rank);
+  const auto keys = plan.key_shard(rank);
+  const auto text = fmt::format("rank {} holds queries {}", rank, to_string(queries));
+  return text +
+         (queries == keys ? " and the same keys" : fmt::format(", keys {}", to_string(keys)));
+}
+
+std::string to_string(const Plan& plan, int rank, const Step& step) {
+  return to_string(plan, step.computes, rank) + to_string(plan, step.sends, "sends", "to") +
+         to_string(plan, step.receives, "receives", "from");
 }
 
 }  // namespace annulus

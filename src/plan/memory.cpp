@@ -1,46 +1,119 @@
 #include "annulus/plan/memory.hpp"
 
 #include <algorithm>
+#include <array>
+#include <vector>
 
 #include "annulus/attention/partial_state.hpp"
 #include "annulus/plan/node_memory.hpp"
+#include "plan/schedules/schedules.hpp"
 
 namespace annulus {
 namespace {
 
-/// What the program of a rank needs room for.
-struct Room {
-  bool sends_own = false;
-  Index kept = 0;      ///< bytes of shards that are put aside for the backward pass
-  Index received = 0;  ///< bytes of the largest shard that is received
-  Index receives = 0;  ///< shards that are received
-  Index sent_on = 0;   ///< rows of the largest shard whose gradients come back
-  Index rows = 0;      ///< rows of the largest shard that is received
-  Index read = 0;      ///< rows of the largest shard that the rank computes with
+/// Bytes that come and go.
+class Bytes {
+ public:
+  void take(Index bytes) {
+    now_ += bytes;
+    peak_ = std::max(peak_, now_);
+  }
+  void give(Index bytes) { now_ -= bytes; }
+  [[nodiscard]] Index peak() const { return peak_; }
+
+ private:
+  Index now_ = 0;
+  Index peak_ = 0;
 };
 
-Room room_of(const Plan& plan, int rank) {
-  Room room;
-  int held = -1;
-  for (const auto& [reads, hop] : plan.program(rank)) {
-    for (const auto& read : reads) room.read = std::max(room.read, plan.key_rows(read.owner));
-    if (hop.to >= 0) {
-      room.sends_own = room.sends_own || hop.send_owner == rank;
-      room.sent_on = std::max(room.sent_on, plan.key_rows(hop.send_owner));
-    }
-    if (hop.from < 0) continue;
-    ++room.receives;
-    room.received = std::max(room.received, plan.payload_bytes(hop.receive_owner));
-    room.rows = std::max(room.rows, plan.key_rows(hop.receive_owner));
-    if (held >= 0 && !hop.send_returns) room.kept += plan.payload_bytes(held);
-    held = hop.receive_owner;
+/// The most bytes of what is packed, received, summed and kept at once beside `rank`'s own tensors
+/// and what its node shares.
+Index most_buffered(const Plan& plan, int rank, Pass pass, const std::vector<Item>& kept,
+                    const Program& program) {
+  const bool shares = plan.peers(rank).size() > 1;
+  const std::array room{room_for(plan, program, What::keys),
+                        room_for(plan, program, What::key_gradients)};
+  const auto room_of = [&](const Item& item) { return room[static_cast<std::size_t>(item.what)]; };
+  const auto keeps = [&](const Item& item) {
+    return pass == Pass::forward && std::ranges::find(kept, item) != kept.end();
+  };
+  Bytes buffers;
+  std::vector<Item> held;
+  std::vector<Index> done(program.steps.size() + 1);  // bytes of transfers that are over by then
+  if (pass == Pass::backward) {
+    for (const auto& item : kept) buffers.take(room_of(item));
   }
-  return room;
+  for (std::size_t at = 0; at < program.steps.size(); ++at) {
+    const auto& step = program.steps[at];
+    buffers.give(done[at]);
+    for (const auto& item : step.takes) {
+      held.push_back(item);
+      if (shares) buffers.give(room_of(item));  // copied to where peers read it
+    }
+    for (const auto& item : step.releases) {
+      std::erase(held, item);
+      if (keeps(item)) {
+        if (shares) buffers.take(room_of(item));  // copied from there
+      } else if (!shares) {
+        buffers.give(room_of(item));
+      }
+    }
+    for (const auto& item : step.begins) {
+      held.push_back(item);
+      if (!shares) buffers.take(room_of(item));
+    }
+    for (const auto& send : step.sends) {
+      const bool packed = std::ranges::find(held, send.item) != held.end() ||
+                          (shares && send.item == plan.keys_of(rank));
+      if (packed) continue;
+      buffers.take(plan.bytes(send.item));
+      done[send.due] += plan.bytes(send.item);
+    }
+    for (const auto& receive : step.receives) {
+      if (receive.item.what == What::key_gradients) {
+        buffers.take(room_of(receive.item));
+        done[receive.due] += room_of(receive.item);
+      } else {
+        held.push_back(receive.item);
+        if (!shares) buffers.take(room_of(receive.item));
+      }
+    }
+  }
+  return buffers.peak();
+}
+
+/// Rows of the most keys that the rank computes with at once.
+Index most_read(const Program& program) {
+  Index rows = 0;
+  for (const auto& step : program.steps) {
+    for (const auto& compute : step.computes) rows = std::max(rows, compute.keys.rows.count());
+  }
+  return rows;
 }
 
 }  // namespace
 
+Index room_for(const Plan& plan, const Program& program, What what) {
+  Index room = 0;
+  const auto fit = [&](const Item& item) {
+    if (item.what == what) room = std::max(room, plan.bytes(item));
+  };
+  for (const auto& step : program.steps) {
+    for (const auto& item : step.takes) fit(item);
+    for (const auto& item : step.begins) fit(item);
+    for (const auto& receive : step.receives) fit(receive.item);
+  }
+  return room;
+}
+
 RankMemory memory_of(const Plan& plan, int rank, Pass pass) {
+  const auto forward = plan.program(rank);
+  return memory_of(plan, rank, pass, forward,
+                   pass == Pass::forward ? forward : schedules::reversed(forward));
+}
+
+RankMemory memory_of(const Plan& plan, int rank, Pass pass, const Program& forward,
+                     const Program& program) {
   const auto& problem = plan.problem();
   const Index d = problem.head_dim;
   const Index d_v = problem.output_dim();
@@ -48,27 +121,23 @@ RankMemory memory_of(const Plan& plan, int rank, Pass pass) {
   const auto sum = static_cast<Index>(size_of(accumulator_of(plan.data_type())));
   const auto number = static_cast<Index>(sizeof(double));
   const Index rows = plan.query_rows(rank) * problem.query_heads;
-  const auto room = room_of(plan, rank);
-  const Index inputs = rows * d * element + plan.payload_bytes(rank);
+  const Index inputs = rows * d * element + plan.bytes(plan.keys_of(rank));
   const Index results = rows * (d_v + 1) * sum;  // out and lse
-  // What the node shares, or what a rank by itself needs in its place.
-  const Index shared = node_memory_of(plan, pass).bytes;
+  const Index buffers =
+      node_memory_of(plan, pass).bytes + most_buffered(plan, rank, pass, forward.kept, program);
   if (pass == Pass::forward) {
-    const Index alone = (room.sends_own ? plan.payload_bytes(rank) : 0) +
-                        std::min<Index>(2, room.receives) * room.received;
     return {.inputs = inputs,
             .outputs = results,
             .state = rows * (state_width(d_v) + 1) * number,  // and the scale
-            .buffers = shared > 0 ? shared : alone};
+            .buffers = buffers};
   }
   const Index key_width = problem.key_heads * (d + d_v) * sum;
-  const Index alone = std::min<Index>(2, room.receives) * room.received + 2 * room.rows * key_width;
   return {.inputs = inputs + results + rows * d_v * element,
           .outputs = rows * d * sum + plan.key_rows(rank) * key_width,
           // the sums of dq, scale twice, <dout, out> and d scale; lse_low twice, lse, <dout, out>;
           // the low parts of the sums of dk and dv
-          .state = rows * ((d + 4) * number + 4 * sum) + room.read * key_width,
-          .buffers = (shared > 0 ? shared : alone) + room.kept + room.sent_on * key_width};
+          .state = rows * ((d + 4) * number + 4 * sum) + most_read(program) * key_width,
+          .buffers = buffers};
 }
 
 }  // namespace annulus

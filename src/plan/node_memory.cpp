@@ -4,25 +4,28 @@ namespace annulus {
 NodeMemory node_memory_of(const Plan& plan, Pass pass) {
   NodeMemory memory;
   if (!plan.reads_in_place()) return memory;
-  const int largest = plan.largest_owner();
-  const Index shard = plan.payload_bytes(largest);
-  const Index sums = pass == Pass::backward ? plan.gradient_bytes(largest) : 0;
+  const auto bytes_of = [&](What what, Index rows) {
+    if (what == What::key_gradients && pass == Pass::forward) return Index{0};
+    return plan.bytes({.what = what, .owner = 0, .rows = Rows({0, rows})});
+  };
+  const Index own = plan.largest_key_rows();
+  const Index received = plan.largest_received_rows();
   const auto take = [&](Index bytes) {
     constexpr Index line = 64;  // no cache line holds two parts
     const Index begin = memory.bytes;
     memory.bytes += ceil_div(bytes, line) * line;
     return begin;
   };
-  // The first shard that arrives goes to place 1, the second one to place 0.
-  const Index arrivals = plan.most_arrivals();
+  // What arrives for step s goes to place s mod 2, and nothing arrives for step 0.
+  const auto steps = plan.step_count();
   const auto take_places = [&](Index bytes) {
-    const Index second = take(arrivals > 1 ? bytes : 0);
-    return std::array{second, take(arrivals > 0 ? bytes : 0)};
+    const Index even = take(steps > 2 ? bytes : 0);
+    return std::array{even, take(steps > 1 ? bytes : 0)};
   };
-  memory.own = take(shard);
-  memory.received = take_places(shard);
-  memory.own_sums = take(sums);
-  memory.received_sums = take_places(sums);
+  memory.own = take(bytes_of(What::keys, own));
+  memory.received = take_places(bytes_of(What::keys, received));
+  memory.own_sums = take(bytes_of(What::key_gradients, own));
+  memory.received_sums = take_places(bytes_of(What::key_gradients, received));
   return memory;
 }
 

@@ -2,34 +2,62 @@
 
 #include <algorithm>
 #include <array>
-#include <string>
+#include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "annulus/base/error.hpp"
+#include "plan/schedules/schedules.hpp"
 
 namespace annulus {
 namespace {
 
-constexpr std::array schedules{Schedule::ring, Schedule::node_ring};
+struct Entry {
+  Schedule schedule;
+  std::string_view name;
+  std::string_view what;
+  schedules::MakeSchedule make;
+};
 
-}  // namespace
+// A new schedule is one file and one line here (and its name in the enum).
+constexpr std::array<Entry, 3> entries{{
+    {Schedule::ring, "ring", "from rank to rank", schedules::ring},
+    {Schedule::node_ring, "node-ring", "ranks of a node read keys in place", schedules::ring},
+    {Schedule::bidirectional, "bidirectional", "half of every shard each way",
+     schedules::bidirectional},
+}};
 
-std::string_view name_of(Schedule schedule) {
-  switch (schedule) {
-    case Schedule::ring:
-      return "ring";
-    case Schedule::node_ring:
-      return "node-ring";
+const Entry& entry_of(Schedule schedule) {
+  for (const auto& entry : entries) {
+    if (entry.schedule == schedule) return entry;
   }
   broken_invariant("unknown schedule");
 }
 
+}  // namespace
+
+std::string schedules_text() {
+  std::vector<std::string> all;
+  for (const auto& entry : entries) all.push_back(fmt::format("{} ({})", entry.name, entry.what));
+  return fmt::format("{}", fmt::join(all, ", "));
+}
+
+std::string_view name_of(Schedule schedule) {
+  return entry_of(schedule).name;
+}
+
 Schedule parse_schedule(std::string_view name) {
-  for (const auto schedule : schedules) {
-    if (name == name_of(schedule)) return schedule;
+  std::vector<std::string_view> names{"auto"};
+  for (const auto& entry : entries) {
+    if (name == entry.name) return entry.schedule;
+    names.push_back(entry.name);
   }
-  throw InputError(fmt::format("unknown schedule '{}'; expected auto, ring or node-ring", name));
+  throw InputError(fmt::format("unknown schedule '{}'; expected {}", name, fmt::join(names, ", ")));
+}
+
+std::unique_ptr<RankSchedule> schedules::schedule_of(const Plan::Tables& tables, int rank) {
+  return entry_of(tables.schedule).make(tables, rank);
 }
 
 Schedule fitting_schedule(const Topology& topology, PeerMemory memory) {

@@ -6,14 +6,14 @@
 #include <fmt/format.h>
 
 #include "annulus/base/error.hpp"
-#include "plan/ring_programs.hpp"
+#include "plan/intervals.hpp"
 
 namespace annulus {
 namespace {
 
 /// The ranks that read each other's memory under `schedule`.
-std::vector<std::vector<int>> nodes_for(Schedule schedule, const Topology& topology) {
-  if (schedule == Schedule::ring) return ranks_of_nodes({.ranks = topology.ranks});
+Circle circle_for(Schedule schedule, const Topology& topology) {
+  if (schedule != Schedule::node_ring) return Circle(topology.ranks);
   auto nodes = ranks_of_nodes(topology);
   for (const auto& ranks : nodes) {
     if (ranks.size() == nodes.front().size()) continue;
@@ -22,24 +22,47 @@ std::vector<std::vector<int>> nodes_for(Schedule schedule, const Topology& topol
                     "on every node, or schedule ring",
                     nodes.front().size(), ranks.size()));
   }
-  return nodes;
+  return Circle(std::move(nodes));
 }
 
-Index arrivals(const Program& program) {
-  return std::ranges::count_if(program, [](const Step& step) { return step.hop.from >= 0; });
+/// How far keys of any owner go.
+Reach reach_of_all(const Plan::Tables& tables) {
+  const auto& circle = tables.circle;
+  const auto needs = tables.needs();
+  const std::vector<Interval> all{{0, circle.nodes()}};
+  std::vector<Interval> needed{{0, 1}};
+  for (int owner = 0; owner < circle.ranks() && needed != all; ++owner) {
+    const auto viewers = needs.viewers(tables.shards->keys->of(owner));
+    const auto more = needed_distances(circle, owner, viewers);
+    needed.insert(needed.end(), more.begin(), more.end());
+    unite(needed);
+  }
+  return tables.schedule == Schedule::bidirectional ? reach_both_ways(needed, circle.nodes())
+                                                    : reach_of(std::move(needed), circle.nodes());
+}
+
+void measure_shards(Plan::Tables& tables) {
+  const auto needs = tables.needs();
+  for (int owner = 0; owner < tables.shards->ranks; ++owner) {
+    const auto keys = tables.shards->keys->of(owner);
+    tables.largest_key_rows = std::max(tables.largest_key_rows, row_count(keys));
+    const auto journey = tables.journey(needs, owner);
+    for (const Way way : {Way::forward, Way::backward}) {
+      tables.largest_received_rows =
+          std::max(tables.largest_received_rows, journey.rows(way, 1).count());
+    }
+  }
 }
 
 }  // namespace
 
-Plan scheduled(Plan::Tables tables, Schedule schedule, const Topology& topology) {
-  tables.schedule = schedule;
-  tables.nodes = nodes_for(schedule, topology);
-  tables.node_of.resize(static_cast<std::size_t>(tables.ranks));
-  for (std::size_t node = 0; node < tables.nodes.size(); ++node) {
-    for (const int rank : tables.nodes[node]) tables.node_of[static_cast<std::size_t>(rank)] = node;
-  }
-  tables.programs = ring_programs(tables);
-  tables.most_arrivals = arrivals(*std::ranges::max_element(tables.programs, {}, arrivals));
+Plan scheduled(std::shared_ptr<const PlannedShards> shards, Schedule schedule,
+               const Topology& topology) {
+  auto circle = circle_for(schedule, topology);
+  Plan::Tables tables{
+      .shards = std::move(shards), .schedule = schedule, .circle = std::move(circle)};
+  tables.reach = reach_of_all(tables);
+  if (tables.circle.columns() > 1) measure_shards(tables);
   return Plan(std::make_shared<const Plan::Tables>(std::move(tables)));
 }
 

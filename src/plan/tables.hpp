@@ -1,29 +1,44 @@
 #pragma once
-// What the answers of a plan are read from.
+// What the answers of a plan follow from: small, and the same on all ranks.
+
+#include <memory>
 
 #include "annulus/plan/plan.hpp"
+#include "plan/circle.hpp"
+#include "plan/journey.hpp"
+#include "plan/shard_map.hpp"
 
 namespace annulus {
 
-struct Plan::Tables {
+/// What a schedule has no part in.
+struct PlannedShards {
   Problem problem;
   int ranks = 1;
   Sharding sharding = Sharding::contiguous;
   Sharding key_sharding = Sharding::contiguous;
   DataType data_type = DataType::float32;
-  std::vector<Shard> query_shards{};  ///< one per rank, like key_shards
-  std::vector<Shard> key_shards{};
-  int largest_owner = 0;
-
-  // What follows from the schedule.
-  Schedule schedule = Schedule::ring;
-  std::vector<std::vector<int>> nodes{};  ///< the ranks of each
-  std::vector<std::size_t> node_of{};     ///< the node of each rank
-  std::vector<Program> programs{};        ///< one per rank
-  Index most_arrivals = 0;
+  std::shared_ptr<const ShardMap> queries{};  ///< of the offsets of `problem`, likewise keys
+  std::shared_ptr<const ShardMap> keys{};
 };
 
-/// A plan with the shards of `tables` and what follows from the schedule.
-[[nodiscard]] Plan scheduled(Plan::Tables tables, Schedule schedule, const Topology& topology);
+struct Plan::Tables {
+  std::shared_ptr<const PlannedShards> shards;
+  Schedule schedule;
+  Circle circle;
+  Reach reach{};
+  // Where ranks read in place, the most of any of them.
+  Index largest_key_rows = 0;
+  Index largest_received_rows = 0;
+
+  [[nodiscard]] Needs needs() const { return {shards->problem, *shards->queries}; }
+  /// Borrows these tables.
+  [[nodiscard]] Journey journey(const Needs& needs, int owner) const {
+    return {circle, needs, owner, shards->keys->of(owner), reach};
+  }
+};
+
+/// A plan with these shards and what follows from the schedule.
+[[nodiscard]] Plan scheduled(std::shared_ptr<const PlannedShards> shards, Schedule schedule,
+                             const Topology& topology);
 
 }  // namespace annulus

@@ -19,7 +19,9 @@ class OneLineParser(argparse.ArgumentParser):
 
 
 def fail(message, code):
-    print(f"annulus report: {message}", file=sys.stderr)
+    """Says it in one line, with control characters spelled out, and returns the exit code."""
+    line = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(message))
+    print(f"annulus report: {line}", file=sys.stderr)
     return code
 
 
@@ -63,7 +65,7 @@ def main(arguments):
                     f"{sys.executable} has no {error.name}", 1)
     except Exception as error:  # noqa: BLE001 - whatever a file that is not ours may lead to
         return fail(f"{', '.join(options.results)}: cannot be drawn: "
-                    f"{type(error).__name__}: {error}".replace("\n", " "), 2)
+                    f"{type(error).__name__}: {error}", 2)
     try:
         # Not sys.stdout: what that cannot write, Python tries again at its end, and fails there.
         with open(1, "w", encoding="utf-8", closefd=False) as output:

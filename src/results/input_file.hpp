@@ -11,6 +11,7 @@
 
 #include "annulus/base/error.hpp"
 #include "annulus/results/array_layout.hpp"
+#include "results/dataset_storage.hpp"
 #include "results/h5/array.hpp"
 #include "results/h5/attribute.hpp"
 
@@ -54,11 +55,21 @@ class InputFile {
       refuse(fmt::format("/{} holds another type; expected {}", name,
                          kind == H5T_FLOAT ? "floating-point numbers" : "integers (int64)"));
     }
+    constexpr std::size_t most_bytes = 16;
+    if (const auto bytes = H5Tget_size(type.get()); bytes > most_bytes) {
+      refuse(fmt::format("/{} holds numbers of {} bytes; expected at most {}", name, bytes,
+                         most_bytes));
+    }
     return dataset;
   }
 
   [[nodiscard]] Dims dims(const std::string& name) const {
     return h5::dims_of(open(name, H5T_FLOAT), name);
+  }
+
+  /// Whether all of an array of numbers is there, see check_storage.
+  void check_array(const std::string& name) const {
+    check_storage(open(name, H5T_FLOAT), path_, path_ + ": /" + name);
   }
 
   /// What the attribute `layout` of an array says, if it has one.

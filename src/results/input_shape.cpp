@@ -32,6 +32,7 @@ struct ArrayShape {
 ArrayShape array_shape(const InputFile& file, const std::string& name,
                        std::optional<ArrayLayout> stated) {
   const Dims dims = file.dims(name);
+  file.check_array(name);
   if (!stated && dims.size() != 3 && dims.size() != 4) {
     file.refuse(
         fmt::format("/{} has shape {}; expected 3 dimensions (rows, heads, dim), or 4 with "

@@ -34,6 +34,8 @@ std::vector<std::uint8_t> read_mask(const h5::Handle& file, const StudyLayout& l
   const auto dataset = h5::open_dataset(file.get(), name);
   h5::check(H5Dread(dataset.get(), H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, mask.data()),
             "H5Dread", name);
+  // The mask has no checksum: what is neither 0 nor 1 is damage, and its point is measured again.
+  for (auto& mark : mask) mark = mark == 1;
   return mask;
 }
 
@@ -166,7 +168,7 @@ void StudyFile::Content::take_up(const Provenance& provenance) {
     const auto file = open(provenance);
     mask = read_mask(file, layout);
     offsets = offsets_of(file, layout);
-    complete = is_complete(file);
+    complete = is_complete(file) && all_finished();
   });
   if (complete) return;
   // Comes under the path with the first point: a run that finishes none leaves no record.

@@ -7,10 +7,11 @@
 #include "annulus/device/tensor_copy.hpp"
 #include "annulus/ring/ring_attention.hpp"
 #include "ring/check_shapes.hpp"
-#include "ring/circulate.hpp"
-#include "ring/circulate_back.hpp"
 #include "ring/device_tensors.hpp"
+#include "ring/execute.hpp"
 #include "ring/finish_work.hpp"
+#include "ring/item_store.hpp"
+#include "ring/pass_programs.hpp"
 #include "ring/query_scale.hpp"
 #include "ring/shared_node.hpp"
 
@@ -86,23 +87,27 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
        .lse_low = lse_low.view()},
       {.key_heads = problem.key_heads, .value_dim = d_v, .threads = threads_, .stream = stream_});
 
-  ring::SharedNode node(plan_, communicator_, Pass::backward);
-  ring::ShardBuffers buffers(plan_, rank, {.keys = k.view(), .values = v.view()}, node, *buffers_);
+  const ring::ConstKeyValues own{.keys = k.view(), .values = v.view()};
   if (!inputs.held.present) {
-    ring::circulate(plan_, communicator_, node, buffers, true, {}, meter);
-    inputs.held = buffers.let_go();
+    ring::SharedNode node(plan_, communicator_, Pass::forward, *programs_);
+    const auto& there = programs_->of(rank, Pass::forward);
+    ring::ItemStore store(plan_, rank, there, own, node, *buffers_);
+    inputs.held.items = ring::execute(there, communicator_, node, store, {}, true, {}, meter);
   }
-  ring::GradientBuffers sums(plan_, rank, {.dk = dk.view(), .dv = dv.view()}, node, *buffers_,
-                             *pass);
-  ring::circulate_back(
-      plan_, communicator_, node, std::move(inputs.held), buffers, sums,
-      [&](const Read& read, std::size_t step, const kernels::Poll& poll) {
-        const auto held = buffers.read(read, step);
-        const auto to = sums.sums(read, step);
-        pass->accumulate(held.keys, held.values, plan_.blocks(rank, read.owner), to.dk, to.dv,
-                         poll);
+  ring::SharedNode node(plan_, communicator_, Pass::backward, *programs_);
+  const auto& program = programs_->of(rank, Pass::backward);
+  ring::ItemStore store(plan_, rank, program, own, {.keys = dk.view(), .values = dv.view()}, node,
+                        *buffers_, *pass);
+  ring::execute(
+      program, communicator_, node, store, std::move(inputs.held.items), false,
+      [&](const Compute& compute, std::size_t step, const kernels::Poll& poll) {
+        const auto [keys_of_step, values_of_step] = store.keys(compute, step);
+        const auto sums = store.sums(compute, step);
+        pass->accumulate(keys_of_step, values_of_step, plan_.blocks(rank, compute.keys), sums.keys,
+                         sums.values, poll);
       },
       meter);
+  store.finish();
 
   ring::finish_work(*stream_, communicator_);
   std::vector<double> dscale(gradients.dgain.empty() ? 0 : scale.size());

@@ -27,10 +27,4 @@ void BufferPool::give(Buffer buffer) {
   if (!buffer.empty()) free_.push_back(std::move(buffer));
 }
 
-void BufferPool::ensure_size(Buffer& buffer, std::size_t bytes) {
-  if (buffer.size() >= bytes) return;
-  give(std::exchange(buffer, {}));
-  buffer = take(bytes);
-}
-
 }  // namespace annulus::ring

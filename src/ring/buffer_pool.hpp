@@ -24,8 +24,6 @@ class BufferPool {
   [[nodiscard]] Buffer take(std::size_t bytes);
   /// Takes a buffer back.
   void give(Buffer buffer);
-  /// Makes sure that `buffer` has at least `bytes`; what it holds may be lost.
-  void ensure_size(Buffer& buffer, std::size_t bytes);
 
  private:
   std::shared_ptr<device::Stream> stream_;

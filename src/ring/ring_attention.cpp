@@ -10,11 +10,12 @@
 #include "annulus/kernels/backend.hpp"
 #include "annulus/ring/thread_share.hpp"
 #include "ring/check_shapes.hpp"
-#include "ring/circulate.hpp"
 #include "ring/device_tensors.hpp"
+#include "ring/execute.hpp"
 #include "ring/finish_work.hpp"
+#include "ring/item_store.hpp"
+#include "ring/pass_programs.hpp"
 #include "ring/query_scale.hpp"
-#include "ring/shard_buffers.hpp"
 #include "ring/shared_node.hpp"
 
 namespace annulus {
@@ -23,7 +24,7 @@ namespace {
 /// Throws InputError unless the ranks that read each other's memory are on one node.
 void check_nodes(const Plan& plan, const Topology& topology) {
   for (int rank = 0; rank < plan.ranks(); ++rank) {
-    const auto& peers = plan.peers(rank);
+    const auto peers = plan.peers(rank);
     const bool together =
         std::ranges::all_of(peers, [&](int peer) { return same_node(topology, rank, peer); });
     if (together) continue;
@@ -57,7 +58,8 @@ RingAttention::RingAttention(Plan plan, comm::Communicator& communicator,
       kernel_(kernel),
       stream_(std::move(stream)),
       threads_(threads),
-      buffers_(std::make_shared<ring::BufferPool>(stream_)) {
+      buffers_(std::make_shared<ring::BufferPool>(stream_)),
+      programs_(std::make_shared<ring::PassPrograms>(plan_)) {
   if (plan_.ranks() != communicator.size()) {
     throw InputError(fmt::format("the plan is for {} ranks; the communicator has {}", plan_.ranks(),
                                  communicator.size()));
@@ -117,19 +119,22 @@ PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTen
                                      .for_backward = options.held != nullptr,
                                      .threads = threads_,
                                      .stream = stream_});
-  ring::SharedNode node(plan_, communicator_, Pass::forward);
-  ring::ShardBuffers buffers(
-      plan_, rank, {.keys = keys_there.view(), .values = values_there.view()}, node, *buffers_);
-  ring::circulate(
-      plan_, communicator_, node, buffers, options.held != nullptr,
-      [&](const Read& read, std::size_t step, const kernels::Poll& poll) {
-        const auto shard = buffers.read(read, step);
-        pass->accumulate(shard.keys, shard.values, plan_.blocks(rank, read.owner), poll);
+  ring::SharedNode node(plan_, communicator_, Pass::forward, *programs_);
+  const auto& program = programs_->of(rank, Pass::forward);
+  const bool keep = options.held != nullptr;
+  ring::ItemStore store(plan_, rank, program,
+                        {.keys = keys_there.view(), .values = values_there.view()}, node,
+                        *buffers_);
+  auto kept = ring::execute(
+      program, communicator_, node, store, {}, keep,
+      [&](const Compute& compute, std::size_t step, const kernels::Poll& poll) {
+        const auto [keys_of_step, values_of_step] = store.keys(compute, step);
+        pass->accumulate(keys_of_step, values_of_step, plan_.blocks(rank, compute.keys), poll);
       },
       meter);
   TensorView lse_low{};
-  if (options.held != nullptr) {
-    *options.held = buffers.let_go();
+  if (keep) {
+    *options.held = {.items = std::move(kept), .present = true};
     options.held->lse_low = {stream_, accumulator_of(plan_.data_type()), rows, heads, 1};
     lse_low = options.held->lse_low.view();
   }

@@ -6,22 +6,17 @@
 
 namespace annulus::ring {
 
-SharedNode::SharedNode(const Plan& plan, comm::Communicator& communicator, Pass pass)
-    : plan_(plan),
-      rank_(communicator.rank()),
+SharedNode::SharedNode(const Plan& plan, comm::Communicator& communicator, Pass pass,
+                       PassPrograms& programs)
+    : rank_(communicator.rank()),
+      pass_(pass),
+      last_step_(plan.step_count() - 1),
       layout_(node_memory_of(plan, pass)),
-      peers_(plan.peers(rank_)) {
+      peers_(plan.peers(rank_)),
+      programs_(programs) {
   if (!plan.reads_in_place()) return;
   memory_ = &communicator.shared_memory(layout_.bytes);
   met_ = memory_->tick();
-  for (const int peer : peers_) {
-    auto& places = places_.emplace_back();
-    std::size_t arrived = 0;
-    for (const auto& step : plan.program(peer)) {
-      places.push_back(arrived % 2);
-      if (step.hop.from >= 0) ++arrived;
-    }
-  }
   meet();
 }
 
@@ -30,27 +25,25 @@ std::span<std::byte> SharedNode::part(int holder, Index begin, Index bytes) cons
                                      static_cast<std::size_t>(bytes));
 }
 
-std::size_t SharedNode::place(int holder, std::size_t step) const {
-  return places_[static_cast<std::size_t>(position_of(holder))][step];
+// A backward pass comes to the same places in reverse.
+std::size_t SharedNode::place(std::size_t step) const {
+  return (pass_ == Pass::forward ? step : last_step_ - step) % 2;
 }
 
-std::span<std::byte> SharedNode::shard(int owner, int holder, std::size_t step) const {
-  const Index begin = owner == holder ? layout_.own : layout_.received[place(holder, step)];
-  return part(holder, begin, plan_.payload_bytes(owner));
+std::span<std::byte> SharedNode::own(int holder, Index bytes) const {
+  return part(holder, layout_.own, bytes);
 }
 
-std::span<std::byte> SharedNode::sums(int owner, int holder, std::size_t step) const {
-  const Index begin =
-      owner == holder ? layout_.own_sums : layout_.received_sums[place(holder, step)];
-  return part(holder, begin, plan_.gradient_bytes(owner));
+std::span<std::byte> SharedNode::own_sums(int holder, Index bytes) const {
+  return part(holder, layout_.own_sums, bytes);
 }
 
-std::span<std::byte> SharedNode::arrival(std::size_t place, Index bytes) const {
-  return part(rank_, layout_.received[place], bytes);
+std::span<std::byte> SharedNode::received(int holder, std::size_t step, Index bytes) const {
+  return part(holder, layout_.received[place(step)], bytes);
 }
 
-std::span<std::byte> SharedNode::arrival_sums(std::size_t place, Index bytes) const {
-  return part(rank_, layout_.received_sums[place], bytes);
+std::span<std::byte> SharedNode::received_sums(int holder, std::size_t step, Index bytes) const {
+  return part(holder, layout_.received_sums[place(step)], bytes);
 }
 
 // Between two meetings a rank announces the turns that it has ended, 1 to as many as it has peers,
@@ -77,14 +70,14 @@ int SharedNode::peer_at(Index turn, int holder) const {
 }
 
 void SharedNode::wait_for_turn(int holder, std::size_t step, const kernels::Poll& poll) {
-  if (!shares() || holder == rank_) return;
+  if (!takes_turns() || holder == rank_) return;
   // Turns that this rank has no use for are over, and others may wait for them.
   end_turns_before(turn(holder));
   // The last one before this rank who adds something, or the holder: whoever that is has waited for
   // the others.
   const auto adds = [&](int peer) {
-    const auto& reads = plan_.program(peer)[step].reads;
-    return std::ranges::find(reads, holder, &Read::holder) != reads.end();
+    const auto& computes = programs_.of(peer, pass_).steps[step].computes;
+    return std::ranges::find(computes, holder, &Compute::holder) != computes.end();
   };
   Index before = turn(holder) - 1;
   while (before > 0 && !adds(peer_at(before, holder))) --before;
@@ -92,7 +85,7 @@ void SharedNode::wait_for_turn(int holder, std::size_t step, const kernels::Poll
 }
 
 void SharedNode::end_turn(int holder) {
-  if (shares()) end_turns_before(turn(holder) + 1);
+  if (takes_turns()) end_turns_before(turn(holder) + 1);
 }
 
 void SharedNode::end_turns_before(Index turn) {

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "annulus/base/error.hpp"
+#include "annulus/base/read_option.hpp"
 
 namespace annulus::run {
 namespace {
@@ -77,6 +78,16 @@ void agree(PassReport& report, comm::Communicator& communicator) {
 }
 
 }  // namespace
+
+Problem problem_of(const std::string& path, const results::InputShape& shape) {
+  Problem problem{.query_heads = shape.query_heads,
+                  .key_heads = shape.key_heads,
+                  .head_dim = shape.head_dim,
+                  .value_dim = shape.value_dim,
+                  .documents = shape.documents};
+  read_option((path + ": /q, /k, /v").c_str(), [&] { validate(problem); });
+  return problem;
+}
 
 AttentionRun run_attention(const std::string& path, const results::AttentionInput& input,
                            const Plan& plan, comm::Communicator& communicator,

@@ -16,7 +16,13 @@
 namespace annulus::run {
 
 void say(std::string_view message) {
-  const auto line = fmt::format("annulus: {}\n", message);
+  std::string line = "annulus: ";
+  for (const char c : message) {
+    // Texts of users are in it, which may hold anything.
+    const bool control = (static_cast<unsigned char>(c) < 0x20) || c == 0x7f;
+    line += control ? fmt::format("\\x{:02x}", static_cast<unsigned char>(c)) : std::string(1, c);
+  }
+  line += '\n';
   // Whoever closed standard error, or has no room for it, does not want to hear of it.
   static_cast<void>(std::fwrite(line.data(), 1, line.size(), stderr));
 }

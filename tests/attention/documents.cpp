@@ -63,7 +63,17 @@ TEST(Documents, BadOffsetsAreNamed) {
                 (void)Documents::packed({0, 5}, {0, 4, 5});
               }),
               HasSubstr("as many documents of queries as of keys"));
-  EXPECT_THAT(message_of([] { (void)Documents::batch(0, 1, 1); }), HasSubstr("at least one"));
+}
+
+TEST(Documents, BadBatchesAreRefused) {
+  constexpr Index large = Index{1} << 40;
+  EXPECT_THAT(message_of([] { (void)Documents::batch(0, 1, 1); }),
+              HasSubstr("a batch of 0 documents; expected 1 to 16777216"));
+  EXPECT_THAT(message_of([] { (void)Documents::batch(large, 0, 0); }),
+              HasSubstr("1099511627776 documents; expected 1 to 16777216"));
+  EXPECT_THAT(message_of([] { (void)Documents::batch(1, -1, 0); }), HasSubstr("-1 rows"));
+  EXPECT_THAT(message_of([] { (void)Documents::batch(Documents::most, 1, large); }),
+              HasSubstr("documents of 1099511627776 rows; expected 0 to 549755813887"));
 }
 
 }  // namespace

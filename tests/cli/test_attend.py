@@ -186,7 +186,7 @@ def test_backward(attend_file, backend, shape, mask, scale, sharding, ranks, see
 
 @pytest.mark.mpi
 @pytest.mark.usefixtures("needs_mpi")
-@pytest.mark.parametrize("schedule", ["ring", "node-ring"])
+@pytest.mark.parametrize("schedule", ["ring", "node-ring", "bidirectional"])
 @pytest.mark.parametrize("sharding,ranks", zip(SHARDINGS * 2, [2, 3, 5, 8, 1, 2]))
 def test_backward_under_mpirun(attend_file, sharding, ranks, schedule):
     problem = problem_of("gain_and_sink", "window:9,4", "critical", 1)

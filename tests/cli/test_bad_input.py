@@ -67,6 +67,14 @@ def test_filter_that_is_not_there(attend_refused, tmp_path):
     attend_refused(path, says=["/q", "lzf", "filter"])
 
 
+def test_filter_that_crashes_where_its_data_are_damaged(attend_refused, tmp_path):
+    path = tmp_path / "in.h5"
+    with h5py.File(path, "w") as file:
+        for name in "qkv":
+            file.create_dataset(name, data=np.ones((9, 2, 3)), scaleoffset=3)
+    attend_refused(path, says=["/q", "scaleoffset", "expected none, gzip or szip"])
+
+
 def test_damaged_dataset(attend_refused, tmp_path):
     path = tmp_path / "in.h5"
     with h5py.File(path, "w") as file:
@@ -85,6 +93,21 @@ def test_damaged_structure(attend_refused, tmp_path):
     data[data.index(b"HEAP")] ^= 255  # where the names of the datasets are
     path.write_bytes(data)
     attend_refused(path, says=["in.h5", "heap"])
+
+
+@pytest.mark.parametrize("ranks", [None, pytest.param(2, marks=pytest.mark.mpi)])
+@pytest.mark.parametrize("place,value,says", [(24, 0, "does not end"), (31, 255, "crashes")])
+def test_damage_that_hdf5_trips_over(request, attend_refused, tmp_path, ranks, place, value, says):
+    """In a heap of texts a length became 0, after which HDF5 looks for ever; or it became huge."""
+    if ranks:
+        request.getfixturevalue("needs_mpi")
+    path = write(random_problem(), tmp_path / "in.h5")
+    with h5py.File(path, "a") as file:
+        file["q"].attrs["layout"] = "nhd"
+    data = bytearray(pathlib.Path(path).read_bytes())
+    data[data.index(b"GCOL") + place] = value
+    pathlib.Path(path).write_bytes(data)
+    attend_refused(path, says=["in.h5: damaged: HDF5 " + says], ranks=ranks)
 
 
 SHAPE_FAULTS = {
@@ -466,5 +489,5 @@ def test_output_that_appears_during_the_run_is_kept(annulus, source, tmp_path):
 
 def test_plan_ranks(annulus):
     annulus.refused("plan", "--ranks", "2000000000", says=["--ranks"])
-    annulus.refused("plan", "--ranks", "4096", says=["--ranks: '4096'", "1 to 2048"])
+    annulus.refused("plan", "--ranks", "1048577", says=["--ranks: '1048577'", "1 to 1048576"])
     annulus.refused("plan", "--ranks", "0", says=["--ranks"])

@@ -170,7 +170,7 @@ def test_plan(annulus, sharding):
     assert plan["flops"] == 4 * plan["area"] * 64 * 4  # head_dim and heads by default
     assert plan["bytes_sent"] == sum(rank["bytes_sent"] for rank in plan["ranks"])
     text = annulus.ok("plan", "--length", n, "--ranks", 5, "--sharding", sharding).out
-    assert "step 0 rank 0" in text and "balance" in text
+    assert "rank 0 holds" in text and "step 0: computes" in text and "balance" in text
 
 
 def test_plan_over_nodes(annulus):
@@ -179,21 +179,54 @@ def test_plan_over_nodes(annulus):
     for per_node, steps, sent in [(1, 8, 7), (2, 4, 3), (4, 2, 1), (8, 1, 0)]:
         plan = annulus.ok("plan", *options, "--ranks-per-node", per_node, "--json").json
         assert plan["schedule"] == ("ring" if per_node == 1 else "node-ring")
-        assert len(plan["steps"]) == steps
+        assert plan["step_count"] == steps
         assert {rank["bytes_sent"] for rank in plan["ranks"]} == {sent * shard}
-        for rank, first in enumerate(plan["steps"][0]):
+        everyone = annulus.ok("plan", *options, "--ranks-per-node", per_node, "--all-ranks", "--json")
+        for rank, program in enumerate(everyone.json["programs"]):
+            assert program["rank"] == rank and len(program["steps"]) == steps
+            first = program["steps"][0]["computes"]
             node = range(rank - rank % per_node, rank - rank % per_node + per_node)
-            assert sorted(read["holder"] for read in first["reads"]) == list(node)
-            assert first["reads"][0] == {"owner": rank, "holder": rank}
+            assert sorted(compute["holder"] for compute in first) == list(node)
+            assert first[0]["owner"] == first[0]["holder"] == rank
     ring = annulus.ok("plan", *options, "--ranks-per-node", 8, "--schedule", "ring", "--json").json
-    assert ring["schedule"] == "ring" and len(ring["steps"]) == 8
+    assert ring["schedule"] == "ring" and ring["step_count"] == 8
     for per_node in [0, 9]:
         annulus.refused(
-            "plan", *options, "--ranks-per-node", per_node, says=["--ranks-per-node", "1 to (the 8|2048)"]
+            "plan", *options, "--ranks-per-node", per_node, says=["--ranks-per-node", "1 to (the 8|1048576)"]
         )
     annulus.refused(
         "plan", *options, "--ranks-per-node", 3, "--schedule", "node-ring", says=["node-ring", "2"]
     )
+
+
+def test_plan_of_one_rank(annulus):
+    options = ["--length", 100, "--ranks", 3, "--mask", "causal", "--sharding", "contiguous"]
+    text = annulus.ok("plan", *options, "--rank", 1).out
+    assert "step 0: computes with keys of 1, sends keys of 1 to 2, receives keys of 0 from 0" in text
+    plan = annulus.ok("plan", *options, "--rank", 1, "--json").json
+    everyone = annulus.ok("plan", *options, "--all-ranks", "--json").json
+    assert plan["programs"] == everyone["programs"][1:2] and plan["ranks"] == everyone["ranks"][1:2]
+    sent = [send for step in plan["programs"][0]["steps"] for send in step["sends"]]
+    assert sum(send["bytes"] for send in sent) == plan["ranks"][0]["bytes_sent"]
+    annulus.refused("plan", *options, "--rank", 3, says=["--rank: '3'", "0 to 2"])
+    annulus.refused("plan", *options, "--rank", 0, "--all-ranks", says=["--rank", "--all-ranks"])
+
+
+def test_plan_of_many_ranks(annulus):
+    """Of many ranks some are asked, and a few are shown."""
+    options = ["--length", 1 << 24, "--ranks", 100000, "--mask", "causal"]
+    plan = annulus.ok("plan", *options[:2], "--ranks", 1000, "--mask", "window:64", "--json").json
+    assert plan["area"] == sum(min(i + 1, 65) for i in range(65)) + 65 * ((1 << 24) - 65)
+    assert len(plan["ranks"]) == 64 and len(plan["programs"]) == 3 and not plan["exact"]
+    assert plan["bytes_sent"] == pytest.approx(999 * 64 * 4 * 128 * 4, rel=0.02)
+    text = annulus.ok("plan", *options, "--sharding", "zigzag", "--rank", 77777).out
+    assert text.count("\n  step ") == 100000
+
+
+def test_plan_of_many_documents(annulus):
+    plan = annulus.ok("plan", "--documents", ",".join(["100"] * 10000), "--ranks", 512, "--mask",
+                      "causal", "--json").json
+    assert plan["sharding"] == "balanced" and plan["bytes_sent"] == 0
 
 
 def test_plan_counts_memory(annulus):
@@ -210,7 +243,7 @@ def test_plan_counts_memory(annulus):
                     4 * row + 4 * row,  # q, and two heads each of k and v
                     4 * (row + 256 * 4),  # out and lse
                     4 * 256 * (64 + 5 + 1) * 8,  # sums, maxima and the scale, in fp64
-                    3 * 4 * row,
+                    2 * 4 * row,  # the packed shard that is held, and the one that arrives
                 ]
 
 

@@ -37,6 +37,22 @@ def test_messages_that_do_not_arrive(stream):
                  f"{stream}").returncode == 0
 
 
+def test_messages_are_one_line():
+    finished = subprocess.run([PROGRAM, "verify", "--mask", "a\nb\x1b[2J\x7f深"], capture_output=True,
+                              text=True, timeout=60, check=False)
+    assert finished.returncode == 2
+    assert finished.stderr.count("\n") == 1
+    assert r"'a\x0ab\x1b[2J\x7f深'" in finished.stderr
+
+
+@pytest.mark.usefixtures("needs_hdf5")
+def test_messages_of_report_are_one_line(tmp_path):
+    finished = subprocess.run([PROGRAM, "report", "a\nb"], capture_output=True, text=True, timeout=60,
+                              check=False, cwd=tmp_path)
+    assert finished.returncode == 2
+    assert finished.stderr.count("\n") == 1 and r"a\x0ab" in finished.stderr
+
+
 @pytest.mark.usefixtures("needs_hdf5")
 def test_no_file_takes_the_number_of_a_closed_stream(tmp_path):
     (tmp_path / "a.toml").write_text('kind = "needle"\nn = 9\nrho = 0.5\ngamma = 1\n')

@@ -12,7 +12,7 @@ COMMANDS = {
     "attend": "in.h5 -o out.h5 --statistics --backward",
     "study": "a.toml -o study.h5",
     "report": "study.h5",
-    "plan": "--length 9 --ranks 2",
+    "plan": "--length 9 --ranks 2 --mask causal --sharding contiguous",
     "verify": "--length 9",
     "info": "",
     "bench kernel": "--length 9 --head-dim 8 --repetitions 1",

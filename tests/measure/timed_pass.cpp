@@ -17,7 +17,9 @@ TEST(TimedPassOnGpu, RunsAgainAndAgainOnTensorsOfTheDevice) {
                         .head_dim = 16,
                         .documents = Documents::single(53),
                         .mask = Mask::causal()};
-  const PlanOptions options{.schedule = annulus::Schedule::ring, .data_type = DataType::bfloat16};
+  const PlanOptions options{.sharding = Sharding::zigzag,
+                            .schedule = annulus::Schedule::ring,
+                            .data_type = DataType::bfloat16};
   for (const auto* kernel : gpus_under_test()) {
     for (const int ranks : {1, 3}) {
       comm::run_threads(ranks, [&](comm::Communicator& communicator) {

@@ -1,5 +1,4 @@
-// The plan is simulated: what a rank sends it must hold, what it computes with it must hold, every
-// rank computes with every shard that it needs exactly once, and nothing moves in vain.
+// What a ring sends and computes, by simulation.
 #include <algorithm>
 #include <set>
 
@@ -7,52 +6,12 @@
 
 #include "annulus/base/error.hpp"
 #include "annulus/plan/plan.hpp"
+#include "plan/simulation.hpp"
 
 namespace annulus {
 namespace {
 
-struct Simulation {
-  int hops = 0;
-  std::set<std::pair<int, int>> computed;  // rank, owner
-};
-
-/// Executes the steps on sets of names. A rank holds its own shard always, and in a step what it
-/// received in the step before.
-Simulation simulate(const Plan& plan) {
-  Simulation simulation;
-  std::vector<int> held(static_cast<std::size_t>(plan.ranks()), -1);
-  for (std::size_t step = 0; step < plan.step_count(); ++step) {
-    const auto step_of = [&](int rank) { return plan.program(rank).at(step); };
-    std::vector<int> next(held.size(), -1);
-    for (int rank = 0; rank < plan.ranks(); ++rank) {
-      const auto at = static_cast<std::size_t>(rank);
-      const auto mine = step_of(rank);
-      const auto holds = [&](int owner) { return owner == rank || owner == held[at]; };
-      const auto& peers = plan.peers(rank);
-      for (const auto& [owner, holder] : mine.reads) {
-        EXPECT_TRUE(std::ranges::find(peers, holder) != peers.end());
-        EXPECT_TRUE(owner == holder || owner == held[static_cast<std::size_t>(holder)]);
-        EXPECT_TRUE(simulation.computed.insert({rank, owner}).second);
-      }
-      if (mine.hop.to >= 0) {
-        EXPECT_TRUE(holds(mine.hop.send_owner));
-        EXPECT_TRUE(std::ranges::find(peers, mine.hop.to) == peers.end())
-            << "what a peer needs is not sent";
-        const auto peer = step_of(mine.hop.to).hop;
-        EXPECT_EQ(peer.from, rank);
-        EXPECT_EQ(peer.receive_owner, mine.hop.send_owner);
-        EXPECT_EQ(peer.receive_returns, mine.hop.send_returns);
-        ++simulation.hops;
-      }
-      if (mine.hop.from >= 0) {
-        EXPECT_EQ(step_of(mine.hop.from).hop.to, rank);
-        next[at] = mine.hop.receive_owner;
-      }
-    }
-    held = next;
-  }
-  return simulation;
-}
+using test::simulate;
 
 Plan plan_of(const Documents& documents, const Mask& mask, Sharding sharding,
              const Topology& topology) {
@@ -77,42 +36,124 @@ std::vector<Topology> topologies() {
   return all;
 }
 
-TEST(Ring, EveryNeededPairOfRanksIsComputedOnce) {
-  for (const auto& documents : {Documents::single(53), Documents::single(3), Documents::single(0),
-                                Documents::single(7, 40), Documents::single(40, 7),
-                                Documents::packed({0, 7, 7, 29, 53}), Documents::batch(5, 6, 6)}) {
-    for (const auto& mask : {Mask::full(), Mask::causal(), Mask::window(5), Mask::window(3, 9),
-                             Mask::window(0, 20), Mask::window(0)}) {
+const std::vector<Documents> shapes{Documents::single(53),    Documents::single(3),
+                                    Documents::single(0),     Documents::single(7, 40),
+                                    Documents::single(40, 7), Documents::packed({0, 7, 7, 29, 53}),
+                                    Documents::batch(5, 6, 6)};
+const std::vector<Mask> masks{Mask::full(),       Mask::causal(),      Mask::window(5),
+                              Mask::window(3, 9), Mask::window(0, 20), Mask::window(0)};
+
+/// Calls visit(plan) for every sharding of queries over ranks of every topology, and for every
+/// schedule that fits.
+template <class Visit>
+void for_each_plan(const Visit& visit) {
+  for (const auto& documents : shapes) {
+    for (const auto& mask : masks) {
       for (const auto sharding : all_shardings()) {
         for (const auto& topology : topologies()) {
-          const int ranks = topology.ranks;
+          SCOPED_TRACE(mask.name() + " " + std::string(name_of(sharding)) +
+                       " n=" + std::to_string(documents.queries()) +
+                       " P=" + std::to_string(topology.ranks));
           const auto plan = plan_of(documents, mask, sharding, topology);
-          const auto simulation = simulate(plan);
-          for (int rank = 0; rank < ranks; ++rank) {
-            for (int owner = 0; owner < ranks; ++owner) {
-              EXPECT_EQ(simulation.computed.contains({rank, owner}),
-                        !plan.blocks(rank, owner).empty())
-                  << mask.name() << ' ' << name_of(sharding) << " P=" << ranks;
-            }
-          }
-          bool computes = plan.step_count() == 1;
-          for (int rank = 0; rank < ranks; ++rank) {
-            EXPECT_EQ(plan.program(rank).size(), plan.step_count());
-            computes = computes || !plan.program(rank).back().reads.empty();
-          }
-          EXPECT_TRUE(computes) << "a step in which nobody computes";
+          visit(plan);
+          if (plan.reads_in_place()) continue;
+          SCOPED_TRACE("bidirectional");
+          visit(plan.with_schedule(Schedule::bidirectional, topology));
         }
       }
     }
   }
 }
 
+/// 1 where a query sees a key, by packed rows.
+std::vector<std::vector<int>> visible_pairs(const Problem& problem) {
+  const auto& documents = problem.documents;
+  std::vector<std::vector<int>> pairs(static_cast<std::size_t>(documents.queries()),
+                                      std::vector<int>(static_cast<std::size_t>(documents.keys())));
+  for (Index document = 0; document < documents.count(); ++document) {
+    for (Index i = 0; i < documents.query_length(document); ++i) {
+      const auto [begin, end] =
+          problem.mask.visible(i + documents.alignment(document), documents.key_length(document));
+      for (Index j = begin; j < end; ++j) {
+        pairs[static_cast<std::size_t>(documents.query_offset(document) + i)]
+             [static_cast<std::size_t>(documents.key_offset(document) + j)] = 1;
+      }
+    }
+  }
+  return pairs;
+}
+
+TEST(Ring, EveryVisiblePairIsComputedOnce) {
+  for_each_plan([](const Plan& plan) {
+    const auto pairs = visible_pairs(plan.problem());
+    EXPECT_EQ(simulate(plan).pairs, pairs);
+    EXPECT_EQ(simulate(plan, Pass::backward).pairs, pairs);
+  });
+}
+
+TEST(Ring, EveryGradientComesHomeOnce) {
+  for_each_plan([](const Plan& plan) {
+    const auto& documents = plan.problem().documents;
+    const auto simulation = simulate(plan, Pass::backward);
+    const auto pairs = visible_pairs(plan.problem());
+    for (int rank = 0; rank < plan.ranks(); ++rank) {
+      const auto queries = packed_rows(plan.query_shard(rank), documents.query_offsets());
+      for (std::size_t row = 0; row < simulation.gradients.size(); ++row) {
+        const bool sees = std::ranges::any_of(
+            queries, [&](Index query) { return pairs[static_cast<std::size_t>(query)][row] == 1; });
+        const int from_rank = simulation.gradients[row][static_cast<std::size_t>(rank)];
+        EXPECT_LE(from_rank, 1);
+        EXPECT_TRUE(from_rank == 1 || !sees) << "key " << row << ", rank " << rank;
+      }
+    }
+  });
+}
+
+// Nobody holds back the last steps of the others.
+TEST(Ring, SomebodyComputesInTheLastStep) {
+  for_each_plan([](const Plan& plan) {
+    // Plans say too much of ranks that have no rows.
+    const auto& documents = plan.problem().documents;
+    if (std::min(documents.queries(), documents.keys()) < 2 * plan.ranks()) return;
+    // Of two halves, one may be done before the other.
+    if (plan.schedule() == Schedule::bidirectional) return;
+    bool computes = plan.step_count() == 1;
+    for (int rank = 0; rank < plan.ranks(); ++rank) {
+      EXPECT_EQ(plan.program(rank).steps.size(), plan.step_count());
+      computes = computes || !plan.program(rank).steps.back().computes.empty();
+    }
+    EXPECT_TRUE(computes) << "a step in which nobody computes";
+  });
+}
+
 TEST(Ring, FullAttentionSendsEachShardToAllOthers) {
   for (const int ranks : {1, 2, 3, 4, 5, 8}) {
     const auto plan = plan_of(Documents::single(64), Mask::full(), Sharding::contiguous, ranks);
     EXPECT_EQ(plan.step_count(), static_cast<std::size_t>(ranks));
-    EXPECT_EQ(simulate(plan).hops, ranks * (ranks - 1));
+    EXPECT_EQ(simulate(plan).sends, ranks * (ranks - 1));
   }
+}
+
+// Half of every shard each way: as many rows, in steps of two messages.
+TEST(Ring, BidirectionalSendsHalvesBothWays) {
+  for (const int ranks : {3, 4, 5, 8}) {
+    const auto plan = plan_of(Documents::single(60), Mask::full(), Sharding::contiguous, ranks)
+                          .with_schedule(Schedule::bidirectional, {.ranks = ranks});
+    const auto simulation = simulate(plan);
+    EXPECT_EQ(plan.step_count(), static_cast<std::size_t>(ranks));
+    EXPECT_EQ(simulation.sends, 2 * ranks * (ranks - 1));
+    EXPECT_EQ(simulation.rows_sent, 60 * (ranks - 1));
+    for (const auto& step : plan.program(1).steps) {
+      if (step.sends.empty()) continue;
+      EXPECT_EQ(step.sends.at(0).peer, 2 % ranks);
+      EXPECT_EQ(step.sends.at(1).peer, 0);
+    }
+  }
+  // Neighbours on both sides get what they see in one step, where a ring takes two.
+  const auto window = plan_of(Documents::single(128), Mask::window(10, 10), Sharding::contiguous, 8)
+                          .with_schedule(Schedule::bidirectional, {.ranks = 8});
+  EXPECT_EQ(window.step_count(), 2U);
+  EXPECT_EQ(simulate(window).rows_sent, 14 * 10);
 }
 
 TEST(Ring, RanksOfOneNodeSendNothing) {
@@ -121,7 +162,7 @@ TEST(Ring, RanksOfOneNodeSendNothing) {
         plan_of(Documents::single(64), Mask::parse(mask), Sharding::zigzag, even_topology(8, 8));
     EXPECT_EQ(plan.schedule(), Schedule::node_ring);
     EXPECT_EQ(plan.step_count(), 1U);
-    EXPECT_EQ(simulate(plan).hops, 0);
+    EXPECT_EQ(simulate(plan).sends, 0);
   }
 }
 
@@ -130,7 +171,7 @@ TEST(Ring, NodesSendEachShardToAllOtherNodesOnce) {
   const auto plan =
       plan_of(Documents::single(64), Mask::full(), Sharding::contiguous, even_topology(12, 3));
   EXPECT_EQ(plan.step_count(), 4U);
-  EXPECT_EQ(simulate(plan).hops, 12 * 3);
+  EXPECT_EQ(simulate(plan).sends, 12 * 3);
 }
 
 // In every step all ranks of a node read from different ones, so that none waits for another.
@@ -141,12 +182,12 @@ TEST(Ring, PeersReadFromEachOtherInTurns) {
     for (std::size_t turn = 0; turn < 3; ++turn) {
       std::set<int> holders;
       for (int rank = 0; rank < 6; ++rank) {
-        holders.insert(plan.program(rank)[step].reads.at(turn).holder);
+        holders.insert(plan.program(rank).steps[step].computes.at(turn).holder);
       }
       EXPECT_EQ(holders.size(), 6U);
     }
     for (int rank = 0; rank < 6; ++rank) {
-      EXPECT_EQ(plan.program(rank)[step].reads.front().holder, rank);
+      EXPECT_EQ(plan.program(rank).steps[step].computes.front().holder, rank);
     }
   }
 }
@@ -187,7 +228,7 @@ TEST(Ring, TheScheduleFitsTheNodes) {
 TEST(Ring, ContiguousCausalSendsOnlyToLaterRanks) {
   // Shard r is needed by the P - 1 - r ranks behind it, and goes no further.
   const auto plan = plan_of(Documents::single(64), Mask::causal(), Sharding::contiguous, 8);
-  EXPECT_EQ(simulate(plan).hops, 7 * 8 / 2);
+  EXPECT_EQ(simulate(plan).sends, 7 * 8 / 2);
 }
 
 TEST(Ring, WindowStopsAfterTheHopsThatReachIt) {
@@ -202,25 +243,48 @@ TEST(Ring, WindowStopsAfterTheHopsThatReachIt) {
 TEST(Ring, TwoSidedWindowGoesBothWays) {
   const auto plan = plan_of(Documents::single(128), Mask::window(10, 10), Sharding::contiguous, 8);
   EXPECT_EQ(plan.step_count(), 3U);  // own, the one behind, the one ahead
-  EXPECT_EQ(simulate(plan).hops, 7 + 7);
+  EXPECT_EQ(simulate(plan).sends, 7 + 7);
 }
 
 TEST(Ring, DocumentsOfOneRankNeedNoHops) {
   const auto plan = plan_of(Documents::batch(8, 16, 16), Mask::full(), Sharding::contiguous, 8);
   EXPECT_EQ(plan.step_count(), 1U);
-  EXPECT_EQ(simulate(plan).hops, 0);
+  EXPECT_EQ(simulate(plan).sends, 0);
 }
 
 TEST(Ring, EmptyShardsDoNotTravel) {
   // 3 rows on 8 ranks: shards of 5 ranks are empty.
   const auto plan = plan_of(Documents::single(3), Mask::full(), Sharding::contiguous, 8);
   for (int rank = 0; rank < 8; ++rank) {
-    for (const auto& [reads, hop] : plan.program(rank)) {
-      if (hop.send_owner >= 0) {
-        EXPECT_GT(plan.key_rows(hop.send_owner), 0);
-      }
+    for (const auto& step : plan.program(rank).steps) {
+      for (const auto& send : step.sends) EXPECT_GT(plan.key_rows(send.item.owner), 0);
     }
   }
+}
+
+// A window of 5 over shards of 16: the last 5 rows of each shard are all that the next rank sees.
+TEST(Ring, RowsThatNobodySeesDoNotTravel) {
+  const auto plan = plan_of(Documents::single(128), Mask::window(5), Sharding::contiguous, 8);
+  const auto simulation = simulate(plan);
+  EXPECT_EQ(simulation.sends, 7);
+  EXPECT_EQ(simulation.rows_sent, 7 * 5);
+  // With zigzag, those of both chunks, to the ranks on both sides.
+  const auto zigzag = plan_of(Documents::single(128), Mask::window(5), Sharding::zigzag, 8);
+  EXPECT_EQ(simulate(zigzag).rows_sent, 14 * 5);
+}
+
+// A window of 40 over shards of 16 reaches three ranks; what the last of them does not see goes no
+// further than to the second, once that is half of what goes.
+TEST(Ring, RowsBecomeFewerOnTheirWay) {
+  const auto plan = plan_of(Documents::single(128), Mask::window(36), Sharding::contiguous, 8);
+  const auto simulation = simulate(plan);
+  EXPECT_EQ(plan.step_count(), 4U);
+  EXPECT_EQ(simulation.rows_sent, 7 * 16 + 6 * 16 + 5 * 4);
+  // Who sends on a part keeps the whole, so that a backward pass need not ask for it.
+  const auto program = plan.program(3);
+  EXPECT_EQ(program.kept.size(), 2U);
+  EXPECT_EQ(program.kept.front().rows.count(), 16);
+  EXPECT_EQ(program.kept.back().rows.count(), 4);
 }
 
 TEST(Ring, FewerThanOneRankIsRefused) {

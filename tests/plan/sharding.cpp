@@ -1,10 +1,13 @@
 #include "annulus/plan/sharding.hpp"
 
+#include <algorithm>
 #include <numeric>
 
 #include <gtest/gtest.h>
 
 #include "annulus/base/error.hpp"
+#include "plan/intervals.hpp"
+#include "plan/shard_map.hpp"
 
 namespace annulus {
 namespace {
@@ -161,6 +164,65 @@ TEST(Sharding, NamesReadBack) {
     EXPECT_EQ(parse_sharding(name_of(sharding)), sharding);
   }
   EXPECT_THROW((void)parse_sharding("zig-zag"), InputError);
+}
+
+/// Whether `part` lies in the union of `intervals`.
+bool covers(const std::vector<Interval>& intervals, Index at) {
+  return std::ranges::any_of(intervals, [&](const Interval& part) { return part.contains(at); });
+}
+
+// What is said of ranges of ranks and of positions leaves nobody and nothing out, and for one
+// document of many rows it is exact.
+TEST(Sharding, RangesLeaveNothingOut) {
+  for (const auto sharding : all_shardings()) {
+    for (const auto& offsets : packings) {
+      for (const int ranks : rank_counts) {
+        SCOPED_TRACE(std::string(name_of(sharding)) + " P=" + std::to_string(ranks));
+        const auto map = make_shard_map(sharding, offsets, ranks, causal_work);
+        for (int rank = 0; rank < ranks; ++rank) {
+          for (const auto& run : map->of(rank)) {
+            for (Index i = 0; i < run.count; ++i) {
+              const Index position = run.first + i * run.stride;
+              std::vector<Interval> holders;
+              map->add_holders(run.document, {position, position + 1}, holders);
+              EXPECT_TRUE(covers(holders, rank)) << run.document << ":" << position;
+              std::vector<Interval> positions;
+              map->add_positions(run.document, {rank, rank + 1}, positions);
+              EXPECT_TRUE(covers(positions, position)) << run.document << ":" << position;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Sharding, RangesOfLongDocumentsAreExact) {
+  const std::vector<Index> offsets{0, 1000};
+  const auto ranks_of = [&](const ShardMap& map, Interval positions) {
+    std::vector<Interval> ranks;
+    map.add_holders(0, positions, ranks);
+    unite(ranks);
+    return ranks;
+  };
+  const auto positions_of = [&](const ShardMap& map, Interval ranks) {
+    std::vector<Interval> positions;
+    map.add_positions(0, ranks, positions);
+    unite(positions);
+    return positions;
+  };
+  using Intervals = std::vector<Interval>;
+  const auto contiguous = make_shard_map(Sharding::contiguous, offsets, 10);
+  EXPECT_EQ(ranks_of(*contiguous, {99, 301}), (Intervals{{0, 4}}));
+  EXPECT_EQ(positions_of(*contiguous, {3, 5}), (Intervals{{300, 500}}));
+  const auto zigzag = make_shard_map(Sharding::zigzag, offsets, 10);  // chunks of 50
+  EXPECT_EQ(ranks_of(*zigzag, {100, 200}), (Intervals{{2, 4}}));
+  EXPECT_EQ(ranks_of(*zigzag, {450, 650}), (Intervals{{7, 10}}));
+  EXPECT_EQ(positions_of(*zigzag, {0, 1}), (Intervals{{0, 50}, {950, 1000}}));
+  const auto striped = make_shard_map(Sharding::striped, offsets, 10);
+  EXPECT_EQ(ranks_of(*striped, {108, 111}), (Intervals{{0, 1}, {8, 10}}));
+  const auto balanced = make_shard_map(Sharding::balanced, offsets, 10, causal_work);
+  EXPECT_EQ(positions_of(*balanced, {0, 1}), positions_of(*zigzag, {0, 1}));
 }
 
 }  // namespace

@@ -72,6 +72,29 @@ TEST(DamagedStudyFile, IsBadInput) {
   EXPECT_GT(refused, 300);
 }
 
+TEST(DamagedStudyFile, MarksThatAreNoneCostTheirPointsAlone) {
+  const Scratch scratch;
+  const auto path = scratch / "r.h5";
+  {
+    StudyFile file(path, sample_layout(), sample_provenance(), Existing::refuse);
+    for (Index point = 0; point < 30; ++point) file.write_point(point, sample_values(point));
+    file.complete();
+  }
+  auto bytes = contents_of(path);
+  const auto mask = bytes.find(std::string(30, '\1'));
+  ASSERT_NE(mask, std::string::npos);
+  bytes[mask + 3] = 0;
+  bytes[mask + 7] = 5;
+  std::ofstream(path, std::ios::binary) << bytes;
+  StudyFile file(path, sample_layout(), sample_provenance(), Existing::resume);
+  for (Index point = 0; point < 30; ++point) {
+    EXPECT_EQ(file.finished(point), point != 3 && point != 7) << point;
+    if (!file.finished(point)) file.write_point(point, sample_values(point));
+  }
+  file.complete();
+  EXPECT_THAT(contents_of(path), HasSubstr(std::string(30, 1)));
+}
+
 TEST(DamagedStudyFile, IsNoticedInEveryByteOfItsTexts) {
   const Scratch scratch;
   const auto path = scratch / "r.h5";

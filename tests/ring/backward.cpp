@@ -21,12 +21,11 @@ void expect_exact(const WholeProblem<T>& whole, const char* what) {
     const auto bounds = gradient_bounds_of(whole, dout, roundings);
     for (const int ranks : rank_counts) {
       for (const auto sharding : all_shardings()) {
-        for (const int per_node : nodes_for(ranks)) {
+        for (const auto& spread : spreads_for(ranks, sharding)) {
           for (const bool keep : {true, false}) {
-            SCOPED_TRACE(std::string(what) + ", " + std::string(name) + ", P = " +
-                         std::to_string(ranks) + " on nodes of " + std::to_string(per_node) + ", " +
-                         std::string(name_of(sharding)) + (keep ? "" : ", fetched again"));
-            const auto spread = Spread(sharding).over_nodes_of(per_node);
+            SCOPED_TRACE(std::string(what) + ", " + std::string(name) +
+                         ", P = " + std::to_string(ranks) + ", " + spread.text() +
+                         (keep ? "" : ", fetched again"));
             expect_close(gradients_by_ranks(whole, dout, ranks, spread, kernel, keep), expected,
                          bounds, Sharpness::tenth, sharpness_of_parameters(roundings));
             if (testing::Test::HasFailure()) return;

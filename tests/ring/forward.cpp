@@ -20,11 +20,9 @@ void expect_exact(WholeProblem<T> whole, const char* what, Sharpness sharpness =
     const auto bounds = bounds_of(whole, kernel);
     for (const int ranks : rank_counts) {
       for (const auto sharding : all_shardings()) {
-        for (const int per_node : nodes_for(ranks)) {
+        for (const auto& spread : spreads_for(ranks, sharding)) {
           SCOPED_TRACE(std::string(what) + ", " + std::string(name) +
-                       ", P = " + std::to_string(ranks) + " on nodes of " +
-                       std::to_string(per_node) + ", " + std::string(name_of(sharding)));
-          const auto spread = Spread(sharding).over_nodes_of(per_node);
+                       ", P = " + std::to_string(ranks) + ", " + spread.text());
           expect_close(attend_by_ranks(whole, ranks, spread, kernel), expected, bounds, sharpness);
           if (testing::Test::HasFailure()) return;
         }

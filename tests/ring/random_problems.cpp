@@ -129,10 +129,9 @@ void expect_ranks_agree(Choice& choice, WholeProblem<T>& whole, unsigned seed) {
   auto spread =
       choice.happens(0.3) ? Spread(sharding, choice.of(all_shardings())) : Spread(sharding);
   spread.per_node = choice.of(nodes_for(ranks));
+  if (choice.happens(0.3)) spread = spread.by(annulus::Schedule::bidirectional);
   const auto& kernel = random_kernel<T>(choice);
-  SCOPED_TRACE("P = " + std::to_string(ranks) + " on nodes of " + std::to_string(spread.per_node) +
-               ", " + std::string(name_of(sharding)) + "/" +
-               std::string(name_of(spread.keys.value_or(sharding))) + ", " +
+  SCOPED_TRACE("P = " + std::to_string(ranks) + ", " + spread.text() + ", " +
                std::string(kernel.name()));
   const auto expected = direct(whole);
   const auto bounds = bounds_of(whole, kernel);

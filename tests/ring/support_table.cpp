@@ -146,7 +146,8 @@ std::string page() {
   std::ostringstream text;
   text
       << "# What works with what\n\n"
-         "Forward and backward, by the schedules `ring` and `node-ring`, and decode over a cache, "
+         "Forward and backward, by the schedules `ring`, `node-ring` and `bidirectional`, and "
+         "decode over a cache, "
          "for\n"
          "each backend. Every `yes` was run on 3 ranks, each on a node of its own and all on one,\n"
          "against the definition of attention in fp64 (with lse and entropy) when the tests of "

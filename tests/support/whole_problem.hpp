@@ -5,6 +5,7 @@
 #include <cmath>
 #include <optional>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "annulus/attention/problem.hpp"
@@ -90,6 +91,7 @@ struct Spread {
   Sharding queries;
   std::optional<Sharding> keys{};
   int per_node = 0;  ///< ranks of each node; 0: all of them
+  std::optional<annulus::Schedule> schedule{};
 
   Spread(Sharding both) : queries(both) {}
   Spread(Sharding of_queries, Sharding of_keys) : queries(of_queries), keys(of_keys) {}
@@ -99,6 +101,16 @@ struct Spread {
     spread.per_node = ranks;
     return spread;
   }
+  [[nodiscard]] Spread by(annulus::Schedule other) const {
+    auto spread = *this;
+    spread.schedule = other;
+    return spread;
+  }
+  [[nodiscard]] std::string text() const {
+    return std::string(name_of(queries)) + "/" + std::string(name_of(keys.value_or(queries))) +
+           ", nodes of " + std::to_string(per_node) + ", " +
+           (schedule ? std::string(name_of(*schedule)) : "auto");
+  }
   [[nodiscard]] Topology topology(int ranks) const {
     return even_topology(ranks, per_node == 0 ? ranks : per_node);
   }
@@ -106,6 +118,7 @@ struct Spread {
   [[nodiscard]] PlanOptions options(DataType type, DeviceKind device = DeviceKind::cpu) const {
     return {.sharding = queries,
             .key_sharding = keys,
+            .schedule = schedule,
             .peer_memory = kernels::peer_memory_of(device),
             .data_type = type};
   }
@@ -118,6 +131,16 @@ struct Spread {
     if (ranks % size == 0) sizes.push_back(size);
   }
   return sizes;
+}
+
+/// A sharding over nodes of every size, and by every schedule that does not depend on nodes.
+[[nodiscard]] inline std::vector<Spread> spreads_for(int ranks, Sharding sharding) {
+  std::vector<Spread> all;
+  for (const int per_node : nodes_for(ranks)) {
+    all.push_back(Spread(sharding).over_nodes_of(per_node));
+  }
+  if (ranks > 2) all.push_back(all.front().by(annulus::Schedule::bidirectional));
+  return all;
 }
 
 /// The rows of a whole problem that a rank holds.

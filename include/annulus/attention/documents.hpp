@@ -13,11 +13,15 @@ namespace annulus {
 /// length; a packed batch is documents of any length, 0 included.
 class Documents {
  public:
+  /// The most documents of a batch: what each of them takes is kept on every rank.
+  static constexpr Index most = Index{1} << 24;
+
   /// One document of `length` queries and as many keys.
   [[nodiscard]] static Documents single(Index length);
   /// One document whose queries and keys differ in number (cross attention, decode).
   [[nodiscard]] static Documents single(Index query_length, Index key_length);
-  /// `count` documents of equal lengths.
+  /// `count` documents of equal lengths; throws InputError for more than there may be, or whose
+  /// offsets are no Index.
   [[nodiscard]] static Documents batch(Index count, Index query_length, Index key_length);
   /// Documents given by cumulated lengths: D + 1 offsets that start at 0 and never fall. Throws
   /// InputError, naming `cu_seqlens` or `cu_seqlens_k`, where they do not.

@@ -48,6 +48,11 @@ struct Block {
 /// Number of visible (query, key) pairs of a block, in O(log) time.
 [[nodiscard]] Index visible_area(const Block& block);
 
+/// Number of visible pairs between a run of queries and all keys of its document.
+[[nodiscard]] Index visible_area(const Problem& problem, const Run& queries);
+/// The same of the whole problem.
+[[nodiscard]] Index visible_area(const Problem& problem);
+
 /// The blocks between a shard of queries and a shard of keys in which some pair is visible.
 [[nodiscard]] std::vector<Block> visible_blocks(const Problem& problem, const Shard& queries,
                                                 const Shard& keys);

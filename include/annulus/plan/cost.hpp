@@ -1,6 +1,7 @@
 #pragma once
-// What a plan costs: exact areas, FLOPs and bytes, and an estimate of time.
+// What a plan costs: areas, FLOPs, bytes, memory, and an estimate of time.
 
+#include <limits>
 #include <vector>
 
 #include "annulus/plan/memory.hpp"
@@ -23,17 +24,28 @@ struct RankCost {
   RankMemory memory;
 };
 
+/// What one rank does in one pass.
+[[nodiscard]] RankCost cost_of(const Plan& plan, int rank, Pass pass = Pass::forward);
+
 struct PlanCost {
-  std::vector<RankCost> ranks;
-  Index area = 0;  ///< visible pairs of the whole problem, per head
+  /// Ranks that were asked: all of them, or some from the first to the last where they are many.
+  std::vector<int> asked;
+  std::vector<RankCost> ranks;  ///< of each of these
+  Index area = 0;               ///< visible pairs of the whole problem, per head
   double flops = 0;
-  Index bytes_sent = 0;
-  double seconds = 0;  ///< sum over steps of the slowest rank's max(compute, transfer)
-  double balance = 1;  ///< mean over ranks of area / largest area
+  Index bytes_sent = 0;  ///< of all ranks; an estimate where not all were asked
+  double balance = 1;    ///< mean over these of area / largest area
+
+  [[nodiscard]] bool exact() const;  ///< whether all ranks were asked
 };
 
-/// The cost of one pass. Time is that of a nominal machine, good for comparing plans and nothing
-/// else.
-[[nodiscard]] PlanCost cost_of(const Plan& plan, Pass pass = Pass::forward);
+/// The cost of one pass, from at most `most_asked` ranks.
+[[nodiscard]] PlanCost cost_of(const Plan& plan, Pass pass = Pass::forward, int most_asked = 64);
+
+/// Seconds of a forward pass of the slowest rank: the sum over steps of max(compute, transfer),
+/// from some steps of some ranks; of a nominal machine, good for comparing plans, as `auto` does,
+/// and nothing else. Where they are more than `enough`, some such number.
+[[nodiscard]] double estimated_seconds(const Plan& plan,
+                                       double enough = std::numeric_limits<double>::infinity());
 
 }  // namespace annulus

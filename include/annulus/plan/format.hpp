@@ -13,7 +13,13 @@ namespace annulus {
 /// The runs of a shard, or `nothing`. More than a handful are counted rather than listed.
 [[nodiscard]] std::string to_string(const Shard& shard);
 
-/// Who holds what, and what each rank computes, sends and receives at each step; one line each.
+/// What all ranks agree on, in a line.
 [[nodiscard]] std::string to_string(const Plan& plan);
+
+/// What a rank holds.
+[[nodiscard]] std::string to_string(const Plan& plan, int rank);
+
+/// What a rank computes, sends and receives in a step of its program.
+[[nodiscard]] std::string to_string(const Plan& plan, int rank, const Step& step);
 
 }  // namespace annulus

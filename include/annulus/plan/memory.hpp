@@ -21,5 +21,12 @@ struct RankMemory {
 /// What RingAttention holds. A backward pass is counted as starting from the shards that its
 /// forward pass held last.
 [[nodiscard]] RankMemory memory_of(const Plan& plan, int rank, Pass pass = Pass::forward);
+/// The same where the programs of the forward pass and of `pass` are there already.
+[[nodiscard]] RankMemory memory_of(const Plan& plan, int rank, Pass pass, const Program& forward,
+                                   const Program& program);
+
+/// Bytes of a buffer for items of a kind that a program holds beside the rank's own: of the largest
+/// of them, so that any of them fits where another one was.
+[[nodiscard]] Index room_for(const Plan& plan, const Program& program, What what);
 
 }  // namespace annulus

@@ -10,17 +10,19 @@
 #include "annulus/attention/problem.hpp"
 #include "annulus/base/data_type.hpp"
 #include "annulus/plan/block.hpp"
+#include "annulus/plan/pass.hpp"
+#include "annulus/plan/program.hpp"
 #include "annulus/plan/run.hpp"
 #include "annulus/plan/schedule.hpp"
 #include "annulus/plan/sharding.hpp"
-#include "annulus/plan/step.hpp"
 #include "annulus/plan/topology.hpp"
 
 namespace annulus {
 
-/// The plan of one attention call. It never changes and is cheap to copy: copies answer from the
-/// same tables, and what is answered by reference is good for as long as there is a copy. Ranks and
-/// owners are from 0 to ranks() - 1; whoever needs to know of all of them asks for each.
+/// The plan of one attention call: what all ranks agree on without talking. It is small and never
+/// changes, and copies share it. What it says of a rank it derives when it is asked, in time and
+/// memory that grow with what that rank holds or does, whatever the number of ranks. Ranks and
+/// owners are from 0 to ranks() - 1.
 class Plan {
  public:
   struct Tables;  ///< of this library; make_plan makes plans
@@ -34,33 +36,36 @@ class Plan {
   [[nodiscard]] DataType data_type() const;  ///< in which keys and values travel
 
   /// What a rank holds.
-  [[nodiscard]] const Shard& query_shard(int rank) const;
-  [[nodiscard]] const Shard& key_shard(int rank) const;
+  [[nodiscard]] Shard query_shard(int rank) const;
+  [[nodiscard]] Shard key_shard(int rank) const;
   [[nodiscard]] Index query_rows(int rank) const;
   [[nodiscard]] Index key_rows(int rank) const;
-  /// Bytes of the packed keys and values of one owner.
-  [[nodiscard]] Index payload_bytes(int owner) const;
-  /// Bytes of their gradients, which travel in the accumulator type.
-  [[nodiscard]] Index gradient_bytes(int owner) const;
 
-  /// What a rank does.
-  [[nodiscard]] const Program& program(int rank) const;
+  /// Bytes of an item, packed: keys and values in data_type(), gradients in its accumulator type.
+  [[nodiscard]] Index bytes(const Item& item) const;
+  /// All keys and values of a rank.
+  [[nodiscard]] Item keys_of(int rank) const;
+
+  /// What a rank does in a pass.
+  [[nodiscard]] Program program(int rank, Pass pass = Pass::forward) const;
+  /// At most `most` steps of its forward pass, from the first to the last.
+  [[nodiscard]] std::vector<Step> some_steps(int rank, std::size_t most) const;
+  /// Steps of a forward pass, on every rank.
   [[nodiscard]] std::size_t step_count() const;
-  /// What `rank` computes when it reads the keys of `owner`.
-  [[nodiscard]] std::vector<Block> blocks(int rank, int owner) const;
+  /// What `rank` computes with `keys`, whose rows are counted from 0 as they are packed.
+  [[nodiscard]] std::vector<Block> blocks(int rank, const Item& keys) const;
 
   /// The ranks that read each other's memory with `rank`, itself among them, in their order: those
   /// of its node, as many on every node; with `ring`, the rank alone.
-  [[nodiscard]] const std::vector<int>& peers(int rank) const;
+  [[nodiscard]] std::vector<int> peers(int rank) const;
   /// Groups of peers.
   [[nodiscard]] int node_count() const;
   /// Whether any rank has peers.
   [[nodiscard]] bool reads_in_place() const { return node_count() < ranks(); }
-
-  /// An owner of as many keys as any, and the most shards that a rank receives in a pass: what
-  /// memory that is laid out alike on all ranks has room for.
-  [[nodiscard]] int largest_owner() const;
-  [[nodiscard]] Index most_arrivals() const;
+  /// Where ranks read in place: the most rows of keys that any of them holds of its own, and that
+  /// any receives at once, for which memory that is laid out alike on all of them has room.
+  [[nodiscard]] Index largest_key_rows() const;
+  [[nodiscard]] Index largest_received_rows() const;
 
   /// The same shards with the nodes of `topology`, by `schedule`. Throws InputError where the plan
   /// is for another number of ranks, and for nodes as make_plan does.
@@ -71,7 +76,7 @@ class Plan {
 };
 
 struct PlanOptions {
-  std::optional<Sharding> sharding{};      ///< none: the cheapest, by cost_of
+  std::optional<Sharding> sharding{};      ///< none: the cheapest, by estimated_seconds
   std::optional<Sharding> key_sharding{};  ///< none: as the queries
   std::optional<Schedule> schedule{};      ///< none: fitting_schedule
   PeerMemory peer_memory = PeerMemory::shared;

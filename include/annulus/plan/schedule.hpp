@@ -1,6 +1,7 @@
 #pragma once
 // How keys reach the ranks that need them.
 
+#include <string>
 #include <string_view>
 
 #include "annulus/plan/topology.hpp"
@@ -8,9 +9,13 @@
 namespace annulus {
 
 enum class Schedule {
-  ring,       ///< from rank to rank, all the way round
-  node_ring,  ///< from node to node; the ranks of a node read each other's memory in place
+  ring,           ///< from rank to rank, all the way round
+  node_ring,      ///< from node to node; the ranks of a node read each other's memory in place
+  bidirectional,  ///< from rank to rank, one half of every shard each way
 };
+
+/// Names and what they stand for, as in "ring (from rank to rank)", by commas.
+[[nodiscard]] std::string schedules_text();
 
 [[nodiscard]] std::string_view name_of(Schedule schedule);
 /// The inverse of name_of; throws InputError with the list of names.

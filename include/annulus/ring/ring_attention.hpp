@@ -18,21 +18,22 @@ namespace annulus {
 
 namespace ring {
 class BufferPool;
-}
+class PassPrograms;
+}  // namespace ring
 
-/// Keys and values of one owner, as they travel.
-struct PackedShard {
-  int owner = -1;
+/// Keys and values as they travel.
+struct HeldItem {
+  Item item;
   device::Buffer packed;
 };
 
-/// What a forward pass leaves to its backward pass: the shards of keys and values that the rank
-/// held last, which are then not fetched again, at most two shards of memory; and what rounding
+/// What a forward pass leaves to its backward pass: the keys and values that its program keeps,
+/// which are then not fetched again, with a ring at most two shards of memory; and what rounding
 /// took from lse, without which probabilities are only as exact as lse: they lose |lse| roundings.
 struct HeldShards {
-  std::vector<PackedShard> shards{};  ///< in the order in which they were let go
-  device::DeviceTensor lse_low{};     ///< (rows, H, 1), accumulator type, on the device
-  bool present = false;               ///< whether a forward pass has filled this in
+  std::vector<HeldItem> items{};
+  device::DeviceTensor lse_low{};  ///< (rows, H, 1), accumulator type, on the device
+  bool present = false;            ///< whether a forward pass has filled this in
 };
 
 /// Optional inputs and outputs of a forward pass. `rows` are the rank's query rows, in the order
@@ -116,7 +117,8 @@ class RingAttention {
   std::shared_ptr<device::Stream> stream_;
   int threads_;
   std::vector<double> betas_;                  // of the rank's query rows
-  std::shared_ptr<ring::BufferPool> buffers_;  // kept from pass to pass
+  std::shared_ptr<ring::BufferPool> buffers_;  // kept from pass to pass, likewise
+  std::shared_ptr<ring::PassPrograms> programs_;
 };
 
 }  // namespace annulus

@@ -4,12 +4,17 @@
 #include <string>
 #include <vector>
 
+#include "annulus/attention/problem.hpp"
 #include "annulus/results/attention_input.hpp"
 #include "annulus/results/attention_output.hpp"
 #include "annulus/ring/pass_tensors.hpp"
 #include "annulus/ring/ring_attention.hpp"
 
 namespace annulus::run {
+
+/// The problem of the arrays of an input, with what the file says nothing of left as it is by
+/// default. Throws InputError that begins with `path` where it makes no sense, see validate().
+[[nodiscard]] Problem problem_of(const std::string& path, const results::InputShape& shape);
 
 /// What one rank computed.
 struct AttentionRun {

@@ -10,7 +10,8 @@
 
 namespace annulus::run {
 
-/// Writes a line of this program to standard error. Never fails: what cannot be written is lost.
+/// Writes a line of this program to standard error, with control characters spelled out. Never
+/// fails: what cannot be written is lost.
 void say(std::string_view message);
 
 class Process {

@@ -19,8 +19,8 @@ namespace {
 bool have_one_stride(const Plan& plan) {
   Index stride = 0;
   for (int rank = 0; rank < plan.ranks(); ++rank) {
-    for (const auto* shard : {&plan.query_shard(rank), &plan.key_shard(rank)}) {
-      for (const auto& run : *shard) {
+    for (const auto& shard : {plan.query_shard(rank), plan.key_shard(rank)}) {
+      for (const auto& run : shard) {
         if (run.count == 1) continue;
         if (stride != 0 && run.stride != stride) return false;
         stride = run.stride;

@@ -1,0 +1,103 @@
+#pragma once
+// What one rank does in a pass, step by step.
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "annulus/base/index.hpp"
+#include "annulus/plan/run.hpp"
+
+namespace annulus {
+
+/// Some rows of a shard, counted in its own order: at most two intervals, ascending, with a gap
+/// between them.
+class Rows {
+ public:
+  Rows() = default;
+  explicit Rows(Interval interval) { add(interval); }
+
+  /// The rows of `intervals`, which are ascending and disjoint, and those in between where these
+  /// are more than two: the widest gap stays.
+  [[nodiscard]] static Rows covering(std::span<const Interval> intervals);
+  /// The same for what of `intervals` is in these rows, each of whose intervals stays one.
+  [[nodiscard]] Rows narrowed_to(std::span<const Interval> intervals) const;
+
+  [[nodiscard]] std::span<const Interval> intervals() const { return {intervals_.data(), count_}; }
+  [[nodiscard]] Index count() const;
+  /// Where `row`, one of these rows, comes among them.
+  [[nodiscard]] Index place_of(Index row) const;
+  [[nodiscard]] bool contains(const Rows& rows) const;
+  [[nodiscard]] bool empty() const { return count_ == 0; }
+  friend bool operator==(const Rows&, const Rows&) = default;
+
+ private:
+  void add(Interval interval) {
+    if (!interval.empty()) intervals_[count_++] = interval;
+  }
+
+  std::array<Interval, 2> intervals_{};
+  std::size_t count_ = 0;
+};
+
+/// The rows of `shard` that `rows` are.
+[[nodiscard]] Shard select(const Shard& shard, const Rows& rows);
+
+enum class What {
+  keys,           ///< keys and values
+  key_gradients,  ///< their gradients: what arrives is added to what is there
+};
+
+/// "keys" or "key_gradients".
+[[nodiscard]] std::string_view name_of(What what);
+
+/// What is sent, computed with, summed and let go as a whole: some rows of what one rank owns.
+struct Item {
+  What what = What::keys;
+  int owner = -1;
+  Rows rows{};
+
+  friend bool operator==(const Item&, const Item&) = default;
+};
+
+/// An item on its way to or from a rank. Between two ranks, order is all the naming there is: what
+/// one starts to send first, the other starts to receive first.
+struct Transfer {
+  Item item;
+  int peer = -1;
+  std::size_t due = 0;   ///< the step before which it is done, at most the number of steps
+  bool returns = false;  ///< whether a backward pass brings the item back to its sender
+};
+
+/// Keys that meet the local queries, and the rank that holds them: this one, or another one of its
+/// node, in whose memory they are read. In a backward pass, the gradients of these keys are added
+/// to the sums that `holder` has of them.
+struct Compute {
+  Item keys;
+  int holder = -1;
+};
+
+/// In this order: what is due is there, gradients that have arrived are added to the sums that
+/// the rank has of these rows; `takes` are taken up from the forward pass; ranks of a node meet;
+/// `releases` are let go; sums of `begins` start from zero; transfers start; `computes` follow each
+/// other.
+struct Step {
+  std::vector<Item> takes;
+  std::vector<Item> releases;
+  std::vector<Item> begins;
+  std::vector<Transfer> sends;
+  std::vector<Transfer> receives;
+  std::vector<Compute> computes;
+};
+
+/// Step s is the same moment on all ranks, and all have as many.
+struct Program {
+  std::vector<Step> steps;
+  /// What is not let go where a backward pass follows, which takes it up: of the items that are
+  /// received, those that do not come back.
+  std::vector<Item> kept;
+};
+
+}  // namespace annulus

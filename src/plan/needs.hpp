@@ -1,0 +1,34 @@
+#pragma once
+// Which ranks see which rows of keys, without asking each of them.
+
+#include <span>
+#include <vector>
+
+#include "annulus/attention/problem.hpp"
+#include "plan/shard_map.hpp"
+
+namespace annulus {
+
+/// Borrows what it is made of. Answers may say too much, never too little, and are the same on all
+/// ranks.
+class Needs {
+ public:
+  Needs(const Problem& problem, const ShardMap& queries) : problem_(problem), queries_(queries) {}
+
+  /// Ranks that see some of `keys`: ascending, disjoint ranges.
+  [[nodiscard]] std::vector<Interval> viewers(const Shard& keys) const;
+
+  /// The rows of `keys` that some of `ranks`, a list of ranges, see: ascending and disjoint.
+  [[nodiscard]] std::vector<Interval> rows_seen(const Shard& keys,
+                                                std::span<const Interval> ranks) const;
+
+ private:
+  /// The queries of the document, from its start, that see keys at some of `positions`.
+  [[nodiscard]] Interval queries_that_see(Index document, Interval positions) const;
+  void add_viewers(const Run& keys, std::vector<Interval>& ranks) const;
+
+  const Problem& problem_;
+  const ShardMap& queries_;
+};
+
+}  // namespace annulus

@@ -1,0 +1,72 @@
+#include "annulus/plan/program.hpp"
+
+#include <algorithm>
+
+#include "annulus/base/error.hpp"
+
+namespace annulus {
+
+Rows Rows::covering(std::span<const Interval> intervals) {
+  Rows rows;
+  if (intervals.empty()) return rows;
+  std::size_t widest = 0;  // the gap after this one
+  for (std::size_t i = 1; i + 1 < intervals.size(); ++i) {
+    const auto gap = [&](std::size_t at) { return intervals[at + 1].begin - intervals[at].end; };
+    if (gap(i) > gap(widest)) widest = i;
+  }
+  rows.add({intervals.front().begin, intervals[widest].end});
+  if (intervals.size() > 1) rows.add({intervals[widest + 1].begin, intervals.back().end});
+  return rows;
+}
+
+Rows Rows::narrowed_to(std::span<const Interval> intervals) const {
+  Rows rows;
+  for (const auto& whole : this->intervals()) {
+    Interval hull{whole.end, whole.begin};
+    for (const auto& [begin, end] : intervals) {
+      if (begin >= whole.end || end <= whole.begin) continue;
+      hull.begin = std::min(hull.begin, std::max(begin, whole.begin));
+      hull.end = std::max(hull.end, std::min(end, whole.end));
+    }
+    rows.add(hull);
+  }
+  return rows;
+}
+
+Index Rows::count() const {
+  Index count = 0;
+  for (const auto& interval : intervals()) count += interval.size();
+  return count;
+}
+
+Index Rows::place_of(Index row) const {
+  Index place = 0;
+  for (const auto& interval : intervals()) {
+    if (interval.contains(row)) return place + row - interval.begin;
+    place += interval.size();
+  }
+  broken_invariant("a row that is not one of an item");
+}
+
+bool Rows::contains(const Rows& rows) const {
+  return std::ranges::all_of(rows.intervals(), [&](const Interval& part) {
+    return std::ranges::any_of(intervals(), [&](const Interval& whole) {
+      return whole.begin <= part.begin && part.end <= whole.end;
+    });
+  });
+}
+
+std::string_view name_of(What what) {
+  return what == What::keys ? "keys" : "key_gradients";
+}
+
+Shard select(const Shard& shard, const Rows& rows) {
+  Shard selected;
+  for (const auto& [begin, end] : rows.intervals()) {
+    const auto part = slice(shard, begin, end);
+    selected.insert(selected.end(), part.begin(), part.end());
+  }
+  return selected;
+}
+
+}  // namespace annulus

@@ -1,0 +1,56 @@
+#pragma once
+// Keys that go from rank to rank around a circle.
+
+#include <deque>
+#include <utility>
+#include <vector>
+
+#include "annulus/plan/block.hpp"
+#include "plan/schedules/schedules.hpp"
+
+namespace annulus::schedules {
+
+/// Keys that a rank holds in a step: those of the owner so many nodes behind (Way::forward: they
+/// have come forward) or ahead.
+struct Station {
+  Way way = Way::forward;
+  int distance = 0;  ///< in nodes; 0: its own
+
+  friend bool operator==(const Station&, const Station&) = default;
+};
+
+/// A schedule in which keys make one hop after the other, each from the rank that holds them in one
+/// step to its neighbour, which computes with them in a later one. What stations a rank has in
+/// which step is up to the schedule; in step 0 it has its own.
+class Chains : public RankSchedule {
+ public:
+  Chains(const Plan::Tables& tables, int rank);
+
+  [[nodiscard]] Step step(int at) final;
+  [[nodiscard]] std::vector<Item> kept() final;
+
+ protected:
+  [[nodiscard]] const Plan::Tables& tables() const { return tables_; }
+  /// What all ranks hold in a step, from 0 to step_count() - 1; the hop to a station with distance
+  /// d > 1 starts from the one with d - 1, in the step before it.
+  [[nodiscard]] virtual std::vector<Station> stations(int step) const = 0;
+  /// The rows, of `rows` rows of a shard, that go this way.
+  [[nodiscard]] virtual Rows part(Way /*way*/, Index rows) const { return Rows({0, rows}); }
+
+ private:
+  [[nodiscard]] int hop(int rank, Way way, int hops) const;
+  [[nodiscard]] Item item(int owner, Way way, int hops);
+  [[nodiscard]] Item held_at(const Station& station);
+  [[nodiscard]] bool comes_back(int sender, const Station& to);
+  [[nodiscard]] bool goes_on_and_returns(int step, const Station& from);
+  void add_computes(Step& step, const Station& at);
+
+  const Plan::Tables& tables_;
+  const Circle& circle_;
+  Needs needs_;
+  int rank_;
+  Shard queries_;
+  std::deque<std::pair<int, Journey>> journeys_;  // of owners that were asked for last
+};
+
+}  // namespace annulus::schedules

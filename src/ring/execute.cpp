@@ -1,0 +1,168 @@
+#include "ring/execute.hpp"
+
+#include <algorithm>
+#include <list>
+#include <memory>
+#include <utility>
+
+#include "annulus/base/error.hpp"
+
+namespace annulus::ring {
+namespace {
+
+/// Gradients on their way to be added.
+struct Arrival {
+  Item item;
+  Buffer bytes;
+};
+
+/// Transfers that started together and are due together. The exchange goes first: until it is done,
+/// it uses the buffers.
+struct UnderWay {
+  std::size_t due = 0;
+  std::vector<Buffer> copies{};  // of what is sent
+  std::vector<Arrival> arrivals{};
+  std::unique_ptr<comm::Exchange> exchange{};
+};
+
+class Execution {
+ public:
+  Execution(const Program& program, comm::Communicator& communicator, SharedNode& node,
+            ItemStore& store, std::vector<HeldItem> held, bool keep, PassMeter& meter)
+      : program_(program),
+        communicator_(communicator),
+        node_(node),
+        store_(store),
+        held_(std::move(held)),
+        keep_(keep),
+        meter_(meter) {}
+
+  std::vector<HeldItem> run(const ComputeStep& compute) {
+    const kernels::Poll poll = [this] {
+      for (auto& transfers : under_way_) transfers.exchange->poll();
+    };
+    for (std::size_t at = 0; at < program_.steps.size(); ++at) {
+      const auto& step = program_.steps[at];
+      meter_.waiting([&] {
+        wait_for_due(at);
+        for (const auto& item : step.takes) store_.take(take_held(item), at);
+        node_.meet();
+      });
+      add_arrived();
+      for (const auto& item : step.releases) let_go(item);
+      for (const auto& item : step.begins) store_.begin(item, at);
+      start(step);
+      if (!compute) continue;
+      for (const auto& part : step.computes) {
+        meter_.waiting([&] { node_.wait_for_turn(part.holder, at, poll); });
+        compute(part, at, poll);
+        node_.end_turn(part.holder);
+      }
+    }
+    meter_.waiting([&] { wait_for_due(program_.steps.size()); });
+    if (keep_) {
+      for (const auto& item : program_.kept) {
+        if (std::ranges::find(kept_, item, &HeldItem::item) == kept_.end()) let_go(item);
+      }
+    }
+    return std::move(kept_);
+  }
+
+ private:
+  void wait_for_due(std::size_t step) {
+    for (auto at = under_way_.begin(); at != under_way_.end();) {
+      if (at->due > step) {
+        ++at;
+        continue;
+      }
+      at->exchange->wait();
+      at->exchange.reset();
+      for (auto& copy : at->copies) store_.give(std::move(copy));
+      for (auto& arrival : at->arrivals) arrived_.push_back(std::move(arrival));
+      at = under_way_.erase(at);
+    }
+  }
+
+  [[nodiscard]] HeldItem take_held(const Item& item) {
+    const auto found = std::ranges::find(held_, item, &HeldItem::item);
+    ensure(found != held_.end(), "a pass takes up an item that no earlier one kept");
+    auto held = std::move(*found);
+    held_.erase(found);
+    return held;
+  }
+
+  void add_arrived() {
+    for (auto& [item, bytes] : arrived_) {
+      store_.add(item, std::move(bytes));
+    }
+    arrived_.clear();
+  }
+
+  void let_go(const Item& item) {
+    const bool keeps = keep_ && std::ranges::find(program_.kept, item) != program_.kept.end();
+    if (keeps) {
+      kept_.push_back(store_.keep(item));
+    } else {
+      store_.release(item);
+    }
+  }
+
+  /// Starts the transfers of a step: one exchange for all that are due together, on every rank
+  /// those first that are due last.
+  void start(const Step& step) {
+    std::vector<std::size_t> dues;
+    for (const auto* transfers : {&step.sends, &step.receives}) {
+      for (const auto& transfer : *transfers) {
+        if (std::ranges::find(dues, transfer.due) == dues.end()) dues.push_back(transfer.due);
+      }
+    }
+    std::ranges::sort(dues, std::greater{});
+    for (const std::size_t due : dues) start(step, due);
+  }
+
+  void start(const Step& step, std::size_t due) {
+    auto& transfers = under_way_.emplace_back();
+    transfers.due = due;
+    std::vector<comm::Send> sends;
+    std::vector<comm::Receive> receives;
+    for (const auto& send : step.sends) {
+      if (send.due != due) continue;
+      Buffer copy;
+      sends.push_back({send.peer, store_.packed(send.item, copy)});
+      meter_.sends(sends.back().data.size());
+      if (!copy.empty()) transfers.copies.push_back(std::move(copy));
+    }
+    for (const auto& receive : step.receives) {
+      if (receive.due != due) continue;
+      receives.push_back({receive.peer, room_for(receive, transfers)});
+    }
+    transfers.exchange = communicator_.exchange_on(meter_.stream(), sends, receives);
+  }
+
+  std::span<std::byte> room_for(const Transfer& receive, UnderWay& transfers) {
+    if (receive.item.what == What::keys) return store_.arrival(receive.item, receive.due);
+    transfers.arrivals.push_back({receive.item, store_.arrival(receive.item)});
+    return transfers.arrivals.back().bytes.bytes().first(store_.bytes(receive.item));
+  }
+
+  const Program& program_;
+  comm::Communicator& communicator_;
+  SharedNode& node_;
+  ItemStore& store_;
+  std::vector<HeldItem> held_;
+  bool keep_;
+  PassMeter& meter_;
+  std::vector<HeldItem> kept_;
+  std::vector<Arrival> arrived_;
+  std::list<UnderWay> under_way_;
+};
+
+}  // namespace
+
+std::vector<HeldItem> execute(const Program& program, comm::Communicator& communicator,
+                              SharedNode& node, ItemStore& store, std::vector<HeldItem> held,
+                              bool keep, const ComputeStep& compute, PassMeter& meter) {
+  return Execution(program, communicator, node, store, std::move(held), keep, meter).run(compute);
+}
+
+}  // namespace annulus::ring

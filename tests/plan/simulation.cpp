@@ -1,0 +1,268 @@
+#include "plan/simulation.hpp"
+
+#include <algorithm>
+#include <deque>
+
+#include <gtest/gtest.h>
+
+namespace annulus::test {
+namespace {
+
+/// A message, as its sender or its receiver knows it.
+struct Message {
+  Item item;
+  bool returns = false;
+  friend bool operator==(const Message&, const Message&) = default;
+};
+
+/// Messages that a rank starts together and that are due together.
+struct Exchange {
+  std::vector<std::pair<int, std::size_t>> to;  // peer, and which message to it this is
+  std::vector<std::pair<int, std::size_t>> from;
+};
+
+class Simulator {
+ public:
+  Simulator(const Plan& plan, Pass pass)
+      : plan_(plan), pass_(pass), ranks_(static_cast<std::size_t>(plan.ranks())) {
+    for (int rank = 0; rank < plan.ranks(); ++rank) {
+      programs_.push_back(plan.program(rank, pass));
+      held_.emplace_back();
+      kept_.push_back(plan.program(rank).kept);
+    }
+    const auto& documents = plan.problem().documents;
+    simulation_.pairs.assign(static_cast<std::size_t>(documents.queries()),
+                             std::vector<int>(static_cast<std::size_t>(documents.keys())));
+    simulation_.gradients.assign(static_cast<std::size_t>(documents.keys()),
+                                 std::vector<int>(ranks_));
+  }
+
+  Simulation run() {
+    const std::size_t steps = programs_.front().steps.size();
+    for (const auto& program : programs_) EXPECT_EQ(program.steps.size(), steps);
+    for (std::size_t step = 0; step <= steps; ++step) {
+      for_each_rank([&](int rank) { arrive(rank, step); });
+      if (step == steps) break;
+      for_each_rank([&](int rank) { let_go(rank, step); });
+      for_each_rank([&](int rank) { start(rank, step); });
+      for_each_rank([&](int rank) { compute(rank, step); });
+    }
+    for (const auto& [peers, messages] : sent_) EXPECT_EQ(messages, received_[peers]);
+    for (const auto& [peers, messages] : received_) EXPECT_EQ(messages, sent_[peers]);
+    for_each_rank([&](int rank) {
+      // What is left is what is kept.
+      auto left = held(rank);
+      for (const auto& item : pass_ == Pass::forward ? kept_[at(rank)] : std::vector<Item>{}) {
+        std::erase(left, item);
+      }
+      EXPECT_TRUE(left.empty() || pass_ == Pass::forward) << rank << " holds on to something";
+      if (pass_ == Pass::backward) {
+        EXPECT_TRUE(kept_[at(rank)].empty()) << rank << " kept something for nothing";
+      }
+    });
+    expect_progress();
+    return std::move(simulation_);
+  }
+
+ private:
+  using Sums =
+      std::map<Index, std::vector<int>>;  // of each packed key row, how often from each rank
+
+  static std::size_t at(int rank) { return static_cast<std::size_t>(rank); }
+  template <class Visit>
+  void for_each_rank(const Visit& visit) {
+    for (int rank = 0; rank < plan_.ranks(); ++rank) visit(rank);
+  }
+  std::vector<Item>& held(int rank) { return held_[at(rank)]; }
+
+  [[nodiscard]] std::vector<Index> packed_keys(const Item& item) const {
+    return packed_rows(select(plan_.key_shard(item.owner), item.rows),
+                       plan_.problem().documents.key_offsets());
+  }
+
+  /// Whether the rank has the rows of an item, exactly or among others.
+  [[nodiscard]] bool has(int rank, const Item& item) const {
+    if (item.owner == rank) return true;
+    return std::ranges::any_of(held_[at(rank)], [&](const Item& one) {
+      return one.what == item.what && one.owner == item.owner && one.rows.contains(item.rows);
+    });
+  }
+
+  void arrive(int rank, std::size_t step) {
+    for (std::size_t from = 0; from < step; ++from) {
+      for (const auto& receive : programs_[at(rank)].steps[from].receives) {
+        if (receive.due != step) continue;
+        if (receive.item.what == What::keys) {
+          EXPECT_NE(receive.item.owner, rank);
+          held(rank).push_back(receive.item);
+        } else {
+          EXPECT_TRUE(has(rank, receive.item)) << "gradients of what " << rank << " has not";
+          add_arrived(rank, receive);
+        }
+      }
+    }
+  }
+
+  void let_go(int rank, std::size_t step) {
+    const auto& now = programs_[at(rank)].steps[step];
+    for (const auto& item : now.takes) {
+      EXPECT_EQ(std::erase(kept_[at(rank)], item), 1U) << rank << " takes what it has not kept";
+      held(rank).push_back(item);
+    }
+    for (const auto& item : now.releases) {
+      EXPECT_EQ(std::erase(held(rank), item), 1U) << rank << " lets go of what it has not";
+      if (item.what == What::key_gradients) forget(rank, item);
+    }
+    for (const auto& item : now.begins) {
+      EXPECT_EQ(item.what, What::key_gradients);
+      held(rank).push_back(item);
+      forget(rank, item);
+    }
+  }
+
+  void start(int rank, std::size_t step) {
+    const auto& now = programs_[at(rank)].steps[step];
+    std::map<std::size_t, Exchange, std::greater<>> exchanges;  // by due, as the engine starts them
+    for (const auto& send : now.sends) {
+      EXPECT_NE(send.peer, rank);
+      EXPECT_GT(send.due, step);
+      EXPECT_LE(send.due, programs_[at(rank)].steps.size());
+      EXPECT_TRUE(has(rank, send.item)) << rank << " sends what it has not";
+      EXPECT_FALSE(send.item.rows.empty());
+      const auto peers = plan_.peers(rank);
+      EXPECT_TRUE(std::ranges::find(peers, send.peer) == peers.end())
+          << "what a peer needs is not sent";
+      auto& messages = sent_[{rank, send.peer}];
+      exchanges[send.due].to.emplace_back(send.peer, messages.size());
+      messages.push_back({send.item, send.returns});
+      if (send.item.what == What::keys) {
+        ++simulation_.sends;
+        simulation_.rows_sent += send.item.rows.count();
+      } else {
+        travelling_[{rank, send.peer}].push_back(sums_of(rank, send.item));
+      }
+    }
+    for (const auto& receive : now.receives) {
+      EXPECT_GT(receive.due, step);
+      auto& messages = received_[{receive.peer, rank}];
+      exchanges[receive.due].from.emplace_back(receive.peer, messages.size());
+      messages.push_back({receive.item, receive.returns});
+    }
+    for (auto& [due, exchange] : exchanges) exchanges_[rank].push_back(std::move(exchange));
+  }
+
+  /// The sums that a rank has of the rows of an item.
+  [[nodiscard]] Sums sums_of(int rank, const Item& item) {
+    Sums some;
+    const auto& all = sums_[{rank, item.owner}];
+    for (const Index row : packed_keys(item)) {
+      if (const auto found = all.find(row); found != all.end()) some.insert(*found);
+    }
+    return some;
+  }
+
+  void forget(int rank, const Item& item) {
+    for (const Index row : packed_keys(item)) sums_[{rank, item.owner}].erase(row);
+  }
+
+  void add_arrived(int rank, const Transfer& receive) {
+    auto& travelling = travelling_[{receive.peer, rank}];
+    ASSERT_FALSE(travelling.empty()) << "gradients arrive that were not sent";
+    auto& sums = sums_[{rank, receive.item.owner}];
+    for (const auto& [row, counts] : travelling.front()) {
+      auto& mine = sums.try_emplace(row, std::vector<int>(ranks_)).first->second;
+      for (std::size_t from = 0; from < ranks_; ++from) mine[from] += counts[from];
+    }
+    travelling.pop_front();
+    note_own(rank);
+  }
+
+  void note_own(int rank) {
+    for (const auto& [row, counts] : sums_[{rank, rank}]) {
+      simulation_.gradients[static_cast<std::size_t>(row)] = counts;
+    }
+  }
+
+  void compute(int rank, std::size_t step) {
+    const auto& problem = plan_.problem();
+    const auto peers = plan_.peers(rank);
+    const auto queries = packed_rows(plan_.query_shard(rank), problem.documents.query_offsets());
+    for (const auto& [keys, holder] : programs_[at(rank)].steps[step].computes) {
+      EXPECT_TRUE(std::ranges::find(peers, holder) != peers.end());
+      EXPECT_TRUE(keys.owner == holder ||
+                  std::ranges::find(held(holder), keys) != held(holder).end())
+          << rank << " computes with what " << holder << " has not";
+      simulation_.met.insert({rank, keys.owner});
+      const auto rows = packed_keys(keys);
+      for (const auto& block : plan_.blocks(rank, keys)) {
+        for (Index i = 0; i < block.queries.count; ++i) {
+          const auto [begin, end] = block.visible(i);
+          auto& met = simulation_.pairs[static_cast<std::size_t>(
+              queries[static_cast<std::size_t>(block.queries.row + i)])];
+          for (Index j = begin; j < end; ++j) {
+            ++met[static_cast<std::size_t>(rows[static_cast<std::size_t>(block.keys.row + j)])];
+          }
+        }
+      }
+      if (pass_ == Pass::forward) continue;
+      auto& sums = sums_[{holder, keys.owner}];
+      for (const Index row : rows) {
+        ++sums.try_emplace(row, std::vector<int>(ranks_)).first->second[at(rank)];
+      }
+      if (holder == keys.owner) note_own(holder);
+    }
+  }
+
+  /// Ranks that finish each exchange before they start the next one come to their ends.
+  void expect_progress() {
+    std::map<int, std::size_t> started;  // exchanges of each rank
+    const auto under_way = [&](int rank, bool sends, std::pair<int, std::size_t> message) {
+      const auto& all = exchanges_[rank];
+      for (std::size_t i = 0; i < std::min(started[rank] + 1, all.size()); ++i) {
+        const auto& list = sends ? all[i].to : all[i].from;
+        if (std::ranges::find(list, message) != list.end()) return true;
+      }
+      return false;
+    };
+    for (bool moved = true; moved;) {
+      moved = false;
+      for_each_rank([&](int rank) {
+        if (started[rank] == exchanges_[rank].size()) return;
+        const auto& exchange = exchanges_[rank][started[rank]];
+        const auto peer_is_there = [&](bool sends, const std::pair<int, std::size_t>& message) {
+          return under_way(message.first, sends, {rank, message.second});
+        };
+        const bool done =
+            std::ranges::all_of(exchange.to, [&](auto& m) { return peer_is_there(false, m); }) &&
+            std::ranges::all_of(exchange.from, [&](auto& m) { return peer_is_there(true, m); });
+        if (!done) return;
+        ++started[rank];
+        moved = true;
+      });
+    }
+    for_each_rank([&](int rank) {
+      EXPECT_EQ(started[rank], exchanges_[rank].size()) << rank << " waits for ever";
+    });
+  }
+
+  const Plan& plan_;
+  Pass pass_;
+  std::size_t ranks_;
+  std::vector<Program> programs_;
+  std::vector<std::vector<Item>> held_;
+  std::vector<std::vector<Item>> kept_;                       // of the forward pass
+  std::map<std::pair<int, int>, std::vector<Message>> sent_;  // from and to; by order
+  std::map<std::pair<int, int>, std::vector<Message>> received_;
+  std::map<std::pair<int, int>, Sums> sums_;  // of a holder and an owner
+  std::map<std::pair<int, int>, std::deque<Sums>> travelling_;
+  std::map<int, std::vector<Exchange>> exchanges_;
+  Simulation simulation_;
+};
+
+}  // namespace
+
+Simulation simulate(const Plan& plan, Pass pass) {
+  return Simulator(plan, pass).run();
+}
+
+}  // namespace annulus::test
