@@ -88,8 +88,37 @@ TEST(LongSums, TheMeanOfEqualKeysIsThatOfTheirValues) {
   }
 }
 
-// All p are 1 / keys, so dv is the sum of dout over them; the sum of a panel of 768 queries rounds
-// as a random walk does.
+/// The root of the mean square of relative errors.
+template <class T>
+[[nodiscard]] double typical_error(const Tensor<T>& got, const Tensor<double>& exact) {
+  double squares = 0;
+  for (std::size_t i = 0; i < got.values.size(); ++i) {
+    const double error = static_cast<double>(got.values[i]) / exact.values[i] - 1;
+    squares += error * error;
+  }
+  return std::sqrt(squares / static_cast<double>(got.values.size()));
+}
+
+// With terms of one sign, N additions one after the other are off by some 0.4 u (N / 3)^1/2: those
+// of a panel of 768 queries by 6.5 u; those of the 48 of a tile, and then of the 16 tiles of a
+// panel, by 1.6 u and 0.9 u, and 16 tiles are off independently.
+TEST(LongSums, SumsOverTheQueriesOfATileStartAtZero) {
+  const double u = unit_roundoff(DataType::float32);
+  auto whole = near_uniform_problem(1536, 64);
+  auto dout = random_dout<float>(whole.problem);
+  for (auto* tensor : {&whole.q, &dout}) {
+    for (auto& number : tensor->values) number = 0.75F + 0.25F * std::tanh(number);
+  }
+  for (Index j = 0; j < 32; ++j) {
+    for (Index c = 0; c < 16; ++c) whole.v.at(j, 0, c) *= -1;  // dz_ij has one sign for each key
+  }
+  const auto exact = direct_gradients_of(whole, dout);
+  const auto got = gradients_by_ranks(whole, dout, 1, Sharding::zigzag, kernels::cpu(), true);
+  EXPECT_LE(typical_error(got.dk, exact.dk), 1.5 * u);
+  EXPECT_LE(typical_error(got.dv, exact.dv), 1.5 * u);
+}
+
+// All p are 1 / keys, so dv is the sum of dout over them.
 TEST(LongSums, GradientsOfValuesAddUpManyQueries) {
   const Index queries = 16411;
   auto whole =
@@ -103,7 +132,7 @@ TEST(LongSums, GradientsOfValuesAddUpManyQueries) {
   for (const int ranks : {1, 3}) {
     const auto got = gradients_by_ranks(whole, dout, ranks, Sharding::zigzag, kernels::cpu(), true);
     for (const float dv : got.dv.values) {
-      ASSERT_NEAR(static_cast<double>(dv), sum, 16 * unit_roundoff(DataType::float32) * sum)
+      ASSERT_NEAR(static_cast<double>(dv), sum, 4 * unit_roundoff(DataType::float32) * sum)
           << ranks;
     }
   }

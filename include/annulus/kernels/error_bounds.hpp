@@ -1,17 +1,20 @@
 #pragma once
 // How far attention computed in floating point may be from exact, element by element.
 
+#include <limits>
+
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/kernels/reference.hpp"
 
 namespace annulus::kernels {
 
-/// The rounding errors that a backend makes: relative but for the last one.
+/// The rounding errors that a backend makes, relative but for `least`, and how they add up.
 struct Roundings {
   double sum = 0;      ///< unit roundoff u of the type that is computed in, and of the reference
   double factor = 0;   ///< of what multiplies a value, key, query or dout
   double partial = 0;  ///< of an output over some of the keys
   double least = 0;    ///< absolute, of a factor that is too small to be a normal number
+  Index longest_sum = std::numeric_limits<Index>::max();  ///< see Kernel::longest_sum
 
   [[nodiscard]] static Roundings of(const Kernel& kernel, DataType type);
 };

@@ -6,6 +6,7 @@
 // write waits for the stream, and tensors stay as they are until it has come so far.
 
 #include <functional>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -141,6 +142,12 @@ class Kernel {
 
   /// The type that outputs over some of the keys are rounded to before they are merged.
   [[nodiscard]] virtual DataType partial_type(DataType type) const { return accumulator_of(type); }
+
+  /// Terms of a sum that are added one after the other in the accumulator type, at most: longer
+  /// sums are made of parts, which add up in more digits.
+  [[nodiscard]] virtual Index longest_sum(DataType /*type*/) const {
+    return std::numeric_limits<Index>::max();
+  }
 
   /// Starts a pass with the identity state, or with the sinks where there are any. Throws
   /// InputError where the backend cannot honour the type.

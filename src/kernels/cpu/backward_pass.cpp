@@ -164,22 +164,6 @@ void CpuBackward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<
                     });
     }
   }
-  add_low(dk, dv);
-}
-
-template <class E>
-void CpuBackward<E>::add_low(TensorView dk, TensorView dv) {
-  const auto add_row = [](TensorView sums, const std::vector<T>& low, Index i) {
-    const T* from = low.data() + i * sums.heads * sums.dim;
-    for (Index h = 0; h < sums.heads; ++h, from += sums.dim) {
-      T* to = sums.row<T>(i, h);
-      for (Index c = 0; c < sums.dim; ++c) to[c] += from[c];
-    }
-  };
-  for_each_item(dk.rows, options_.threads, {}, [&](Index i, int) {
-    add_row(dk, dk_low_, i);
-    add_row(dv, dv_low_, i);
-  });
 }
 
 template <class E>

@@ -49,8 +49,6 @@ class CpuBackward final : public BackwardPass {
   };
 
   [[nodiscard]] Workspace make_workspace() const;
-  /// Adds what rounding took from the sums of keys and values.
-  void add_low(TensorView dk, TensorView dv);
   void accumulate_pair(ConstTensorView k, ConstTensorView v, const Block& block,
                        const PanelPair& pair, TensorView dk, TensorView dv, Workspace& workspace);
 

@@ -19,6 +19,15 @@ class Cpu final : public Kernel {
     return type == DataType::bfloat16 && multiplies_bf16() ? type : accumulator_of(type);
   }
 
+  /// The keys of a panel in a lane of vectors of 16 bytes; sums of values, and of gradients, are
+  /// those of a tile and then of fewer tiles.
+  [[nodiscard]] Index longest_sum(DataType type) const override {
+    constexpr Index lanes = 16 / sizeof(float);
+    static_assert(panel_tiles * key_tile<float> / lanes >= key_tile<BFloat16> + panel_tiles);
+    return accumulator_of(type) == DataType::float32 ? panel_tiles * key_tile<float> / lanes
+                                                     : Kernel::longest_sum(type);
+  }
+
   [[nodiscard]] std::unique_ptr<ForwardPass> forward(const Queries& queries,
                                                      const PassOptions& options) const override {
     if (factor_type(queries.q.type) == DataType::bfloat16) {

@@ -5,7 +5,8 @@
 
 namespace annulus::kernels {
 
-/// Rows of sums high + low, where low is what rounding to T has taken from the sum.
+/// Rows of sums high + low, where low is what rounding to T has taken from the sum: less than half
+/// a unit in the last place of high.
 template <class T>
 struct LongSums {
   T* high;

@@ -42,8 +42,6 @@ class CpuForward final : public ForwardPass {
     std::vector<E> staging;  ///< rows of q, k or v in E, see tile_rows
   };
 
-  /// Key tiles that are packed together.
-  static constexpr Index panel_tiles = 12;
   static constexpr Index panel_keys = panel_tiles * key_tile<E>;
 
   [[nodiscard]] Workspace make_workspace() const;

@@ -86,9 +86,8 @@ enum class Weights { by_query, by_key };
 
 /// out(r, c) += Sum_j weights(r, j) v(j, c) over operands j of `inner`, for value_rows rows and
 /// `vectors` vectors of columns; out has rows of that many elements, v of v_stride. With
-/// Weights::by_key, rows are keys and j are queries. A sum over keys starts at zero, so that its
-/// roundings are those of a tile, not of all that `out` holds; one over the fewer queries of a tile
-/// goes on from `out`, as the additions at its end would cost twice as much.
+/// Weights::by_key, rows are keys and j are queries. Sums start at zero, so that their roundings
+/// are those of a tile, not of all that `out` holds.
 template <class E, int vectors, Weights order, class D, class T = hn::TFromD<D>>
 HWY_INLINE void multiply_values(D d, const Operand<E>* HWY_RESTRICT weights,
                                 const Operand<E>* HWY_RESTRICT v, Index v_stride, Interval inner,
@@ -98,10 +97,7 @@ HWY_INLINE void multiply_values(D d, const Operand<E>* HWY_RESTRICT weights,
   constexpr Index columns = vectors * lanes_of<D>;
   hn::Vec<D> sums[value_rows][vectors];
   for (int r = 0; r < value_rows; ++r) {
-    for (int x = 0; x < vectors; ++x) {
-      sums[r][x] = order == Weights::by_query ? hn::Zero(d)
-                                              : hn::Load(d, out + r * columns + x * lanes_of<D>);
-    }
+    for (int x = 0; x < vectors; ++x) sums[r][x] = hn::Zero(d);
   }
   v += inner.begin * v_stride;
   weights += inner.begin * inner_stride;
@@ -117,8 +113,7 @@ HWY_INLINE void multiply_values(D d, const Operand<E>* HWY_RESTRICT weights,
   for (int r = 0; r < value_rows; ++r) {
     for (int x = 0; x < vectors; ++x) {
       T* to = out + r * columns + x * lanes_of<D>;
-      if constexpr (order == Weights::by_query) sums[r][x] = hn::Add(hn::Load(d, to), sums[r][x]);
-      hn::Store(sums[r][x], d, to);
+      hn::Store(hn::Add(hn::Load(d, to), sums[r][x]), d, to);
     }
   }
 }

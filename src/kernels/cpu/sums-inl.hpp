@@ -123,45 +123,68 @@ HWY_INLINE void add_products(D d, const VisibleRows& rows, const Operand<E>* wei
 }
 
 /// Visits sums over tiles of `tile` rows where they lie, (chunks of columns, tile, chunk): calls
-/// visit(row, column, numbers, count) with `count` neighbours of one of the first `rows` rows.
-template <class T, class Visit>
-HWY_INLINE void for_each_stretch(const T* HWY_RESTRICT sums, Index rows, Index dim, Index tile,
-                                 Visit visit) {
+/// visit(d, row, column, numbers) for vectors of the first `rows` rows, and with a tag of one lane
+/// for what is left of a row.
+template <class D, class T, class Visit>
+HWY_INLINE void for_each_vector(D d, const T* HWY_RESTRICT sums, Index rows, Index dim, Index tile,
+                                Visit visit) {
+  const hn::CappedTag<hn::TFromD<D>, 1> one;
   for (Index column = 0; column < dim;) {
     const Index width = chunk_columns<T>(column, dim);
     const Index present = HWY_MIN(width, dim - column);
-    for (Index r = 0; r < rows; ++r) visit(r, column, sums + r * width, present);
+    for (Index r = 0; r < rows; ++r) {
+      const T* from = sums + r * width;
+      Index c = 0;
+      for (; c + lanes_of<D> <= present; c += lanes_of<D>) visit(d, r, column + c, from + c);
+      for (; c < present; ++c) visit(one, r, column + c, from + c);
+    }
     sums += tile * width;
     column += width;
   }
+}
+
+template <class D>
+HWY_INLINE hn::Vec<D> load_in_fp64(D d, const double* from) {
+  return hn::LoadU(d, from);
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load_in_fp64(D d, const float* from) {
+  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<float, D>(), from));
 }
 
 /// Adds sums over tiles to rows (rows, dim) in fp64, `stride` apart.
 template <class T>
 void add_sums(const T* HWY_RESTRICT sums, Index rows, Index dim, Index tile,
               double* HWY_RESTRICT to, Index stride) {
-  for_each_stretch(sums, rows, dim, tile,
-                   [&](Index r, Index column, const T* HWY_RESTRICT from, Index count) {
-                     double* HWY_RESTRICT row = to + r * stride + column;
-                     for (Index c = 0; c < count; ++c) row[c] += static_cast<double>(from[c]);
-                   });
+  for_each_vector(hn::ScalableTag<double>(), sums, rows, dim, tile,
+                  [&](auto d, Index r, Index column, const T* from) HWY_ATTR {
+                    double* at = to + r * stride + column;
+                    hn::StoreU(hn::Add(hn::LoadU(d, at), load_in_fp64(d, from)), d, at);
+                  });
+}
+
+/// high + low += more for a vector of sums, where low stays what rounding takes from high (Knuth's
+/// two-sum, which does not ask which is larger).
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE void add_to_pair(D d, hn::Vec<D> more, T* HWY_RESTRICT high, T* HWY_RESTRICT low) {
+  const auto before = hn::LoadU(d, high);
+  const auto added = hn::Add(hn::LoadU(d, low), more);
+  const auto sum = hn::Add(before, added);
+  const auto of_added = hn::Sub(sum, before);
+  const auto of_before = hn::Sub(sum, of_added);
+  hn::StoreU(sum, d, high);
+  hn::StoreU(hn::Add(hn::Sub(before, of_before), hn::Sub(added, of_added)), d, low);
 }
 
 /// Adds sums over tiles to long sums.
 template <class T>
 void add_sums(const T* HWY_RESTRICT sums, Index rows, Index dim, Index tile,
               const LongSums<T>& to) {
-  for_each_stretch(
-      sums, rows, dim, tile, [&](Index r, Index column, const T* HWY_RESTRICT from, Index count) {
-        T* HWY_RESTRICT high = to.high + r * to.high_stride + column;
-        T* HWY_RESTRICT low = to.low + r * to.low_stride + column;
-        for (Index c = 0; c < count; ++c) {
-          const double sum = static_cast<double>(high[c]) +
-                             (static_cast<double>(low[c]) + static_cast<double>(from[c]));
-          high[c] = static_cast<T>(sum);
-          low[c] = static_cast<T>(sum - static_cast<double>(high[c]));
-        }
-      });
+  for_each_vector(hn::ScalableTag<T>(), sums, rows, dim, tile,
+                  [&](auto d, Index r, Index column, const T* from) HWY_ATTR {
+                    add_to_pair(d, hn::LoadU(d, from), to.high + r * to.high_stride + column,
+                                to.low + r * to.low_stride + column);
+                  });
 }
 
 }  // namespace annulus::kernels::HWY_NAMESPACE

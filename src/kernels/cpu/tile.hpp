@@ -15,6 +15,9 @@ inline constexpr Index query_tile = 48;
 template <class E>
 inline constexpr Index key_tile = 384 / static_cast<Index>(sizeof(E));
 
+/// Key tiles that the forward pass packs together.
+inline constexpr Index panel_tiles = 12;
+
 /// The rows of a tile, and what each sees.
 struct VisibleRows {
   Index count;              ///< at most query_tile

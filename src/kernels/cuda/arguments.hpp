@@ -17,15 +17,22 @@ struct InputRows {
   int dim = 0;
 };
 
-/// The softmax states of all rows and heads, see SoftmaxState: natural base, fp32, kept from the
-/// first block to the last.
+/// The softmax states of all rows and heads, see SoftmaxState: natural base, kept from the first
+/// block to the last. Kernels sum the keys of a panel in fp32, and panels here in fp64.
 struct DeviceState {
   float* maximum = nullptr;     ///< (rows, H): m
-  float* sum = nullptr;         ///< (rows, H): l
-  float* moment = nullptr;      ///< (rows, H): s; only with statistics, as the next two
-  float* squares = nullptr;     ///< (rows, H): u
+  double* sum = nullptr;        ///< (rows, H): l
+  double* moment = nullptr;     ///< (rows, H): s; only with statistics, as the next two
+  double* squares = nullptr;    ///< (rows, H): u
   float* self_logit = nullptr;  ///< (rows, H)
-  float* values = nullptr;      ///< (rows, H, d_v): O
+  double* values = nullptr;     ///< (rows, H, d_v): O
+};
+
+/// Sums high + low of (rows, heads, dim), where low is what rounding to fp32 has taken from the
+/// sum.
+struct DeviceSums {
+  float* high = nullptr;
+  float* low = nullptr;
 };
 
 /// Accumulates the visible pairs of a list of query tiles into the state. Query head h reads key
@@ -77,7 +84,7 @@ struct FinishArguments {
   float* const* statistics = nullptr;
 };
 
-/// Adds the gradients of the visible pairs of a list of tiles to sums in fp32. With
+/// Adds the gradients of the visible pairs of a list of tiles to sums, a panel at a time. With
 /// p = e^((z - lse) - lse_low) and dz = p (<dout, v> - mean):
 /// kernels over query tiles add Sum_j dz k_j to `query_sums`,
 /// kernels over key tiles add Sum scale dz q to `dk` and Sum p dout to `dv`.
@@ -92,20 +99,20 @@ struct GradientArguments {
   const float* mean = nullptr;     ///< (rows, H): <dout, out>
   int heads = 0;
   int group = 1;
-  float* query_sums = nullptr;  ///< (rows, H, d)
-  float* dk = nullptr;          ///< (keys, G, d)
-  float* dv = nullptr;          ///< (keys, G, d_v)
+  double* query_sums = nullptr;  ///< (rows, H, d)
+  DeviceSums dk{};               ///< (keys, G, d)
+  DeviceSums dv{};               ///< (keys, G, d_v)
   DeviceTileList tiles{};
 };
 
 /// From Sum_j dz k_j to dq = scale times that, and dscale = <q, that>.
 struct QueryGradientArguments {
   InputRows q{};
-  const float* scale = nullptr;       ///< (rows, H)
-  const float* query_sums = nullptr;  ///< (rows, H, d)
+  const float* scale = nullptr;        ///< (rows, H)
+  const double* query_sums = nullptr;  ///< (rows, H, d)
   int rows = 0;
   int heads = 0;
-  float* dq = nullptr;      ///< (rows, H, d); may be query_sums itself
+  float* dq = nullptr;      ///< (rows, H, d)
   float* dscale = nullptr;  ///< (rows, H)
 };
 

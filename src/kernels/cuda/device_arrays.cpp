@@ -85,6 +85,11 @@ float* dense_sums(TensorView tensor) {
   return static_cast<float*>(tensor.data);
 }
 
+LongSums::LongSums(const StreamPointer& stream, TensorView sums)
+    : high_(dense_sums(sums)), low_(stream, sums.rows * sums.heads * sums.dim) {
+  if (low_.bytes() > 0) stream->clear(low_.data(), low_.bytes());
+}
+
 DenseOutput::DenseOutput(const StreamPointer& stream, TensorView tensor)
     : stream_(stream), tensor_(tensor), data_(static_cast<float*>(tensor.data)) {
   if (!tensor.present()) return;

@@ -81,6 +81,17 @@ class DenseInput {
 /// The numbers of sums, fp32 without gaps, that kernels add to.
 [[nodiscard]] float* dense_sums(TensorView tensor);
 
+/// Such sums with what rounding takes from them, which is 0 at first and forgotten at the end.
+class LongSums {
+ public:
+  LongSums(const StreamPointer& stream, TensorView sums);
+  [[nodiscard]] DeviceSums view() const { return {high_, low_.data()}; }
+
+ private:
+  float* high_;
+  DeviceArray<float> low_;
+};
+
 /// Where a kernel writes fp32 rows without gaps that are to be in a tensor, which may be absent.
 class DenseOutput {
  public:

@@ -15,11 +15,15 @@ DeviceStates::DeviceStates(const Launcher& launcher, const StreamPointer& stream
       heads_(narrow<int>(queries.q.heads)),
       value_dim_(narrow<int>(options.value_dim)),
       statistics_(options.statistics),
+      maximum_(stream, queries.q.rows * queries.q.heads),
+      sum_(stream, queries.q.rows * queries.q.heads),
       values_(stream, queries.q.rows * queries.q.heads * options.value_dim) {
   const Index numbers = queries.q.rows * queries.q.heads;
   ensure(std::ssize(queries.scale) == numbers, "one scale per query row and head");
-  for (std::size_t i = 0; i < (statistics_ ? numbers_.size() : 2); ++i) {
-    numbers_[i] = DeviceArray<float>(stream, numbers);
+  if (statistics_) {
+    moment_ = DeviceArray<double>(stream, numbers);
+    squares_ = DeviceArray<double>(stream, numbers);
+    self_logit_ = DeviceArray<float>(stream, numbers);
   }
   const auto sink = upload_narrowed(stream, queries.sink);
   launcher_.start({.state = view(),
@@ -31,11 +35,11 @@ DeviceStates::DeviceStates(const Launcher& launcher, const StreamPointer& stream
 }
 
 DeviceState DeviceStates::view() const {
-  return {.maximum = numbers_[0].data(),
-          .sum = numbers_[1].data(),
-          .moment = numbers_[2].data(),
-          .squares = numbers_[3].data(),
-          .self_logit = numbers_[4].data(),
+  return {.maximum = maximum_.data(),
+          .sum = sum_.data(),
+          .moment = moment_.data(),
+          .squares = squares_.data(),
+          .self_logit = self_logit_.data(),
           .values = values_.data()};
 }
 

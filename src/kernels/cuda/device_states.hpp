@@ -1,15 +1,13 @@
 #pragma once
 // The softmax states of a forward pass in device memory.
 
-#include <array>
-
 #include "annulus/kernels/kernel.hpp"
 #include "kernels/cuda/device_arrays.hpp"
 #include "kernels/cuda/launcher.hpp"
 
 namespace annulus::kernels::gpu {
 
-/// fp32, of all rows and heads of some queries, from their start to the outputs. What kernels do to
+/// Those of all rows and heads of some queries, from their start to the outputs. What kernels do to
 /// them is enqueued on one stream.
 class DeviceStates {
  public:
@@ -32,9 +30,12 @@ class DeviceStates {
   int heads_;
   int value_dim_;
   bool statistics_;
-  std::array<DeviceArray<float>, 5>
-      numbers_;  // maximum, sum; with statistics the rest of the state
-  DeviceArray<float> values_;
+  DeviceArray<float> maximum_;
+  DeviceArray<double> sum_;
+  DeviceArray<double> moment_;  // with statistics, as the next two
+  DeviceArray<double> squares_;
+  DeviceArray<float> self_logit_;
+  DeviceArray<double> values_;
 };
 
 }  // namespace annulus::kernels::gpu

@@ -3,6 +3,7 @@
 
 #include "annulus/kernels/kernel.hpp"
 #include "kernels/cuda/launcher.hpp"
+#include "kernels/cuda/tile_shape.hpp"
 
 namespace annulus::kernels::gpu {
 
@@ -18,6 +19,9 @@ class GpuKernel final : public Kernel {
   }
   [[nodiscard]] bool supports(DataType type) const override { return type != DataType::float64; }
   [[nodiscard]] DataType factor_type(DataType type) const override { return type; }
+  [[nodiscard]] Index longest_sum(DataType type) const override {
+    return panel_rows(static_cast<int>(size_of(type)));
+  }
   [[nodiscard]] std::unique_ptr<ForwardPass> forward(const Queries& queries,
                                                      const PassOptions& options) const override;
   [[nodiscard]] std::unique_ptr<BackwardPass> backward(const BackwardQueries& queries,

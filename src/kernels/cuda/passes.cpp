@@ -115,6 +115,8 @@ void GpuBackward::accumulate(ConstTensorView k, ConstTensorView v, std::span<con
     const AlignedRows values(stream_, v);
     const DeviceTiles queries_own(stream_, query_list);
     const DeviceTiles keys_own(stream_, key_tiles(blocks, key_gradient_tile_rows(choice_)));
+    const LongSums key_sums(stream_, dk);
+    const LongSums value_sums(stream_, dv);
     GradientArguments arguments{.q = q_.rows(),
                                 .k = keys.rows(),
                                 .v = values.rows(),
@@ -126,8 +128,8 @@ void GpuBackward::accumulate(ConstTensorView k, ConstTensorView v, std::span<con
                                 .heads = heads_,
                                 .group = heads_ / key_heads_,
                                 .query_sums = sums_.data(),
-                                .dk = dense_sums(dk),
-                                .dv = dense_sums(dv),
+                                .dk = key_sums.view(),
+                                .dv = value_sums.view(),
                                 .tiles = queries_own.view()};
     launcher_.add_query_gradients(choice_, arguments, *stream_);
     arguments.tiles = keys_own.view();

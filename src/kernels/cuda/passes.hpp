@@ -53,7 +53,7 @@ class GpuBackward final : public BackwardPass {
   int heads_;
   int key_heads_;
   DeviceArray<float> mean_;
-  DeviceArray<float> sums_;
+  DeviceArray<double> sums_;
 };
 
 }  // namespace annulus::kernels::gpu

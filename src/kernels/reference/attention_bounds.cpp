@@ -18,7 +18,7 @@ void write_bounds(const StatisticsView& to, const DirectRow& row, const RowError
       .maximum = errors.softmax().maximum(),
       .lse = errors.softmax().lse()};
   const RowRoundings of_row{.unit = roundings.sum,
-                            .additions = of_additions(std::ssize(keys), roundings.sum, 1).most(),
+                            .additions = of_additions(std::ssize(keys), roundings, 1).most(),
                             .division = errors.of_division().most(),
                             .lse = errors.lse().most(),
                             .least = roundings.least};
@@ -34,8 +34,8 @@ class OutputErrors {
   explicit OutputErrors(Index dim)
       : dim_(dim), sums_(1, dim), centred_(1, dim), difference_(static_cast<std::size_t>(dim)) {}
 
-  void write(const DirectRow& row, const RowErrors& errors, const DenseCopy& v, double u,
-             double* to) {
+  void write(const DirectRow& row, const RowErrors& errors, const DenseCopy& v,
+             const Roundings& roundings, double* to) {
     sums_.clear();
     centred_.clear();
     for (std::size_t j = 0; j < row.keys.size(); ++j) {
@@ -58,9 +58,9 @@ class OutputErrors {
       centred_.add(0, difference_.data(), sink.p, sink.p * sink.error);
     }
     for (Index c = 0; c < dim_; ++c) {
-      to[c] =
-          (sums_.error(0, c, u) + centred_.of_terms(0, c) + sums_.sum(0, c) * errors.of_division())
-              .most();
+      to[c] = (sums_.error(0, c, roundings) + centred_.of_terms(0, c) +
+               sums_.sum(0, c) * errors.of_division())
+                  .most();
     }
   }
 
@@ -82,7 +82,8 @@ Roundings Roundings::of(const Kernel& kernel, DataType type) {
           .partial = partials == sums ? 0 : unit_roundoff(partials),
           .least = factors == DataType::float16 ? 0x1p-25
                    : sums == DataType::float64  ? std::numeric_limits<double>::min()
-                                                : std::numeric_limits<float>::min()};
+                                                : std::numeric_limits<float>::min(),
+          .longest_sum = kernel.longest_sum(type)};
 }
 
 void attention_bounds(const Problem& problem, const WholeInputs& inputs, const Roundings& roundings,
@@ -91,7 +92,6 @@ void attention_bounds(const Problem& problem, const WholeInputs& inputs, const R
   const auto q = copy_dense(inputs.q);
   const auto k = copy_dense(inputs.k);
   const auto v = copy_dense(inputs.v);
-  const double u = roundings.sum;
   OutputErrors errors_of_out(problem.output_dim());
   for_each_direct_row(problem, inputs, q, k, [&](const DirectRow& row) {
     double* to = out.row<double>(row.row, row.head);
@@ -103,7 +103,7 @@ void attention_bounds(const Problem& problem, const WholeInputs& inputs, const R
       return;
     }
     const RowErrors errors(row, problem.head_dim, roundings);
-    errors_of_out.write(row, errors, v, u, to);
+    errors_of_out.write(row, errors, v, roundings, to);
     if (lse.present()) *lse.row<double>(row.row, row.head) = errors.lse().most();
     write_bounds(statistics, row, errors, roundings);
   });

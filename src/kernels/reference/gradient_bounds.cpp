@@ -61,8 +61,8 @@ class GradientErrors {
         k_(copy_dense(inputs.k)),
         v_(copy_dense(inputs.v)),
         dout_(copy_dense(dout)),
-        dk_(problem.documents.keys() * key_heads_, d_),
-        dv_(problem.documents.keys() * key_heads_, d_v_),
+        dk_(problem.documents.keys() * key_heads_, d_, most_steps),
+        dv_(problem.documents.keys() * key_heads_, d_v_, most_steps),
         dgain_(problem.query_heads, 1),
         dsink_(problem.query_heads, 1),
         sums_(d_, d_v_) {}
@@ -83,14 +83,14 @@ class GradientErrors {
         for (Index h = 0; h < view.heads; ++h) {
           double* to = view.row<double>(i, h);
           for (Index c = 0; c < view.dim; ++c) {
-            to[c] = sums.error(i * view.heads + h, c, roundings_.sum).most();
+            to[c] = sums.error(i * view.heads + h, c, roundings_).most();
           }
         }
       }
     };
     const auto write_heads = [&](std::span<double> to, const RoundedSums& sums) {
       for (std::size_t h = 0; h < to.size(); ++h) {
-        to[h] = sums.error(static_cast<Index>(h), 0, roundings_.sum).most();
+        to[h] = sums.error(static_cast<Index>(h), 0, roundings_).most();
       }
     };
     write_rows(bounds.dk, dk_);
@@ -142,9 +142,9 @@ class GradientErrors {
     const double dout_size = norm(dout, d_v_);
     const double out_size = norm(sums_.out.data(), d_v_);
     const double reach = out_size + lambda * std::sqrt(sums_.out_square);
-    sums_.mean_error = sums_.mean.error(0, 0, u) + sums_.centred.of_terms(0, 0) +
+    sums_.mean_error = sums_.mean.error(0, 0, roundings_) + sums_.centred.of_terms(0, 0) +
                        mean * errors.of_division() +
-                       of_additions(std::ssize(row.keys), u, dout_size * reach) +
+                       of_additions(std::ssize(row.keys), roundings_, dout_size * reach) +
                        of_product(d_v_, u, dout_size * out_size) + few_of(dout_size * out_size);
   }
 
@@ -174,7 +174,7 @@ class GradientErrors {
   [[nodiscard]] RoundingError of_row(const RoundedSums& dz, Index c, double with_weights_p,
                                      const RowErrors& errors) const {
     const double sum = dz.sum(0, c);
-    return dz.error(0, c, roundings_.sum) + sum * errors.lse() + few_of(sum) +
+    return dz.error(0, c, roundings_) + sum * errors.lse() + few_of(sum) +
            with_weights_p * sums_.mean_error;
   }
 
@@ -184,11 +184,11 @@ class GradientErrors {
       const double mean_key = sums_.keys[static_cast<std::size_t>(c)];
       dq[c] = (row.scale * of_row(sums_.dz_keys, c, mean_key, errors)).most();
       sums_.dz_products.add(0, &one, q[c] * sums_.dz_keys.sum(0, c),
-                            q[c] * sums_.dz_keys.of_additions(0, c, roundings_.sum));
+                            q[c] * sums_.dz_keys.of_additions(0, c, roundings_));
     }
     // Sum dz <q, k> is computed as <q, Sum dz k>.
     const auto of_score = of_row(sums_.dz_scores, 0, sums_.scores, errors) +
-                          sums_.dz_products.error(0, 0, roundings_.sum);
+                          sums_.dz_products.error(0, 0, roundings_);
     dgain_.add(row.head, &one, row.scale_per_gain * sums_.dz_scores.sum(0, 0),
                row.scale_per_gain * of_score);
     if (std::isinf(row.sink)) return;

@@ -9,6 +9,7 @@
 #include <hwy/base.h>
 
 #include "annulus/base/index.hpp"
+#include "annulus/kernels/error_bounds.hpp"
 
 namespace annulus::kernels {
 
@@ -18,9 +19,8 @@ namespace annulus::kernels {
 /// probabilistic rounding error analysis, 2019).
 inline constexpr double lambda = 4;
 
-/// No sum has more additions one after the other than this: where kernels sum tiles on their own
-/// and then the tiles, it may be said here.
-inline constexpr double longest_chain = 1e9;
+/// Steps of a ring, at most, in each of which what a key has gathered is rounded once.
+inline constexpr Index most_steps = 4096;
 
 /// How far a number may be off.
 struct RoundingError {
@@ -39,11 +39,14 @@ struct RoundingError {
   }
 };
 
-/// Of `count` additions one after the other whose partial sums are at most `reach`, with unit
-/// roundoff u; and of a few factors that bring partial sums to one maximum.
-[[nodiscard]] inline RoundingError of_additions(Index count, double u, double reach) {
-  const double chain = std::min(static_cast<double>(count), longest_chain);
-  return {u * reach * (std::min(chain / lambda, std::sqrt(chain)) + 2), 0};
+/// Of a sum of `count` terms whose partial sums are at most `reach`: of as many additions as are
+/// made one after the other, and of a few factors that bring partial sums to one maximum.
+/// `besides`: additions of parts.
+[[nodiscard]] inline RoundingError of_additions(Index count, const Roundings& roundings,
+                                                double reach, Index besides = 0) {
+  const auto chain =
+      static_cast<double>(std::min(count, std::min(count, roundings.longest_sum) + besides));
+  return {roundings.sum * reach * (std::min(chain / lambda, std::sqrt(chain)) + 2), 0};
 }
 
 /// Of a few roundings of numbers of this size.
@@ -61,7 +64,9 @@ struct RoundingError {
 /// sums reach |y| + lambda (Sum t_j^2)^1/2.
 class RoundedSums {
  public:
-  RoundedSums(Index rows, Index dim) : dim_(dim), counts_(static_cast<std::size_t>(rows)) {
+  /// `besides`: additions of parts of a sum.
+  RoundedSums(Index rows, Index dim, Index besides = 0)
+      : dim_(dim), besides_(besides), counts_(static_cast<std::size_t>(rows)) {
     for (auto& part : parts_) part.resize(static_cast<std::size_t>(rows * dim));
   }
 
@@ -94,14 +99,14 @@ class RoundedSums {
   [[nodiscard]] RoundingError of_terms(Index row, Index c) const {
     return {std::sqrt(number(3, row, c)) + std::abs(number(2, row, c)) / lambda, number(4, row, c)};
   }
-  /// With unit roundoff u.
-  [[nodiscard]] RoundingError of_additions(Index row, Index c, double u) const {
+  [[nodiscard]] RoundingError of_additions(Index row, Index c, const Roundings& roundings) const {
     const double reach = std::abs(sum(row, c)) + lambda * std::sqrt(number(1, row, c));
-    return kernels::of_additions(counts_[static_cast<std::size_t>(row)], u, reach);
+    return kernels::of_additions(counts_[static_cast<std::size_t>(row)], roundings, reach,
+                                 besides_);
   }
   /// Both together.
-  [[nodiscard]] RoundingError error(Index row, Index c, double u) const {
-    return of_terms(row, c) + of_additions(row, c, u);
+  [[nodiscard]] RoundingError error(Index row, Index c, const Roundings& roundings) const {
+    return of_terms(row, c) + of_additions(row, c, roundings);
   }
 
  private:
@@ -110,6 +115,7 @@ class RoundedSums {
   }
 
   Index dim_;
+  Index besides_;
   std::vector<Index> counts_;
   std::array<std::vector<double>, 5> parts_;
 };

@@ -37,7 +37,7 @@ class RowErrors {
     };
     for (const auto& key : row.keys) add(key.z, std::abs(row.scale) * key.size);
     if (!std::isinf(row.sink)) add(row.sink, 0);
-    relative_ = relative_ + of_additions(std::ssize(keys_), u, 1);
+    relative_ = relative_ + of_additions(std::ssize(keys_), roundings, 1);
     const double lse = softmax_.lse();
     lse_ = relative_ + few_roundings(u, std::abs(lse) + std::abs(lse - maximum));
   }
@@ -54,8 +54,7 @@ class RowErrors {
   }
   /// Of a division by the sum of e^(z - m) after its additions, relative.
   [[nodiscard]] RoundingError of_division() const {
-    const double u = roundings_.sum;
-    return of_additions(std::ssize(keys_), u, 1) + few_roundings(u, 1);
+    return of_additions(std::ssize(keys_), roundings_, 1) + few_roundings(roundings_.sum, 1);
   }
   /// Of the sum of e^(z - m), relative.
   [[nodiscard]] const RoundingError& relative() const { return relative_; }

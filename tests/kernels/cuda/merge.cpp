@@ -86,13 +86,12 @@ void expect_merged(Index value_dim, const Schedule& schedule) {
   const std::vector<float> sink{2, static_cast<float>(none), -3};
   const ModelLauncher launcher(schedule);
   auto& stream = *device::cpu_stream();
-  const auto table = [&](Index dim) {
-    return std::vector<float>(static_cast<std::size_t>(all_rows * heads * dim),
-                              std::numeric_limits<float>::quiet_NaN());
+  const auto table = [&]<class Number>(Number nan, Index dim) {
+    return std::vector<Number>(static_cast<std::size_t>(all_rows * heads * dim), nan);
   };
-  auto maximum = table(1);
-  auto sum = table(1);
-  auto values = table(value_dim);
+  auto maximum = table(std::numeric_limits<float>::quiet_NaN(), 1);
+  auto sum = table(std::numeric_limits<double>::quiet_NaN(), 1);
+  auto values = table(std::numeric_limits<double>::quiet_NaN(), value_dim);
   const gpu::DeviceState state{
       .maximum = maximum.data(), .sum = sum.data(), .values = values.data()};
   launcher.start({.state = state,
@@ -135,10 +134,10 @@ void expect_merged(Index value_dim, const Schedule& schedule) {
       EXPECT_EQ(sum[i], 0) << at;
     } else {
       EXPECT_EQ(static_cast<double>(maximum[i]), exact.softmax.maximum) << at;
-      EXPECT_NEAR(static_cast<double>(sum[i]), exact.softmax.sum, bound * exact.softmax.sum) << at;
+      EXPECT_NEAR(sum[i], exact.softmax.sum, bound * exact.softmax.sum) << at;
     }
     for (Index c = 0; c < value_dim; ++c) {
-      EXPECT_NEAR(static_cast<double>(values[static_cast<std::size_t>(at * value_dim + c)]),
+      EXPECT_NEAR(values[static_cast<std::size_t>(at * value_dim + c)],
                   exact.values[static_cast<std::size_t>(c)], bound * exact.softmax.sum * largest)
           << at << ", " << c;
     }

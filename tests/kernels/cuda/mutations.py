@@ -62,23 +62,41 @@ FAULTS = [
      "    states.maximum[r] = largest[r];\n", ""),
     ("maximum of a quarter of the row", "softmax.hpp",
      "    largest[r] = largest_of_row(largest[r]);\n", ""),
-    ("kept sums enter four times", "softmax.hpp", "own.has(r) && first;", "own.has(r);"),
-    ("sums of one lane are stored", "softmax.hpp", "write(r, state.sum, sum_of_row(sum[r]));",
-     "write(r, state.sum, sum[r]);"),
+    # Panels and what is kept of them.
+    ("a panel never ends before the last step", "tile_walk.hpp", "++steps < panel && !walk.done()",
+     "!walk.done()"),
+    ("every step after a panel ends one", "tile_walk.hpp", "    steps = 0;\n", ""),
+    ("sums of one lane are kept", "softmax.hpp", "sum_of_row(panel)", "panel"),
+    ("kept sums are not rescaled", "softmax.hpp", "factor * before + more", "before + more"),
+    ("kept moment does not shift", "softmax.hpp", "state.moment[own.at(r)] + before * shift",
+     "state.moment[own.at(r)]"),
+    ("kept squares are scaled once", "softmax.hpp", "state.squares[own.at(r)] * factor",
+     "state.squares[own.at(r)]"),
+    ("the maximum is not kept", "softmax.hpp",
+     "      if (writes) state.maximum[own.at(r)] = maximum[r];\n", ""),
+    ("numbers of a panel go on", "softmax.hpp", "        panel = 0;\n", ""),
+    ("kept O is not rescaled", "own_rows.hpp", "element * static_cast<double>(kept[r])", "element"),
+    ("O of a panel goes on", "own_rows.hpp", "      },\n      table);\n  sums = {};\n",
+     "      },\n      table);\n"),
+    ("dq of a panel goes on", "own_rows.hpp",
+     "static_cast<double>(sum); },\n      table);\n  sums = {};\n",
+     "static_cast<double>(sum); },\n      table);\n"),
+    ("dk of a panel goes on", "own_rows.hpp", "tables.high, tables.low);\n  sums = {};\n",
+     "tables.high, tables.low);\n"),
+    ("what rounding took of dk is lost", "own_rows.hpp",
+     "(static_cast<double>(low) + static_cast<double>(sum))", "static_cast<double>(sum)"),
     ("natural logits raised to base 2", "instructions.hpp", "exp2_approximate(x * log2_e)",
      "exp2_approximate(x)"),
-    ("lse in base 2", "state_kernels.hpp", "a.state.maximum[at] + logf(sum)",
-     "a.state.maximum[at] + log2f(sum)"),
-    ("a row that saw nothing divides by 0", "state_kernels.hpp", "empty ? 0.0F : ", ""),
-    ("the sink has no weight", "state_kernels.hpp",
-     "sink == minus_infinity ? 0.0F : 1.0F", "0.0F"),
+    ("lse in base 2", "state_kernels.hpp", "log(a.state.sum[at])", "log2(a.state.sum[at])"),
+    ("a row that saw nothing divides by 0", "state_kernels.hpp", "empty ? 0.0 : 1 / ", "1 / "),
+    ("the sink has no weight", "state_kernels.hpp", "sink == minus_infinity ? 0 : 1", "0"),
     # Partial results.
     ("the state is not rescaled when parts merge", "state_kernels.hpp",
      "values[c] * kept +", "values[c] +"),
     ("the sum is not rescaled when parts merge", "state_kernels.hpp",
      "a.state.sum[own] * kept +", "a.state.sum[own] +"),
     ("a part is not weighted", "state_kernels.hpp",
-     "static_cast<float>(out[c]) * added", "static_cast<float>(out[c])"),
+     "static_cast<float>(out[c])) * added", "static_cast<float>(out[c]))"),
     ("empty parts merge to NaN", "state_kernels.hpp",
      "      if (lse == minus_infinity) return;\n", ""),
     ("parts merge into the first rows", "state_kernels.hpp", "a.first * a.heads + at", "at"),
@@ -89,8 +107,7 @@ FAULTS = [
     # Heads, scales, state.
     ("wrong key head", "forward_kernel.hpp", "own.head / a.group", "own.head % (a.heads / a.group)"),
     ("no scale", "forward_kernel.hpp", "return scale.at[r];", "return 1.0F;"),
-    ("the state of earlier steps is lost", "forward_kernel.hpp",
-     "    load_sums(values, a.state.values, own, a.v.dim);\n", ""),
+    ("O of earlier steps is lost", "own_rows.hpp", "element * static_cast<double>(kept[r]) +", ""),
     ("scales of the wrong rows", "own_rows.hpp", "table[own.at(r)]", "table[own.at(r ^ 1)]"),
     # Fragments.
     ("weights in the wrong registers", "tensor_products.hpp", "a[m][1] = pack<T>(w[j][2], w[j][3])",
@@ -118,8 +135,9 @@ FAULTS = [
      "own.head * a.group, a.group)", "own.head * a.group, 1)"),
     ("numbers of all stages in one buffer", "key_gradient_kernel.hpp",
      "static_cast<SharedOffset>(stage) * 4 * numbers", "static_cast<SharedOffset>(stage) * 0"),
-    ("gradients of earlier steps are lost", "own_rows.hpp", "{ element += sum; }",
-     "{ element = sum; }"),
+    ("dq of earlier steps is lost", "own_rows.hpp", "element += static_cast<double>(sum)",
+     "element = static_cast<double>(sum)"),
+    ("dk of earlier steps is lost", "own_rows.hpp", "static_cast<double>(high) + (", "("),
     ("dq with the values for keys", "query_gradient_kernel.hpp", "add_weighted_rows<dim>(sums, dz, keys)",
      "add_weighted_rows<dim>(sums, dz, keys + column_tile)"),
     ("dscale and means of one lane", "state_kernels.hpp",
@@ -198,7 +216,7 @@ def check(builder, source, folder, fault):
         sys.exit(f"'{name}' does not compile:\n{text}")
     # What only the backward pass has is looked for there.
     wanted = "BackwardKernel.*:*_backward" if file and "gradient" in file else (
-        "CudaPipeline.*:CudaRows.*:CudaMerge.*:CudaOrder.*:EitherPass.*:ForwardKernel.*:BackwardKernel.*")
+        "CudaPipeline.*:CudaRows.*:CudaMerge.*:CudaLongSums.*:CudaOrder.*:EitherPass.*:ForwardKernel.*:BackwardKernel.*")
     code, output = run([tests, f"--gtest_filter={wanted}", "--gtest_fail_fast"], 300)
     if code is None:
         return "caught: does not end", False

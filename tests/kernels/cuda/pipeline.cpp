@@ -42,13 +42,22 @@ std::vector<Seen> expected_for(int heads) {
   return steps;
 }
 
-template <int stages>
+/// Steps after which a panel ends: every `panel`, and the last.
+std::vector<std::size_t> ends_of_panels(std::size_t steps, std::size_t panel) {
+  std::vector<std::size_t> ends;
+  for (std::size_t end = panel; end < steps; end += panel) ends.push_back(end);
+  ends.push_back(steps);
+  return ends;
+}
+
+template <int stages, int panel>
 void expect_every_step_in_order(int heads) {
   std::vector<float> numbers(64);
   for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(i);
   for (const Schedule& schedule :
        {Schedule{LaneOrder::forward}, {LaneOrder::backward}, {LaneOrder::shuffled, 1}}) {
     std::vector<std::vector<Seen>> seen(threads);
+    std::vector<std::vector<std::size_t>> ends(threads);
     run_blocks({.threads = threads, .shared_bytes = 4 * threads * stages}, schedule, [&] {
       const int self = gpu::thread_index();
       const auto place = [](int stage, int thread) {
@@ -63,17 +72,25 @@ void expect_every_step_in_order(int heads) {
         seen[static_cast<std::size_t>(self)].push_back(
             {walk.head(), walk.row(), walk.count(), number.at[0]});
       };
-      gpu::stream<stages>(gpu::GroupWalk<4>(tiles, work, 7, heads), load, compute);
+      const auto end_panel = [&] {
+        const auto thread = static_cast<std::size_t>(self);
+        ends[thread].push_back(seen[thread].size());
+      };
+      gpu::stream<stages, panel>(gpu::GroupWalk<4>(tiles, work, 7, heads), load, compute,
+                                 end_panel);
     });
-    for (const auto& steps : seen) EXPECT_EQ(steps, expected_for(heads));
+    const auto expected = expected_for(heads);
+    for (const auto& steps : seen) EXPECT_EQ(steps, expected);
+    for (const auto& steps : ends) EXPECT_EQ(steps, ends_of_panels(expected.size(), panel));
   }
 }
 
-TEST(CudaPipeline, BringsEveryStepInOrderWhateverTheStages) {
+TEST(CudaPipeline, BringsEveryStepInOrderWhateverTheStagesAndPanels) {
   for (const int heads : {1, 3}) {
-    expect_every_step_in_order<2>(heads);
-    expect_every_step_in_order<3>(heads);
-    expect_every_step_in_order<4>(heads);
+    expect_every_step_in_order<2, 1>(heads);
+    expect_every_step_in_order<2, 4>(heads);
+    expect_every_step_in_order<3, 6>(heads);
+    expect_every_step_in_order<4, 64>(heads);
   }
 }
 

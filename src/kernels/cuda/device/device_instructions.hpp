@@ -29,6 +29,10 @@ ANNULUS_DEVICE void sync_threads() {
   __syncthreads();
 }
 
+ANNULUS_DEVICE void sync_warp() {
+  __syncwarp();
+}
+
 ANNULUS_DEVICE bool any(bool flag) {
   return __any_sync(0xffffffffU, static_cast<int>(flag)) != 0;
 }

@@ -19,6 +19,7 @@ struct ForwardKernel {
   static constexpr int row_bytes = dim * static_cast<int>(sizeof(T));
   static constexpr int shared_bytes = shape.shared_bytes(row_bytes, 1);
   static_assert(shared_bytes <= most_shared_bytes);
+  static constexpr int rows_of_lane = 2 * shape.row_blocks;
   using Walk = TileWalk<shape.columns>;
 
   ANNULUS_DEVICE static void run(const Arguments& a) {
@@ -34,11 +35,9 @@ struct ForwardKernel {
     const int key_head = own.head / a.group;
 
     copy_tile<T, dim, shape.rows(), threads>(0, a.q, own.work.row, own.work.rows, own.head);
-    RowStates<2 * shape.row_blocks> states;
-    states.template load<statistics>(a.state, own);
+    RowStates<rows_of_lane> states(a.state, own);
     Sums<shape.row_blocks, dim> values;
-    load_sums(values, a.state.values, own, a.v.dim);
-    const RowNumbers<2 * shape.row_blocks> scale(a.scale, own);
+    const RowNumbers<rows_of_lane> scale(a.scale, own);
 
     const auto load = [&](const Walk& walk, int stage) {
       copy_step<T, dim, shape.columns, threads>(keys_at(stage), a.k, a.v, walk, key_head);
@@ -59,10 +58,13 @@ struct ForwardKernel {
       weigh<statistics>(states, logits);
       Products<T>::template add_weighted_rows<dim>(values, logits, keys + column_tile);
     };
-    stream<shape.stages>(Walk(a.tiles, own.work), load, compute);
-
-    states.template store<statistics>(a.state, own_rows());
-    store_sums(values, a.state.values, own_rows(), a.v.dim);
+    const auto end_panel = [&] {
+      const OwnRows rows = own_rows();
+      float kept[rows_of_lane];
+      states.template merge_into<statistics>(a.state, rows, kept);
+      merge_sums(values, a.state.values, kept, rows, a.v.dim);
+    };
+    stream<shape.stages, panel_steps<T>(shape)>(Walk(a.tiles, own.work), load, compute, end_panel);
   }
 };
 

@@ -20,6 +20,9 @@ int block_y();
 
 void sync_threads();
 bool any(bool flag);
+inline void sync_warp() {
+  any(false);
+}
 float shuffle(float value, int lane);
 float shuffle_xor(float value, int mask);
 

@@ -5,6 +5,7 @@
 //
 //   thread_index() block_x() block_y()   where this thread stands
 //   sync_threads()                       all threads of the block arrive; shared memory is seen
+//   sync_warp()                          all lanes arrive; no access to memory moves across
 //   any(flag)                            whether it is set in some lane of the warp
 //   shuffle(x, lane), shuffle_xor(x, m)  x of another lane
 //   mma_m16n8k16<T>(c, a, b)             c += a b, 16-bit operands, fp32 sums, fragments as in PTX
@@ -16,7 +17,7 @@
 //   exp2_approximate(x)                  2^x, relative error a few 2^-23; 0 for -inf
 //   rounded_product(x, y)                never part of a multiply-add, as x * y may become
 //
-// mma, ldmatrix, shuffles and any() are for whole warps: every lane takes part.
+// mma, ldmatrix, shuffles, any() and sync_warp() are for whole warps: every lane takes part.
 
 #include "annulus/base/half.hpp"
 #include "kernels/cuda/device/machine.hpp"

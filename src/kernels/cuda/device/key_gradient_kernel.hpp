@@ -108,10 +108,12 @@ struct KeyGradientKernel {
         Products<T>::template add_weighted_rows<dim>(dk, p, from.q);
       }
     };
-    stream<shape.stages>(Walk(a.tiles, own.work, own.head * a.group, a.group), load, compute);
-
-    if constexpr (which != KeyGradients::values) add_sums(dk, a.dk, own_rows(), a.k.dim);
-    if constexpr (which != KeyGradients::keys) add_sums(dv, a.dv, own_rows(), a.v.dim);
+    const auto end_panel = [&] {
+      if constexpr (which != KeyGradients::values) move_sums(dk, a.dk, own_rows(), a.k.dim);
+      if constexpr (which != KeyGradients::keys) move_sums(dv, a.dv, own_rows(), a.v.dim);
+    };
+    stream<shape.stages, panel_steps<T>(shape)>(
+        Walk(a.tiles, own.work, own.head * a.group, a.group), load, compute, end_panel);
   }
 };
 

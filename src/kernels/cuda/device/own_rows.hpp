@@ -48,47 +48,68 @@ struct RowNumbers {
   }
 };
 
-/// Calls visit(number, element of the table) for all numbers of a lane that a table (rows, heads,
-/// dim) has.
-template <int row_blocks, int columns, class Visit>
-ANNULUS_DEVICE void with_table(Sums<row_blocks, columns>& sums, float* table, const OwnRows& own,
-                               int dim, Visit visit) {
+/// Calls visit(r, number, element of each table...) for all numbers of a lane that tables (rows,
+/// heads, dim) have; r is the lane's row. Elements of 8 column blocks are loaded together: those of
+/// all would take the registers that sums and logits have.
+template <int row_blocks, int columns, class Visit, class... Elements>
+ANNULUS_DEVICE void with_tables(Sums<row_blocks, columns>& sums, const OwnRows& own, int dim,
+                                Visit visit, Elements*... tables) {
   // Written so that columns are immediate offsets, whatever the lane.
   const int first = column_of_lane(0, 0);
   const int columns_left = dim - first;
   ANNULUS_UNROLL
   for (int r = 0; r < 2 * row_blocks; ++r) {
-    if (!own.has(r)) continue;
-    float* row = table + own.at(r) * dim + first;
+    const int present = own.has(r) ? columns_left : 0;
+    const Index row = own.at(r) * dim + first;
     ANNULUS_UNROLL
     for (int n = 0; n < columns / 8; ++n) {
       ANNULUS_UNROLL
       for (int side = 0; side < 2; ++side) {
-        if (8 * n + side < columns_left) visit(sums.at(r, n, side), row[8 * n + side]);
+        const int column = 8 * n + side;
+        if (column < present) visit(r, sums.at(r, n, side), (tables + row)[column]...);
       }
+      if (n % 8 == 7) sync_warp();
     }
   }
 }
 
-/// sums = table; what the table does not have stays as it is.
+/// Moves sums to a table, times `kept` of their rows: table = kept table + sums, sums = 0.
 template <int row_blocks, int columns>
-ANNULUS_DEVICE void load_sums(Sums<row_blocks, columns>& sums, float* table, const OwnRows& own,
+ANNULUS_DEVICE void merge_sums(Sums<row_blocks, columns>& sums, double* table,
+                               const float (&kept)[2 * row_blocks], const OwnRows& own, int dim) {
+  with_tables(
+      sums, own, dim,
+      [&](int r, float sum, double& element) {
+        element = element * static_cast<double>(kept[r]) + static_cast<double>(sum);
+      },
+      table);
+  sums = {};
+}
+
+/// Moves sums to a table: table += sums, sums = 0.
+template <int row_blocks, int columns>
+ANNULUS_DEVICE void move_sums(Sums<row_blocks, columns>& sums, double* table, const OwnRows& own,
                               int dim) {
-  with_table(sums, table, own, dim, [](float& sum, const float& element) { sum = element; });
+  with_tables(
+      sums, own, dim, [](int, float sum, double& element) { element += static_cast<double>(sum); },
+      table);
+  sums = {};
 }
 
-/// table = sums
+/// The same for sums in two parts.
 template <int row_blocks, int columns>
-ANNULUS_DEVICE void store_sums(Sums<row_blocks, columns>& sums, float* table, const OwnRows& own,
-                               int dim) {
-  with_table(sums, table, own, dim, [](const float& sum, float& element) { element = sum; });
-}
-
-/// table += sums
-template <int row_blocks, int columns>
-ANNULUS_DEVICE void add_sums(Sums<row_blocks, columns>& sums, float* table, const OwnRows& own,
-                             int dim) {
-  with_table(sums, table, own, dim, [](const float& sum, float& element) { element += sum; });
+ANNULUS_DEVICE void move_sums(Sums<row_blocks, columns>& sums, const DeviceSums& tables,
+                              const OwnRows& own, int dim) {
+  with_tables(
+      sums, own, dim,
+      [](int, float sum, float& high, float& low) {
+        const double total =
+            static_cast<double>(high) + (static_cast<double>(low) + static_cast<double>(sum));
+        high = static_cast<float>(total);
+        low = static_cast<float>(total - static_cast<double>(high));
+      },
+      tables.high, tables.low);
+  sums = {};
 }
 
 }  // namespace annulus::kernels::gpu

@@ -59,9 +59,8 @@ struct QueryGradientKernel {
       });
       Products<T>::template add_weighted_rows<dim>(sums, dz, keys);
     };
-    stream<shape.stages>(Walk(a.tiles, own.work), load, compute);
-
-    add_sums(sums, a.query_sums, own_rows(), a.k.dim);
+    const auto end_panel = [&] { move_sums(sums, a.query_sums, own_rows(), a.k.dim); };
+    stream<shape.stages, panel_steps<T>(shape)>(Walk(a.tiles, own.work), load, compute, end_panel);
   }
 };
 

@@ -10,46 +10,63 @@
 
 namespace annulus::kernels::gpu {
 
-/// The states of a lane's rows. The maximum is that of the whole row; sums are what this lane has
-/// summed over its own columns, until store() adds the four lanes of a row.
+/// What brings sums to a larger maximum: e^(old - new), and what a moment shifts by, times l.
+struct MaximumRise {
+  float factor;
+  float shift;
+
+  [[nodiscard]] ANNULUS_DEVICE static MaximumRise of(float old, float larger) {
+    // -inf - -inf is never formed, and where the factor is 0 the shift may be infinite.
+    const float factor = old == minus_infinity ? 0.0F : exp_approximate(old - larger);
+    return {factor, factor == 0.0F ? 0.0F : old - larger};
+  }
+};
+
+/// The states of a lane's rows over the keys of a panel. The maximum is that of the whole row and
+/// of all keys so far; sums are what this lane has summed over its own columns, until merge_into()
+/// adds the four lanes of a row.
 template <int rows>
 struct RowStates {
   float maximum[rows];
-  float sum[rows];
-  float moment[rows];
-  float squares[rows];
+  float sum[rows] = {};
+  float moment[rows] = {};
+  float squares[rows] = {};
 
-  /// The state that is kept in device memory; the identity for rows past the end. What is kept
-  /// enters the sums of one of the four lanes.
-  template <Statistics statistics>
-  ANNULUS_DEVICE void load(const DeviceState& state, const OwnRows& own) {
-    const bool first = lane_index() % 4 == 0;
+  /// Sums of zero, centred at the maximum of the state that is kept.
+  ANNULUS_DEVICE RowStates(const DeviceState& state, const OwnRows& own) {
     ANNULUS_UNROLL
     for (int r = 0; r < rows; ++r) {
-      const bool adds = own.has(r) && first;
       maximum[r] = own.has(r) ? state.maximum[own.at(r)] : minus_infinity;
-      sum[r] = adds ? state.sum[own.at(r)] : 0.0F;
-      if constexpr (statistics == Statistics::on) {
-        moment[r] = adds ? state.moment[own.at(r)] : 0.0F;
-        squares[r] = adds ? state.squares[own.at(r)] : 0.0F;
-      }
     }
   }
 
-  /// The inverse of load.
+  /// Merges the sums into the state that is kept, and starts over. `kept` becomes what the values
+  /// of each row are scaled by before those of the panel are added.
   template <Statistics statistics>
-  ANNULUS_DEVICE void store(const DeviceState& state, const OwnRows& own) const {
-    const auto write = [&](int r, float* table, float number) {
-      if (own.has(r) && lane_index() % 4 == 0) table[own.at(r)] = number;
-    };
+  ANNULUS_DEVICE void merge_into(const DeviceState& state, const OwnRows& own,
+                                 float (&kept)[rows]) {
+    const int first_lane = lane_index() / 4 * 4;
     ANNULUS_UNROLL
     for (int r = 0; r < rows; ++r) {
-      write(r, state.maximum, maximum[r]);
-      write(r, state.sum, sum_of_row(sum[r]));
+      const bool writes = own.has(r) && lane_index() == first_lane;
+      // The first lane alone reads what it writes below.
+      const float old = shuffle(writes ? state.maximum[own.at(r)] : minus_infinity, first_lane);
+      const auto rise = MaximumRise::of(old, maximum[r]);
+      kept[r] = rise.factor;
+      const auto factor = static_cast<double>(rise.factor);
+      const auto move = [&](double* table, double before, float& panel) {
+        const auto more = static_cast<double>(sum_of_row(panel));
+        if (writes) table[own.at(r)] = factor * before + more;
+        panel = 0;
+      };
+      const double before = writes ? state.sum[own.at(r)] : 0.0;
       if constexpr (statistics == Statistics::on) {
-        write(r, state.moment, sum_of_row(moment[r]));
-        write(r, state.squares, sum_of_row(squares[r]));
+        const auto shift = static_cast<double>(rise.shift);
+        move(state.moment, writes ? state.moment[own.at(r)] + before * shift : 0.0, moment[r]);
+        move(state.squares, writes ? state.squares[own.at(r)] * factor : 0.0, squares[r]);
       }
+      move(state.sum, before, sum[r]);
+      if (writes) state.maximum[own.at(r)] = maximum[r];
     }
   }
 };
@@ -77,10 +94,7 @@ ANNULUS_DEVICE void raise_maximum(RowStates<2 * row_blocks>& states,
   if (!any(rises)) return;
   ANNULUS_UNROLL
   for (int r = 0; r < rows; ++r) {
-    const float old = states.maximum[r];
-    // -inf - -inf is never formed, and where the factor is 0 the shift may be infinite.
-    const float factor = old == minus_infinity ? 0.0F : exp_approximate(old - largest[r]);
-    const float shift = factor == 0.0F ? 0.0F : old - largest[r];
+    const auto [factor, shift] = MaximumRise::of(states.maximum[r], largest[r]);
     states.maximum[r] = largest[r];
     if constexpr (statistics == Statistics::on) {
       states.moment[r] = factor * (states.moment[r] + states.sum[r] * shift);

@@ -38,7 +38,7 @@ struct StartKernel : RowKernel {
       }
       if (lane_index() != 0) return;
       const float sink = a.sink == nullptr ? minus_infinity : a.sink[block_y()];
-      const float keys = sink == minus_infinity ? 0.0F : 1.0F;
+      const double keys = sink == minus_infinity ? 0 : 1;
       a.state.maximum[at] = sink;
       a.state.sum[at] = keys;
       if (a.state.moment == nullptr) return;
@@ -64,12 +64,12 @@ struct MergeKernel : RowKernel {
       // The first lane alone reads what it writes below.
       const float before = shuffle(lane_index() == 0 ? a.state.maximum[own] : 0.0F, 0);
       const float maximum = fmaxf(before, lse);
-      const float kept = expf(before - maximum);
-      const float added = expf(lse - maximum);
+      const auto kept = static_cast<double>(expf(before - maximum));
+      const auto added = static_cast<double>(expf(lse - maximum));
       const auto* out = static_cast<const T*>(a.out) + at * a.value_dim;
-      float* values = a.state.values + own * a.value_dim;
+      double* values = a.state.values + own * a.value_dim;
       for (int c = lane_index(); c < a.value_dim; c += warp_lanes) {
-        values[c] = values[c] * kept + static_cast<float>(out[c]) * added;
+        values[c] = values[c] * kept + static_cast<double>(static_cast<float>(out[c])) * added;
       }
       if (lane_index() != 0) return;
       a.state.maximum[own] = maximum;
@@ -84,41 +84,44 @@ struct FinishKernel : RowKernel {
   ANNULUS_DEVICE static void run(const Arguments& a) {
     with_row(a.rows, a.heads, [&](Index at) {
       const bool empty = a.state.maximum[at] == minus_infinity;
-      const float sum = a.state.sum[at];
+      const double share = empty ? 0.0 : 1 / a.state.sum[at];
       for (int c = lane_index(); c < a.value_dim; c += warp_lanes) {
         const Index element = at * a.value_dim + c;
-        a.out[element] = empty ? 0.0F : a.state.values[element] / sum;
+        a.out[element] = static_cast<float>(a.state.values[element] * share);
       }
       if (lane_index() != 0) return;
-      const float lse = empty ? minus_infinity : a.state.maximum[at] + logf(sum);
+      const auto maximum = static_cast<double>(a.state.maximum[at]);
+      const double log_sum = empty ? 0.0 : log(a.state.sum[at]);
+      const auto lse = static_cast<float>(maximum + log_sum);
       if (a.lse != nullptr) a.lse[at] = lse;
       if (a.lse_low != nullptr) {
-        a.lse_low[at] = empty ? 0.0F : (a.state.maximum[at] - lse) + logf(sum);
+        a.lse_low[at] =
+            empty ? 0.0F : static_cast<float>((maximum - static_cast<double>(lse)) + log_sum);
       }
       if (a.statistics != nullptr) {
         write_statistics(statistics::All{}, a, at,
-                         {.maximum = a.state.maximum[at],
-                          .sum = sum,
+                         {.maximum = maximum,
+                          .sum = a.state.sum[at],
                           .moment = a.state.moment[at],
                           .squares = a.state.squares[at],
-                          .self_logit = a.state.self_logit[at],
-                          .lse = lse});
+                          .self_logit = static_cast<double>(a.state.self_logit[at]),
+                          .lse = maximum + log_sum});
       }
     });
   }
 
   template <class... S>
   ANNULUS_DEVICE static void write_statistics(statistics::List<S...> /*all*/, const Arguments& a,
-                                              Index at, const FinishedRow<float>& row) {
+                                              Index at, const FinishedRow<double>& row) {
     float* const* table = a.statistics;
     (write_statistic<S>(*table++, at, row), ...);
   }
 
   template <class S>
   ANNULUS_DEVICE static void write_statistic(float* table, Index at,
-                                             const FinishedRow<float>& row) {
+                                             const FinishedRow<double>& row) {
     if (table == nullptr) return;
-    table[at] = row.empty() ? static_cast<float>(S::of_nothing) : S::of(row);
+    table[at] = static_cast<float>(row.empty() ? S::of_nothing : S::of(row));
   }
 };
 
@@ -136,7 +139,7 @@ struct FinishQueryGradientsKernel : RowKernel {
       float dot = 0;
       for (int c = lane_index(); c < a.q.dim; c += warp_lanes) {
         const Index element = at * a.q.dim + c;
-        const float sum = a.query_sums[element];
+        const auto sum = static_cast<float>(a.query_sums[element]);
         dot += static_cast<float>(q[c]) * sum;
         a.dq[element] = scale * sum;
       }

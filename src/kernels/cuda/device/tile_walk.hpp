@@ -82,12 +82,13 @@ class GroupWalk : public TileWalk<columns> {
   int end_;
 };
 
-/// Calls compute(walk, stage) for every step, in order; load(walk, stage) starts the copies of a
-/// step to a buffer and is called stages - 1 steps ahead. Copies that were started before belong to
-/// the first step. One barrier a step is enough: it says that the copies of this step are there for
-/// all threads, and that all threads are done with the step before, whose buffer is filled next.
-template <int stages, class Walk, class Load, class Compute>
-ANNULUS_DEVICE void stream(Walk walk, Load load, Compute compute) {
+/// Calls compute(walk, stage) for every step, in order, and end_panel() after every `panel` of them
+/// and after the last; load(walk, stage) starts the copies of a step to a buffer and is called
+/// stages - 1 steps ahead. Copies that were started before belong to the first step. One barrier a
+/// step is enough: it says that the copies of this step are there for all threads, and that all
+/// threads are done with the step before, whose buffer is filled next.
+template <int stages, int panel, class Walk, class Load, class Compute, class EndPanel>
+ANNULUS_DEVICE void stream(Walk walk, Load load, Compute compute, EndPanel end_panel) {
   Walk ahead = walk;
   const auto load_next = [&](int stage) {
     if (!ahead.done()) {
@@ -99,11 +100,16 @@ ANNULUS_DEVICE void stream(Walk walk, Load load, Compute compute) {
   };
   ANNULUS_UNROLL
   for (int stage = 0; stage < stages - 1; ++stage) load_next(stage);
-  for (int stage = 0; !walk.done(); walk.advance(), stage = stage + 1 == stages ? 0 : stage + 1) {
+  int steps = 0;  // of this panel
+  for (int stage = 0; !walk.done(); stage = stage + 1 == stages ? 0 : stage + 1) {
     cp_async_wait<stages - 2>();
     sync_threads();
     load_next(stage == 0 ? stages - 1 : stage - 1);
     compute(walk, stage);
+    walk.advance();
+    if (++steps < panel && !walk.done()) continue;
+    end_panel();
+    steps = 0;
   }
 }
 
