@@ -125,9 +125,10 @@ typedef struct annulus_outputs {
 
 /* Collective. q (rows, H, d), k (keys, G, d), v (keys, G, d_v) are the rank's rows in the precision
  * of the plan; out (rows, H, d_v) is fp64 for fp64, else fp32. With `keep`, the keys and values that
- * the pass held last stay for annulus_backward, and what rounding took from lse. `inputs` and `outputs` may be NULL. With the backend
- * "cuda", arrays of rows may lie in memory of the rank's GPU (the GPUs of a node are given to its
- * ranks in turn), which is used in place; the work that fills them must be done. */
+ * the pass held last stay for annulus_backward, and what rounding took from lse. `inputs` and
+ * `outputs` may be NULL. With the backend "cuda", arrays of rows may lie in memory of the rank's GPU
+ * (the GPUs of a node are given to its ranks in turn), which is used in place; the work that fills
+ * them must be done. */
 int annulus_forward(annulus_attention* attention, const void* q, const void* k, const void* v,
                     void* out, const annulus_inputs* inputs, const annulus_outputs* outputs,
                     int keep);

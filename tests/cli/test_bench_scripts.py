@@ -143,11 +143,13 @@ def test_peers_refuses_before_it_installs(tmp_path, options, says):
 
 @pytest.mark.parametrize("struct, type_name", [("annulus_problem", "Problem"),
                                                ("annulus_options", "Options"),
+                                               ("annulus_statistic", "Statistic"),
                                                ("annulus_outputs", "Outputs")])
 def test_structs_are_those_of_the_header(struct, type_name):
     """bench/peers calls the C interface: the fields must lie where the library looks for them."""
     ctypes_of = {"int64_t": ctypes.c_int64, "int": ctypes.c_int, "void*": ctypes.c_void_p,
-                 "const char*": ctypes.c_char_p, "const int64_t*": ctypes.POINTER(ctypes.c_int64)}
+                 "const char*": ctypes.c_char_p, "const int64_t*": ctypes.POINTER(ctypes.c_int64),
+                 "const annulus_statistic*": ctypes.POINTER(annulus_c.Statistic)}
     header = (ROOT / "include" / "annulus" / "annulus.h").read_text()
     body = re.search(rf"typedef struct {struct} {{(.*?)}} {struct};", header, re.DOTALL)[1]
     fields = re.findall(r"^\s*([\w ]+?\*?)\s+(\w+);", body, re.MULTILINE)
