@@ -88,6 +88,7 @@ RankCost cost_of(const Plan& plan, int rank, Pass pass) {
 double estimated_seconds(const Plan& plan, double enough) {
   constexpr int most_ranks = 8;
   constexpr std::size_t most_steps = 32;
+  const auto step_count = static_cast<double>(plan.step_count());
   double slowest = 0;
   for (const int rank : some_of(plan.ranks(), most_ranks)) {
     const auto queries = plan.query_shard(rank);
@@ -98,7 +99,7 @@ double estimated_seconds(const Plan& plan, double enough) {
       seconds += std::max(forward_flops(plan.problem(), pairs) / flops_per_second,
                           traffic_of(plan, step).seconds());
     }
-    seconds *= static_cast<double>(plan.step_count()) / static_cast<double>(steps.size());
+    seconds *= step_count / static_cast<double>(steps.size());
     slowest = std::max(slowest, seconds);
     if (slowest > enough) break;
   }

@@ -8,15 +8,6 @@
 #include "annulus/plan/memory.hpp"
 
 namespace annulus::ring {
-namespace {
-
-Item gradients_of(Item keys) {
-  keys.what = What::key_gradients;
-  return keys;
-}
-
-}  // namespace
-
 ItemStore::ItemStore(const Plan& plan, int rank, const Program& program, const ConstKeyValues& own,
                      const SharedNode& node, BufferPool& pool)
     : plan_(plan),
@@ -107,22 +98,23 @@ std::span<std::byte> ItemStore::arrival(const Item& keys, std::size_t step) {
   return hold(keys, step).bytes;
 }
 
-void ItemStore::release(const Item& item) {
+ItemStore::Held ItemStore::take_out(const Item& item) {
   const auto found = std::ranges::find(held_, item, &Held::item);
   ensure(found != held_.end(), "a rank lets go of an item that it does not hold");
-  pool_.give(std::move(found->buffer));
+  auto held = std::move(*found);
   held_.erase(found);
+  return held;
+}
+
+void ItemStore::release(const Item& item) {
+  give(take_out(item).buffer);
 }
 
 HeldItem ItemStore::keep(const Item& item) {
-  const auto found = std::ranges::find(held_, item, &Held::item);
-  ensure(found != held_.end(), "a rank keeps an item that it does not hold");
-  HeldItem kept{item, std::move(found->buffer)};
-  if (node_.shares()) {
-    kept.packed = take_room(item.what);
-    std::ranges::copy(found->bytes, kept.packed.data());
-  }
-  held_.erase(found);
+  auto held = take_out(item);
+  if (!node_.shares()) return {item, std::move(held.buffer)};
+  HeldItem kept{item, take_room(item.what)};
+  std::ranges::copy(held.bytes, kept.packed.data());
   return kept;
 }
 

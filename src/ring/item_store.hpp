@@ -76,6 +76,8 @@ class ItemStore {
 
   Held& hold(const Item& item, std::size_t step);
   [[nodiscard]] const Held* find(const Item& item) const;
+  /// What is not held any more.
+  [[nodiscard]] Held take_out(const Item& item);
   /// What is held that has the rows of `item`.
   [[nodiscard]] const Held& holder_of(const Item& item) const;
   [[nodiscard]] Buffer take_room(What what);

@@ -62,6 +62,12 @@ struct Item {
   friend bool operator==(const Item&, const Item&) = default;
 };
 
+/// The gradients of an item of keys.
+[[nodiscard]] inline Item gradients_of(Item keys) {
+  keys.what = What::key_gradients;
+  return keys;
+}
+
 /// An item on its way to or from a rank. Between two ranks, order is all the naming there is: what
 /// one starts to send first, the other starts to receive first.
 struct Transfer {

@@ -3,15 +3,6 @@
 #include "plan/schedules/schedules.hpp"
 
 namespace annulus::schedules {
-namespace {
-
-Item gradients_of(Item keys) {
-  keys.what = What::key_gradients;
-  return keys;
-}
-
-}  // namespace
-
 // What was computed in step s of S is computed in step S - 1 - s. A transfer that started in step s
 // and was due at t becomes one of gradients the other way, which starts when the receiver, now the
 // sender, is done with them: after step S - 1 - t, due where the forward transfer started. Keys
