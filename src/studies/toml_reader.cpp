@@ -17,11 +17,12 @@ toml::table parse(std::string_view text, const std::string& source) {
   }
 }
 
-/// A finite number, whole or not.
+/// A finite number, whole or not; -0 is 0, as it is wherever numbers are compared.
 std::optional<double> number_of(const toml::node& node) {
   if (!node.is_number()) return std::nullopt;
   const auto value = node.value<double>();
-  return value && std::isfinite(*value) ? value : std::nullopt;
+  if (!value || !std::isfinite(*value)) return std::nullopt;
+  return *value + 0.0;
 }
 
 constexpr std::string_view list_forms = "a number, a list of numbers or {from, to, count, spacing}";

@@ -77,9 +77,13 @@ void change_dataset(hid_t file, Choices& choices) {
     }
     default: {
       const h5::Handle mask(H5Dopen2(file, "depth/finished", H5P_DEFAULT), H5Dclose);
+      const h5::Handle space(H5Dget_space(mask.get()), H5Sclose);
       std::array<std::uint8_t, 30> values{};
       for (auto& value : values) value = choices.byte();
-      H5Dwrite(mask.get(), H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data());
+      // An earlier change may have made another dataset of it, larger than what is written here.
+      if (H5Sget_simple_extent_npoints(space.get()) == static_cast<hssize_t>(values.size())) {
+        H5Dwrite(mask.get(), H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data());
+      }
     }
   }
 }

@@ -63,6 +63,7 @@ TEST(Config, CanonicalTextReadsBack) {
        {std::string(simplex), std::string(simplex) + "measure=['gradient_norm']\nseed=3",
         std::string("kind='needle'\nn=7\nrho=0.1\ngamma={from=0.1,to=3,count=7,spacing='log'}"),
         std::string("kind='sphere'\nn=7\ngamma=1\ndimension=3\nqueries=5"),
+        std::string("kind='needle'\nn=7\nrho=-0.0\ngamma={from=-0.0,to=3,count=3}"),
         std::string(
             "kind='depth'\ntokens='gaussian'\ndimension=3\nn=9\nrho=0.3\ngamma=1\nlayers=2"),
         std::string("kind='phase'\ntokens='clustered'\ndirections=3\nn=9\nrho=0.3\ngamma=1")}) {
