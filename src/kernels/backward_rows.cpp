@@ -1,6 +1,6 @@
 #include "kernels/backward_rows.hpp"
 
-#include "annulus/kernels/kernel.hpp"
+#include "annulus/base/tensor.hpp"
 
 namespace annulus::kernels {
 namespace {
@@ -14,7 +14,15 @@ double dot(const A* a, const B* b, Index size) {
 
 }  // namespace
 
-std::vector<double> row_means(ConstTensorView dout, ConstTensorView out) {
+std::vector<double> row_means(const BackwardQueries& queries) {
+  const auto& dout = queries.dout;
+  const auto& out = queries.out;
+  const auto& mean = queries.mean;
+  ensure(out.present() != mean.present(), "a backward pass is given the output or its means");
+  if (mean.present()) {
+    ensure(mean.has_shape(dout.rows, dout.heads, 1), "one mean per query row and head");
+    return numbers_of(mean);
+  }
   ensure(dout.has_shape(out.rows, out.heads, out.dim), "dout has the shape of out");
   std::vector<double> means;
   means.reserve(static_cast<std::size_t>(out.rows * out.heads));
@@ -26,6 +34,17 @@ std::vector<double> row_means(ConstTensorView dout, ConstTensorView out) {
     }
   });
   return means;
+}
+
+void write_means(TensorView to, std::span<const double> means) {
+  ensure(to.dim == 1 && to.rows * to.heads == std::ssize(means), "one mean per query row and head");
+  with_accumulator(to.type, [&]<class T>() {
+    for (Index i = 0; i < to.rows; ++i) {
+      for (Index h = 0; h < to.heads; ++h) {
+        *to.row<T>(i, h) = static_cast<T>(means[static_cast<std::size_t>(i * to.heads + h)]);
+      }
+    }
+  });
 }
 
 void BackwardPass::add(TensorView sums, ConstTensorView more) const {

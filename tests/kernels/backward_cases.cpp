@@ -14,6 +14,53 @@ TEST_P(BackwardKernel, LargeLogits) {
   }
 }
 
+TEST_P(BackwardKernel, WithMeansInPlaceOfOutputs) {
+  for (const auto& mask : {Mask::full(), Mask::causal()}) {
+    for_each_type([&]<class T>() {
+      expect_gradients(
+          random_problem<T>({.query_heads = 6,
+                             .key_heads = 3,
+                             .head_dim = 9,
+                             .value_dim = 7,
+                             .documents = Documents::packed({0, 60, 65, 162}, {0, 20, 20, 110}),
+                             .mask = mask},
+                            seed<T>()),
+          {{.by_means = true}, {.sharding = Sharding::striped, .shards = 3, .by_means = true}});
+    });
+  }
+}
+
+// Powers of two in dout make means that every type of sums has.
+TEST_P(BackwardKernel, MeansThatAreExactDoNotChangeABit) {
+  const Problem problem{.query_heads = 6,
+                        .key_heads = 3,
+                        .head_dim = 9,
+                        .value_dim = 7,
+                        .documents = Documents::single(131),
+                        .mask = Mask::causal()};
+  for_each_type([&]<class T>() {
+    auto whole = random_problem<T>(problem, seed<T>());
+    whole.sink = {0, 1, 2, -1, -2, 3};
+    Tensor<T> dout(131, 6, 7);
+    for (Index i = 0; i < 131; ++i) {
+      for (Index h = 0; h < 6; ++h) {
+        dout.at(i, h, (i + h) % 7) =
+            static_cast<T>(std::ldexp(i % 2 == 0 ? 1.0F : -1.0F, static_cast<int>(i % 5 - 2)));
+      }
+    }
+    const KernelRun run{.shards = 2, .statistics = false};
+    auto by_means = run;
+    by_means.by_means = true;
+    const auto expected = gradients_by(kernel(), whole, dout, run);
+    const auto got = gradients_by(kernel(), whole, dout, by_means);
+    EXPECT_EQ(got.dq.values, expected.dq.values);
+    EXPECT_EQ(got.dk.values, expected.dk.values);
+    EXPECT_EQ(got.dv.values, expected.dv.values);
+    EXPECT_EQ(got.dgain, expected.dgain);
+    EXPECT_EQ(got.dsink, expected.dsink);
+  });
+}
+
 // And so for any number of steps of a ring: sums have their type from the first to the last.
 TEST_P(BackwardKernel, SixteenBitsCostAtMostTwiceWhatRoundingTheWeightsCosts) {
   const Problem problem{.query_heads = 2,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "annulus/plan/sharding.hpp"
+#include "kernels/merged_parts.hpp"
 #include "kernels/placed_tensors.hpp"
 #include "support/gradients.hpp"
 #include "support/row_scale.hpp"
@@ -20,7 +21,9 @@ struct KernelRun {
   int key_shards = 0;  ///< that keys come in; 0: as many
   int threads = 1;
   bool statistics = true;
-  bool reversed = false;  ///< from the last key shard to the first
+  bool reversed = false;   ///< from the last key shard to the first
+  bool by_states = false;  ///< a pass sees every third shard of keys and merges states of the rest
+  bool by_means = false;   ///< a backward pass is given <dout, out> in place of out
   kernels::Poll poll{};
 
   [[nodiscard]] std::vector<Shard> query_shards(const Documents& documents) const {
@@ -35,49 +38,76 @@ struct KernelRun {
   }
 };
 
+/// What a forward pass writes.
+template <class T>
+struct KernelOutputs : Outputs<T> {
+  Tensor<T> lse_low;
+
+  KernelOutputs(Index rows, Index heads, Index value_dim)
+      : Outputs<T>(rows, heads, value_dim), lse_low(rows, heads, 1) {}
+};
+
 /// One pass for each shard of queries and one call for each shard of keys.
 template <class T>
-[[nodiscard]] Outputs<Accumulator<T>> attend_by(const kernels::Kernel& kernel,
-                                                const WholeProblem<T>& whole,
-                                                const KernelRun& run = {}) {
+[[nodiscard]] KernelOutputs<Accumulator<T>> attend_by(const kernels::Kernel& kernel,
+                                                      const WholeProblem<T>& whole,
+                                                      const KernelRun& run = {}) {
   using Sum = Accumulator<T>;
   const auto& problem = whole.problem;
   const auto& documents = problem.documents;
   const auto stream = kernel.open_stream(0);
   const Index heads = problem.query_heads;
-  Outputs<Sum> result(documents.queries(), heads, problem.output_dim());
+  KernelOutputs<Sum> result(documents.queries(), heads, problem.output_dim());
   for (const auto& query_shard : run.query_shards(documents)) {
     const auto rows = packed_rows(query_shard, documents.query_offsets());
     const PlacedRows<T> q(stream, take_rows(whole.q, rows));
     const auto scale = scale_of(whole, rows);
-    const auto pass = kernel.forward({.q = q.view(), .scale = scale, .sink = whole.sink},
-                                     {.key_heads = problem.key_heads,
-                                      .value_dim = problem.output_dim(),
-                                      .statistics = run.statistics,
-                                      .threads = run.threads,
-                                      .stream = stream});
+    const kernels::Queries queries{.q = q.view(), .scale = scale, .sink = whole.sink};
+    const kernels::PassOptions options{.key_heads = problem.key_heads,
+                                       .value_dim = problem.output_dim(),
+                                       .statistics = run.statistics,
+                                       .threads = run.threads,
+                                       .stream = stream};
+    const auto pass = kernel.forward(queries, options);
+    Index part = 0;
     for (const auto& key_shard : run.ordered_key_shards(documents)) {
       const auto key_rows = packed_rows(key_shard, documents.key_offsets());
       const PlacedRows<T> k(stream, take_rows(whole.k, key_rows));
       const PlacedRows<T> v(stream, take_rows(whole.v, key_rows));
-      pass->accumulate(k.view(), v.view(), visible_blocks(problem, query_shard, key_shard),
-                       run.poll);
+      const auto blocks = visible_blocks(problem, query_shard, key_shard);
+      if (const Index turn = part++ % 3; run.by_states && turn != 0) {
+        merge_part<Sum>(kernel, *pass, queries, options, k.view(), v.view(), blocks,
+                        turn == 1 ? problem.key_heads : 1);
+      } else {
+        pass->accumulate(k.view(), v.view(), blocks, run.poll);
+      }
     }
-    Outputs<Sum> local(std::ssize(rows), heads, problem.output_dim());
+    KernelOutputs<Sum> local(std::ssize(rows), heads, problem.output_dim());
     const PlacedNumbers<Sum> out(stream, local.out);
     const PlacedNumbers<Sum> lse(stream, local.lse);
+    const PlacedNumbers<Sum> lse_low(stream, local.lse_low);
     std::vector<PlacedNumbers<Sum>> statistics;
     for (const auto& statistic : local.statistics) statistics.emplace_back(stream, statistic);
-    pass->finish(
-        {.out = out.view(),
-         .lse = lse.view(),
-         .statistics = run.statistics ? statistics_view_of(statistics) : StatisticsView{}});
+    pass->finish({.out = out.view(),
+                  .lse = lse.view(),
+                  .statistics = run.statistics ? statistics_view_of(statistics) : StatisticsView{},
+                  .lse_low = lse_low.view()});
     out.fetch(local.out);
     lse.fetch(local.lse);
+    lse_low.fetch(local.lse_low);
     for (std::size_t s = 0; s < statistics.size(); ++s) statistics[s].fetch(local.statistics[s]);
     put_rows(result, rows, local.out.view(), local.lse.view(), local.statistics_view());
+    put_rows(result.lse_low, rows, local.lse_low);
   }
   return result;
+}
+
+/// One number of each row and head, as where several travel together.
+template <class T>
+[[nodiscard]] TensorView column_of(TensorView table, Index column) {
+  table.data = table.row<T>(0, 0) + column;
+  table.dim = 1;
+  return table;
 }
 
 /// The gradients of what attend_by computes: every shard of queries against every shard of keys.
@@ -101,15 +131,23 @@ template <class T>
     const PlacedNumbers<Sum> lse(stream, take_rows(forward.lse, rows));
     const PlacedNumbers<Sum> out(stream, take_rows(forward.out, rows));
     const auto scale = scale_of(whole, rows);
-    const auto pass = kernel.backward({.q = q.view(),
-                                       .scale = scale,
-                                       .dout = local_dout.view(),
-                                       .lse = lse.view(),
-                                       .out = out.view()},
-                                      {.key_heads = problem.key_heads,
+    kernels::BackwardQueries queries{.q = q.view(),
+                                     .scale = scale,
+                                     .dout = local_dout.view(),
+                                     .lse = lse.view(),
+                                     .out = out.view()};
+    const kernels::PassOptions options{.key_heads = problem.key_heads,
                                        .value_dim = problem.output_dim(),
                                        .threads = run.threads,
-                                       .stream = stream});
+                                       .stream = stream};
+    auto pass = kernel.backward(queries, options);
+    const PlacedNumbers<Sum> table(stream, Tensor<Sum>(std::ssize(rows), problem.query_heads, 3));
+    if (run.by_means) {
+      pass->write_mean(column_of<Sum>(table.view(), 1));
+      queries.out = {};
+      queries.mean = column_of<Sum>(table.view(), 1);
+      pass = kernel.backward(queries, options);
+    }
     for (const auto& key_shard : run.ordered_key_shards(documents)) {
       const auto key_rows = packed_rows(key_shard, documents.key_offsets());
       const PlacedRows<T> k(stream, take_rows(whole.k, key_rows));

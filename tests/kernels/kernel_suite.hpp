@@ -1,6 +1,7 @@
 #pragma once
 // The cases that the kernels of every backend have to pass, and what a backend brings to them.
-// shape_cases.cpp has those of both passes, forward_cases.cpp and backward_cases.cpp those of one.
+// shape_cases.cpp has those of both passes, forward_cases.cpp, merge_cases.cpp and
+// backward_cases.cpp those of one.
 
 #include <functional>
 #include <memory>

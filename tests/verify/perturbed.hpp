@@ -81,6 +81,8 @@ class PerturbedForward final : public kernels::ForwardPass {
     });
   }
 
+  void merge(ConstTensorView state, Index first_head) override { pass_->merge(state, first_head); }
+
  private:
   std::unique_ptr<kernels::ForwardPass> pass_;
   const Perturbation& perturbation_;
@@ -97,6 +99,7 @@ class PerturbedBackward final : public kernels::BackwardPass {
     if (perturbation_.output == "dk") perturb(perturbation_, dk);
     if (perturbation_.output == "dv") perturb(perturbation_, dv);
   }
+  void write_mean(TensorView mean) const override { pass_->write_mean(mean); }
   void finish(TensorView dq, const kernels::RowGradients& rows) override {
     pass_->finish(dq, rows);
     if (perturbation_.output == "dq") perturb(perturbation_, dq);

@@ -59,6 +59,12 @@ class ForwardPass {
   /// Writes the state itself, to be merged with that of other keys: (rows, H, state_width(d_v)) in
   /// the accumulator type; see store_state.
   virtual void write_state(TensorView state) const = 0;
+
+  /// Merges a state that a pass over other keys has written into that of the same rows and of heads
+  /// first_head, first_head + 1, ...: (rows, some heads, state_width(d_v)) in the accumulator type,
+  /// with statistics where this pass keeps them. What follows is what one pass over all these keys
+  /// gives, so one of the two has the sinks.
+  virtual void merge(ConstTensorView state, Index first_head) = 0;
 };
 
 /// What a backward pass is given of the queries of one rank. Borrowed; must outlive the pass.
@@ -67,8 +73,9 @@ struct BackwardQueries {
   std::span<const double> scale;  ///< (rows, H) row-major, as in the forward pass
   ConstTensorView dout;           ///< (rows, H, d_v), in the type of q: d loss / d out
   ConstTensorView lse;            ///< (rows, H, 1), accumulator type: what the forward pass wrote
-  ConstTensorView out;            ///< (rows, H, d_v), likewise
+  ConstTensorView out{};          ///< (rows, H, d_v), likewise; or absent where there is `mean`
   ConstTensorView lse_low{};      ///< (rows, H, 1), likewise; or absent: 0
+  ConstTensorView mean{};  ///< (rows, H, 1), accumulator type: <dout, out>, in place of `out`
 };
 
 /// Numbers of rows and heads, (rows, H) row-major, from which gradients of gains and sinks follow.
@@ -95,6 +102,10 @@ class BackwardPass {
   /// sums += more, of one shape, in the accumulator type: gradients of keys or values that others
   /// have summed.
   virtual void add(TensorView sums, ConstTensorView more) const;
+
+  /// Writes <dout, out>, (rows, H, 1) in the accumulator type: with it in place of `out`, other
+  /// ranks compute with these queries.
+  virtual void write_mean(TensorView mean) const = 0;
 
   /// Writes dq (rows, H, d) in the accumulator type, and of `rows` what is wanted, which is there
   /// on return.
@@ -135,6 +146,9 @@ class Kernel {
 
   /// Whether its forward passes keep what statistics are made of.
   [[nodiscard]] virtual bool keeps_statistics() const { return true; }
+
+  /// Whether the states of its forward passes are written and merged.
+  [[nodiscard]] virtual bool merges_states() const { return true; }
 
   /// The type that weights are rounded to where they multiply values, for inputs of `type`; sums
   /// are of the accumulator type all the same.

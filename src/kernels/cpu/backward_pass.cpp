@@ -41,7 +41,7 @@ CpuBackward<E>::CpuBackward(const BackwardQueries& queries, const PassOptions& o
       functions_(tile_functions<E>()),
       lse_(at(queries.q.heads, 0)),
       lse_low_(lse_.size()),
-      means_(row_means(queries.dout, queries.out)),
+      means_(row_means(queries)),
       mean_(lse_.size()),
       sums_(lse_.size() * static_cast<std::size_t>(queries.q.dim)) {
   const auto& q = queries.q;
@@ -212,6 +212,11 @@ void CpuBackward<E>::accumulate_pair(ConstTensorView k, ConstTensorView v, const
                                      .dv = long_sums(dv, dv_low_),
                                      .scratch = workspace.scratch});
   }
+}
+
+template <class E>
+void CpuBackward<E>::write_mean(TensorView mean) const {
+  write_means(mean, means_);
 }
 
 template <class E>

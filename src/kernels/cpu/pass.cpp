@@ -133,8 +133,8 @@ void CpuForward<E>::merge_into(Index head, Index row, const PartialState<double>
   const auto i = at(head, row);
   const auto width = static_cast<std::size_t>(options_.value_dim);
   SoftmaxState<double> softmax{maximum_[i], sum_[i], moment_[i], squares_[i]};
-  merge(softmax, std::span(values_).subspan(i * width, width), state.softmax,
-        std::span<const double>(state.values));
+  annulus::merge(softmax, std::span(values_).subspan(i * width, width), state.softmax,
+                 std::span<const double>(state.values));
   maximum_[i] = softmax.maximum;
   sum_[i] = softmax.sum;
   moment_[i] = softmax.moment;
@@ -256,6 +256,20 @@ void CpuForward<E>::write_state(TensorView state) const {
   for_each_state([&](Index row, Index head, const SoftmaxState<double>& softmax, double self_logit,
                      std::span<const double> values) {
     store_state(state.row<T>(row, head), softmax, self_logit, values);
+  });
+}
+
+template <class E>
+void CpuForward<E>::merge(ConstTensorView state, Index first_head) {
+  ensure(state.rows == queries_.q.rows && state.dim == state_width(options_.value_dim) &&
+             first_head >= 0 && first_head + state.heads <= queries_.q.heads,
+         "a state of rows and heads of the pass is merged");
+  for_each_item(state.rows, options_.threads, {}, [&](Index row, int) {
+    std::vector<double> numbers(static_cast<std::size_t>(state.dim));
+    for (Index head = 0; head < state.heads; ++head) {
+      std::copy_n(state.row<T>(row, head), state.dim, numbers.begin());
+      merge_into(first_head + head, row, load_state(numbers.data(), options_.value_dim));
+    }
   });
 }
 

@@ -26,6 +26,7 @@ class CpuForward final : public ForwardPass {
                   const Poll& poll) override;
   void finish(const ForwardOutputs& outputs) override;
   void write_state(TensorView state) const override;
+  void merge(ConstTensorView state, Index first_head) override;
 
  private:
   using T = Accumulator<E>;

@@ -2,6 +2,7 @@
 
 #include "annulus/base/error.hpp"
 #include "annulus/base/narrow.hpp"
+#include "annulus/device/tensor_copy.hpp"
 
 namespace annulus::kernels::gpu {
 namespace {
@@ -61,8 +62,11 @@ void GpuForward::finish(const ForwardOutputs& outputs) {
 }
 
 void GpuForward::write_state(TensorView) const {
-  throw InputError(
-      "the cuda backend keeps its states on the device; expected the cpu backend for a cache");
+  broken_invariant("GPUs have no states that are merged");
+}
+
+void GpuForward::merge(ConstTensorView, Index) {
+  broken_invariant("GPUs have no states that are merged");
 }
 
 GpuBackward::GpuBackward(const Launcher& launcher, const BackwardQueries& queries,
@@ -88,11 +92,18 @@ GpuBackward::GpuBackward(const Launcher& launcher, const BackwardQueries& querie
   const auto& q = queries.q;
   ensure(std::ssize(queries.scale) == q.rows * q.heads, "one scale per query row and head");
   ensure(queries.dout.has_shape(q.rows, q.heads, options.value_dim) &&
-             queries.out.has_shape(q.rows, q.heads, options.value_dim) &&
              queries.lse.has_shape(q.rows, q.heads, 1) &&
              (!queries.lse_low.present() || queries.lse_low.has_shape(q.rows, q.heads, 1)),
-         "the output, its gradient and lse have the shapes of the pass");
+         "the gradient of the output and lse have the shapes of the pass");
   if (sums_.bytes() > 0) stream_->clear(sums_.data(), sums_.bytes());
+  ensure(queries.out.present() != queries.mean.present(),
+         "a backward pass is given the output or its means");
+  if (queries.mean.present()) {
+    device::copy(*stream_, mean(), queries.mean);
+    return;
+  }
+  ensure(queries.out.has_shape(q.rows, q.heads, options.value_dim),
+         "the output has the shape of the pass");
   const DenseInput out(stream_, queries.out);
   launcher_.mean(choice_,
                  {.dout = dout_.rows(),
@@ -144,6 +155,14 @@ void GpuBackward::add(TensorView sums, ConstTensorView more) const {
                  .more = DenseInput(stream_, more).data(),
                  .count = sums.rows * sums.heads * sums.dim},
                 *stream_);
+}
+
+TensorView GpuBackward::mean() const {
+  return dense_view(mean_.data(), rows_, heads_, 1);
+}
+
+void GpuBackward::write_mean(TensorView to) const {
+  device::copy(*stream_, to, mean());
 }
 
 void GpuBackward::finish(TensorView dq, const RowGradients& rows) {

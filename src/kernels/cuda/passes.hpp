@@ -18,6 +18,7 @@ class GpuForward final : public ForwardPass {
                   const Poll& poll) override;
   void finish(const ForwardOutputs& outputs) override;
   void write_state(TensorView state) const override;
+  void merge(ConstTensorView state, Index first_head) override;
 
  private:
   const Launcher& launcher_;
@@ -37,9 +38,12 @@ class GpuBackward final : public BackwardPass {
   void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                   TensorView dk, TensorView dv, const Poll& poll) override;
   void add(TensorView sums, ConstTensorView more) const override;
+  void write_mean(TensorView mean) const override;
   void finish(TensorView dq, const RowGradients& rows) override;
 
  private:
+  [[nodiscard]] TensorView mean() const;
+
   const Launcher& launcher_;
   StreamPointer stream_;
   KernelChoice choice_;

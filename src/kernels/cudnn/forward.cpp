@@ -137,8 +137,11 @@ void CudnnForward::finish(const ForwardOutputs& outputs) {
 }
 
 void CudnnForward::write_state(TensorView) const {
-  throw InputError(
-      "the cudnn backend keeps its states on the device; expected the cpu backend for a cache");
+  broken_invariant("cuDNN has no states that are merged");
+}
+
+void CudnnForward::merge(ConstTensorView, Index) {
+  broken_invariant("cuDNN has no states that are merged");
 }
 
 }  // namespace annulus::kernels::gpu

@@ -20,6 +20,7 @@ class CudnnForward final : public ForwardPass {
                   const Poll& poll) override;
   void finish(const ForwardOutputs& outputs) override;
   void write_state(TensorView state) const override;
+  void merge(ConstTensorView state, Index first_head) override;
 
  private:
   const Launcher& launcher_;

@@ -23,6 +23,7 @@ class CudnnKernel final : public Kernel {
   void check(const Plan& plan) const override;
   [[nodiscard]] bool has_backward() const override { return false; }
   [[nodiscard]] bool keeps_statistics() const override { return false; }
+  [[nodiscard]] bool merges_states() const override { return false; }
   [[nodiscard]] DataType factor_type(DataType type) const override { return type; }
   [[nodiscard]] DataType partial_type(DataType type) const override { return type; }
   [[nodiscard]] std::unique_ptr<ForwardPass> forward(const Queries& queries,

@@ -33,7 +33,7 @@ class ReferenceBackward final : public BackwardPass {
         lse_(copy_dense(queries.lse)),
         lse_low_(queries.lse_low.present() ? copy_dense(queries.lse_low) : zeros_like(lse_)),
         scale_(queries.scale.begin(), queries.scale.end()),
-        mean_(row_means(queries.dout, queries.out)),
+        mean_(row_means(queries)),
         sums_(q_.values.size()),
         options_(options) {
     const auto rows = static_cast<std::size_t>(queries.q.rows * queries.q.heads);
@@ -66,6 +66,8 @@ class ReferenceBackward final : public BackwardPass {
     add_to(dk, key_sums);
     add_to(dv, value_sums);
   }
+
+  void write_mean(TensorView mean) const override { write_means(mean, mean_); }
 
   void finish(TensorView dq, const RowGradients& rows) override {
     for_each_row(dq, [&](auto* to, Index i, Index h) {

@@ -11,7 +11,7 @@ namespace {
 constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
 
 struct Row {
-  SoftmaxState<double> state;
+  SoftmaxState<double> softmax;
   double self_logit = minus_infinity;
 };
 
@@ -26,7 +26,7 @@ class ReferenceForward final : public ForwardPass {
     ensure(scale_.size() == rows_.size(), "one scale per query row and head");
     for (std::size_t at = 0; !queries.sink.empty() && at < rows_.size(); ++at) {
       const double sink = queries.sink[at % queries.sink.size()];
-      if (sink != minus_infinity) rows_[at].state = SoftmaxState<double>::of_key(sink);
+      if (sink != minus_infinity) rows_[at].softmax = SoftmaxState<double>::of_key(sink);
     }
   }
 
@@ -48,7 +48,7 @@ class ReferenceForward final : public ForwardPass {
   void finish(const ForwardOutputs& outputs) override {
     with_accumulator(outputs.out.type, [&]<class T>() {
       for_each_state([&](Index i, Index h, const Row& row, std::span<const double> values) {
-        write_row<T>(outputs, i, h, row.state, row.self_logit, values);
+        write_row<T>(outputs, i, h, row.softmax, row.self_logit, values);
       });
     });
   }
@@ -56,12 +56,36 @@ class ReferenceForward final : public ForwardPass {
   void write_state(TensorView state) const override {
     with_accumulator(state.type, [&]<class T>() {
       for_each_state([&](Index i, Index h, const Row& row, std::span<const double> values) {
-        store_state(state.row<T>(i, h), row.state, row.self_logit, values);
+        store_state(state.row<T>(i, h), row.softmax, row.self_logit, values);
       });
     });
   }
 
+  void merge(ConstTensorView state, Index first_head) override {
+    ensure(state.rows * q_.heads == std::ssize(rows_) &&
+               state.dim == state_width(options_.value_dim) && first_head >= 0 &&
+               first_head + state.heads <= q_.heads,
+           "a state of rows and heads of the pass is merged");
+    auto states = copy_dense(state);
+    for (Index i = 0; i < state.rows; ++i) {
+      for (Index h = 0; h < state.heads; ++h) {
+        double* const stored = states.values.data() + (i * state.heads + h) * state.dim;
+        merge_into(static_cast<std::size_t>(i * q_.heads + first_head + h),
+                   load_state(stored, options_.value_dim));
+      }
+    }
+  }
+
  private:
+  /// Merges a state into that of a row and head.
+  void merge_into(std::size_t at, const PartialState<double>& state) {
+    const auto width = static_cast<std::size_t>(options_.value_dim);
+    auto& row = rows_[at];
+    annulus::merge(row.softmax, std::span(values_).subspan(at * width, width), state.softmax,
+                   std::span<const double>(state.values));
+    row.self_logit = std::max(row.self_logit, state.self_logit);
+  }
+
   /// The state of the keys of one block alone, merged into the row's.
   void accumulate_row(const DenseCopy& keys, const DenseCopy& values, const Block& block, Index i,
                       Index h) {
@@ -70,28 +94,28 @@ class ReferenceForward final : public ForwardPass {
     const Index key_head = h / (q_.heads / options_.key_heads);
     const auto at = static_cast<std::size_t>((block.queries.row + i) * q_.heads + h);
     logits_.resize(static_cast<std::size_t>(visible.size()));
-    SoftmaxState<double> state;
+    sum_.assign(static_cast<std::size_t>(options_.value_dim), 0.0);
+    PartialState<double> state{.values = sum_};
+    auto& softmax = state.softmax;
     for (Index j = visible.begin; j < visible.end; ++j) {
       const double z = scale_[at] * reference_dot(q_.row(block.queries.row + i, h),
                                                   keys.row(block.keys.row + j, key_head), q_.dim);
       logits_[static_cast<std::size_t>(j - visible.begin)] = z;
-      state.maximum = std::max(state.maximum, z);
+      softmax.maximum = std::max(softmax.maximum, z);
     }
     if (const Index self = block.self_key(i); visible.contains(self)) {
-      rows_[at].self_logit = logits_[static_cast<std::size_t>(self - visible.begin)];
+      state.self_logit = logits_[static_cast<std::size_t>(self - visible.begin)];
     }
-    sum_.assign(static_cast<std::size_t>(options_.value_dim), 0.0);
     for (Index j = visible.begin; j < visible.end; ++j) {
-      const double shifted = logits_[static_cast<std::size_t>(j - visible.begin)] - state.maximum;
+      const double shifted = logits_[static_cast<std::size_t>(j - visible.begin)] - softmax.maximum;
       const double weight = std::exp(shifted);
-      state.sum += weight;
-      state.moment += weight == 0 ? 0 : weight * shifted;  // the difference may be -inf
-      state.squares += weight * weight;
+      softmax.sum += weight;
+      softmax.moment += weight == 0 ? 0 : weight * shifted;  // the difference may be -inf
+      softmax.squares += weight * weight;
       const double* value = values.row(block.keys.row + j, key_head);
       for (std::size_t c = 0; c < sum_.size(); ++c) sum_[c] += weight * value[c];
     }
-    merge(rows_[at].state, std::span(values_).subspan(at * sum_.size(), sum_.size()), state,
-          std::span<const double>(sum_));
+    merge_into(at, state);
   }
 
   template <class Visit>

@@ -19,10 +19,11 @@ const Problem problem{.query_heads = 3,
 template <class T>
 void expect_same_bits() {
   const auto whole = random_problem<T>(problem, 8);
-  const auto one = attend_by(kernels::cpu(), whole, {.sharding = Sharding::zigzag, .shards = 2});
+  KernelRun run{.sharding = Sharding::zigzag, .shards = 4, .by_states = true};
+  const auto one = attend_by(kernels::cpu(), whole, run);
   for (const int threads : {2, 3, 7}) {
-    const auto many = attend_by(kernels::cpu(), whole,
-                                {.sharding = Sharding::zigzag, .shards = 2, .threads = threads});
+    run.threads = threads;
+    const auto many = attend_by(kernels::cpu(), whole, run);
     EXPECT_EQ(one.out.values, many.out.values) << threads;
     EXPECT_EQ(one.lse.values, many.lse.values) << threads;
     for (std::size_t s = 0; s < one.statistics.size(); ++s) {

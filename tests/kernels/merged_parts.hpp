@@ -1,0 +1,51 @@
+#pragma once
+// Keys whose states are computed by passes of their own, and merged.
+
+#include <limits>
+#include <vector>
+
+#include "annulus/attention/partial_state.hpp"
+#include "annulus/kernels/kernel.hpp"
+#include "kernels/placed_tensors.hpp"
+
+namespace annulus::test {
+
+/// Some heads of a tensor, where they are.
+template <class Void>
+[[nodiscard]] BasicTensorView<Void> take_heads(BasicTensorView<Void> tensor, Interval heads) {
+  with_element(tensor.type,
+               [&]<class T>() { tensor.data = tensor.template row<T>(0, heads.begin); });
+  tensor.heads = heads.size();
+  return tensor;
+}
+
+/// Merges into `pass`, of these queries and options, what they see of keys that it has not seen.
+/// Passes of so many key heads each compute that; their states have gaps where these are not all.
+template <class Sum>
+void merge_part(const kernels::Kernel& kernel, kernels::ForwardPass& pass,
+                const kernels::Queries& queries, kernels::PassOptions options, ConstTensorView k,
+                ConstTensorView v, std::span<const Block> blocks, Index key_heads) {
+  const auto& q = queries.q;
+  const Index group = q.heads / options.key_heads;
+  Tensor<Sum> nothing(q.rows, q.heads, state_width(v.dim));
+  std::ranges::fill(nothing.values, std::numeric_limits<Sum>::quiet_NaN());
+  const PlacedNumbers<Sum> states(options.stream, nothing);
+  options.key_heads = key_heads;
+  for (Index first = 0; first < k.heads; first += key_heads) {
+    const Interval keys{first, first + key_heads};
+    const Interval heads{keys.begin * group, keys.end * group};
+    std::vector<double> scale;
+    for (Index i = 0; i < q.rows; ++i) {
+      const auto row = queries.scale.begin() + i * q.heads;
+      scale.insert(scale.end(), row + heads.begin, row + heads.end);
+    }
+    const auto part =
+        kernel.forward({.q = take_heads(q, heads), .scale = scale, .sink = {}}, options);
+    part->accumulate(take_heads(k, keys), take_heads(v, keys), blocks, {});
+    const auto state = take_heads(states.view(), heads);
+    part->write_state(state);
+    pass.merge(state, heads.begin);
+  }
+}
+
+}  // namespace annulus::test
