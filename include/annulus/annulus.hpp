@@ -48,6 +48,7 @@
 #include "annulus/plan/cache_layout.hpp"
 #include "annulus/plan/cost.hpp"
 #include "annulus/plan/format.hpp"
+#include "annulus/plan/heads.hpp"
 #include "annulus/plan/memory.hpp"
 #include "annulus/plan/node_memory.hpp"
 #include "annulus/plan/pass.hpp"

@@ -36,7 +36,10 @@ Json json_of(const Item& item) {
   for (const auto& [begin, end] : item.rows.intervals()) {
     rows.push_back({{"begin", begin}, {"end", end}});
   }
-  return {{"what", name_of(item.what)}, {"owner", item.owner}, {"rows", std::move(rows)}};
+  return {{"what", name_of(item.what)},
+          {"owner", item.owner},
+          {"rows", std::move(rows)},
+          {"heads", {{"begin", item.heads.begin}, {"end", item.heads.end}}}};
 }
 
 Json json_of(const Plan& plan, const std::vector<Transfer>& transfers, const char* peer) {
@@ -55,8 +58,9 @@ Json json_of(const Plan& plan, int rank, Pass pass) {
   Json steps = Json::array();
   for (const auto& step : plan.program(rank, pass).steps) {
     Json computes = Json::array();
-    for (const auto& [keys, holder] : step.computes) {
+    for (const auto& [queries, keys, holder] : step.computes) {
       auto json = json_of(keys);
+      json["queries"] = json_of(queries);
       json["holder"] = holder;
       computes.push_back(std::move(json));
     }

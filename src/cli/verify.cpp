@@ -20,6 +20,8 @@ class Verify final : public Command {
     app.add_flag("--backward", backward_, "also compare the gradients");
     app.add_flag("--decode", decode_,
                  "compute over a cache instead: chunks of tokens, then tokens one by one");
+    app.add_flag("--statistics", statistics_,
+                 "refuse a backend without statistics; where there are some they are compared");
     add_seed(app, seed_);
   }
 
@@ -37,8 +39,12 @@ class Verify final : public Command {
       throw InputError("--decode: queries travel, in no schedule; expected no --schedule");
     }
     if (decode_) check_decode(problem, "--decode");
-    refuse_without(backward_ ? Pass::backward : Pass::forward,
-                   execution_.kernel(execution_.precision));
+    const auto& kernel = execution_.kernel(execution_.precision);
+    if (statistics_ && !kernel.keeps_statistics()) {
+      throw InputError(fmt::format(
+          "--statistics: backend {} keeps none; expected another --backend", kernel.name()));
+    }
+    refuse_without(backward_ ? Pass::backward : Pass::forward, kernel);
   }
 
   int run(const Context& context) const override {
@@ -67,6 +73,7 @@ class Verify final : public Command {
                     verify::Checked what, const verify::Validation& validation) {
     const bool decode = what == verify::Checked::decode;
     const std::string_view spread = decode ? "cyclic" : name_of(plan.sharding());
+    const auto schedule = decode ? std::string("decode") : name_of(plan.schedule());
     Table table({"output", "error", "bound", "largest", "of_bound", "verdict"});
     for (const auto& deviation : validation.deviations) {
       table.add({cell(deviation.name), cell(deviation.error), cell(deviation.bound),
@@ -74,22 +81,29 @@ class Verify final : public Command {
                  cell(std::string(deviation.valid() ? "VALID" : "INVALID"))});
     }
     if (context.json) {
-      const Json json{{"ranks", plan.ranks()},  {"pass", name_of(what)},
-                      {"sharding", spread},     {"precision", name_of(plan.data_type())},
-                      {"backend", backend},     {"valid", validation.valid()},
+      const Json json{{"ranks", plan.ranks()},
+                      {"pass", name_of(what)},
+                      {"schedule", schedule},
+                      {"sharding", spread},
+                      {"precision", name_of(plan.data_type())},
+                      {"backend", backend},
+                      {"bytes_sent", validation.bytes_sent},
+                      {"valid", validation.valid()},
                       {"outputs", table.json()}};
       fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
       return;
     }
-    fmt::print("{}{} rank{}, {} sharding, {}, backend {}\n{}", decode ? "decode over " : "",
-               plan.ranks(), plan.ranks() == 1 ? "" : "s", spread, name_of(plan.data_type()),
-               backend, table.text());
+    fmt::print("{}{} rank{}, {}{} sharding, {}, backend {}, {} sent\n{}",
+               decode ? "decode over " : "", plan.ranks(), plan.ranks() == 1 ? "" : "s",
+               decode ? "" : schedule + ", ", spread, name_of(plan.data_type()), backend,
+               bytes_text(static_cast<double>(validation.bytes_sent)), table.text());
   }
 
   ShapeOptions shape_;
   ExecutionOptions execution_;
   bool backward_ = false;
   bool decode_ = false;
+  bool statistics_ = false;
   std::uint64_t seed_ = 1;
 };
 

@@ -25,17 +25,24 @@ Circle::Circle(std::vector<std::vector<int>> nodes)
   }
 }
 
+int Circle::place_of(int rank) const {
+  return in_order_ ? rank : place_of_[static_cast<std::size_t>(rank)];
+}
+
+int Circle::rank_at_place(int place) const {
+  return in_order_ ? place : rank_at_[static_cast<std::size_t>(place)];
+}
+
 int Circle::node_of(int rank) const {
-  return (in_order_ ? rank : place_of_[static_cast<std::size_t>(rank)]) / columns_;
+  return place_of(rank) / columns_;
 }
 
 int Circle::column_of(int rank) const {
-  return (in_order_ ? rank : place_of_[static_cast<std::size_t>(rank)]) % columns_;
+  return place_of(rank) % columns_;
 }
 
 int Circle::rank_at(int node, int column) const {
-  const int place = node * columns_ + column;
-  return in_order_ ? place : rank_at_[static_cast<std::size_t>(place)];
+  return rank_at_place(node * columns_ + column);
 }
 
 int Circle::behind(int rank, int distance) const {
@@ -76,9 +83,13 @@ std::vector<Interval> Circle::nodes_of(std::span<const Interval> ranks) const {
 }
 
 std::vector<Interval> Circle::ranks_of(Interval nodes) const {
-  if (in_order_) return {{nodes.begin * columns_, nodes.end * columns_}};
+  return ranks_at({nodes.begin * columns_, nodes.end * columns_});
+}
+
+std::vector<Interval> Circle::ranks_at(Interval places) const {
+  if (in_order_) return {places};
   std::vector<Interval> ranks;
-  for (Index place = nodes.begin * columns_; place < nodes.end * columns_; ++place) {
+  for (Index place = places.begin; place < places.end; ++place) {
     const Index rank = rank_at_[static_cast<std::size_t>(place)];
     ranks.push_back({rank, rank + 1});
   }

@@ -25,6 +25,9 @@ class Circle {
   [[nodiscard]] int node_of(int rank) const;
   [[nodiscard]] int column_of(int rank) const;
   [[nodiscard]] int rank_at(int node, int column) const;
+  /// Where a rank comes among all, node by node, and the rank that comes there.
+  [[nodiscard]] int place_of(int rank) const;
+  [[nodiscard]] int rank_at_place(int place) const;
 
   /// The rank in the same column, `distance` nodes behind; ahead where it is negative.
   [[nodiscard]] int behind(int rank, int distance) const;
@@ -38,6 +41,8 @@ class Circle {
   [[nodiscard]] std::vector<Interval> nodes_of(std::span<const Interval> ranks) const;
   /// The ranks of a range of nodes, as ranges.
   [[nodiscard]] std::vector<Interval> ranks_of(Interval nodes) const;
+  /// The ranks of a range of places, likewise.
+  [[nodiscard]] std::vector<Interval> ranks_at(Interval places) const;
 
  private:
   int ranks_;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "plan/schedules/schedules.hpp"
 #include "plan/some_of.hpp"
 
 namespace annulus {
@@ -22,6 +21,11 @@ Index computed_pairs(const Block& block, Index visible) {
   const auto tiled = [](Index count) { return ceil_div(count, tile) * tile; };
   return std::min(tiled(block.queries.count) * tiled(block.keys.count),
                   visible + block.queries.count * tile);
+}
+
+/// Operations over `pairs` pairs of a query and a key, each of one head.
+double flops_of_pairs(const Problem& problem, double pairs) {
+  return 2.0 * pairs * static_cast<double>(problem.head_dim + problem.output_dim());
 }
 
 /// What a rank sends and receives in one step.
@@ -47,34 +51,53 @@ StepTraffic traffic_of(const Plan& plan, const Step& step) {
   return traffic;
 }
 
-/// Pairs that a kernel computes in a step.
-Index computed_pairs(const Plan& plan, const Shard& queries, const Step& step) {
-  Index pairs = 0;
+/// Operations of a kernel in a step of a forward pass.
+double computed_flops(const Plan& plan, const Step& step) {
+  double flops = 0;
   for (const auto& compute : step.computes) {
-    const auto keys = select(plan.key_shard(compute.keys.owner), compute.keys.rows);
-    for (const auto& block : visible_blocks(plan.problem(), queries, keys)) {
+    Index pairs = 0;
+    for (const auto& block : plan.blocks(compute)) {
       pairs += computed_pairs(block, visible_area(block));
     }
+    flops += flops_of_pairs(plan.problem(), static_cast<double>(pairs) *
+                                                static_cast<double>(compute.queries.heads.size()));
   }
-  return pairs;
+  return flops;
 }
 
 double flops_of(const Problem& problem, Pass pass, Index area) {
   return (pass == Pass::backward ? backward_to_forward_flops : 1) * forward_flops(problem, area);
 }
 
+/// Visible pairs that a rank computes, per head.
+Index area_of(const Plan& plan, int rank, const Program& program) {
+  Index area = 0;
+  if (!plan.schedule().queries_travel()) {
+    for (const auto& run : plan.query_shard(rank)) area += visible_area(plan.problem(), run);
+    return area;
+  }
+  for (const auto& step : program.steps) {
+    for (const auto& compute : step.computes) {
+      for (const auto& block : plan.blocks(compute)) {
+        area += visible_area(block) * compute.queries.heads.size();
+      }
+    }
+  }
+  return area / plan.problem().query_heads;
+}
+
 }  // namespace
 
 double forward_flops(const Problem& problem, Index area) {
-  return 2.0 * static_cast<double>(area) * static_cast<double>(problem.query_heads) *
-         static_cast<double>(problem.head_dim + problem.output_dim());
+  return flops_of_pairs(problem,
+                        static_cast<double>(area) * static_cast<double>(problem.query_heads));
 }
 
 RankCost cost_of(const Plan& plan, int rank, Pass pass) {
   RankCost cost;
   const auto forward = plan.program(rank);
-  const auto program = pass == Pass::forward ? forward : schedules::reversed(forward);
-  for (const auto& run : plan.query_shard(rank)) cost.area += visible_area(plan.problem(), run);
+  const auto program = pass == Pass::forward ? forward : plan.backward_program(rank, forward);
+  cost.area = area_of(plan, rank, program);
   for (const auto& step : program.steps) {
     const auto traffic = traffic_of(plan, step);
     cost.bytes_sent += traffic.bytes_sent;
@@ -91,13 +114,11 @@ double estimated_seconds(const Plan& plan, double enough) {
   const auto step_count = static_cast<double>(plan.step_count());
   double slowest = 0;
   for (const int rank : some_of(plan.ranks(), most_ranks)) {
-    const auto queries = plan.query_shard(rank);
     const auto steps = plan.some_steps(rank, most_steps);
     double seconds = 0;
     for (const auto& step : steps) {
-      const Index pairs = computed_pairs(plan, queries, step);
-      seconds += std::max(forward_flops(plan.problem(), pairs) / flops_per_second,
-                          traffic_of(plan, step).seconds());
+      seconds +=
+          std::max(computed_flops(plan, step) / flops_per_second, traffic_of(plan, step).seconds());
     }
     seconds *= step_count / static_cast<double>(steps.size());
     slowest = std::max(slowest, seconds);

@@ -1,5 +1,7 @@
 #include "annulus/plan/format.hpp"
 
+#include <array>
+
 #include <fmt/format.h>
 
 namespace annulus {
@@ -10,35 +12,56 @@ std::string counted(std::size_t count, std::string_view noun) {
   return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }
 
-/// The rows of an item, where they are not all of its owner.
+/// The owner of an item, and its rows and heads where they are not all of its owner.
 std::string to_string(const Plan& plan, const Item& item) {
+  const auto all = is_of_keys(item.what) ? plan.keys_of(item.owner) : plan.queries_of(item.owner);
   std::string text = fmt::format("{}", item.owner);
-  if (item.rows.count() == plan.key_rows(item.owner)) return text;
-  const char* before = "[";
-  for (const auto& [begin, end] : item.rows.intervals()) {
-    text += fmt::format("{}{}..{}", before, begin, end - 1);
-    before = " ";
+  if (item.rows.count() != all.rows.count()) {
+    const char* before = "[";
+    for (const auto& [begin, end] : item.rows.intervals()) {
+      text += fmt::format("{}{}..{}", before, begin, end - 1);
+      before = " ";
+    }
+    text += "]";
   }
-  return text + "]";
+  const auto& [begin, end] = item.heads;
+  if (item.heads == all.heads) return text;
+  return text + (end - begin == 1 ? fmt::format(" (head {})", begin)
+                                  : fmt::format(" (heads {}..{})", begin, end - 1));
 }
 
-/// What a rank computes with: keys that it holds itself, and those that it reads where they are.
+/// What queries meet: keys that a rank holds itself, and those that it reads where they are.
 std::string to_string(const Plan& plan, const std::vector<Compute>& computes, int rank) {
   if (computes.empty()) return "computes nothing";
-  std::string text = "computes with keys of";
-  for (const auto& [keys, holder] : computes) {
+  std::string text = "computes";
+  const Item* before = nullptr;
+  for (const auto& [queries, keys, holder] : computes) {
+    if (before == nullptr || *before != queries) {
+      if (queries != plan.queries_of(rank)) {
+        text +=
+            fmt::format("{} queries of {}", before == nullptr ? "" : ",", to_string(plan, queries));
+      }
+      text += " with keys of";
+      before = &queries;
+    }
     text += " " + to_string(plan, keys);
     if (holder != rank && holder != keys.owner) text += fmt::format(" (held by {})", holder);
   }
   return text;
 }
 
+std::string_view words_for(What what) {
+  constexpr std::array<std::string_view, 6> words{"keys",   "gradients",        "queries",
+                                                  "states", "output gradients", "query gradients"};
+  return words[static_cast<std::size_t>(what)];
+}
+
 std::string to_string(const Plan& plan, const std::vector<Transfer>& transfers,
                       std::string_view verb, std::string_view preposition) {
   std::string text;
-  for (const auto& [item, peer, due, returns] : transfers) {
-    text += fmt::format(", {} {} of {} {} {}", verb, item.what == What::keys ? "keys" : "gradients",
-                        to_string(plan, item), preposition, peer);
+  for (const auto& transfer : transfers) {
+    text += fmt::format(", {} {} of {} {} {}", verb, words_for(transfer.item.what),
+                        to_string(plan, transfer.item), preposition, transfer.peer);
   }
   return text;
 }

@@ -6,7 +6,6 @@
 
 #include "annulus/attention/partial_state.hpp"
 #include "annulus/plan/node_memory.hpp"
-#include "plan/schedules/schedules.hpp"
 
 namespace annulus {
 namespace {
@@ -51,6 +50,10 @@ Index most_buffered(const Plan& plan, int rank, Pass pass, const std::vector<Ite
       if (shares) buffers.give(room_of(item));  // copied to where peers read it
     }
     for (const auto& item : step.releases) {
+      if (!is_of_keys(item.what)) {
+        buffers.give(plan.bytes(item));
+        continue;
+      }
       std::erase(held, item);
       if (keeps(item)) {
         if (shares) buffers.take(room_of(item));  // copied from there
@@ -70,7 +73,12 @@ Index most_buffered(const Plan& plan, int rank, Pass pass, const std::vector<Ite
       done[send.due] += plan.bytes(send.item);
     }
     for (const auto& receive : step.receives) {
-      if (receive.item.what == What::key_gradients) {
+      const auto what = receive.item.what;
+      if (!is_of_keys(what)) {
+        buffers.take(plan.bytes(receive.item));
+        const bool stays = what == What::queries || what == What::output_gradients;
+        if (!stays) done[receive.due] += plan.bytes(receive.item);
+      } else if (what == What::key_gradients) {
         buffers.take(room_of(receive.item));
         done[receive.due] += room_of(receive.item);
       } else {
@@ -91,6 +99,36 @@ Index most_read(const Program& program) {
   return rows;
 }
 
+/// Items of some heads of what is the rank's own that it computes with: those of a team.
+std::vector<Item> own_parts(const Plan& plan, int rank, const Program& program) {
+  std::vector<Item> parts;
+  if (plan.schedule().heads == 1) return parts;
+  for (const auto& step : program.steps) {
+    for (const auto& compute : step.computes) {
+      for (const auto& item : {compute.queries, compute.keys}) {
+        const bool known = std::ranges::find(parts, item) != parts.end();
+        if (item.owner == rank && !known) parts.push_back(item);
+      }
+    }
+  }
+  return parts;
+}
+
+/// Items of queries that a pass has a state of beside that of the rank's own: of others, and of
+/// `parts` of its own.
+std::vector<Item> guests_of(const Program& program, const std::vector<Item>& parts) {
+  std::vector<Item> guests;
+  for (const auto& part : parts) {
+    if (part.what == What::queries) guests.push_back(part);
+  }
+  for (const auto& step : program.steps) {
+    for (const auto& receive : step.receives) {
+      if (receive.item.what == What::queries) guests.push_back(receive.item);
+    }
+  }
+  return guests;
+}
+
 }  // namespace
 
 Index room_for(const Plan& plan, const Program& program, What what) {
@@ -109,7 +147,7 @@ Index room_for(const Plan& plan, const Program& program, What what) {
 RankMemory memory_of(const Plan& plan, int rank, Pass pass) {
   const auto forward = plan.program(rank);
   return memory_of(plan, rank, pass, forward,
-                   pass == Pass::forward ? forward : schedules::reversed(forward));
+                   pass == Pass::forward ? forward : plan.backward_program(rank, forward));
 }
 
 RankMemory memory_of(const Plan& plan, int rank, Pass pass, const Program& forward,
@@ -123,20 +161,36 @@ RankMemory memory_of(const Plan& plan, int rank, Pass pass, const Program& forwa
   const Index rows = plan.query_rows(rank) * problem.query_heads;
   const Index inputs = rows * d * element + plan.bytes(plan.keys_of(rank));
   const Index results = rows * (d_v + 1) * sum;  // out and lse
-  const Index buffers =
+  Index buffers =
       node_memory_of(plan, pass).bytes + most_buffered(plan, rank, pass, forward.kept, program);
+  const auto parts = own_parts(plan, rank, program);
+  Index states = rows;  // of rows and heads
+  for (const auto& guest : guests_of(program, parts)) {
+    states += guest.rows.count() * guest.heads.size();
+  }
   if (pass == Pass::forward) {
+    for (const auto& part : parts) {
+      if (part.what == What::queries) buffers += plan.bytes(part.as(What::states));
+    }
     return {.inputs = inputs,
             .outputs = results,
-            .state = rows * (state_width(d_v) + 1) * number,  // and the scale
+            .state = states * (state_width(d_v) + 1) * number,  // and the scale
             .buffers = buffers};
+  }
+  // What is added to the own gradients at the end.
+  for (const auto& part : parts) {
+    buffers += plan.bytes(
+        part.as(part.what == What::queries ? What::query_gradients : What::key_gradients));
+  }
+  if (plan.schedule().queries_travel()) {
+    buffers += plan.bytes(plan.queries_of(rank).as(What::query_gradients));
   }
   const Index key_width = problem.key_heads * (d + d_v) * sum;
   return {.inputs = inputs + results + rows * d_v * element,
           .outputs = rows * d * sum + plan.key_rows(rank) * key_width,
           // the sums of dq, scale twice, <dout, out> and d scale; lse_low twice, lse, <dout, out>;
           // the low parts of the sums of dk and dv
-          .state = rows * ((d + 4) * number + 4 * sum) + most_read(program) * key_width,
+          .state = states * ((d + 4) * number + 4 * sum) + most_read(program) * key_width,
           .buffers = buffers};
 }
 

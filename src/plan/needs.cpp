@@ -62,6 +62,21 @@ std::vector<Interval> Needs::viewers(const Shard& keys) const {
   return ranks;
 }
 
+std::vector<Interval> Needs::owners_seen(const Shard& queries, const ShardMap& keys) const {
+  const auto& documents = problem_.documents;
+  std::vector<Interval> ranks;
+  for (const auto& run : queries) {
+    const auto [begin, end] = positions_of(run);
+    const Index shift = documents.alignment(run.document);
+    const Interval seen{
+        std::max<Index>(begin + shift - problem_.mask.left(), 0),
+        std::min(end + shift + problem_.mask.right(), documents.key_length(run.document))};
+    if (!seen.empty()) keys.add_holders(run.document, seen, ranks);
+  }
+  unite(ranks);
+  return ranks;
+}
+
 std::vector<Interval> Needs::rows_seen(const Shard& keys, std::span<const Interval> ranks) const {
   // Of a shard of many parts, two intervals hardly ever cover less than all.
   constexpr std::size_t most_runs = 16;

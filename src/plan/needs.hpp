@@ -18,6 +18,9 @@ class Needs {
   /// Ranks that see some of `keys`: ascending, disjoint ranges.
   [[nodiscard]] std::vector<Interval> viewers(const Shard& keys) const;
 
+  /// Ranks whose keys, as `keys` has them, some of `queries` see: likewise.
+  [[nodiscard]] std::vector<Interval> owners_seen(const Shard& queries, const ShardMap& keys) const;
+
   /// The rows of `keys` that some of `ranks`, a list of ranges, see: ascending and disjoint.
   [[nodiscard]] std::vector<Interval> rows_seen(const Shard& keys,
                                                 std::span<const Interval> ranks) const;

@@ -6,7 +6,9 @@ NodeMemory node_memory_of(const Plan& plan, Pass pass) {
   if (!plan.reads_in_place()) return memory;
   const auto bytes_of = [&](What what, Index rows) {
     if (what == What::key_gradients && pass == Pass::forward) return Index{0};
-    return plan.bytes({.what = what, .owner = 0, .rows = Rows({0, rows})});
+    auto item = plan.keys_of(0).as(what);
+    item.rows = Rows({0, rows});
+    return plan.bytes(item);
   };
   const Index own = plan.largest_key_rows();
   const Index received = plan.largest_received_rows();

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "annulus/attention/partial_state.hpp"
 #include "annulus/base/error.hpp"
 #include "plan/schedules/schedules.hpp"
 #include "plan/some_of.hpp"
@@ -10,10 +11,28 @@
 namespace annulus {
 namespace {
 
-/// Bytes of keys and values, or of their gradients, in `type`.
-Index packed_bytes(const Problem& problem, Index rows, DataType type) {
-  return rows * problem.key_heads * (problem.head_dim + problem.output_dim()) *
-         static_cast<Index>(size_of(type));
+/// Bytes of one row and head of an item.
+Index bytes_of_row(const Problem& problem, What what, DataType type) {
+  const auto element = static_cast<Index>(size_of(type));
+  const auto sum = static_cast<Index>(size_of(accumulator_of(type)));
+  const Index d = problem.head_dim;
+  const Index d_v = problem.output_dim();
+  switch (what) {
+    case What::keys:
+      return (d + d_v) * element;
+    case What::key_gradients:
+      return (d + d_v) * sum;
+    case What::queries:
+      return d * element +
+             (problem.logit_scale.is_table() ? static_cast<Index>(sizeof(double)) : 0);
+    case What::states:
+      return state_width(d_v) * sum;
+    case What::output_gradients:
+      return d_v * element + 3 * sum;  // lse in two terms, and <dout, out>
+    case What::query_gradients:
+      return d * sum;
+  }
+  broken_invariant("an item of no kind");
 }
 
 }  // namespace
@@ -59,12 +78,18 @@ Index Plan::key_rows(int rank) const {
 }
 
 Index Plan::bytes(const Item& item) const {
-  return packed_bytes(problem(), item.rows.count(),
-                      item.what == What::keys ? data_type() : accumulator_of(data_type()));
+  return item.rows.count() * item.heads.size() * bytes_of_row(problem(), item.what, data_type());
 }
 
 Item Plan::keys_of(int rank) const {
-  return {.owner = rank, .rows = Rows({0, key_rows(rank)})};
+  return {.owner = rank, .rows = Rows({0, key_rows(rank)}), .heads = {0, problem().key_heads}};
+}
+
+Item Plan::queries_of(int rank) const {
+  return {.what = What::queries,
+          .owner = rank,
+          .rows = Rows({0, query_rows(rank)}),
+          .heads = {0, problem().query_heads}};
 }
 
 Program Plan::program(int rank, Pass pass) const {
@@ -74,7 +99,11 @@ Program Plan::program(int rank, Pass pass) const {
     forward.steps.push_back(schedule->step(step));
   }
   forward.kept = schedule->kept();
-  return pass == Pass::forward ? std::move(forward) : schedules::reversed(forward);
+  return pass == Pass::forward ? std::move(forward) : schedule->backward(forward);
+}
+
+Program Plan::backward_program(int rank, const Program& forward) const {
+  return schedules::schedule_of(*tables_, rank)->backward(forward);
 }
 
 std::size_t Plan::step_count() const {
@@ -90,16 +119,19 @@ std::vector<Step> Plan::some_steps(int rank, std::size_t most) const {
   return steps;
 }
 
-std::vector<Block> Plan::blocks(int rank, const Item& keys) const {
-  return visible_blocks(problem(), query_shard(rank), select(key_shard(keys.owner), keys.rows));
+std::vector<Block> Plan::blocks(const Compute& compute) const {
+  const auto& [queries, keys, holder] = compute;
+  return visible_blocks(problem(), select(query_shard(queries.owner), queries.rows),
+                        select(key_shard(keys.owner), keys.rows));
 }
 
 std::vector<int> Plan::peers(int rank) const {
+  if (tables_->schedule.movement != Movement::node_ring) return {rank};
   return tables_->circle.peers(rank);
 }
 
 int Plan::node_count() const {
-  return tables_->circle.nodes();
+  return tables_->schedule.movement == Movement::node_ring ? tables_->circle.nodes() : ranks();
 }
 
 Index Plan::largest_key_rows() const {

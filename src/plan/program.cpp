@@ -1,6 +1,7 @@
 #include "annulus/plan/program.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "annulus/base/error.hpp"
 
@@ -57,7 +58,9 @@ bool Rows::contains(const Rows& rows) const {
 }
 
 std::string_view name_of(What what) {
-  return what == What::keys ? "keys" : "key_gradients";
+  constexpr std::array<std::string_view, 6> names{"keys",   "key_gradients",    "queries",
+                                                  "states", "output_gradients", "query_gradients"};
+  return names[static_cast<std::size_t>(what)];
 }
 
 Shard select(const Shard& shard, const Rows& rows) {

@@ -7,14 +7,27 @@
 
 #include "annulus/base/error.hpp"
 #include "plan/intervals.hpp"
+#include "plan/schedules/schedules.hpp"
 
 namespace annulus {
 namespace {
 
-/// The ranks that read each other's memory under `schedule`.
-Circle circle_for(Schedule schedule, const Topology& topology) {
-  if (schedule != Schedule::node_ring) return Circle(topology.ranks);
+/// The nodes between which keys go under `schedule`, which has all its sizes.
+Circle circle_for(const Schedule& schedule, const Topology& topology) {
   auto nodes = ranks_of_nodes(topology);
+  const auto size = static_cast<std::size_t>(schedule.heads * std::max(schedule.inner, 1));
+  if (schedule.movement != Movement::node_ring) {
+    // Ranks of one node stay together.
+    if (size == 1) return Circle(topology.ranks);
+    std::vector<std::vector<int>> groups;
+    for (const auto& ranks : nodes) {
+      for (const int rank : ranks) {
+        if (groups.empty() || groups.back().size() == size) groups.emplace_back();
+        groups.back().push_back(rank);
+      }
+    }
+    return Circle(std::move(groups));
+  }
   for (const auto& ranks : nodes) {
     if (ranks.size() == nodes.front().size()) continue;
     throw InputError(
@@ -37,8 +50,9 @@ Reach reach_of_all(const Plan::Tables& tables) {
     needed.insert(needed.end(), more.begin(), more.end());
     unite(needed);
   }
-  return tables.schedule == Schedule::bidirectional ? reach_both_ways(needed, circle.nodes())
-                                                    : reach_of(std::move(needed), circle.nodes());
+  return tables.schedule.movement == Movement::bidirectional
+             ? reach_both_ways(needed, circle.nodes())
+             : reach_of(std::move(needed), circle.nodes());
 }
 
 void measure_shards(Plan::Tables& tables) {
@@ -58,11 +72,12 @@ void measure_shards(Plan::Tables& tables) {
 
 Plan scheduled(std::shared_ptr<const PlannedShards> shards, Schedule schedule,
                const Topology& topology) {
+  schedule = schedules::fitted(schedule, *shards, topology);
   auto circle = circle_for(schedule, topology);
   Plan::Tables tables{
       .shards = std::move(shards), .schedule = schedule, .circle = std::move(circle)};
   tables.reach = reach_of_all(tables);
-  if (tables.circle.columns() > 1) measure_shards(tables);
+  if (schedule.movement == Movement::node_ring) measure_shards(tables);
   return Plan(std::make_shared<const Plan::Tables>(std::move(tables)));
 }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -6,13 +7,13 @@
 #include "annulus/base/tensor.hpp"
 #include "annulus/device/tensor_copy.hpp"
 #include "annulus/ring/ring_attention.hpp"
+#include "ring/backward_queries.hpp"
 #include "ring/check_shapes.hpp"
 #include "ring/device_tensors.hpp"
 #include "ring/execute.hpp"
 #include "ring/finish_work.hpp"
 #include "ring/item_store.hpp"
 #include "ring/pass_programs.hpp"
-#include "ring/query_scale.hpp"
 #include "ring/shared_node.hpp"
 
 namespace annulus {
@@ -67,7 +68,6 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
   ring::check_length(gradients.dsink, "dsink", heads);
   ring::check_options(problem, rows, inputs.gain, inputs.sink, inputs.logit_scale);
 
-  const auto scale = ring::query_scale(problem, betas_, inputs.gain, inputs.logit_scale);
   const ring::DeviceInput q(stream_, inputs.q);
   const ring::DeviceInput k(stream_, inputs.k);
   const ring::DeviceInput v(stream_, inputs.v);
@@ -78,64 +78,67 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
   const ring::DeviceOutput dk(stream_, gradients.dk);
   const ring::DeviceOutput dv(stream_, gradients.dv);
   const auto lse_low = std::exchange(inputs.held.lse_low, {});
-  const auto pass = kernel_.backward(
+  std::ranges::fill(gradients.dgain, 0.0);
+  ring::BackwardQueries sums(
+      plan_, rank, kernel_, *buffers_,
       {.q = q.view(),
-       .scale = scale,
-       .dout = dout.view(),
-       .lse = lse.view(),
-       .out = out.view(),
-       .lse_low = lse_low.view()},
+       .betas = betas_,
+       .gain = inputs.gain,
+       .sink = inputs.sink,
+       .table = inputs.logit_scale},
+      {.dout = dout.view(), .out = out.view(), .lse = lse.view(), .lse_low = lse_low.view()},
+      dq.view(), gradients.dgain,
       {.key_heads = problem.key_heads, .value_dim = d_v, .threads = threads_, .stream = stream_});
 
   const ring::ConstKeyValues own{.keys = k.view(), .values = v.view()};
-  if (!inputs.held.present) {
+  if (!inputs.held.present && plan_.schedule().keeps_keys()) {
     ring::SharedNode node(plan_, communicator_, Pass::forward, *programs_);
     const auto& there = programs_->of(rank, Pass::forward);
     ring::ItemStore store(plan_, rank, there, own, node, *buffers_);
-    inputs.held.items = ring::execute(there, communicator_, node, store, {}, true, {}, meter);
+    inputs.held.items = ring::execute(there, communicator_, node, {.keys = store, .queries = {}},
+                                      {}, true, {}, meter);
   }
   ring::SharedNode node(plan_, communicator_, Pass::backward, *programs_);
   const auto& program = programs_->of(rank, Pass::backward);
   ring::ItemStore store(plan_, rank, program, own, {.keys = dk.view(), .values = dv.view()}, node,
-                        *buffers_, *pass);
+                        *buffers_, sums.home());
   ring::execute(
-      program, communicator_, node, store, std::move(inputs.held.items), false,
+      program, communicator_, node, {.keys = store, .queries = &sums}, std::move(inputs.held.items),
+      false,
       [&](const Compute& compute, std::size_t step, const kernels::Poll& poll) {
         const auto [keys_of_step, values_of_step] = store.keys(compute, step);
-        const auto sums = store.sums(compute, step);
-        pass->accumulate(keys_of_step, values_of_step, plan_.blocks(rank, compute.keys), sums.keys,
-                         sums.values, poll);
+        const auto [key_sums, value_sums] = store.sums(compute, step);
+        sums.pass_of(compute.queries)
+            .accumulate(keys_of_step, values_of_step, plan_.blocks(compute), key_sums, value_sums,
+                        poll);
       },
       meter);
   store.finish();
 
   ring::finish_work(*stream_, communicator_);
-  std::vector<double> dscale(gradients.dgain.empty() ? 0 : scale.size());
-  std::vector<double> mean(gradients.dsink.empty() ? 0 : scale.size());
-  pass->finish(dq.view(), {.dscale = dscale, .mean = mean});
+  sums.finish();
   ring::finish_work(*stream_, communicator_);
   dq.finish();
   dk.finish();
   dv.finish();
-  const auto at = [&](Index i, Index h) { return static_cast<std::size_t>(i * heads + h); };
-  const auto scale_of_gain_1 = gradients.dgain.empty()
-                                   ? std::vector<double>{}
-                                   : ring::query_scale(problem, betas_, {}, inputs.logit_scale);
-  sum_over_rows(communicator_, rows, gradients.dgain,
-                [&](Index i, Index h) { return scale_of_gain_1[at(i, h)] * dscale[at(i, h)]; });
-  std::vector<double> lse_numbers;
-  std::vector<double> lse_low_numbers;
-  if (!gradients.dsink.empty()) {
-    lse_numbers = numbers_of(*stream_, lse.view(), scale.size());
-    lse_low_numbers = numbers_of(*stream_, lse_low.view(), scale.size());
+  if (!gradients.dgain.empty()) {
+    communicator_.all_reduce(gradients.dgain, comm::Reduction::sum);
   }
-  sum_over_rows(communicator_, rows, gradients.dsink, [&](Index i, Index h) {
-    const double sink = inputs.sink.empty() ? -std::numeric_limits<double>::infinity()
-                                            : inputs.sink[static_cast<std::size_t>(h)];
-    if (std::isinf(sink)) return 0.0;
-    const double log_p = (sink - lse_numbers[at(i, h)]) - lse_low_numbers[at(i, h)];
-    return -std::exp(log_p) * mean[at(i, h)];
-  });
+  if (!gradients.dsink.empty()) {
+    const auto count = static_cast<std::size_t>(rows * heads);
+    const device::DeviceTensor means(stream_, accumulator, rows, heads, 1);
+    sums.home().write_mean(means.view());
+    const auto mean = numbers_of(*stream_, means.view(), count);
+    const auto lse_high = numbers_of(*stream_, lse.view(), count);
+    const auto lse_rest = numbers_of(*stream_, lse_low.view(), count);
+    sum_over_rows(communicator_, rows, gradients.dsink, [&](Index i, Index h) {
+      const double sink = inputs.sink.empty() ? -std::numeric_limits<double>::infinity()
+                                              : inputs.sink[static_cast<std::size_t>(h)];
+      if (std::isinf(sink)) return 0.0;
+      const auto at = static_cast<std::size_t>(i * heads + h);
+      return -std::exp((sink - lse_high[at]) - lse_rest[at]) * mean[at];
+    });
+  }
   return meter.report();
 }
 

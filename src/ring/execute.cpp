@@ -10,7 +10,7 @@
 namespace annulus::ring {
 namespace {
 
-/// Gradients on their way to be added.
+/// An item on its way to be taken in: all but keys, which arrive where they stay.
 struct Arrival {
   Item item;
   Buffer bytes;
@@ -28,11 +28,12 @@ struct UnderWay {
 class Execution {
  public:
   Execution(const Program& program, comm::Communicator& communicator, SharedNode& node,
-            ItemStore& store, std::vector<HeldItem> held, bool keep, PassMeter& meter)
+            const Stores& stores, std::vector<HeldItem> held, bool keep, PassMeter& meter)
       : program_(program),
         communicator_(communicator),
         node_(node),
-        store_(store),
+        store_(stores.keys),
+        queries_(stores.queries),
         held_(std::move(held)),
         keep_(keep),
         meter_(meter) {}
@@ -48,7 +49,7 @@ class Execution {
         for (const auto& item : step.takes) store_.take(take_held(item), at);
         node_.meet();
       });
-      add_arrived();
+      take_in_arrived();
       for (const auto& item : step.releases) let_go(item);
       for (const auto& item : step.begins) store_.begin(item, at);
       start(step);
@@ -60,6 +61,7 @@ class Execution {
       }
     }
     meter_.waiting([&] { wait_for_due(program_.steps.size()); });
+    take_in_arrived();
     if (keep_) {
       for (const auto& item : program_.kept) {
         if (std::ranges::find(kept_, item, &HeldItem::item) == kept_.end()) let_go(item);
@@ -91,14 +93,22 @@ class Execution {
     return held;
   }
 
-  void add_arrived() {
+  void take_in_arrived() {
     for (auto& [item, bytes] : arrived_) {
-      store_.add(item, std::move(bytes));
+      if (is_of_keys(item.what)) {
+        store_.add(item, std::move(bytes));
+      } else {
+        queries_->arrived(item, std::move(bytes));
+      }
     }
     arrived_.clear();
   }
 
   void let_go(const Item& item) {
+    if (!is_of_keys(item.what)) {
+      queries_->release(item);
+      return;
+    }
     const bool keeps = keep_ && std::ranges::find(program_.kept, item) != program_.kept.end();
     if (keeps) {
       kept_.push_back(store_.keep(item));
@@ -128,7 +138,7 @@ class Execution {
     for (const auto& send : step.sends) {
       if (send.due != due) continue;
       Buffer copy;
-      sends.push_back({send.peer, store_.packed(send.item, copy)});
+      sends.push_back({send.peer, packed(send.item, copy)});
       meter_.sends(sends.back().data.size());
       if (!copy.empty()) transfers.copies.push_back(std::move(copy));
     }
@@ -139,16 +149,26 @@ class Execution {
     transfers.exchange = communicator_.exchange_on(meter_.stream(), sends, receives);
   }
 
+  std::span<const std::byte> packed(const Item& item, Buffer& copy) {
+    if (is_of_keys(item.what)) return store_.packed(item, copy);
+    copy = queries_->packed(item);
+    return copy.bytes().first(store_.bytes(item));
+  }
+
   std::span<std::byte> room_for(const Transfer& receive, UnderWay& transfers) {
-    if (receive.item.what == What::keys) return store_.arrival(receive.item, receive.due);
-    transfers.arrivals.push_back({receive.item, store_.arrival(receive.item)});
-    return transfers.arrivals.back().bytes.bytes().first(store_.bytes(receive.item));
+    const auto& item = receive.item;
+    if (item.what == What::keys) return store_.arrival(item, receive.due);
+    auto room =
+        item.what == What::key_gradients ? store_.room_for_gradients() : queries_->room_for(item);
+    transfers.arrivals.push_back({item, std::move(room)});
+    return transfers.arrivals.back().bytes.bytes().first(store_.bytes(item));
   }
 
   const Program& program_;
   comm::Communicator& communicator_;
   SharedNode& node_;
   ItemStore& store_;
+  QueryStore* queries_;
   std::vector<HeldItem> held_;
   bool keep_;
   PassMeter& meter_;
@@ -160,9 +180,9 @@ class Execution {
 }  // namespace
 
 std::vector<HeldItem> execute(const Program& program, comm::Communicator& communicator,
-                              SharedNode& node, ItemStore& store, std::vector<HeldItem> held,
+                              SharedNode& node, const Stores& stores, std::vector<HeldItem> held,
                               bool keep, const ComputeStep& compute, PassMeter& meter) {
-  return Execution(program, communicator, node, store, std::move(held), keep, meter).run(compute);
+  return Execution(program, communicator, node, stores, std::move(held), keep, meter).run(compute);
 }
 
 }  // namespace annulus::ring

@@ -13,7 +13,7 @@ ItemStore::ItemStore(const Plan& plan, int rank, const Program& program, const C
     : plan_(plan),
       rank_(rank),
       own_item_(plan.keys_of(rank)),
-      own_sums_item_(gradients_of(own_item_)),
+      own_sums_item_(own_item_.as(What::key_gradients)),
       own_(own),
       node_(node),
       pool_(pool),
@@ -48,7 +48,7 @@ const ItemStore::Held* ItemStore::find(const Item& item) const {
 const ItemStore::Held& ItemStore::holder_of(const Item& item) const {
   const auto whole = std::ranges::find_if(held_, [&](const Held& held) {
     return held.item.what == item.what && held.item.owner == item.owner &&
-           held.item.rows.contains(item.rows);
+           held.item.heads == item.heads && held.item.rows.contains(item.rows);
   });
   ensure(whole != held_.end(), "a rank sends or receives rows of an item that it does not hold");
   return *whole;
@@ -58,10 +58,6 @@ Buffer ItemStore::take_room(What what) {
   return pool_.take(room_[static_cast<std::size_t>(what)]);
 }
 
-Buffer ItemStore::arrival(const Item& gradients) {
-  return take_room(gradients.what);
-}
-
 ItemStore::Held& ItemStore::hold(const Item& item, std::size_t step) {
   auto& held = held_.emplace_back(item);
   const Index size = plan_.bytes(item);
@@ -69,7 +65,7 @@ ItemStore::Held& ItemStore::hold(const Item& item, std::size_t step) {
     held.bytes = item.what == What::keys ? node_.received(rank_, step, size)
                                          : node_.received_sums(rank_, step, size);
   } else {
-    held.buffer = take_room(item.what);
+    held.buffer = item.owner == rank_ ? pool_.take(bytes(item)) : take_room(item.what);
     held.bytes = held.buffer.bytes().first(bytes(item));
   }
   return held;
@@ -119,7 +115,7 @@ HeldItem ItemStore::keep(const Item& item) {
 }
 
 std::span<const std::byte> ItemStore::packed(const Item& item, Buffer& copy) {
-  if (const auto* held = find(item)) return held->bytes;
+  if (const auto* held = item.owner == rank_ ? nullptr : find(item)) return held->bytes;
   if (node_.shares() && item == own_item_) return node_.own(rank_, plan_.bytes(item));
   copy = pool_.take(bytes(item));
   const auto to = copy.bytes().first(bytes(item));
@@ -130,7 +126,7 @@ std::span<const std::byte> ItemStore::packed(const Item& item, Buffer& copy) {
                         });
   };
   if (item.owner == rank_) {
-    pack(own_, own_item_.rows);
+    pack(heads_of(own_, item.heads), own_item_.rows);
     return to;
   }
   const auto& whole = holder_of(item);
@@ -144,17 +140,23 @@ KeyValues ItemStore::own_sums() const {
 }
 
 void ItemStore::add(const Item& gradients, Buffer arrived) {
-  const bool own = gradients.owner == rank_;
-  const auto* whole = own ? nullptr : &holder_of(gradients);
-  for_each_shared_row(own ? own_sums() : unpacked(plan_, whole->item, whole->bytes),
-                      own ? own_sums_item_.rows : whole->item.rows,
-                      unpacked(plan_, gradients, std::span<const std::byte>(arrived.bytes())),
-                      gradients.rows,
-                      [&](TensorView there, ConstTensorView more) { pass_->add(there, more); });
+  add(gradients, std::span<const std::byte>(arrived.bytes()));
   give(std::move(arrived));
 }
 
+void ItemStore::add(const Item& gradients, std::span<const std::byte> packed) {
+  const bool own = gradients.owner == rank_;
+  const auto* whole = own ? nullptr : &holder_of(gradients);
+  for_each_shared_row(
+      own ? heads_of(own_sums(), gradients.heads) : unpacked(plan_, whole->item, whole->bytes),
+      own ? own_sums_item_.rows : whole->item.rows, unpacked(plan_, gradients, packed),
+      gradients.rows, [&](TensorView there, ConstTensorView more) { pass_->add(there, more); });
+}
+
 void ItemStore::finish() {
+  for (const auto& held : held_) {
+    if (held.item.owner == rank_) add(held.item, std::span<const std::byte>(held.bytes));
+  }
   if (!node_.shares()) return;
   const auto from = own_sums();
   device::copy(*pool_.stream(), own_sums_.keys, from.keys);
@@ -162,9 +164,10 @@ void ItemStore::finish() {
 }
 
 ConstKeyValues ItemStore::keys(const Compute& compute, std::size_t step) const {
-  const auto& [item, holder] = compute;
+  const auto& item = compute.keys;
+  const int holder = compute.holder;
   const Index size = plan_.bytes(item);
-  if (item.owner == rank_) return own_;
+  if (item.owner == rank_) return heads_of(own_, item.heads);
   if (holder != rank_) {
     return unpacked(
         plan_, item,
@@ -176,7 +179,7 @@ ConstKeyValues ItemStore::keys(const Compute& compute, std::size_t step) const {
 }
 
 KeyValues ItemStore::sums(const Compute& compute, std::size_t step) {
-  const auto item = gradients_of(compute.keys);
+  const auto item = compute.keys.as(What::key_gradients);
   const int holder = compute.holder;
   const Index size = plan_.bytes(item);
   if (holder != rank_) {
@@ -184,8 +187,13 @@ KeyValues ItemStore::sums(const Compute& compute, std::size_t step) {
                     item.owner == holder ? node_.own_sums(holder, size)
                                          : node_.received_sums(holder, step, size));
   }
-  if (item.owner == rank_) return own_sums();
+  if (item == own_sums_item_) return own_sums();
   const auto* held = find(item);
+  // Sums of some heads of the own keys lie without gaps, and are added to all of them at the end.
+  if (held == nullptr && item.owner == rank_) {
+    begin(item, step);
+    held = find(item);
+  }
   ensure(held != nullptr, "a rank sums gradients of an item that it does not hold");
   return unpacked(plan_, item, held->bytes);
 }

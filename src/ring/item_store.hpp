@@ -16,9 +16,10 @@
 
 namespace annulus::ring {
 
-/// A rank always has its own keys and, in a backward pass, sums of their gradients. What else it
-/// holds lies packed in buffers of the pool or, where peers read it, in the memory of the node,
-/// where the step says at which place. Memory is what the program of the rank holds at once.
+/// Items of keys. A rank always has its own keys and, in a backward pass, sums of their gradients.
+/// What else it holds lies packed in buffers of the pool or, where peers read it, in the memory of
+/// the node, where the step says at which place. Memory is what the program of the rank holds at
+/// once.
 class ItemStore {
  public:
   /// For a forward program of `rank`: borrows all of these. Packs the rank's own keys where peers
@@ -40,8 +41,6 @@ class ItemStore {
   void begin(const Item& sums, std::size_t step);
   /// Room for keys that arrive for `step`.
   [[nodiscard]] std::span<std::byte> arrival(const Item& keys, std::size_t step);
-  /// A buffer for gradients that arrive, of at least their bytes.
-  [[nodiscard]] Buffer arrival(const Item& gradients);
   /// Lets go of an item.
   void release(const Item& item);
   /// Lets go of an item that is to be taken up later.
@@ -53,6 +52,8 @@ class ItemStore {
   [[nodiscard]] std::size_t bytes(const Item& item) const {
     return static_cast<std::size_t>(plan_.bytes(item));
   }
+  /// A buffer for gradients that arrive, of at least their bytes.
+  [[nodiscard]] Buffer room_for_gradients() { return take_room(What::key_gradients); }
   /// Adds gradients that have arrived to the sums that the rank has of these rows. Takes their
   /// buffer back.
   void add(const Item& gradients, Buffer arrived);
@@ -82,6 +83,8 @@ class ItemStore {
   [[nodiscard]] const Held& holder_of(const Item& item) const;
   [[nodiscard]] Buffer take_room(What what);
   [[nodiscard]] KeyValues own_sums() const;
+  /// Adds packed gradients to the own sums, or to those that are held of the same rows.
+  void add(const Item& gradients, std::span<const std::byte> packed);
 
   const Plan& plan_;
   int rank_;

@@ -10,10 +10,11 @@ BasicKeyValues<Void> views_of(const Plan& plan, const Item& item, std::span<Byte
   const auto& problem = plan.problem();
   const auto type = item.what == What::keys ? plan.data_type() : accumulator_of(plan.data_type());
   const Index rows = item.rows.count();
+  const Index heads = item.heads.size();
   const auto view = [&](Byte* data, Index dim) {
-    return packed_view<Void>(data, type, rows, problem.key_heads, dim);
+    return packed_view<Void>(data, type, rows, heads, dim);
   };
-  const auto key_bytes = row_bytes(type, rows, problem.key_heads, problem.head_dim);
+  const auto key_bytes = row_bytes(type, rows, heads, problem.head_dim);
   return {view(packed.data(), problem.head_dim),
           view(packed.data() + key_bytes, problem.output_dim())};
 }

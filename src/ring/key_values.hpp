@@ -7,6 +7,7 @@
 #include "annulus/base/tensor_view.hpp"
 #include "annulus/device/stream.hpp"
 #include "annulus/plan/plan.hpp"
+#include "ring/heads_of.hpp"
 
 namespace annulus::ring {
 
@@ -22,6 +23,12 @@ struct BasicKeyValues {
 };
 using KeyValues = BasicKeyValues<void>;
 using ConstKeyValues = BasicKeyValues<const void>;
+
+/// Some heads of both.
+template <class Void>
+[[nodiscard]] BasicKeyValues<Void> heads_of(const BasicKeyValues<Void>& all, Interval heads) {
+  return {heads_of(all.keys, heads), heads_of(all.values, heads)};
+}
 
 /// What travels is packed, all keys of an item and then all of its values, so that it is one
 /// message. Views of it; `packed` has the bytes of the item.

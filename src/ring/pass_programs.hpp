@@ -16,7 +16,9 @@ class PassPrograms {
   [[nodiscard]] const Program& of(int rank, Pass pass) {
     const auto known = programs_.find({rank, pass});
     if (known != programs_.end()) return known->second;
-    return programs_.emplace(std::pair{rank, pass}, plan_.program(rank, pass)).first->second;
+    auto program = pass == Pass::forward ? plan_.program(rank)
+                                         : plan_.backward_program(rank, of(rank, Pass::forward));
+    return programs_.emplace(std::pair{rank, pass}, std::move(program)).first->second;
   }
 
  private:

@@ -15,14 +15,16 @@ std::vector<double> row_betas(const Problem& problem, const Shard& shard) {
 }
 
 std::vector<double> query_scale(const Problem& problem, std::span<const double> betas,
-                                std::span<const double> gain, std::span<const double> table) {
-  const auto heads = static_cast<std::size_t>(problem.query_heads);
+                                Interval heads, std::span<const double> gain,
+                                std::span<const double> table) {
+  const auto count = static_cast<std::size_t>(heads.size());
+  const auto first = static_cast<std::size_t>(heads.begin);
   const double base = problem.logit_scale.base(problem.head_dim);
-  std::vector<double> scale(betas.size() * heads);
+  std::vector<double> scale(betas.size() * count);
   for (std::size_t i = 0; i < betas.size(); ++i) {
-    for (std::size_t h = 0; h < heads; ++h) {
-      const double own = table.empty() ? betas[i] : table[i * heads + h];
-      scale[i * heads + h] = (gain.empty() ? 1.0 : gain[h]) * base * own;
+    for (std::size_t h = 0; h < count; ++h) {
+      const double own = table.empty() ? betas[i] : table[i * count + h];
+      scale[i * count + h] = (gain.empty() ? 1.0 : gain[first + h]) * base * own;
     }
   }
   return scale;

@@ -13,6 +13,7 @@
 #include "ring/device_tensors.hpp"
 #include "ring/execute.hpp"
 #include "ring/finish_work.hpp"
+#include "ring/forward_queries.hpp"
 #include "ring/item_store.hpp"
 #include "ring/pass_programs.hpp"
 #include "ring/query_scale.hpp"
@@ -75,6 +76,12 @@ RingAttention::RingAttention(Plan plan, comm::Communicator& communicator,
     throw InputError(fmt::format("backend {} computes on {}, the stream is of {}", kernel.name(),
                                  name_of(kernel.device()), name_of(device)));
   }
+  if (plan_.schedule().queries_travel() && !kernel.merges_states()) {
+    throw InputError(
+        fmt::format("backend {} does not merge states, as schedule {} does; expected a schedule in "
+                    "which keys travel alone, such as ring",
+                    kernel.name(), name_of(plan_.schedule())));
+  }
   if (plan_.reads_in_place() && kernels::peer_memory_of(device) == PeerMemory::separate) {
     throw InputError(fmt::format(
         "schedule {} reads keys in the memory of peers, which device {} does not; expected ring",
@@ -105,20 +112,24 @@ PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTen
   ring::check_outputs(outputs, accumulator_of(plan_.data_type()), rows, heads,
                       problem.output_dim());
   ring::check_options(problem, rows, options.gain, options.sink, options.logit_scale);
-  const auto scale = ring::query_scale(problem, betas_, options.gain, options.logit_scale);
   const ring::DeviceInput queries(stream_, q);
   const ring::DeviceInput keys_there(stream_, k);
   const ring::DeviceInput values_there(stream_, v);
   const ring::DeviceOutput out_there(stream_, out);
   const ring::DeviceOutput lse_there(stream_, options.lse);
   const auto statistics_there = device_statistics(stream_, options.statistics);
-  const auto pass = kernel_.forward({.q = queries.view(), .scale = scale, .sink = options.sink},
-                                    {.key_heads = problem.key_heads,
-                                     .value_dim = problem.output_dim(),
-                                     .statistics = options.statistics.present(),
-                                     .for_backward = options.held != nullptr,
-                                     .threads = threads_,
-                                     .stream = stream_});
+  ring::ForwardQueries states(plan_, rank, kernel_, *buffers_,
+                              {.q = queries.view(),
+                               .betas = betas_,
+                               .gain = options.gain,
+                               .sink = options.sink,
+                               .table = options.logit_scale},
+                              {.key_heads = problem.key_heads,
+                               .value_dim = problem.output_dim(),
+                               .statistics = options.statistics.present(),
+                               .for_backward = options.held != nullptr,
+                               .threads = threads_,
+                               .stream = stream_});
   ring::SharedNode node(plan_, communicator_, Pass::forward, *programs_);
   const auto& program = programs_->of(rank, Pass::forward);
   const bool keep = options.held != nullptr;
@@ -126,10 +137,11 @@ PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTen
                         {.keys = keys_there.view(), .values = values_there.view()}, node,
                         *buffers_);
   auto kept = ring::execute(
-      program, communicator_, node, store, {}, keep,
+      program, communicator_, node, {.keys = store, .queries = &states}, {}, keep,
       [&](const Compute& compute, std::size_t step, const kernels::Poll& poll) {
         const auto [keys_of_step, values_of_step] = store.keys(compute, step);
-        pass->accumulate(keys_of_step, values_of_step, plan_.blocks(rank, compute.keys), poll);
+        states.pass_of(compute.queries)
+            .accumulate(keys_of_step, values_of_step, plan_.blocks(compute), poll);
       },
       meter);
   TensorView lse_low{};
@@ -138,10 +150,10 @@ PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTen
     options.held->lse_low = {stream_, accumulator_of(plan_.data_type()), rows, heads, 1};
     lse_low = options.held->lse_low.view();
   }
-  pass->finish({.out = out_there.view(),
-                .lse = lse_there.view(),
-                .statistics = statistics_view_of(statistics_there),
-                .lse_low = lse_low});
+  states.finish({.out = out_there.view(),
+                 .lse = lse_there.view(),
+                 .statistics = statistics_view_of(statistics_there),
+                 .lse_low = lse_low});
   ring::finish_work(*stream_, communicator_);
   out_there.finish();
   lse_there.finish();

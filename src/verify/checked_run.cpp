@@ -55,8 +55,8 @@ CheckedRun run_passes(const Plan& plan, comm::Communicator& communicator,
       {.statistics = what == Checked::forward_without_statistics ? Statistics::off : Statistics::on,
        .backward = backward,
        .parameters = backward});
-  tensors.forward(attention, views);
-  if (backward) tensors.backward(attention, views);
+  Index bytes_sent = tensors.forward(attention, views).bytes_sent;
+  if (backward) bytes_sent += tensors.backward(attention, views).bytes_sent;
   Outputs outputs(problem, what);
   outputs.append(tensors.out(), tensors.lse(), tensors.statistics());
   if (backward) {
@@ -66,7 +66,8 @@ CheckedRun run_passes(const Plan& plan, comm::Communicator& communicator,
     gradients[2] = numbers_of(tensors.dv());
     gradients[3].assign(tensors.dgain().begin(), tensors.dgain().end());
   }
-  return {.rows = rows, .key_rows = key_rows, .outputs = std::move(outputs)};
+  return {
+      .rows = rows, .key_rows = key_rows, .outputs = std::move(outputs), .bytes_sent = bytes_sent};
 }
 
 template <class T>
@@ -91,8 +92,10 @@ CheckedRun run_decode(const Plan& plan, comm::Communicator& communicator,
     for (auto& statistic : statistics) statistic = {type, n, heads, 1};
     attention.append(chunk, dense_view(inputs.k.data(), n, problem.key_heads, problem.head_dim),
                      dense_view(inputs.v.data(), n, problem.key_heads, problem.output_dim()));
-    attention.attend(chunk, dense_view(inputs.q.data(), n, heads, problem.head_dim), out.view(),
-                     {.lse = lse.view(), .statistics = statistics_view_of(statistics)});
+    const auto report =
+        attention.attend(chunk, dense_view(inputs.q.data(), n, heads, problem.head_dim), out.view(),
+                         {.lse = lse.view(), .statistics = statistics_view_of(statistics)});
+    run.bytes_sent += report.bytes_sent;
     run.rows.insert(run.rows.end(), rows.begin(), rows.end());
     run.outputs.append(out.view(), lse.view(), statistics_view_of(statistics));
   }

@@ -16,6 +16,7 @@ struct CheckedRun {
   std::vector<Index> rows{};      ///< queries, in the packed sequence
   std::vector<Index> key_rows{};  ///< likewise, of dk and dv
   Outputs outputs;
+  Index bytes_sent = 0;  ///< by the rank
 };
 
 /// Collective. A forward pass of the plan, and a backward pass if `what` says so: the rank's own

@@ -80,9 +80,9 @@ std::vector<Deviation> compare(const Plan& plan, const kernels::Kernel& kernel, 
 }
 
 template <class T>
-std::vector<Deviation> validate_as(const Plan& plan, comm::Communicator& communicator,
-                                   const kernels::Kernel& kernel, int threads, Checked what,
-                                   std::uint64_t seed) {
+Validation validate_as(const Plan& plan, comm::Communicator& communicator,
+                       const kernels::Kernel& kernel, int threads, Checked what,
+                       std::uint64_t seed) {
   const auto own = what == Checked::decode
                        ? run_decode<T>(plan, communicator, kernel, threads, seed)
                        : run_passes<T>(plan, communicator, kernel, threads, what, seed);
@@ -96,7 +96,9 @@ std::vector<Deviation> validate_as(const Plan& plan, comm::Communicator& communi
     deviations[i] = {std::string(got.kinds[i].name), numbers[0], numbers[1], numbers[2],
                      numbers[3]};
   }
-  return deviations;
+  std::array<Index, 1> bytes_sent{own.bytes_sent};
+  communicator.all_reduce(bytes_sent, comm::Reduction::sum);
+  return {.deviations = std::move(deviations), .bytes_sent = bytes_sent.front()};
 }
 
 /// Documents cut so that all of them together have at most a few hundred queries and keys.
@@ -128,9 +130,9 @@ bool Validation::valid() const {
 Validation validate_plan(const Plan& plan, comm::Communicator& communicator,
                          const kernels::Kernel& kernel, int threads, Checked what,
                          std::uint64_t seed) {
-  return {with_element(plan.data_type(), [&]<class T>() {
+  return with_element(plan.data_type(), [&]<class T>() {
     return validate_as<T>(plan, communicator, kernel, threads, what, seed);
-  })};
+  });
 }
 
 std::string_view name_of(Checked what) {

@@ -68,7 +68,7 @@ TEST(Cost, ZigzagBalancesCausalWorkAndContiguousDoesNot) {
   for (int rank = 0; rank < ranks; ++rank) {
     for (const auto& step : plan.program(rank).steps) {
       Index area = 0;
-      for (const auto& block : plan.blocks(rank, step.computes.at(0).keys)) {
+      for (const auto& block : plan.blocks(step.computes.at(0))) {
         area += visible_area(block);
       }
       EXPECT_NEAR(static_cast<double>(area), even, chunk);

@@ -101,6 +101,7 @@ TEST(Ring, EveryGradientComesHomeOnce) {
       for (std::size_t row = 0; row < simulation.gradients.size(); ++row) {
         const bool sees = std::ranges::any_of(
             queries, [&](Index query) { return pairs[static_cast<std::size_t>(query)][row] == 1; });
+        // Of one head.
         const int from_rank = simulation.gradients[row][static_cast<std::size_t>(rank)];
         EXPECT_LE(from_rank, 1);
         EXPECT_TRUE(from_rank == 1 || !sees) << "key " << row << ", rank " << rank;

@@ -1,9 +1,12 @@
 #include "plan/simulation.hpp"
 
 #include <algorithm>
+#include <array>
 #include <deque>
 
 #include <gtest/gtest.h>
+
+#include "annulus/plan/heads.hpp"
 
 namespace annulus::test {
 namespace {
@@ -31,10 +34,13 @@ class Simulator {
       kept_.push_back(plan.program(rank).kept);
     }
     const auto& documents = plan.problem().documents;
-    simulation_.pairs.assign(static_cast<std::size_t>(documents.queries()),
-                             std::vector<int>(static_cast<std::size_t>(documents.keys())));
+    heads_ = static_cast<std::size_t>(plan.problem().query_heads);
+    const std::vector<std::vector<int>> none(
+        static_cast<std::size_t>(documents.queries()),
+        std::vector<int>(static_cast<std::size_t>(documents.keys())));
+    pairs_.assign(heads_, none);
     simulation_.gradients.assign(static_cast<std::size_t>(documents.keys()),
-                                 std::vector<int>(ranks_));
+                                 std::vector<int>(ranks_ * heads_));
   }
 
   Simulation run() {
@@ -50,23 +56,25 @@ class Simulator {
     for (const auto& [peers, messages] : sent_) EXPECT_EQ(messages, received_[peers]);
     for (const auto& [peers, messages] : received_) EXPECT_EQ(messages, sent_[peers]);
     for_each_rank([&](int rank) {
-      // What is left is what is kept.
-      auto left = held(rank);
-      for (const auto& item : pass_ == Pass::forward ? kept_[at(rank)] : std::vector<Item>{}) {
-        std::erase(left, item);
-      }
-      EXPECT_TRUE(left.empty() || pass_ == Pass::forward) << rank << " holds on to something";
       if (pass_ == Pass::backward) {
         EXPECT_TRUE(kept_[at(rank)].empty()) << rank << " kept something for nothing";
       }
     });
     expect_progress();
+    EXPECT_TRUE(met_.empty()) << "what was made of some queries did not come home";
+    for (const auto& pairs : pairs_) EXPECT_EQ(pairs, pairs_.front()) << "heads differ";
+    simulation_.pairs = pairs_.front();
     return std::move(simulation_);
   }
 
  private:
-  using Sums =
-      std::map<Index, std::vector<int>>;  // of each packed key row, how often from each rank
+  // Of each packed key row, how often from the queries of each rank and head.
+  using Sums = std::map<Index, std::vector<int>>;
+  struct Pair {
+    std::size_t head;
+    std::size_t query;
+    std::size_t key;
+  };
 
   static std::size_t at(int rank) { return static_cast<std::size_t>(rank); }
   template <class Visit>
@@ -84,15 +92,40 @@ class Simulator {
   [[nodiscard]] bool has(int rank, const Item& item) const {
     if (item.owner == rank) return true;
     return std::ranges::any_of(held_[at(rank)], [&](const Item& one) {
-      return one.what == item.what && one.owner == item.owner && one.rows.contains(item.rows);
+      return one.what == item.what && one.owner == item.owner && one.rows.contains(item.rows) &&
+             one.heads == item.heads;
     });
+  }
+
+  /// Places in counts that are of the heads of an item of keys.
+  template <class Visit>
+  void for_each_count(const Item& item, const Visit& visit) const {
+    const auto group = static_cast<Index>(heads_) / plan_.problem().key_heads;
+    for (std::size_t of = 0; of < ranks_; ++of) {
+      for (Index h = item.heads.begin * group; h < item.heads.end * group; ++h) {
+        visit(of * heads_ + static_cast<std::size_t>(h));
+      }
+    }
+  }
+
+  /// What has been made of queries is known to their owner.
+  void note_pairs(int rank, const Item& queries) {
+    for (const auto& [head, query, key] : met_[{rank, key_of(queries)}]) ++pairs_[head][query][key];
+    met_.erase({rank, key_of(queries)});
+  }
+  static std::array<Index, 3> key_of(const Item& queries) {
+    return {queries.owner, queries.heads.begin, queries.heads.end};
   }
 
   void arrive(int rank, std::size_t step) {
     for (std::size_t from = 0; from < step; ++from) {
       for (const auto& receive : programs_[at(rank)].steps[from].receives) {
         if (receive.due != step) continue;
-        if (receive.item.what == What::keys) {
+        const auto what = receive.item.what;
+        if (what == What::states || what == What::query_gradients) {
+          EXPECT_EQ(receive.item.owner, rank);
+          note_pairs(receive.peer, receive.item);
+        } else if (what != What::key_gradients) {
           EXPECT_NE(receive.item.owner, rank);
           held(rank).push_back(receive.item);
         } else {
@@ -127,7 +160,10 @@ class Simulator {
       EXPECT_NE(send.peer, rank);
       EXPECT_GT(send.due, step);
       EXPECT_LE(send.due, programs_[at(rank)].steps.size());
-      EXPECT_TRUE(has(rank, send.item)) << rank << " sends what it has not";
+      const bool made = send.item.what == What::states || send.item.what == What::query_gradients;
+      EXPECT_TRUE(has(rank, made ? send.item.as(What::queries) : send.item))
+          << rank << " sends what it has not";
+      if (made) sent_home_.insert({rank, key_of(send.item)});
       EXPECT_FALSE(send.item.rows.empty());
       const auto peers = plan_.peers(rank);
       EXPECT_TRUE(std::ranges::find(peers, send.peer) == peers.end())
@@ -138,7 +174,7 @@ class Simulator {
       if (send.item.what == What::keys) {
         ++simulation_.sends;
         simulation_.rows_sent += send.item.rows.count();
-      } else {
+      } else if (send.item.what == What::key_gradients) {
         travelling_[{rank, send.peer}].push_back(sums_of(rank, send.item));
       }
     }
@@ -156,13 +192,21 @@ class Simulator {
     Sums some;
     const auto& all = sums_[{rank, item.owner}];
     for (const Index row : packed_keys(item)) {
-      if (const auto found = all.find(row); found != all.end()) some.insert(*found);
+      const auto found = all.find(row);
+      if (found == all.end()) continue;
+      auto& counts = some.try_emplace(row, std::vector<int>(ranks_ * heads_)).first->second;
+      for_each_count(item, [&](std::size_t place) { counts[place] = found->second[place]; });
     }
     return some;
   }
 
   void forget(int rank, const Item& item) {
-    for (const Index row : packed_keys(item)) sums_[{rank, item.owner}].erase(row);
+    auto& all = sums_[{rank, item.owner}];
+    for (const Index row : packed_keys(item)) {
+      const auto found = all.find(row);
+      if (found == all.end()) continue;
+      for_each_count(item, [&](std::size_t place) { found->second[place] = 0; });
+    }
   }
 
   void add_arrived(int rank, const Transfer& receive) {
@@ -170,8 +214,8 @@ class Simulator {
     ASSERT_FALSE(travelling.empty()) << "gradients arrive that were not sent";
     auto& sums = sums_[{rank, receive.item.owner}];
     for (const auto& [row, counts] : travelling.front()) {
-      auto& mine = sums.try_emplace(row, std::vector<int>(ranks_)).first->second;
-      for (std::size_t from = 0; from < ranks_; ++from) mine[from] += counts[from];
+      auto& mine = sums.try_emplace(row, std::vector<int>(counts.size())).first->second;
+      for (std::size_t from = 0; from < counts.size(); ++from) mine[from] += counts[from];
     }
     travelling.pop_front();
     note_own(rank);
@@ -186,28 +230,43 @@ class Simulator {
   void compute(int rank, std::size_t step) {
     const auto& problem = plan_.problem();
     const auto peers = plan_.peers(rank);
-    const auto queries = packed_rows(plan_.query_shard(rank), problem.documents.query_offsets());
-    for (const auto& [keys, holder] : programs_[at(rank)].steps[step].computes) {
+    for (const auto& compute : programs_[at(rank)].steps[step].computes) {
+      const auto& [queries, keys, holder] = compute;
+      const auto rows_of_queries =
+          packed_rows(select(plan_.query_shard(queries.owner), queries.rows),
+                      problem.documents.query_offsets());
+      EXPECT_TRUE(has(rank, queries)) << rank << " computes with queries that it has not";
+      EXPECT_TRUE(pass_ == Pass::forward || has(rank, queries.as(What::output_gradients)));
+      EXPECT_FALSE(sent_home_.contains({rank, key_of(queries)})) << "too late to count";
+      EXPECT_EQ(key_heads_of(problem, queries.heads), keys.heads);
       EXPECT_TRUE(std::ranges::find(peers, holder) != peers.end());
       EXPECT_TRUE(keys.owner == holder ||
                   std::ranges::find(held(holder), keys) != held(holder).end())
           << rank << " computes with what " << holder << " has not";
       simulation_.met.insert({rank, keys.owner});
       const auto rows = packed_keys(keys);
-      for (const auto& block : plan_.blocks(rank, keys)) {
+      auto& met = met_[{rank, key_of(queries)}];
+      for (const auto& block : plan_.blocks(compute)) {
         for (Index i = 0; i < block.queries.count; ++i) {
           const auto [begin, end] = block.visible(i);
-          auto& met = simulation_.pairs[static_cast<std::size_t>(
-              queries[static_cast<std::size_t>(block.queries.row + i)])];
+          const auto query = rows_of_queries[static_cast<std::size_t>(block.queries.row + i)];
           for (Index j = begin; j < end; ++j) {
-            ++met[static_cast<std::size_t>(rows[static_cast<std::size_t>(block.keys.row + j)])];
+            const auto key = rows[static_cast<std::size_t>(block.keys.row + j)];
+            for (Index h = queries.heads.begin; h < queries.heads.end; ++h) {
+              met.push_back({static_cast<std::size_t>(h), static_cast<std::size_t>(query),
+                             static_cast<std::size_t>(key)});
+            }
           }
         }
       }
+      if (queries.owner == rank) note_pairs(rank, queries);
       if (pass_ == Pass::forward) continue;
       auto& sums = sums_[{holder, keys.owner}];
       for (const Index row : rows) {
-        ++sums.try_emplace(row, std::vector<int>(ranks_)).first->second[at(rank)];
+        auto& counts = sums.try_emplace(row, std::vector<int>(ranks_ * heads_)).first->second;
+        for (Index h = queries.heads.begin; h < queries.heads.end; ++h) {
+          ++counts[at(queries.owner) * heads_ + static_cast<std::size_t>(h)];
+        }
       }
       if (holder == keys.owner) note_own(holder);
     }
@@ -256,6 +315,11 @@ class Simulator {
   std::map<std::pair<int, int>, Sums> sums_;  // of a holder and an owner
   std::map<std::pair<int, int>, std::deque<Sums>> travelling_;
   std::map<int, std::vector<Exchange>> exchanges_;
+  std::size_t heads_ = 0;
+  std::vector<std::vector<std::vector<int>>> pairs_;  // of each head
+  // What a rank has made of queries that has not come home, and of which that has been sent.
+  std::map<std::pair<int, std::array<Index, 3>>, std::vector<Pair>> met_;
+  std::set<std::pair<int, std::array<Index, 3>>> sent_home_;
   Simulation simulation_;
 };
 

@@ -21,7 +21,7 @@ void expect_exact(const WholeProblem<T>& whole, const char* what) {
     const auto bounds = gradient_bounds_of(whole, dout, roundings);
     for (const int ranks : rank_counts) {
       for (const auto sharding : all_shardings()) {
-        for (const auto& spread : spreads_for(ranks, sharding)) {
+        for (const auto& spread : spreads_for(ranks, sharding, whole.problem.query_heads)) {
           for (const bool keep : {true, false}) {
             SCOPED_TRACE(std::string(what) + ", " + std::string(name) +
                          ", P = " + std::to_string(ranks) + ", " + spread.text() +

@@ -20,7 +20,7 @@ void expect_exact(WholeProblem<T> whole, const char* what, Sharpness sharpness =
     const auto bounds = bounds_of(whole, kernel);
     for (const int ranks : rank_counts) {
       for (const auto sharding : all_shardings()) {
-        for (const auto& spread : spreads_for(ranks, sharding)) {
+        for (const auto& spread : spreads_for(ranks, sharding, whole.problem.query_heads)) {
           SCOPED_TRACE(std::string(what) + ", " + std::string(name) +
                        ", P = " + std::to_string(ranks) + ", " + spread.text());
           expect_close(attend_by_ranks(whole, ranks, spread, kernel), expected, bounds, sharpness);

@@ -129,8 +129,12 @@ void expect_ranks_agree(Choice& choice, WholeProblem<T>& whole, unsigned seed) {
   auto spread =
       choice.happens(0.3) ? Spread(sharding, choice.of(all_shardings())) : Spread(sharding);
   spread.per_node = choice.of(nodes_for(ranks));
-  if (choice.happens(0.3)) spread = spread.by(annulus::Schedule::bidirectional);
   const auto& kernel = random_kernel<T>(choice);
+  auto schedules = schedules_for(ranks, whole.problem.query_heads);
+  if (!kernel.merges_states()) {
+    std::erase_if(schedules, [](const auto& schedule) { return schedule.queries_travel(); });
+  }
+  if (choice.happens(0.5) && !schedules.empty()) spread = spread.by(choice.of(schedules));
   SCOPED_TRACE("P = " + std::to_string(ranks) + ", " + spread.text() + ", " +
                std::string(kernel.name()));
   const auto expected = direct(whole);

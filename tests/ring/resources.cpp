@@ -12,6 +12,7 @@
 #include "annulus/kernels/cpu.hpp"
 #include "annulus/plan/cost.hpp"
 #include "annulus/ring/ring_attention.hpp"
+#include "support/schedules.hpp"
 
 namespace annulus::test {
 namespace {
@@ -69,18 +70,24 @@ TEST(Resources, BytesSentAreThoseOfThePlan) {
           const int ranks = topology.ranks;
           SCOPED_TRACE(std::string(mask) + " " + std::string(name_of(sharding)) + " " +
                        std::to_string(ranks));
-          const auto plan =
-              make_plan(problem, topology, {.sharding = sharding, .data_type = DataType::bfloat16});
-          const auto forward = cost_of(plan);
-          const auto backward = cost_of(plan, Pass::backward);
           auto nodes = topology;
           if (nodes.node_of.empty()) nodes = even_topology(ranks, 1);
-          comm::run_threads(nodes, [&](comm::Communicator& communicator) {
-            const auto at = static_cast<std::size_t>(communicator.rank());
-            const auto reports = run(plan, communicator, true);
-            EXPECT_EQ(reports.forward.bytes_sent, forward.ranks[at].bytes_sent);
-            EXPECT_EQ(reports.backward.bytes_sent, backward.ranks[at].bytes_sent);
-          });
+          auto schedules = schedules_for(ranks, problem.query_heads);
+          schedules.push_back(fitting_schedule(topology));
+          for (const auto& schedule : schedules) {
+            SCOPED_TRACE(name_of(schedule));
+            const auto plan = make_plan(
+                problem, topology,
+                {.sharding = sharding, .schedule = schedule, .data_type = DataType::bfloat16});
+            const auto forward = cost_of(plan);
+            const auto backward = cost_of(plan, Pass::backward);
+            comm::run_threads(nodes, [&](comm::Communicator& communicator) {
+              const auto at = static_cast<std::size_t>(communicator.rank());
+              const auto reports = run(plan, communicator, true);
+              EXPECT_EQ(reports.forward.bytes_sent, forward.ranks[at].bytes_sent);
+              EXPECT_EQ(reports.backward.bytes_sent, backward.ranks[at].bytes_sent);
+            });
+          }
         }
       }
     }
@@ -120,25 +127,25 @@ bool reset_peak() {
   return static_cast<bool>(file << "5" << std::flush);
 }
 
-/// Mask, sharding, pass, type, and ranks of a node.
-using MemoryCase = std::tuple<const char*, Sharding, Pass, DataType, int>;
+/// Mask, sharding, pass, type, ranks of a node, and schedule.
+using MemoryCase = std::tuple<const char*, Sharding, Pass, DataType, int, const char*>;
 class Memory : public testing::TestWithParam<MemoryCase> {};
 
 std::string name_of_case(const testing::TestParamInfo<Memory::ParamType>& info) {
-  const auto [mask, sharding, pass, type, per_node] = info.param;
-  std::string name(mask);
+  const auto [mask, sharding, pass, type, per_node, schedule] = info.param;
+  auto name = std::string(mask) + "_" + std::string(name_of(sharding)) + "_" +
+              std::string(name_of(type)) + (pass == Pass::backward ? "_backward" : "_forward") +
+              "_nodes_of_" + std::to_string(per_node) + "_" + schedule;
   std::ranges::replace_if(
       name, [](char letter) { return !std::isalnum(letter); }, '_');
-  return name + "_" + std::string(name_of(sharding)) + "_" + std::string(name_of(type)) +
-         (pass == Pass::backward ? "_backward" : "_forward") + "_nodes_of_" +
-         std::to_string(per_node);
+  return name;
 }
 
 TEST_P(Memory, IsThatOfThePlanToATenth) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "sanitizers keep what is freed";
 #endif
-  const auto [mask, sharding, pass, type, per_node] = GetParam();
+  const auto [mask, sharding, pass, type, per_node, schedule] = GetParam();
   // Large blocks go back to the system when they are freed, so that the peak is what was in use.
   mallopt(M_MMAP_THRESHOLD, 1 << 16);
   mallopt(M_TRIM_THRESHOLD, 1 << 16);
@@ -149,7 +156,8 @@ TEST_P(Memory, IsThatOfThePlanToATenth) {
                  .head_dim = 64,
                  .documents = Documents::single(65536),
                  .mask = Mask::parse(mask)},
-                even_topology(ranks, per_node), {.sharding = sharding, .data_type = type});
+                even_topology(ranks, per_node),
+                {.sharding = sharding, .schedule = parse_schedule(schedule), .data_type = type});
   Index expected = 0;
   for (int rank = 0; rank < ranks; ++rank) expected += memory_of(plan, rank, pass).total();
   const Index before = status_bytes("VmRSS");
@@ -168,17 +176,36 @@ TEST_P(Memory, IsThatOfThePlanToATenth) {
 INSTANTIATE_TEST_SUITE_P(
     Ring, Memory,
     testing::Values(
-        MemoryCase("window:300", Sharding::contiguous, Pass::forward, DataType::float32, 1),
-        MemoryCase("window:300", Sharding::zigzag, Pass::forward, DataType::float32, 1),
-        MemoryCase("window:300", Sharding::zigzag, Pass::forward, DataType::bfloat16, 1),
-        MemoryCase("window:300", Sharding::contiguous, Pass::backward, DataType::float32, 1),
-        MemoryCase("window:300", Sharding::zigzag, Pass::backward, DataType::float32, 1),
-        MemoryCase("window:300,300", Sharding::contiguous, Pass::backward, DataType::float32, 1),
-        MemoryCase("window:300", Sharding::striped, Pass::backward, DataType::bfloat16, 1),
-        MemoryCase("window:300", Sharding::zigzag, Pass::forward, DataType::float32, 4),
-        MemoryCase("window:300", Sharding::zigzag, Pass::backward, DataType::float32, 4),
-        MemoryCase("window:300", Sharding::zigzag, Pass::forward, DataType::bfloat16, 2),
-        MemoryCase("window:300", Sharding::zigzag, Pass::backward, DataType::float32, 2)),
+        MemoryCase("window:300", Sharding::contiguous, Pass::forward, DataType::float32, 1, "ring"),
+        MemoryCase("window:300", Sharding::zigzag, Pass::forward, DataType::float32, 1, "ring"),
+        MemoryCase("window:300", Sharding::zigzag, Pass::forward, DataType::bfloat16, 1, "ring"),
+        MemoryCase("window:300", Sharding::contiguous, Pass::backward, DataType::float32, 1,
+                   "ring"),
+        MemoryCase("window:300", Sharding::zigzag, Pass::backward, DataType::float32, 1, "ring"),
+        MemoryCase("window:300,300", Sharding::contiguous, Pass::backward, DataType::float32, 1,
+                   "ring"),
+        MemoryCase("window:300", Sharding::striped, Pass::backward, DataType::bfloat16, 1, "ring"),
+        MemoryCase("window:300", Sharding::zigzag, Pass::forward, DataType::float32, 4,
+                   "node-ring"),
+        MemoryCase("window:300", Sharding::zigzag, Pass::backward, DataType::float32, 4,
+                   "node-ring"),
+        MemoryCase("window:300", Sharding::zigzag, Pass::forward, DataType::bfloat16, 2,
+                   "node-ring"),
+        MemoryCase("window:300", Sharding::zigzag, Pass::backward, DataType::float32, 2,
+                   "node-ring"),
+        MemoryCase("window:300", Sharding::zigzag, Pass::forward, DataType::float32, 1,
+                   "double-ring:2"),
+        MemoryCase("window:300", Sharding::zigzag, Pass::backward, DataType::float32, 1,
+                   "double-ring:2"),
+        MemoryCase("window:300", Sharding::striped, Pass::forward, DataType::float32, 1,
+                   "tiles:2x2"),
+        MemoryCase("window:300", Sharding::striped, Pass::backward, DataType::bfloat16, 1,
+                   "tiles:2x2"),
+        MemoryCase("window:300", Sharding::striped, Pass::backward, DataType::float32, 1,
+                   "tiles:4x1"),
+        MemoryCase("window:300", Sharding::striped, Pass::forward, DataType::float32, 1, "heads:2"),
+        MemoryCase("window:300", Sharding::striped, Pass::backward, DataType::float32, 1,
+                   "heads:2+tiles:2x1")),
     name_of_case);
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "annulus/kernels/error_bounds.hpp"
 #include "annulus/ring/pass_tensors.hpp"
 #include "annulus/ring/ring_attention.hpp"
+#include "support/schedules.hpp"
 #include "support/tensor.hpp"
 
 namespace annulus::test {
@@ -133,13 +134,20 @@ struct Spread {
   return sizes;
 }
 
-/// A sharding over nodes of every size, and by every schedule that does not depend on nodes.
-[[nodiscard]] inline std::vector<Spread> spreads_for(int ranks, Sharding sharding) {
+/// A sharding over nodes of every size, and by some of the schedules for which they do not matter:
+/// others for each sharding.
+[[nodiscard]] inline std::vector<Spread> spreads_for(int ranks, Sharding sharding,
+                                                     Index heads = 1) {
   std::vector<Spread> all;
   for (const int per_node : nodes_for(ranks)) {
     all.push_back(Spread(sharding).over_nodes_of(per_node));
   }
-  if (ranks > 2) all.push_back(all.front().by(annulus::Schedule::bidirectional));
+  if (ranks == 1) return all;
+  const auto schedules = schedules_for(ranks, heads);
+  for (auto at = static_cast<std::size_t>(sharding); at < schedules.size();
+       at += all_shardings().size()) {
+    all.push_back(all.front().by(schedules[at]));
+  }
   return all;
 }
 

@@ -32,8 +32,8 @@ class Plan {
   [[nodiscard]] int ranks() const;
   [[nodiscard]] Sharding sharding() const;      ///< of queries
   [[nodiscard]] Sharding key_sharding() const;  ///< of keys and values
-  [[nodiscard]] Schedule schedule() const;
-  [[nodiscard]] DataType data_type() const;  ///< in which keys and values travel
+  [[nodiscard]] Schedule schedule() const;      ///< with all its sizes
+  [[nodiscard]] DataType data_type() const;     ///< in which keys and values travel
 
   /// What a rank holds.
   [[nodiscard]] Shard query_shard(int rank) const;
@@ -41,22 +41,26 @@ class Plan {
   [[nodiscard]] Index query_rows(int rank) const;
   [[nodiscard]] Index key_rows(int rank) const;
 
-  /// Bytes of an item, packed: keys and values in data_type(), gradients in its accumulator type.
+  /// Bytes of an item, packed: what a caller gave in data_type(), what was computed in its
+  /// accumulator type.
   [[nodiscard]] Index bytes(const Item& item) const;
-  /// All keys and values of a rank.
+  /// All keys and values of a rank, and all of its queries.
   [[nodiscard]] Item keys_of(int rank) const;
+  [[nodiscard]] Item queries_of(int rank) const;
 
   /// What a rank does in a pass.
   [[nodiscard]] Program program(int rank, Pass pass = Pass::forward) const;
+  /// The same for a backward pass, where the program of its forward pass is there already.
+  [[nodiscard]] Program backward_program(int rank, const Program& forward) const;
   /// At most `most` steps of its forward pass, from the first to the last.
   [[nodiscard]] std::vector<Step> some_steps(int rank, std::size_t most) const;
   /// Steps of a forward pass, on every rank.
   [[nodiscard]] std::size_t step_count() const;
-  /// What `rank` computes with `keys`, whose rows are counted from 0 as they are packed.
-  [[nodiscard]] std::vector<Block> blocks(int rank, const Item& keys) const;
+  /// What queries compute with keys, whose rows are counted from 0 as they are packed.
+  [[nodiscard]] std::vector<Block> blocks(const Compute& compute) const;
 
-  /// The ranks that read each other's memory with `rank`, itself among them, in their order: those
-  /// of its node, as many on every node; with `ring`, the rank alone.
+  /// The ranks that read each other's memory with `rank`, itself among them, in their order: with
+  /// node_ring those of its node, as many on every node; else the rank alone.
   [[nodiscard]] std::vector<int> peers(int rank) const;
   /// Groups of peers.
   [[nodiscard]] int node_count() const;
@@ -83,15 +87,10 @@ struct PlanOptions {
   DataType data_type = DataType::float32;
 };
 
-/// Plans a ring of nodes over keys and values. In step s of a forward chain a rank computes with
-/// what the node s places behind its own owns: first with the shard that it holds itself, then with
-/// those of its peers, which it reads in place. A shard goes from node to node, always to the rank
-/// at the same place among its peers. Shards go forward as far as anyone needs them and, where only
-/// near neighbours on both sides do (two-sided windows), in a second chain backward; hops after
-/// which nobody computes, and steps in which nothing is left to do, are not there at all. Without
-/// peers, this is the ring from rank to rank.
-/// Throws InputError for a problem that makes no sense, fewer ranks than one, and node_ring where
-/// nodes have different numbers of ranks.
+/// Plans an attention call. What nobody needs does not travel, and what only near neighbours need
+/// goes no further; steps in which no rank has anything to do are not there at all.
+/// Throws InputError for a problem that makes no sense, fewer ranks than one, and a schedule that
+/// does not fit the ranks, their nodes or the heads, with what would fit.
 [[nodiscard]] Plan make_plan(const Problem& problem, const Topology& topology,
                              const PlanOptions& options = {});
 

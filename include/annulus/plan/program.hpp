@@ -46,27 +46,37 @@ class Rows {
 [[nodiscard]] Shard select(const Shard& shard, const Rows& rows);
 
 enum class What {
-  keys,           ///< keys and values
-  key_gradients,  ///< their gradients: what arrives is added to what is there
+  keys,              ///< keys and values
+  key_gradients,     ///< their gradients: what arrives is added to what is there
+  queries,           ///< of a rank that computes with them for their owner
+  states,            ///< what it has made of them, for the owner to merge
+  output_gradients,  ///< of these queries, with what else a backward pass is given of their rows
+  query_gradients,   ///< what it has made of them, for the owner to add
 };
 
-/// "keys" or "key_gradients".
+/// "keys", "key_gradients" and so on.
 [[nodiscard]] std::string_view name_of(What what);
+/// Whether it is of keys, and not of queries.
+[[nodiscard]] constexpr bool is_of_keys(What what) {
+  return what == What::keys || what == What::key_gradients;
+}
 
-/// What is sent, computed with, summed and let go as a whole: some rows of what one rank owns.
+/// What is sent, computed with, summed and let go as a whole: some rows and heads of what one rank
+/// owns. Heads are those of the keys for keys and their gradients, else those of the queries.
 struct Item {
   What what = What::keys;
   int owner = -1;
   Rows rows{};
+  Interval heads{};
 
+  /// Something else of the same rows and heads.
+  [[nodiscard]] Item as(What other) const {
+    auto item = *this;
+    item.what = other;
+    return item;
+  }
   friend bool operator==(const Item&, const Item&) = default;
 };
-
-/// The gradients of an item of keys.
-[[nodiscard]] inline Item gradients_of(Item keys) {
-  keys.what = What::key_gradients;
-  return keys;
-}
 
 /// An item on its way to or from a rank. Between two ranks, order is all the naming there is: what
 /// one starts to send first, the other starts to receive first.
@@ -75,20 +85,25 @@ struct Transfer {
   int peer = -1;
   std::size_t due = 0;   ///< the step before which it is done, at most the number of steps
   bool returns = false;  ///< whether a backward pass brings the item back to its sender
+  std::size_t last = 0;  ///< keys that are fetched again in a backward pass: the last step in which
+                         ///< the receiver has a use for them, or still gets gradients of them
 };
 
-/// Keys that meet the local queries, and the rank that holds them: this one, or another one of its
-/// node, in whose memory they are read. In a backward pass, the gradients of these keys are added
-/// to the sums that `holder` has of them.
+/// Queries that meet keys, and the rank that holds the keys: this one, or another one of its node,
+/// in whose memory they are read. Queries of this rank are its own, all of them or of some heads,
+/// or have come from their owner. In a backward pass, the gradients of the keys are added to the
+/// sums that `holder` has of them.
 struct Compute {
+  Item queries;
   Item keys;
   int holder = -1;
 };
 
 /// In this order: what is due is there, gradients that have arrived are added to the sums that
-/// the rank has of these rows; `takes` are taken up from the forward pass; ranks of a node meet;
-/// `releases` are let go; sums of `begins` start from zero; transfers start; `computes` follow each
-/// other.
+/// the rank has of these rows, and states merged; `takes` are taken up from the forward pass; ranks
+/// of a node meet; `releases` are let go; sums of `begins` start from zero; transfers start;
+/// `computes` follow each other. What is sent of queries, a state or a gradient, is what all
+/// computes with them have made by then.
 struct Step {
   std::vector<Item> takes;
   std::vector<Item> releases;
@@ -101,8 +116,8 @@ struct Step {
 /// Step s is the same moment on all ranks, and all have as many.
 struct Program {
   std::vector<Step> steps;
-  /// What is not let go where a backward pass follows, which takes it up: of the items that are
-  /// received, those that do not come back.
+  /// What is not let go where a backward pass follows, which takes it up: of the keys that are
+  /// received, those that neither come back nor are fetched again.
   std::vector<Item> kept;
 };
 

@@ -29,6 +29,7 @@ struct Deviation {
 
 struct Validation {
   std::vector<Deviation> deviations;
+  Index bytes_sent = 0;  ///< by all ranks, in all passes
   [[nodiscard]] bool valid() const;
 };
 

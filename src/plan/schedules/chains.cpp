@@ -10,7 +10,11 @@ Chains::Chains(const Plan::Tables& tables, int rank)
       circle_(tables.circle),
       needs_(tables.needs()),
       rank_(rank),
-      queries_(tables.shards->queries->of(rank)) {}
+      queries_(tables.shards->queries->of(rank)),
+      own_queries_{.what = What::queries,
+                   .owner = rank,
+                   .rows = Rows({0, row_count(queries_)}),
+                   .heads = {0, tables.shards->problem.query_heads}} {}
 
 Step Chains::step(int at) {
   Step step;
@@ -74,7 +78,9 @@ Item Chains::item(int owner, Way way, int hops) {
   }
   const auto& journey = found->second;
   const auto rows = part(way, journey.key_rows());
-  return {.owner = owner, .rows = journey.rows(way, hops).narrowed_to(rows.intervals())};
+  return {.owner = owner,
+          .rows = journey.rows(way, hops).narrowed_to(rows.intervals()),
+          .heads = {0, tables_.shards->problem.key_heads}};
 }
 
 /// What has arrived; without rows where nothing has.
@@ -102,7 +108,10 @@ void Chains::add_computes(Step& step, const Station& at) {
     const auto rows =
         at.distance == 0 ? Rows({0, row_count(shard)}) : item(owner, at.way, at.distance).rows;
     if (!sees_some(tables_.shards->problem, queries_, select(shard, rows))) continue;
-    step.computes.push_back({.keys = {.owner = owner, .rows = rows}, .holder = holder});
+    step.computes.push_back(
+        {.queries = own_queries_,
+         .keys = {.owner = owner, .rows = rows, .heads = {0, tables_.shards->problem.key_heads}},
+         .holder = holder});
   }
 }
 

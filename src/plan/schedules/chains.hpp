@@ -28,6 +28,7 @@ class Chains : public RankSchedule {
 
   [[nodiscard]] Step step(int at) final;
   [[nodiscard]] std::vector<Item> kept() final;
+  [[nodiscard]] Program backward(const Program& forward) const final;
 
  protected:
   [[nodiscard]] const Plan::Tables& tables() const { return tables_; }
@@ -50,6 +51,7 @@ class Chains : public RankSchedule {
   Needs needs_;
   int rank_;
   Shard queries_;
+  Item own_queries_;
   std::deque<std::pair<int, Journey>> journeys_;  // of owners that were asked for last
 };
 

@@ -22,6 +22,8 @@ class RankSchedule {
   [[nodiscard]] virtual Step step(int at) = 0;
   /// See Program::kept.
   [[nodiscard]] virtual std::vector<Item> kept() = 0;
+  /// The backward pass that follows `forward`, which is all steps of this.
+  [[nodiscard]] virtual Program backward(const Program& forward) const = 0;
 };
 
 namespace schedules {
@@ -31,13 +33,24 @@ using MakeSchedule = std::unique_ptr<RankSchedule> (*)(const Plan::Tables& table
 
 [[nodiscard]] std::unique_ptr<RankSchedule> ring(const Plan::Tables& tables, int rank);
 [[nodiscard]] std::unique_ptr<RankSchedule> bidirectional(const Plan::Tables& tables, int rank);
+[[nodiscard]] std::unique_ptr<RankSchedule> double_ring(const Plan::Tables& tables, int rank);
+[[nodiscard]] std::unique_ptr<RankSchedule> tiles(const Plan::Tables& tables, int rank);
+
+/// A schedule with all its sizes: those that were not given are chosen. Throws InputError where
+/// sizes do not fit, with those that do.
+using FitSchedule = Schedule (*)(Schedule schedule, const PlannedShards& shards,
+                                 const Topology& topology);
+
+[[nodiscard]] Schedule fit_double_ring(Schedule schedule, const PlannedShards& shards,
+                                       const Topology& topology);
+[[nodiscard]] Schedule fit_tiles(Schedule schedule, const PlannedShards& shards,
+                                 const Topology& topology);
 
 /// By the schedule of the tables.
 [[nodiscard]] std::unique_ptr<RankSchedule> schedule_of(const Plan::Tables& tables, int rank);
-
-/// The backward pass of a forward program in which keys travel: keys go the same way back, from
-/// where the forward pass left them, and so do their gradients, one step later.
-[[nodiscard]] Program reversed(const Program& forward);
+/// `schedule` for these shards, with all its sizes; throws InputError where it does not fit.
+[[nodiscard]] Schedule fitted(Schedule schedule, const PlannedShards& shards,
+                              const Topology& topology);
 
 }  // namespace schedules
 }  // namespace annulus

@@ -1,13 +1,15 @@
 #include <algorithm>
 
-#include "plan/schedules/schedules.hpp"
+#include "plan/schedules/chains.hpp"
 
 namespace annulus::schedules {
-// What was computed in step s of S is computed in step S - 1 - s. A transfer that started in step s
-// and was due at t becomes one of gradients the other way, which starts when the receiver, now the
-// sender, is done with them: after step S - 1 - t, due where the forward transfer started. Keys
-// come back a step earlier, in time for that.
-Program reversed(const Program& forward) {
+
+// Keys go the same way back, from where the forward pass left them, and so do their gradients, one
+// step later. What was computed in step s of S is computed in step S - 1 - s. A transfer that
+// started in step s and was due at t becomes one of gradients the other way, which starts when the
+// receiver, now the sender, is done with them: after step S - 1 - t, due where the forward transfer
+// started. Keys come back a step earlier, in time for that.
+Program Chains::backward(const Program& forward) const {
   const std::size_t count = forward.steps.size();
   Program backward;
   backward.steps.resize(count + 1);  // in the last one gradients arrive that are added to the own
@@ -33,10 +35,10 @@ Program reversed(const Program& forward) {
     during(step).computes = there.computes;
     for (const auto& send : there.sends) {
       after(send.due).receives.push_back(
-          {.item = gradients_of(send.item), .peer = send.peer, .due = count - step});
+          {.item = send.item.as(What::key_gradients), .peer = send.peer, .due = count - step});
     }
     for (const auto& receive : there.receives) {
-      const auto sums = gradients_of(receive.item);
+      const auto sums = receive.item.as(What::key_gradients);
       const std::size_t due = count - step;
       after(receive.due).sends.push_back({.item = sums, .peer = receive.peer, .due = due});
       during(receive.due).begins.push_back(sums);

@@ -1,0 +1,326 @@
+#include "plan/schedules/fetches.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "annulus/plan/block.hpp"
+#include "annulus/plan/heads.hpp"
+#include "plan/intervals.hpp"
+
+namespace annulus::schedules {
+namespace {
+
+bool meet(const std::vector<Interval>& some, const std::vector<Interval>& others) {
+  return std::ranges::any_of(some, [&](const Interval& one) {
+    return std::ranges::any_of(others, [&](const Interval& other) {
+      return one.begin < other.end && other.begin < one.end;
+    });
+  });
+}
+
+}  // namespace
+
+Fetches::Fetches(const Plan::Tables& tables, int rank,
+                 std::unique_ptr<const Arrangement> arrangement)
+    : tables_(tables),
+      arrangement_(std::move(arrangement)),
+      teams_(tables.circle, tables.schedule.heads),
+      needs_(tables.needs()),
+      rank_(rank),
+      team_(teams_.team_of(rank)),
+      others_(teams_.size() > 1 ? 1 : 0) {
+  for (int batch = 0; batch < batch_count(); ++batch) batches_.push_back(queries_here(batch));
+}
+
+KeyVisit Fetches::visit_of(int team, int visit) const {
+  if (visit > others_) return arrangement_->key_visit(team, visit - others_);
+  const Interval only{team, team + 1};
+  return {.owner = team, .from = team, .readers = only, .held_for = only};
+}
+
+int Fetches::owner_of(int team, int batch) const {
+  return batch > others_ ? arrangement_->query_owner(team, batch - others_) : team;
+}
+
+// Batch b meets the own keys in step b; visits follow. With the last of them, batches take turns.
+int Fetches::first_step(int visit) const {
+  return visit == 0 ? 0 : batch_count() - 1 + visit;
+}
+
+int Fetches::last_step(int visit) const {
+  const bool takes_turns = visit == 0 || visit + 1 == visit_count();
+  return first_step(visit) + (takes_turns ? batch_count() - 1 : 0);
+}
+
+int Fetches::completed(int batch) const {
+  if (visit_count() == 1) return batch;
+  return first_step(visit_count() - 1) + (batch + batch_count() - 1) % batch_count();
+}
+
+int Fetches::step_count() const {
+  const int computing = last_step(visit_count() - 1) + 1;
+  const bool a_state_follows = visit_count() == 1 && batch_count() > 1;
+  return computing + (a_state_follows ? 1 : 0);
+}
+
+int Fetches::starts(int visit) const {
+  if (visit <= others_) return batch_count() - 1;
+  const int during = visit_of(team_, visit).starts;
+  return during == 0 ? batch_count() - 1 : first_step(during + others_);
+}
+
+// What was passed on is computed with a step later, and a step after that come its gradients.
+int Fetches::last_use(int visit) const {
+  if (visit <= others_) return last_step(visit);
+  const int last = visit_of(team_, visit).last + others_;
+  return last_step(last) + (last > visit ? 1 : 0);
+}
+
+std::vector<Interval> Fetches::heads_of(int rank) const {
+  return heads_of_member(tables_.shards->problem, teams_.size(), teams_.member_of(rank));
+}
+
+/// Rows of the keys of `owner` that are seen by queries which these teams compute with.
+Rows Fetches::rows_for(Interval readers, int owner) const {
+  std::vector<Interval> ranks;
+  for (Index team = readers.begin; team < readers.end; ++team) {
+    for (int visit = 0; visit < arrangement_->query_visits(); ++visit) {
+      const Index of = arrangement_->query_owner(static_cast<int>(team), visit);
+      for (const auto& range : teams_.ranks_of({of, of + 1})) ranks.push_back(range);
+    }
+  }
+  unite(ranks);
+  return Rows::covering(needs_.rows_seen(tables_.shards->keys->of(owner), ranks));
+}
+
+std::vector<Item> Fetches::queries_for(int receiver, int owner) const {
+  const auto shard = tables_.shards->queries->of(owner);
+  const auto seen = needs_.owners_seen(shard, *tables_.shards->keys);
+  const auto there = teams_.ranks_of(arrangement_->key_owners(teams_.team_of(receiver)));
+  if (shard.empty() || !meet(seen, there)) return {};
+  std::vector<Item> items;
+  for (const auto& heads : heads_of(receiver)) {
+    items.push_back({.what = What::queries,
+                     .owner = owner,
+                     .rows = Rows({0, row_count(shard)}),
+                     .heads = heads});
+  }
+  return items;
+}
+
+std::vector<Item> Fetches::keys_for(int receiver, const KeyVisit& visit, int owner) const {
+  auto rows = rows_for(visit.readers, owner);
+  if (visit.from != visit.owner) {
+    rows = rows_for(visit.held_for, owner).narrowed_to(rows.intervals());
+  }
+  if (rows.empty()) return {};
+  std::vector<Item> items;
+  for (const auto& heads : heads_of(receiver)) {
+    const auto key_heads = key_heads_of(tables_.shards->problem, heads);
+    items.push_back({.what = What::keys, .owner = owner, .rows = rows, .heads = key_heads});
+  }
+  return items;
+}
+
+template <class Send, class Receive>
+void Fetches::for_each_query(int batch, const Send& send, const Receive& receive) const {
+  const int owners = owner_of(team_, batch);
+  const int guests = batch > others_ ? arrangement_->query_guest(team_, batch - others_) : team_;
+  for (int member = 0; member < teams_.size(); ++member) {
+    const int owner = teams_.rank_of(owners, member);
+    const int guest = teams_.rank_of(guests, member);
+    if (guest != rank_) {
+      for (const auto& item : queries_for(guest, rank_)) send(item, guest);
+    }
+    if (owner != rank_) {
+      for (const auto& item : queries_for(rank_, owner)) receive(item, owner);
+    }
+  }
+}
+
+template <class Send, class Receive>
+void Fetches::for_each_key(int visit, const Send& send, const Receive& receive) const {
+  const auto here = visit_of(team_, visit);
+  const int guests = visit > others_ ? arrangement_->key_guest(team_, visit - others_) : team_;
+  const auto there = visit_of(guests, visit);
+  const int own = teams_.member_of(rank_);
+  for (int member = 0; member < teams_.size(); ++member) {
+    // What this team has itself, each of its ranks gives to all of the others; what it has fetched
+    // is of the heads of a rank already.
+    const bool passes_on = there.owner != team_;
+    const int guest = teams_.rank_of(guests, passes_on ? own : member);
+    const int given = passes_on ? teams_.rank_of(there.owner, member) : rank_;
+    if (guest != rank_) {
+      for (const auto& item : keys_for(guest, there, given)) send(item, guest);
+    }
+    const int owner = teams_.rank_of(here.owner, member);
+    if (owner != rank_) {
+      const int from = here.from == here.owner ? owner : teams_.rank_of(here.from, own);
+      for (const auto& item : keys_for(rank_, here, owner)) receive(item, from);
+    }
+  }
+}
+
+std::vector<Item> Fetches::queries_here(int batch) const {
+  std::vector<Item> items;
+  if (batch > 0) {
+    for_each_query(
+        batch, [](const Item&, int) {}, [&](const Item& item, int) { items.push_back(item); });
+    return items;
+  }
+  const Rows all({0, row_count(tables_.shards->queries->of(rank_))});
+  for (const auto& heads : heads_of(rank_)) {
+    items.push_back({.what = What::queries, .owner = rank_, .rows = all, .heads = heads});
+  }
+  return items;
+}
+
+std::vector<Item> Fetches::keys_here(int visit) const {
+  std::vector<Item> items;
+  if (visit > 0) {
+    for_each_key(
+        visit, [](const Item&, int) {}, [&](const Item& item, int) { items.push_back(item); });
+    return items;
+  }
+  const Rows all({0, row_count(tables_.shards->keys->of(rank_))});
+  for (const auto& heads : heads_of(rank_)) {
+    const auto key_heads = key_heads_of(tables_.shards->problem, heads);
+    items.push_back({.what = What::keys, .owner = rank_, .rows = all, .heads = key_heads});
+  }
+  return items;
+}
+
+Step Fetches::step(int at) {
+  Step step;
+  add_releases(step, at);
+  add_transfers(step, at);
+  const Interval all{0, batch_count()};
+  const int visit = at - batch_count() + 1;
+  const int last = visit_count() - 1;
+  if (all.contains(at)) {
+    add_computes(step, {at, at + 1}, 0);
+  } else if (visit < last) {
+    add_computes(step, all, visit);
+  } else if (at <= last_step(last)) {
+    const int batch = (visit - last + 1) % batch_count();
+    add_computes(step, {batch, batch + 1}, last);
+  }
+  return step;
+}
+
+void Fetches::add_computes(Step& step, Interval batches, int visit) const {
+  const auto& shards = *tables_.shards;
+  const auto keys = keys_here(visit);
+  std::vector<Shard> rows;
+  for (const auto& item : keys) rows.push_back(select(shards.keys->of(item.owner), item.rows));
+  for (Index batch = batches.begin; batch < batches.end; ++batch) {
+    for (const auto& queries : batches_[static_cast<std::size_t>(batch)]) {
+      const auto shard = shards.queries->of(queries.owner);
+      const auto heads = key_heads_of(shards.problem, queries.heads);
+      for (std::size_t i = 0; i < keys.size(); ++i) {
+        if (keys[i].heads != heads || !sees_some(shards.problem, shard, rows[i])) continue;
+        step.computes.push_back({.queries = queries, .keys = keys[i], .holder = rank_});
+      }
+    }
+  }
+}
+
+Interval Fetches::visits_around(int at) const {
+  const int now = at - batch_count() + 1;
+  const int near = arrangement_->farthest() + 2;
+  return {std::max(now - near, 1), std::min(now + near, visit_count() - 1) + 1};
+}
+
+void Fetches::add_transfers(Step& step, int at) const {
+  const auto add = [](std::vector<Transfer>& transfers, int due, int last = 0) {
+    return [&transfers, due, last](const Item& item, int peer) {
+      transfers.push_back({.item = item,
+                           .peer = peer,
+                           .due = static_cast<std::size_t>(due),
+                           .last = static_cast<std::size_t>(last)});
+    };
+  };
+  for (int batch = 1; batch < batch_count(); ++batch) {
+    if (batch - 1 == at) {
+      for_each_query(batch, add(step.sends, batch), add(step.receives, batch));
+    }
+    if (completed(batch) + 1 == at) {
+      // States go where the queries came from.
+      const auto home = add(step.sends, at + 1);
+      const auto back = add(step.receives, at + 1);
+      for_each_query(
+          batch, [&](const Item& item, int peer) { back(item.as(What::states), peer); },
+          [&](const Item& item, int peer) { home(item.as(What::states), peer); });
+    }
+  }
+  const auto [begin, end] = visits_around(at);
+  for (int visit = static_cast<int>(begin); visit < end; ++visit) {
+    if (starts(visit) != at) continue;
+    const int due = first_step(visit);
+    for_each_key(visit, add(step.sends, due, last_use(visit)),
+                 add(step.receives, due, last_use(visit)));
+  }
+}
+
+void Fetches::add_releases(Step& step, int at) const {
+  const auto release = [&](const std::vector<Item>& items) {
+    step.releases.insert(step.releases.end(), items.begin(), items.end());
+  };
+  const auto [begin, end] = visits_around(at);
+  for (int visit = static_cast<int>(begin); visit < end; ++visit) {
+    if (last_use(visit) + 1 == at) release(keys_here(visit));
+  }
+  for (int batch = 1; batch < batch_count(); ++batch) {
+    if (completed(batch) + 2 == at) release(batches_[static_cast<std::size_t>(batch)]);
+  }
+}
+
+// What is done to queries and keys is the same again; what was done with states is done with
+// gradients of queries. Gradients of keys follow these back.
+Program Fetches::backward(const Program& forward) const {
+  const std::size_t count = forward.steps.size();
+  // Those of the last keys go back in one step, and in another one those of what was passed on.
+  const bool passes_on = arrangement_->farthest() > 1;
+  Program backward;
+  backward.steps.resize(count + (passes_on ? 2 : 1));
+  const std::size_t end = backward.steps.size();
+  const auto both_ways = [&](std::size_t at, auto to, auto back) {
+    for (const auto& transfer : forward.steps[at].*to) {
+      auto& transfers = backward.steps[at].*to;
+      const auto what = transfer.item.what;
+      auto again = transfer;
+      if (what == What::states) again.item.what = What::query_gradients;
+      transfers.push_back(again);
+      if (what == What::queries) {
+        again.item.what = What::output_gradients;
+        transfers.push_back(again);
+      }
+      if (what != What::keys) continue;
+      const std::size_t from = transfer.last + 1;
+      const std::size_t due = std::min(from + transfer.due - at, end);
+      const auto gradients = transfer.item.as(What::key_gradients);
+      (backward.steps[from].*back)
+          .push_back({.item = gradients, .peer = transfer.peer, .due = due});
+    }
+  };
+  for (std::size_t at = 0; at < count; ++at) {
+    auto& step = backward.steps[at];
+    step.computes = forward.steps[at].computes;
+    for (const auto& item : forward.steps[at].releases) {
+      step.releases.push_back(item);
+      if (item.what == What::queries) step.releases.push_back(item.as(What::output_gradients));
+    }
+    both_ways(at, &Step::sends, &Step::receives);
+    both_ways(at, &Step::receives, &Step::sends);
+    for (const auto& receive : forward.steps[at].receives) {
+      if (receive.item.what != What::keys) continue;
+      const auto sums = receive.item.as(What::key_gradients);
+      const std::size_t sent = std::min(receive.last + 1 + receive.due - at, end);
+      backward.steps[receive.due].begins.push_back(sums);
+      if (sent < end) backward.steps[sent].releases.push_back(sums);
+    }
+  }
+  return backward;
+}
+
+}  // namespace annulus::schedules

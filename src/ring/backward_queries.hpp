@@ -1,0 +1,65 @@
+#pragma once
+// The gradients of the queries that a rank computes with in a backward pass.
+
+#include <memory>
+#include <vector>
+
+#include "annulus/device/device_tensor.hpp"
+#include "annulus/kernels/kernel.hpp"
+#include "ring/forward_queries.hpp"
+#include "ring/query_store.hpp"
+
+namespace annulus::ring {
+
+/// What a backward pass is given of the rows of the rank, on the device. Borrowed.
+struct OwnRows {
+  ConstTensorView dout;     ///< (rows, H, d_v)
+  ConstTensorView out;      ///< (rows, H, d_v)
+  ConstTensorView lse;      ///< (rows, H, 1)
+  ConstTensorView lse_low;  ///< (rows, H, 1), or absent: 0
+};
+
+class BackwardQueries final : public QueryStore {
+ public:
+  /// Borrows all of these. Gradients are written to `dq` (rows, H, d), on the device. To `dgain`
+  /// (H), or empty, is added what this rank's computes give to the gradients of the gains.
+  BackwardQueries(const Plan& plan, int rank, const kernels::Kernel& kernel, BufferPool& pool,
+                  const OwnQueries& own, const OwnRows& rows, TensorView dq,
+                  std::span<double> dgain, kernels::PassOptions options);
+
+  /// The pass over `queries`, which a program computes with.
+  [[nodiscard]] kernels::BackwardPass& pass_of(const Item& queries);
+  /// The pass over all own queries.
+  [[nodiscard]] const kernels::BackwardPass& home() const { return *home_.pass; }
+  /// The gradients of the own queries are in `dq` when the stream has come so far; all others have
+  /// arrived.
+  void finish();
+
+ private:
+  struct Part {
+    Item item;
+    std::vector<double> scale;
+    std::vector<double> scale_without_gain;  // where gradients of gains are wanted
+    std::unique_ptr<kernels::BackwardPass> pass;
+  };
+
+  void take_in(const Item& item, std::span<const std::byte> packed) override;
+  void pack(const Item& item, std::span<std::byte> packed) override;
+  void let_go(const Item& item) override;
+  [[nodiscard]] Part begin(const Item& queries) const;
+  [[nodiscard]] Part& part_of(const Item& queries);
+  /// Writes the gradients of a part, and adds its share of those of the gains.
+  void write(Part& part, TensorView dq);
+
+  const kernels::Kernel& kernel_;
+  OwnQueries own_;
+  OwnRows rows_;
+  TensorView dq_;
+  std::span<double> dgain_;
+  kernels::PassOptions options_;
+  Part home_;                   // all own queries
+  device::DeviceTensor means_;  // <dout, out> of the own rows, where these travel
+  std::vector<Part> parts_;     // of others, or of some heads of the own
+};
+
+}  // namespace annulus::ring

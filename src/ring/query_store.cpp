@@ -1,0 +1,38 @@
+#include "ring/query_store.hpp"
+
+#include <algorithm>
+
+#include "annulus/base/error.hpp"
+
+namespace annulus::ring {
+
+void QueryStore::arrived(const Item& item, Buffer packed) {
+  if (item.owner != rank_) {
+    arrived_.emplace_back(item, std::move(packed));
+    return;
+  }
+  take_in(item, packed.bytes().first(bytes(item)));
+  pool_.give(std::move(packed));
+}
+
+Buffer QueryStore::packed(const Item& item) {
+  auto buffer = pool_.take(bytes(item));
+  pack(item, buffer.bytes().first(bytes(item)));
+  return buffer;
+}
+
+void QueryStore::release(const Item& item) {
+  const auto found = std::ranges::find(arrived_, item, &std::pair<Item, Buffer>::first);
+  ensure(found != arrived_.end(), "a rank lets go of queries that it does not hold");
+  let_go(item);
+  pool_.give(std::move(found->second));
+  arrived_.erase(found);
+}
+
+std::span<std::byte> QueryStore::held(const Item& item) const {
+  const auto found = std::ranges::find(arrived_, item, &std::pair<Item, Buffer>::first);
+  ensure(found != arrived_.end(), "a rank computes with queries that it does not hold");
+  return found->second.bytes().first(bytes(item));
+}
+
+}  // namespace annulus::ring

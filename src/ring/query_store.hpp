@@ -1,0 +1,63 @@
+#pragma once
+// Queries that a rank computes with: its own, and those of others that travel.
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "annulus/base/tensor_view.hpp"
+#include "annulus/plan/plan.hpp"
+#include "ring/buffer_pool.hpp"
+
+namespace annulus::ring {
+
+/// Items of queries, and of what is made of them, as a program moves them. Borrows plan and pool.
+class QueryStore {
+ public:
+  QueryStore(const Plan& plan, int rank, BufferPool& pool)
+      : plan_(plan), rank_(rank), pool_(pool), own_item_(plan.queries_of(rank)) {}
+  QueryStore(const QueryStore&) = delete;
+  QueryStore& operator=(const QueryStore&) = delete;
+  virtual ~QueryStore() {
+    for (auto& [item, packed] : arrived_) pool_.give(std::move(packed));
+  }
+
+  [[nodiscard]] std::size_t bytes(const Item& item) const {
+    return static_cast<std::size_t>(plan_.bytes(item));
+  }
+  /// A buffer for an item that arrives.
+  [[nodiscard]] Buffer room_for(const Item& item) { return pool_.take(bytes(item)); }
+  /// Takes in an item that has arrived, packed: what others have made of own queries is merged or
+  /// added, and the rest is held until release().
+  void arrived(const Item& item, Buffer packed);
+  /// An item to send, in a buffer of the pool.
+  [[nodiscard]] Buffer packed(const Item& item);
+  /// Lets go of an item of others.
+  void release(const Item& item);
+
+ protected:
+  [[nodiscard]] const Plan& plan() const { return plan_; }
+  [[nodiscard]] int rank() const { return rank_; }
+  [[nodiscard]] BufferPool& pool() const { return pool_; }
+  [[nodiscard]] const std::shared_ptr<device::Stream>& stream() const { return pool_.stream(); }
+  [[nodiscard]] const Item& own_item() const { return own_item_; }
+  [[nodiscard]] std::span<std::byte> held(const Item& item) const;
+
+  /// Takes in what others have made of own queries.
+  virtual void take_in(const Item& item, std::span<const std::byte> packed) = 0;
+  /// Writes an item to `packed`, which has its bytes.
+  virtual void pack(const Item& item, std::span<std::byte> packed) = 0;
+  /// Others' queries are not computed with any more.
+  virtual void let_go(const Item& item) = 0;
+
+ private:
+  const Plan& plan_;
+  int rank_;
+  BufferPool& pool_;
+  Item own_item_;
+  std::vector<std::pair<Item, Buffer>> arrived_;
+};
+
+}  // namespace annulus::ring
