@@ -70,6 +70,38 @@ struct MergeArguments {
   int value_dim = 0;
 };
 
+/// Numbers of a stored state before its values, see state_width.
+inline constexpr int stored_scalars = 5;
+
+/// States as store_state writes them, state_width(d_v) numbers of each row and head: those of row
+/// i, head h begin at element i * row_stride + h * head_stride of `data`.
+template <class Number>
+struct StoredStates {
+  Number* data = nullptr;
+  Index row_stride = 0;
+  Index head_stride = 0;
+};
+
+/// Writes the states of all rows and heads.
+struct WriteStatesArguments {
+  DeviceState state{};
+  StoredStates<float> to{};
+  int rows = 0;
+  int heads = 0;
+  int value_dim = 0;
+};
+
+/// Merges stored states of all rows and of heads first_head, first_head + 1, ..., `heads` of them.
+struct MergeStatesArguments {
+  DeviceState state{};
+  StoredStates<const float> from{};
+  int rows = 0;
+  int heads = 0;
+  int first_head = 0;
+  int all_heads = 0;  ///< H of the state
+  int value_dim = 0;
+};
+
 /// What follows from the state, see write_row. Everything but `out` may be null.
 struct FinishArguments {
   DeviceState state{};

@@ -43,6 +43,35 @@ DeviceState DeviceStates::view() const {
           .values = values_.data()};
 }
 
+static_assert(stored_scalars == state_width(0));
+
+void DeviceStates::write(TensorView state) const {
+  ensure(state.type == DataType::float32 && state.has_shape(rows_, heads_, state_width(value_dim_)),
+         "the state has the type and shape of the pass");
+  launcher_.write({.state = view(),
+                   .to = {static_cast<float*>(state.data), state.row_stride, state.head_stride},
+                   .rows = rows_,
+                   .heads = heads_,
+                   .value_dim = value_dim_},
+                  *stream_);
+}
+
+void DeviceStates::merge(ConstTensorView state, Index first_head) {
+  ensure(state.type == DataType::float32 && state.rows == rows_ &&
+             state.dim == state_width(value_dim_) && first_head >= 0 &&
+             first_head + state.heads <= heads_,
+         "a state of rows and heads of the pass is merged");
+  launcher_.merge(
+      {.state = view(),
+       .from = {static_cast<const float*>(state.data), state.row_stride, state.head_stride},
+       .rows = rows_,
+       .heads = narrow<int>(state.heads),
+       .first_head = narrow<int>(first_head),
+       .all_heads = heads_,
+       .value_dim = value_dim_},
+      *stream_);
+}
+
 void DeviceStates::finish(const ForwardOutputs& outputs) const {
   const auto& statistics = outputs.statistics;
   ensure(statistics_ || !statistics.present(), "statistics are kept from the start of a pass");

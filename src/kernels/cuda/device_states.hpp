@@ -20,7 +20,9 @@ class DeviceStates {
   [[nodiscard]] int heads() const { return heads_; }
   [[nodiscard]] int value_dim() const { return value_dim_; }
 
-  /// As ForwardPass::finish.
+  /// As those of ForwardPass.
+  void write(TensorView state) const;
+  void merge(ConstTensorView state, Index first_head);
   void finish(const ForwardOutputs& outputs) const;
 
  private:

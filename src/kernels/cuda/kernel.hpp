@@ -18,7 +18,6 @@ class GpuKernel final : public Kernel {
     return launcher_.open_stream(place_on_node);
   }
   [[nodiscard]] bool supports(DataType type) const override { return type != DataType::float64; }
-  [[nodiscard]] bool merges_states() const override { return false; }
   [[nodiscard]] DataType factor_type(DataType type) const override { return type; }
   [[nodiscard]] Index longest_sum(DataType type) const override {
     return panel_rows(static_cast<int>(size_of(type)));

@@ -49,6 +49,8 @@ class Launcher {
                        Stream& stream) const = 0;
   /// `type` is that of what is merged.
   virtual void merge(DataType type, const MergeArguments& arguments, Stream& stream) const = 0;
+  virtual void merge(const MergeStatesArguments& arguments, Stream& stream) const = 0;
+  virtual void write(const WriteStatesArguments& arguments, Stream& stream) const = 0;
   virtual void finish(const FinishArguments& arguments, Stream& stream) const = 0;
 
   /// Over query tiles.

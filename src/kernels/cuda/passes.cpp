@@ -61,12 +61,12 @@ void GpuForward::finish(const ForwardOutputs& outputs) {
   states_.finish(outputs);
 }
 
-void GpuForward::write_state(TensorView) const {
-  broken_invariant("GPUs have no states that are merged");
+void GpuForward::write_state(TensorView state) const {
+  states_.write(state);
 }
 
-void GpuForward::merge(ConstTensorView, Index) {
-  broken_invariant("GPUs have no states that are merged");
+void GpuForward::merge(ConstTensorView state, Index first_head) {
+  states_.merge(state, first_head);
 }
 
 GpuBackward::GpuBackward(const Launcher& launcher, const BackwardQueries& queries,

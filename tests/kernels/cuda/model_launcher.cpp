@@ -47,6 +47,14 @@ void ModelLauncher::merge(DataType type, const gpu::MergeArguments& arguments,
       type, [&]<class T>() { gpu::dispatch_rows<gpu::MergeKernel<T>>(arguments, launch(stream)); });
 }
 
+void ModelLauncher::merge(const gpu::MergeStatesArguments& arguments, Stream& stream) const {
+  gpu::dispatch_rows<gpu::MergeStatesKernel>(arguments, launch(stream));
+}
+
+void ModelLauncher::write(const gpu::WriteStatesArguments& arguments, Stream& stream) const {
+  gpu::dispatch_rows<gpu::WriteStatesKernel>(arguments, launch(stream));
+}
+
 void ModelLauncher::finish(const gpu::FinishArguments& arguments, Stream& stream) const {
   gpu::dispatch_rows<gpu::FinishKernel>(arguments, launch(stream));
 }

@@ -22,6 +22,10 @@ class ModelLauncher final : public kernels::gpu::Launcher {
                device::Stream& stream) const override;
   void merge(DataType type, const kernels::gpu::MergeArguments& arguments,
              device::Stream& stream) const override;
+  void merge(const kernels::gpu::MergeStatesArguments& arguments,
+             device::Stream& stream) const override;
+  void write(const kernels::gpu::WriteStatesArguments& arguments,
+             device::Stream& stream) const override;
   void finish(const kernels::gpu::FinishArguments& arguments,
               device::Stream& stream) const override;
   void add_query_gradients(const kernels::gpu::KernelChoice& choice,

@@ -6,6 +6,7 @@
 #include "attention/statistics/list.hpp"
 #include "kernels/cuda/arguments.hpp"
 #include "kernels/cuda/device/own_rows.hpp"
+#include "kernels/cuda/device/softmax.hpp"
 
 namespace annulus::kernels::gpu {
 
@@ -49,31 +50,97 @@ struct StartKernel : RowKernel {
   }
 };
 
+/// What kernels that merge have in common.
+struct MergingKernel : RowKernel {
+  /// What brings both sides to the larger of their maxima.
+  struct Rises {
+    MaximumRise own;
+    MaximumRise other;
+  };
+
+  /// Merges maximum, sum and values, the last (d_v) of type T, into those of row and head `own`.
+  /// A side that is empty adds nothing.
+  template <class T>
+  ANNULUS_DEVICE static Rises merge(const DeviceState& state, Index own, float maximum, double sum,
+                                    const T* values, int value_dim) {
+    // The first lane alone reads what it writes below.
+    const float before = shuffle(lane_index() == 0 ? state.maximum[own] : 0.0F, 0);
+    const float larger = fmaxf(before, maximum);
+    const Rises rises{MaximumRise::of(before, larger), MaximumRise::of(maximum, larger)};
+    const auto kept = static_cast<double>(rises.own.factor);
+    const auto added = static_cast<double>(rises.other.factor);
+    double* own_values = state.values + own * value_dim;
+    for (int c = lane_index(); c < value_dim; c += warp_lanes) {
+      const auto value = static_cast<double>(static_cast<float>(values[c]));
+      own_values[c] = own_values[c] * kept + value * added;
+    }
+    if (lane_index() == 0) {
+      state.maximum[own] = larger;
+      state.sum[own] = state.sum[own] * kept + sum * added;
+    }
+    return rises;
+  }
+};
+
 /// A part that has been divided by its sum is the state m = lse, l = 1, O = out.
 /// T: element type of `out`.
 template <class T>
-struct MergeKernel : RowKernel {
+struct MergeKernel : MergingKernel {
   using Arguments = MergeArguments;
 
   ANNULUS_DEVICE static void run(const Arguments& a) {
     with_row(a.rows, a.heads, [&](Index at) {
       const float lse = a.lse[static_cast<Index>(block_y()) * a.rows + at / a.heads];
-      const Index own = a.first * a.heads + at;
-      // What is empty on both sides stays so: -inf - -inf is never formed.
-      if (lse == minus_infinity) return;
-      // The first lane alone reads what it writes below.
-      const float before = shuffle(lane_index() == 0 ? a.state.maximum[own] : 0.0F, 0);
-      const float maximum = fmaxf(before, lse);
-      const auto kept = static_cast<double>(expf(before - maximum));
-      const auto added = static_cast<double>(expf(lse - maximum));
-      const auto* out = static_cast<const T*>(a.out) + at * a.value_dim;
-      double* values = a.state.values + own * a.value_dim;
+      merge(a.state, a.first * a.heads + at, lse, 1.0,
+            static_cast<const T*>(a.out) + at * a.value_dim, a.value_dim);
+    });
+  }
+};
+
+struct MergeStatesKernel : MergingKernel {
+  using Arguments = MergeStatesArguments;
+
+  ANNULUS_DEVICE static void run(const Arguments& a) {
+    with_row(a.rows, a.heads, [&](Index at) {
+      const Index row = at / a.heads;
+      const float* from = a.from.data + row * a.from.row_stride + block_y() * a.from.head_stride;
+      const Index own = row * a.all_heads + a.first_head + block_y();
+      const double sum = lane_index() == 0 ? a.state.sum[own] : 0.0;
+      const auto more = static_cast<double>(from[1]);
+      const auto rises = merge(a.state, own, from[0], more, from + stored_scalars, a.value_dim);
+      if (lane_index() != 0 || a.state.moment == nullptr) return;
+      const auto kept = static_cast<double>(rises.own.factor);
+      const auto added = static_cast<double>(rises.other.factor);
+      const auto own_shift = static_cast<double>(rises.own.shift);
+      const auto shift = static_cast<double>(rises.other.shift);
+      double& moment = a.state.moment[own];
+      moment =
+          kept * (moment + sum * own_shift) + added * (static_cast<double>(from[2]) + more * shift);
+      double& squares = a.state.squares[own];
+      squares = squares * kept * kept + static_cast<double>(from[3]) * added * added;
+      float& self_logit = a.state.self_logit[own];
+      self_logit = fmaxf(self_logit, from[4]);
+    });
+  }
+};
+
+/// The order of the numbers is that of store_state; without statistics there is nothing of them.
+struct WriteStatesKernel : RowKernel {
+  using Arguments = WriteStatesArguments;
+
+  ANNULUS_DEVICE static void run(const Arguments& a) {
+    with_row(a.rows, a.heads, [&](Index at) {
+      float* to = a.to.data + at / a.heads * a.to.row_stride + block_y() * a.to.head_stride;
       for (int c = lane_index(); c < a.value_dim; c += warp_lanes) {
-        values[c] = values[c] * kept + static_cast<double>(static_cast<float>(out[c])) * added;
+        to[stored_scalars + c] = static_cast<float>(a.state.values[at * a.value_dim + c]);
       }
       if (lane_index() != 0) return;
-      a.state.maximum[own] = maximum;
-      a.state.sum[own] = a.state.sum[own] * kept + added;
+      const bool statistics = a.state.moment != nullptr;
+      to[0] = a.state.maximum[at];
+      to[1] = static_cast<float>(a.state.sum[at]);
+      to[2] = statistics ? static_cast<float>(a.state.moment[at]) : 0.0F;
+      to[3] = statistics ? static_cast<float>(a.state.squares[at]) : 0.0F;
+      to[4] = statistics ? a.state.self_logit[at] : minus_infinity;
     });
   }
 };

@@ -28,6 +28,14 @@ class CudaLauncher final : public Launcher {
     with_type(type, [&]<class T>() { dispatch_rows<MergeKernel<T>>(arguments, LaunchOn{stream}); });
   }
 
+  void merge(const MergeStatesArguments& arguments, Stream& stream) const override {
+    dispatch_rows<MergeStatesKernel>(arguments, LaunchOn{stream});
+  }
+
+  void write(const WriteStatesArguments& arguments, Stream& stream) const override {
+    dispatch_rows<WriteStatesKernel>(arguments, LaunchOn{stream});
+  }
+
   void finish(const FinishArguments& arguments, Stream& stream) const override {
     dispatch_rows<FinishKernel>(arguments, LaunchOn{stream});
   }
