@@ -91,6 +91,37 @@ TEST(RingOnGpu, Gradients) {
   }
 }
 
+// Queries of other ranks, some heads of own ones, states that are merged, sums with gaps.
+TEST(RingOnGpu, EveryScheduleThatFits) {
+  auto problem = Problem{.query_heads = 4,
+                         .key_heads = 2,
+                         .head_dim = 12,
+                         .documents = Documents::packed({0, 17, 46}),
+                         .mask = Mask::causal()};
+  problem.logit_scale = LogitScale::parse("table");
+  auto whole = random_problem<float>(problem, 11);
+  whole.gain = {0.5, 2, -1, 1};
+  whole.sink = {0.25, -std::numeric_limits<double>::infinity(), 3, -2};
+  const auto dout = random_dout<float>(problem);
+  const auto expected = direct(whole);
+  const auto exact = direct_gradients_of(whole, dout);
+  for (const auto* kernel : gpus_under_test()) {
+    const auto roundings = kernels::Roundings::of(*kernel, DataType::float32);
+    for (const int ranks : rank_counts_of_gpus()) {
+      for (const auto& schedule : schedules_for(ranks, problem.query_heads)) {
+        const auto spread = spread_for(ranks).by(schedule);
+        SCOPED_TRACE(spread.text() + ", P = " + std::to_string(ranks));
+        expect_close(attend_by_ranks(whole, ranks, spread, *kernel), expected,
+                     bounds_of(whole, *kernel));
+        expect_close(gradients_by_ranks(whole, dout, ranks, spread, *kernel, true), exact,
+                     gradient_bounds_of(whole, dout, roundings), Sharpness::tenth,
+                     sharpness_of_parameters(roundings));
+        if (testing::Test::HasFailure()) return;
+      }
+    }
+  }
+}
+
 // What lies on the device is used where it lies, whatever its layout, and comes back the same.
 TEST(RingOnGpu, TensorsOnTheDevice) {
   const Problem problem{.query_heads = 2,

@@ -151,10 +151,15 @@ void GpuBackward::accumulate(ConstTensorView k, ConstTensorView v, std::span<con
 
 void GpuBackward::add(TensorView sums, ConstTensorView more) const {
   ensure(sums.has_shape(more.rows, more.heads, more.dim), "sums of one shape are added");
-  launcher_.add({.sums = dense_sums(sums),
+  const DenseOutput there(stream_, sums);
+  if (!is_dense(sums)) {
+    device::copy(*stream_, dense_view(there.data(), sums.rows, sums.heads, sums.dim), sums);
+  }
+  launcher_.add({.sums = there.data(),
                  .more = DenseInput(stream_, more).data(),
                  .count = sums.rows * sums.heads * sums.dim},
                 *stream_);
+  there.finish();
 }
 
 TensorView GpuBackward::mean() const {
