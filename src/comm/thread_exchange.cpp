@@ -44,7 +44,7 @@ ThreadExchange::ThreadExchange(std::shared_ptr<ThreadGroup> group, int rank, dev
                                std::span<const Send> sends, std::span<const Receive> receives)
     : group_(std::move(group)), rank_(rank), stream_(stream) {
   const std::shared_ptr<const device::Event> before = stream_.record();
-  const std::lock_guard lock(world().mutex);
+  std::unique_lock lock(world().mutex);
   world().check();
   auto& messages = group_->messages();
   for (const auto& [to, data] : sends) {
@@ -53,7 +53,8 @@ ThreadExchange::ThreadExchange(std::shared_ptr<ThreadGroup> group, int rank, dev
   for (const auto& [from, place] : receives) {
     receives_.push_back(messages.receive(from, rank_, {place, &stream_, before}));
   }
-  world().changed.notify_all();
+  lock.unlock();  // which those who wake up need
+  for (const auto& send : sends) world().wake(send.to);
 }
 
 ThreadExchange::~ThreadExchange() {
@@ -78,7 +79,7 @@ void ThreadExchange::wait() {
   std::unique_lock lock(world().mutex);
   while (!advance(lock)) {
     check_peers();
-    world().changed.wait(lock);
+    world().wait(rank_, lock);
   }
 }
 
@@ -108,13 +109,13 @@ void ThreadExchange::copy(ThreadMessage& message, std::unique_lock<std::mutex>& 
     lock.lock();
     message.copied = std::move(copied);
     message.state = State::copied;
-    world().changed.notify_all();
+    world().wake(message.from);
   } catch (const std::exception& error) {
     if (!lock.owns_lock()) lock.lock();
     message.state = State::waiting;
     // Said at once: the sender may be waiting for this rank to copy the message.
     world().fail(rank_, error.what());
-    world().changed.notify_all();
+    world().wake(message.from);
     throw;
   }
 }
@@ -129,7 +130,7 @@ void ThreadExchange::withdraw() {
   std::unique_lock lock(world().mutex);
   for (const auto& message : receives_) group_->messages().withdraw(message);
   for (const auto& message : sends_) {
-    world().changed.wait(lock, [&] { return message->state != State::copying; });
+    while (message->state == State::copying) world().wait(rank_, lock);
     group_->messages().withdraw(message);
     if (message->state != State::copied) continue;
     try {

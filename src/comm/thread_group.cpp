@@ -18,14 +18,18 @@ void ThreadWorld::leave(int rank) {
     const std::lock_guard lock(mutex);
     left[static_cast<std::size_t>(rank)] = true;
   }
-  changed.notify_all();
+  wake_all();
+}
+
+void ThreadWorld::wake_all() {
+  for (auto& condition : changed) condition.notify_one();
 }
 
 void ThreadWorld::fail(int rank, std::string message) {
   if (first_to_fail >= 0) return;
   first_to_fail = rank;
   reason = std::move(message);
-  changed.notify_all();
+  wake_all();
 }
 
 void ThreadWorld::check() const {
@@ -56,12 +60,15 @@ std::shared_ptr<const ThreadGroup::Contributions> ThreadGroup::gather(int rank,
         std::exchange(pending_, Contributions(pending_.size())));
     arrived_ = 0;
     ++round_;
-    world_->changed.notify_all();
+    const auto all = published_;
+    lock.unlock();  // which those who wake up need
+    world_->wake_all();
+    return all;
   }
   while (round_ == round) {
     world_->check();
     for (int peer = 0; peer < ranks(); ++peer) world_->check_present(rank, peer);
-    world_->changed.wait(lock);
+    world_->wait(rank, lock);
   }
   // The next round cannot end before this rank joins it, so this is still the round's result.
   return published_;

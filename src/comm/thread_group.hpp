@@ -17,12 +17,17 @@ namespace annulus::comm {
 
 /// All ranks of one run_threads, whatever groups they form: one lock, and who is no longer there.
 struct ThreadWorld {
-  explicit ThreadWorld(int ranks) : left(static_cast<std::size_t>(ranks)) {}
+  explicit ThreadWorld(int ranks)
+      : left(static_cast<std::size_t>(ranks)), changed(static_cast<std::size_t>(ranks)) {}
 
   /// The rank throws: every wait ends.
   void give_up(int rank);
   /// The rank has returned: whoever still waits for it waits in vain.
   void leave(int rank);
+  /// Something has changed that the rank may wait for, or any rank. Others sleep on: with one
+  /// condition for all of them, most of the time of small messages is spent on waking up in vain.
+  void wake(int rank) { changed[static_cast<std::size_t>(rank)].notify_one(); }
+  void wake_all();
 
   // With the lock held:
 
@@ -32,12 +37,18 @@ struct ThreadWorld {
   void check() const;
   /// Throws Error, in the name of `rank`, where `peer`, for which it waits, has left.
   void check_present(int rank, int peer);
+  /// Sleeps until the rank is woken, or for no reason.
+  void wait(int rank, std::unique_lock<std::mutex>& lock) {
+    changed[static_cast<std::size_t>(rank)].wait(lock);
+  }
 
   std::mutex mutex;
-  std::condition_variable changed;
   int first_to_fail = -1;  ///< none yet
   std::string reason;      ///< what the waits of the others end with
   std::vector<bool> left;
+
+ private:
+  std::vector<std::condition_variable> changed;  ///< by rank
 };
 
 /// Ranks 0 .. ranks - 1 of a world, with their collectives and the messages between them.
