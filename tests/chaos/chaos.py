@@ -54,7 +54,7 @@ def shown(command):
 
 
 def try_one(trials, options, kind, number, scratch):
-    """The exit code, and the faults as lines. The files are kept where there are any."""
+    """How it ended, and the faults as lines. The files are kept where there are any."""
     chance = random.Random(f"{options.seed} {kind} {number}")
     folder = scratch / f"{kind}-{number}"
     folder.mkdir()
@@ -66,7 +66,7 @@ def try_one(trials, options, kind, number, scratch):
         print(f"{kind}:{number}: {'; '.join(faults)}\n  {shown(command)}\n  in {kept}\n"
               f"  {ended.err.strip()[:500]!r}", flush=True)
     shutil.rmtree(folder)
-    return ended.code, faults
+    return ended.end, faults
 
 
 def main(arguments):
@@ -81,16 +81,15 @@ def main(arguments):
                 continue
             start = time.monotonic()
             trials = make(program, scratch)
-            codes, faulty = collections.Counter(), 0
+            ends, faulty = collections.Counter(), 0
             for number in numbers:
-                code, faults = try_one(trials, options, kind, number, scratch)
-                codes[code] += 1
+                end, faults = try_one(trials, options, kind, number, scratch)
+                ends[end] += 1
                 faulty += bool(faults)
             found += faulty
-            ends = ", ".join(f"{count} x {'no end' if code is None else code}"
-                             for code, count in codes.most_common())
+            listed = ", ".join(f"{count} x {end}" for end, count in ends.most_common())
             print(f"{len(numbers):5} {trials.name:16} {faulty:3} faults, "
-                  f"{time.monotonic() - start:.0f} s; exit codes {ends}", flush=True)
+                  f"{time.monotonic() - start:.0f} s; exit codes {listed}", flush=True)
     print(f"seed {options.seed}: {found} faults")
     return 1 if found else 0
 

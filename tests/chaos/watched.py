@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import tempfile
@@ -24,14 +25,34 @@ class Program:
         return [*launcher, self.path, *map(str, arguments)]
 
 
+# OpenPMIX releases a rank once too often where one is killed between asking its server for a
+# connection and the answer (4.2 and 5.0; mended in 80dd4e37c): mpirun, whose ranks are all gone,
+# takes down what is freed, and waits for its lock.
+BROKEN_CONNECTION = re.compile(r"PMIX ERROR: UNREACHABLE in file \S*/ptl_base_connection_hdlr\.c ")
+
+
 @dataclasses.dataclass(frozen=True)
 class Ended:
-    """A run that is over. `code` is negative for a signal, None where it had to be ended."""
+    """A run that is over. `code` is negative for a signal, None where it had to be ended, and
+    `alone` says whether nothing but the launcher was left then."""
 
     code: int | None
     out: str
     err: str
     launched: bool = False
+    alone: bool = False
+
+    @property
+    def launcher_hangs(self):
+        """By the fault of PMIx above, and no other."""
+        return self.alone and BROKEN_CONNECTION.search(self.err) is not None
+
+    @property
+    def end(self):
+        """As a report says it."""
+        if self.launcher_hangs:
+            return "no end of mpirun itself (PMIx)"
+        return "no end" if self.code is None else str(self.code)
 
 
 def family_of(folder):
@@ -70,6 +91,7 @@ class Run:
         """Waits for the end of the run and of all its processes; ends what is left of it."""
         in_time = (self._ends(lambda: self.process.poll() is not None) and
                    self._ends(lambda: not family_of(self.folder)))
+        alone = not in_time and self.launched and family_of(self.folder) == [self.process.pid]
         while left := family_of(self.folder):
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
@@ -81,7 +103,7 @@ class Run:
             file.seek(0)
             texts.append(file.read().decode(errors="replace"))
             file.close()
-        return Ended(code if in_time else None, *texts, self.launched)
+        return Ended(code if in_time else None, *texts, self.launched, alone)
 
 
 def run(program, arguments, folder, ranks=None):
@@ -91,7 +113,7 @@ def run(program, arguments, folder, ranks=None):
 def faults_of(ended, killed_by=None):
     """What is wrong with an end: each a line. `killed_by` is the signal that was sent, if any."""
     if ended.code is None:
-        return ["hangs"]
+        return [] if killed_by is not None and ended.launcher_hangs else ["hangs"]
     if killed_by is not None:
         # The launcher has a code of its own for ranks that were killed.
         if ended.launched and ended.code != 0:

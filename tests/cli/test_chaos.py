@@ -1,5 +1,7 @@
 """A short run of launch/chaos holds; and it notices what must not be."""
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -55,6 +57,26 @@ def test_ends(tmp_path, script, fault):
     folder.mkdir()
     ended = run(Program(str(fake(tmp_path, script)), seconds=0.5), [], folder)
     assert faults_of(ended) == ([] if fault is None else [fault])
+    assert not family_of(folder)
+
+
+SAID = "PMIX ERROR: UNREACHABLE in file ../src/mca/ptl/base/ptl_base_connection_hdlr.c at line 388"
+
+
+@pytest.mark.parametrize("script,faults", [
+    (f"echo '{SAID}' >&2; exec sleep 99", []),
+    ("exec sleep 99", ["hangs"]),
+    (f"echo '{SAID}' >&2; sleep 99", ["hangs"]),  # a process besides
+])
+def test_an_end_that_the_launcher_does_not_find(tmp_path, monkeypatch, script, faults):
+    """It is known by what PMIx says, and as no rank is left; where nobody was killed it is new."""
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    fake(tmp_path, f"[ \"$1\" != --version ] || exit 0\n{script}").rename(tmp_path / "mpirun")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    ended = run(Program("true", seconds=1), [], folder, ranks=2)
+    assert faults_of(ended, signal.SIGKILL) == faults
+    assert faults_of(ended) == ["hangs"]
     assert not family_of(folder)
 
 
