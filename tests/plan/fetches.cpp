@@ -192,12 +192,13 @@ TEST(Fetches, SchedulesThatDoNotFitSayWhatWould) {
     }
   };
   EXPECT_THAT(message_of("tiles:2x2", 6),
-              HasSubstr("tiles:2x2: 2 x 2 is not 6; expected 1x6, 2x3, 3x2 or 6x1"));
+              HasSubstr("tiles:2x2: 2 x 2 tiles for 6 ranks; expected tiles:1x6, tiles:2x3, "
+                        "tiles:3x2 or tiles:6x1"));
   EXPECT_THAT(message_of("heads:4", 6),
               HasSubstr("heads:4: teams of 4 out of 6 ranks for 4 heads; expected 1, 2 or 3"));
   EXPECT_THAT(message_of("heads:8", 8), HasSubstr("expected 1, 2 or 4"));
   EXPECT_THAT(message_of("double-ring:4", 6),
-              HasSubstr("inner rings of 4 out of 6; expected 1, 2, 3 or 6"));
+              HasSubstr("inner rings of 4 out of 6 ranks; expected 1, 2, 3 or 6"));
   EXPECT_THAT(message_of("heads:2+node-ring", 4), HasSubstr("expected ring, double-ring or tiles"));
   EXPECT_THAT(message_of("double-ring", 5, 1, even_topology(5, 2)), HasSubstr("double-ring:M"));
   EXPECT_EQ(message_of("heads:2+double-ring", 4), "fits");

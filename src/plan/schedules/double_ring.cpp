@@ -90,8 +90,9 @@ Schedule fit_double_ring(Schedule schedule, const PlannedShards& shards, const T
     schedule.inner = static_cast<int>(size / team);
   }
   if (teams % schedule.inner != 0) {
-    throw InputError(fmt::format("schedule {}: inner rings of {} out of {}; expected {}",
+    throw InputError(fmt::format("schedule {}: inner rings of {} out of {} {}; expected {}",
                                  name_of(schedule), schedule.inner, teams,
+                                 schedule.heads > 1 ? "teams" : "ranks",
                                  choices_of(divisors(teams))));
   }
   return schedule;

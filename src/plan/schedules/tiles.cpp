@@ -92,9 +92,10 @@ Schedule fit_tiles(Schedule schedule, const PlannedShards& shards, const Topolog
   }
   if (Index{schedule.query_teams} * schedule.key_teams == teams) return schedule;
   std::vector<std::string> fitting;
-  for (const int a : divisors(teams)) fitting.push_back(fmt::format("{}x{}", a, teams / a));
-  throw InputError(fmt::format("schedule {}: {} x {} is not {}; expected {}", name_of(schedule),
-                               schedule.query_teams, schedule.key_teams, teams,
+  for (const int a : divisors(teams)) fitting.push_back(fmt::format("tiles:{}x{}", a, teams / a));
+  throw InputError(fmt::format("schedule {}: {} x {} tiles for {} {}; expected {}",
+                               name_of(schedule), schedule.query_teams, schedule.key_teams, teams,
+                               schedule.heads > 1 ? "teams" : "ranks",
                                choices({fitting.begin(), fitting.end()})));
 }
 
