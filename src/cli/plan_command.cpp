@@ -54,9 +54,9 @@ Json json_of(const Plan& plan, const std::vector<Transfer>& transfers, const cha
   return all;
 }
 
-Json json_of(const Plan& plan, int rank, Pass pass) {
+Json json_of(const Plan& plan, int rank, const Program& program) {
   Json steps = Json::array();
-  for (const auto& step : plan.program(rank, pass).steps) {
+  for (const auto& step : program.steps) {
     Json computes = Json::array();
     for (const auto& [queries, keys, holder] : step.computes) {
       auto json = json_of(keys);
@@ -131,19 +131,18 @@ Table spread_table(const PlanCost& cost) {
   return table;
 }
 
-/// What a rank holds and does, a line a step; of many steps those at both ends.
-std::string text_of(const Plan& plan, int rank, Pass pass, std::size_t most_steps) {
-  auto text = to_string(plan, rank) + "\n";
-  const auto steps = plan.program(rank, pass).steps;
+/// Prints what a rank holds and does, a line a step; of many steps those at both ends.
+void print_text(const Plan& plan, int rank, const Program& program, std::size_t most_steps) {
+  fmt::print("{}\n", to_string(plan, rank));
+  const auto& steps = program.steps;
   for (std::size_t at = 0; at < steps.size(); ++at) {
     if (steps.size() > most_steps && at == most_steps / 2) {
       const std::size_t left_out = steps.size() - most_steps;
-      text += fmt::format("  ... {} more steps: --rank {}\n", left_out, rank);
+      fmt::print("  ... {} more steps: --rank {}\n", left_out, rank);
       at += left_out;
     }
-    text += fmt::format("  step {}: {}\n", at, to_string(plan, rank, steps[at]));
+    fmt::print("  step {}: {}\n", at, to_string(plan, rank, steps[at]));
   }
-  return text;
 }
 
 /// A few ranks that show what a plan does: the first, the last, and one in the middle.
@@ -213,17 +212,20 @@ class PlanCommand final : public Command {
   }
 
   void print_rank(const Plan& plan, const Context& context) const {
-    const auto table = cost_table({*rank_}, {cost_of(plan, *rank_, pass())});
+    const auto forward = plan.program(*rank_);
+    const auto backward = backward_ ? plan.backward_program(*rank_, forward) : Program{};
+    const auto& program = backward_ ? backward : forward;
+    const auto table = cost_table({*rank_}, {cost_of(plan, *rank_, pass(), forward, program)});
     if (context.json) {
       auto json = json_of_plan(plan);
-      json["programs"] = Json::array({json_of(plan, *rank_, pass())});
+      json["programs"] = Json::array({json_of(plan, *rank_, program)});
       json["ranks"] = table.json();
       print(json);
       return;
     }
-    fmt::print("{}\n{}\n{}", to_string(plan),
-               text_of(plan, *rank_, pass(), std::numeric_limits<std::size_t>::max()),
-               table.text());
+    fmt::print("{}\n", to_string(plan));
+    print_text(plan, *rank_, program, std::numeric_limits<std::size_t>::max());
+    fmt::print("\n{}", table.text());
   }
 
   void print_plan(const Plan& plan, const Context& context) const {
@@ -235,7 +237,8 @@ class PlanCommand final : public Command {
     if (context.json) {
       auto json = json_of_plan(plan);
       json["programs"] = Json::array();
-      for (const int rank : shown) json["programs"].push_back(json_of(plan, rank, pass()));
+      for (const int rank : shown)
+        json["programs"].push_back(json_of(plan, rank, plan.program(rank, pass())));
       json["ranks"] = table.json();
       json["area"] = cost.area;
       json["flops"] = cost.flops;
@@ -247,7 +250,8 @@ class PlanCommand final : public Command {
     }
     fmt::print("{}\n", to_string(plan));
     const auto steps = all_ranks_ ? std::numeric_limits<std::size_t>::max() : most_steps;
-    for (const int rank : shown) fmt::print("{}", text_of(plan, rank, pass(), steps));
+    for (const int rank : shown)
+      print_text(plan, rank, plan.program(rank, pass()), steps);
     fmt::print("\n{}\n", all_ranks_ ? table.text() : spread_table(cost).text());
     const auto sample = cost.exact() ? std::string()
                                      : fmt::format(", estimated from {} of {} ranks",

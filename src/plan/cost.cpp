@@ -94,9 +94,14 @@ double forward_flops(const Problem& problem, Index area) {
 }
 
 RankCost cost_of(const Plan& plan, int rank, Pass pass) {
-  RankCost cost;
   const auto forward = plan.program(rank);
-  const auto program = pass == Pass::forward ? forward : plan.backward_program(rank, forward);
+  if (pass == Pass::forward) return cost_of(plan, rank, pass, forward, forward);
+  return cost_of(plan, rank, pass, forward, plan.backward_program(rank, forward));
+}
+
+RankCost cost_of(const Plan& plan, int rank, Pass pass, const Program& forward,
+                 const Program& program) {
+  RankCost cost;
   cost.area = area_of(plan, rank, program);
   for (const auto& step : program.steps) {
     const auto traffic = traffic_of(plan, step);

@@ -13,7 +13,7 @@ namespace annulus {
 namespace {
 
 Plan plan_with(const Problem& problem, const Topology& topology, Sharding sharding,
-               Sharding key_sharding, const PlanOptions& options) {
+               Sharding key_sharding, const Schedule& schedule, const PlanOptions& options) {
   auto shards = std::make_shared<PlannedShards>();
   shards->problem = problem;
   shards->ranks = topology.ranks;
@@ -27,7 +27,6 @@ Plan plan_with(const Problem& problem, const Topology& topology, Sharding shardi
   shards->keys = documents.self_attention() && sharding == key_sharding
                      ? shards->queries
                      : make_shard_map(key_sharding, documents.key_offsets(), topology.ranks);
-  const auto schedule = options.schedule.value_or(fitting_schedule(topology, options.peer_memory));
   return scheduled(std::move(shards), schedule, topology);
 }
 
@@ -38,16 +37,18 @@ Plan make_plan(const Problem& problem, const Topology& topology, const PlanOptio
   if (topology.ranks < 1) {
     throw InputError(fmt::format("a plan for {} ranks; expected at least 1", topology.ranks));
   }
+  const auto schedule =
+      options.schedule ? *options.schedule : fitting_schedule(topology, options.peer_memory);
   if (options.sharding) {
     return plan_with(problem, topology, *options.sharding,
-                     options.key_sharding.value_or(*options.sharding), options);
+                     options.key_sharding.value_or(*options.sharding), schedule, options);
   }
   constexpr double better = 0.999;  // than this, or the one that comes first is taken
   std::optional<Plan> best;
   double best_seconds = std::numeric_limits<double>::infinity();
   for (const auto sharding : all_shardings()) {
-    auto plan =
-        plan_with(problem, topology, sharding, options.key_sharding.value_or(sharding), options);
+    auto plan = plan_with(problem, topology, sharding, options.key_sharding.value_or(sharding),
+                          schedule, options);
     const double seconds = estimated_seconds(plan, best_seconds);
     if (!best || seconds < better * best_seconds) {
       best = std::move(plan);

@@ -95,6 +95,7 @@ Item Plan::queries_of(int rank) const {
 Program Plan::program(int rank, Pass pass) const {
   const auto schedule = schedules::schedule_of(*tables_, rank);
   Program forward;
+  forward.steps.reserve(static_cast<std::size_t>(schedule->step_count()));
   for (int step = 0; step < schedule->step_count(); ++step) {
     forward.steps.push_back(schedule->step(step));
   }

@@ -14,11 +14,12 @@ namespace {
 
 /// The nodes between which keys go under `schedule`, which has all its sizes.
 Circle circle_for(const Schedule& schedule, const Topology& topology) {
-  auto nodes = ranks_of_nodes(topology);
   const auto size = static_cast<std::size_t>(schedule.heads * std::max(schedule.inner, 1));
-  if (schedule.movement != Movement::node_ring) {
+  const bool in_place = schedule.movement == Movement::node_ring;
+  if (!in_place && size == 1) return Circle(topology.ranks);
+  auto nodes = ranks_of_nodes(topology);
+  if (!in_place) {
     // Ranks of one node stay together.
-    if (size == 1) return Circle(topology.ranks);
     std::vector<std::vector<int>> groups;
     for (const auto& ranks : nodes) {
       for (const int rank : ranks) {

@@ -26,6 +26,9 @@ struct RankCost {
 
 /// What one rank does in one pass.
 [[nodiscard]] RankCost cost_of(const Plan& plan, int rank, Pass pass = Pass::forward);
+/// The same where the programs of the forward pass and of `pass` are there already.
+[[nodiscard]] RankCost cost_of(const Plan& plan, int rank, Pass pass, const Program& forward,
+                               const Program& program);
 
 struct PlanCost {
   /// Ranks that were asked: all of them, or some from the first to the last where they are many.

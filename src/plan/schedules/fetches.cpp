@@ -29,7 +29,7 @@ Fetches::Fetches(const Plan::Tables& tables, int rank,
       rank_(rank),
       team_(teams_.team_of(rank)),
       others_(teams_.size() > 1 ? 1 : 0) {
-  for (int batch = 0; batch < batch_count(); ++batch) batches_.push_back(queries_here(batch));
+  for (int batch = 0; batch < batch_count(); ++batch) batches_.push_back(queries_got(batch));
 }
 
 KeyVisit Fetches::visit_of(int team, int visit) const {
@@ -122,72 +122,77 @@ std::vector<Item> Fetches::keys_for(int receiver, const KeyVisit& visit, int own
   return items;
 }
 
-template <class Send, class Receive>
-void Fetches::for_each_query(int batch, const Send& send, const Receive& receive) const {
-  const int owners = owner_of(team_, batch);
-  const int guests = batch > others_ ? arrangement_->query_guest(team_, batch - others_) : team_;
-  for (int member = 0; member < teams_.size(); ++member) {
-    const int owner = teams_.rank_of(owners, member);
-    const int guest = teams_.rank_of(guests, member);
-    if (guest != rank_) {
-      for (const auto& item : queries_for(guest, rank_)) send(item, guest);
+std::vector<Fetches::Exchanged> Fetches::queries_got(int batch) const {
+  std::vector<Exchanged> got;
+  if (batch == 0) {
+    const Rows all({0, row_count(tables_.shards->queries->of(rank_))});
+    for (const auto& heads : heads_of(rank_)) {
+      got.push_back({{.what = What::queries, .owner = rank_, .rows = all, .heads = heads}, rank_});
     }
-    if (owner != rank_) {
-      for (const auto& item : queries_for(rank_, owner)) receive(item, owner);
-    }
+    return got;
   }
+  for (int member = 0; member < teams_.size(); ++member) {
+    const int owner = teams_.rank_of(owner_of(team_, batch), member);
+    if (owner == rank_) continue;
+    for (const auto& item : queries_for(rank_, owner)) got.push_back({item, owner});
+  }
+  return got;
 }
 
-template <class Send, class Receive>
-void Fetches::for_each_key(int visit, const Send& send, const Receive& receive) const {
+std::vector<Fetches::Exchanged> Fetches::queries_given(int batch) const {
+  const int guests = batch > others_ ? arrangement_->query_guest(team_, batch - others_) : team_;
+  std::vector<Exchanged> given;
+  for (int member = 0; member < teams_.size(); ++member) {
+    const int guest = teams_.rank_of(guests, member);
+    if (guest == rank_) continue;
+    for (const auto& item : queries_for(guest, rank_)) given.push_back({item, guest});
+  }
+  return given;
+}
+
+const std::vector<Fetches::Exchanged>& Fetches::keys_got(int visit) {
+  constexpr std::size_t most = 8;
+  auto known = std::ranges::find(latest_visits_, visit, [](const auto& one) { return one.first; });
+  if (known != latest_visits_.end()) return known->second;
+  if (latest_visits_.size() == most) latest_visits_.pop_front();
+  return latest_visits_.emplace_back(visit, find_keys_got(visit)).second;
+}
+
+std::vector<Fetches::Exchanged> Fetches::find_keys_got(int visit) const {
+  std::vector<Exchanged> got;
+  if (visit == 0) {
+    const Rows all({0, row_count(tables_.shards->keys->of(rank_))});
+    for (const auto& heads : heads_of(rank_)) {
+      const auto key_heads = key_heads_of(tables_.shards->problem, heads);
+      got.push_back({{.owner = rank_, .rows = all, .heads = key_heads}, rank_});
+    }
+    return got;
+  }
   const auto here = visit_of(team_, visit);
+  for (int member = 0; member < teams_.size(); ++member) {
+    const int owner = teams_.rank_of(here.owner, member);
+    if (owner == rank_) continue;
+    const int from =
+        here.from == here.owner ? owner : teams_.rank_of(here.from, teams_.member_of(rank_));
+    for (const auto& item : keys_for(rank_, here, owner)) got.push_back({item, from});
+  }
+  return got;
+}
+
+// What a team has itself, each of its ranks gives to all of the other team; what it has fetched is
+// of the heads of a rank already.
+std::vector<Fetches::Exchanged> Fetches::keys_given(int visit) const {
   const int guests = visit > others_ ? arrangement_->key_guest(team_, visit - others_) : team_;
   const auto there = visit_of(guests, visit);
-  const int own = teams_.member_of(rank_);
+  const bool passes_on = there.owner != team_;
+  std::vector<Exchanged> given;
   for (int member = 0; member < teams_.size(); ++member) {
-    // What this team has itself, each of its ranks gives to all of the others; what it has fetched
-    // is of the heads of a rank already.
-    const bool passes_on = there.owner != team_;
-    const int guest = teams_.rank_of(guests, passes_on ? own : member);
-    const int given = passes_on ? teams_.rank_of(there.owner, member) : rank_;
-    if (guest != rank_) {
-      for (const auto& item : keys_for(guest, there, given)) send(item, guest);
-    }
-    const int owner = teams_.rank_of(here.owner, member);
-    if (owner != rank_) {
-      const int from = here.from == here.owner ? owner : teams_.rank_of(here.from, own);
-      for (const auto& item : keys_for(rank_, here, owner)) receive(item, from);
-    }
+    const int guest = teams_.rank_of(guests, passes_on ? teams_.member_of(rank_) : member);
+    const int owner = passes_on ? teams_.rank_of(there.owner, member) : rank_;
+    if (guest == rank_) continue;
+    for (const auto& item : keys_for(guest, there, owner)) given.push_back({item, guest});
   }
-}
-
-std::vector<Item> Fetches::queries_here(int batch) const {
-  std::vector<Item> items;
-  if (batch > 0) {
-    for_each_query(
-        batch, [](const Item&, int) {}, [&](const Item& item, int) { items.push_back(item); });
-    return items;
-  }
-  const Rows all({0, row_count(tables_.shards->queries->of(rank_))});
-  for (const auto& heads : heads_of(rank_)) {
-    items.push_back({.what = What::queries, .owner = rank_, .rows = all, .heads = heads});
-  }
-  return items;
-}
-
-std::vector<Item> Fetches::keys_here(int visit) const {
-  std::vector<Item> items;
-  if (visit > 0) {
-    for_each_key(
-        visit, [](const Item&, int) {}, [&](const Item& item, int) { items.push_back(item); });
-    return items;
-  }
-  const Rows all({0, row_count(tables_.shards->keys->of(rank_))});
-  for (const auto& heads : heads_of(rank_)) {
-    const auto key_heads = key_heads_of(tables_.shards->problem, heads);
-    items.push_back({.what = What::keys, .owner = rank_, .rows = all, .heads = key_heads});
-  }
-  return items;
+  return given;
 }
 
 Step Fetches::step(int at) {
@@ -208,67 +213,79 @@ Step Fetches::step(int at) {
   return step;
 }
 
-void Fetches::add_computes(Step& step, Interval batches, int visit) const {
+void Fetches::add_computes(Step& step, Interval batches, int visit) {
   const auto& shards = *tables_.shards;
-  const auto keys = keys_here(visit);
+  const auto& keys = keys_got(visit);
   std::vector<Shard> rows;
-  for (const auto& item : keys) rows.push_back(select(shards.keys->of(item.owner), item.rows));
+  for (const auto& [item, from] : keys) {
+    rows.push_back(select(shards.keys->of(item.owner), item.rows));
+  }
   for (Index batch = batches.begin; batch < batches.end; ++batch) {
-    for (const auto& queries : batches_[static_cast<std::size_t>(batch)]) {
-      const auto shard = shards.queries->of(queries.owner);
+    for (const auto& [queries, owner] : batches_[static_cast<std::size_t>(batch)]) {
+      const auto shard = shards.queries->of(owner);
       const auto heads = key_heads_of(shards.problem, queries.heads);
       for (std::size_t i = 0; i < keys.size(); ++i) {
-        if (keys[i].heads != heads || !sees_some(shards.problem, shard, rows[i])) continue;
-        step.computes.push_back({.queries = queries, .keys = keys[i], .holder = rank_});
+        const auto& item = keys[i].item;
+        if (item.heads != heads || !sees_some(shards.problem, shard, rows[i])) continue;
+        step.computes.push_back({.queries = queries, .keys = item, .holder = rank_});
       }
     }
   }
 }
 
-Interval Fetches::visits_around(int at) const {
+Interval Fetches::visits_ahead(int at) const {
   const int now = at - batch_count() + 1;
-  const int near = arrangement_->farthest() + 2;
-  return {std::max(now - near, 1), std::min(now + near, visit_count() - 1) + 1};
+  const int last = now + arrangement_->farthest() + others_;
+  return {std::max(now, 1), std::min(last + 1, visit_count())};
 }
 
-void Fetches::add_transfers(Step& step, int at) const {
-  const auto add = [](std::vector<Transfer>& transfers, int due, int last = 0) {
-    return [&transfers, due, last](const Item& item, int peer) {
+Interval Fetches::visits_behind(int at) const {
+  const int now = at - batch_count() + 1;
+  const int first = now - arrangement_->farthest() - 2;
+  return {std::max(first, 1), std::min(now + 1, visit_count())};
+}
+
+void Fetches::add_transfers(Step& step, int at) {
+  const auto add = [](std::vector<Transfer>& transfers, const std::vector<Exchanged>& exchanged,
+                      int due, int last = 0) {
+    for (const auto& [item, peer] : exchanged) {
       transfers.push_back({.item = item,
                            .peer = peer,
                            .due = static_cast<std::size_t>(due),
                            .last = static_cast<std::size_t>(last)});
-    };
+    }
+  };
+  const auto states = [](std::vector<Exchanged> queries) {
+    for (auto& exchanged : queries) exchanged.item.what = What::states;
+    return queries;
   };
   for (int batch = 1; batch < batch_count(); ++batch) {
+    const auto& got = batches_[static_cast<std::size_t>(batch)];
     if (batch - 1 == at) {
-      for_each_query(batch, add(step.sends, batch), add(step.receives, batch));
+      add(step.sends, queries_given(batch), batch);
+      add(step.receives, got, batch);
     }
     if (completed(batch) + 1 == at) {
       // States go where the queries came from.
-      const auto home = add(step.sends, at + 1);
-      const auto back = add(step.receives, at + 1);
-      for_each_query(
-          batch, [&](const Item& item, int peer) { back(item.as(What::states), peer); },
-          [&](const Item& item, int peer) { home(item.as(What::states), peer); });
+      add(step.sends, states(got), at + 1);
+      add(step.receives, states(queries_given(batch)), at + 1);
     }
   }
-  const auto [begin, end] = visits_around(at);
+  const auto [begin, end] = visits_ahead(at);
   for (int visit = static_cast<int>(begin); visit < end; ++visit) {
     if (starts(visit) != at) continue;
-    const int due = first_step(visit);
-    for_each_key(visit, add(step.sends, due, last_use(visit)),
-                 add(step.receives, due, last_use(visit)));
+    add(step.sends, keys_given(visit), first_step(visit), last_use(visit));
+    add(step.receives, keys_got(visit), first_step(visit), last_use(visit));
   }
 }
 
-void Fetches::add_releases(Step& step, int at) const {
-  const auto release = [&](const std::vector<Item>& items) {
-    step.releases.insert(step.releases.end(), items.begin(), items.end());
+void Fetches::add_releases(Step& step, int at) {
+  const auto release = [&](const std::vector<Exchanged>& got) {
+    for (const auto& [item, peer] : got) step.releases.push_back(item);
   };
-  const auto [begin, end] = visits_around(at);
+  const auto [begin, end] = visits_behind(at);
   for (int visit = static_cast<int>(begin); visit < end; ++visit) {
-    if (last_use(visit) + 1 == at) release(keys_here(visit));
+    if (last_use(visit) + 1 == at) release(keys_got(visit));
   }
   for (int batch = 1; batch < batch_count(); ++batch) {
     if (completed(batch) + 2 == at) release(batches_[static_cast<std::size_t>(batch)]);

@@ -1,7 +1,9 @@
 #pragma once
 // Schedules in which ranks fetch what they compute with from whoever has it.
 
+#include <deque>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "plan/schedules/arrangement.hpp"
@@ -53,22 +55,27 @@ class Fetches final : public RankSchedule {
   [[nodiscard]] std::vector<Interval> heads_of(int rank) const;
   [[nodiscard]] Rows rows_for(Interval readers, int owner) const;
 
-  /// Calls receive(item, peer) for each item of a batch of this rank, and send(item, peer) for each
-  /// of its own that is of the same batch of another one; likewise for a visit.
-  template <class Send, class Receive>
-  void for_each_query(int batch, const Send& send, const Receive& receive) const;
-  template <class Send, class Receive>
-  void for_each_key(int visit, const Send& send, const Receive& receive) const;
-  /// What is computed with.
-  [[nodiscard]] std::vector<Item> queries_here(int batch) const;
-  [[nodiscard]] std::vector<Item> keys_here(int visit) const;
+  /// An item that comes from a rank or goes to it.
+  struct Exchanged {
+    Item item;
+    int peer = -1;
+  };
+  /// What this rank gets, and what it gives to others whose batch or visit of this number is from
+  /// it.
+  [[nodiscard]] std::vector<Exchanged> queries_got(int batch) const;
+  [[nodiscard]] std::vector<Exchanged> queries_given(int batch) const;
+  [[nodiscard]] const std::vector<Exchanged>& keys_got(int visit);
+  [[nodiscard]] std::vector<Exchanged> find_keys_got(int visit) const;
+  [[nodiscard]] std::vector<Exchanged> keys_given(int visit) const;
 
-  /// Visits with which something may happen in a step: from `begin` to `end` - 1.
-  [[nodiscard]] Interval visits_around(int at) const;
-  void add_transfers(Step& step, int at) const;
-  void add_releases(Step& step, int at) const;
+  /// Visits that may set out in a step, and visits that may be over in it: from `begin` to `end`
+  /// - 1.
+  [[nodiscard]] Interval visits_ahead(int at) const;
+  [[nodiscard]] Interval visits_behind(int at) const;
+  void add_transfers(Step& step, int at);
+  void add_releases(Step& step, int at);
   /// Batches `begin` to `end` - 1 meet keys.
-  void add_computes(Step& step, Interval batches, int visit) const;
+  void add_computes(Step& step, Interval batches, int visit);
 
   const Plan::Tables& tables_;
   std::unique_ptr<const Arrangement> arrangement_;
@@ -76,8 +83,9 @@ class Fetches final : public RankSchedule {
   Needs needs_;
   int rank_;
   int team_;
-  int others_;  // 1 where the team has other ranks, else 0
-  std::vector<std::vector<Item>> batches_;
+  int others_;                                   // 1 where the team has other ranks, else 0
+  std::vector<std::vector<Exchanged>> batches_;  // queries_got of each
+  std::deque<std::pair<int, std::vector<Exchanged>>> latest_visits_;  // keys_got of these
 };
 
 }  // namespace annulus::schedules
