@@ -69,18 +69,23 @@ int Chains::hop(int rank, Way way, int hops) const {
 
 /// Keys of `owner` as they make hop number `hops`. Few owners are asked for at a time.
 Item Chains::item(int owner, Way way, int hops) {
-  auto found = std::ranges::find(journeys_, owner, [](const auto& known) { return known.first; });
+  auto found = std::ranges::find(journeys_, owner, &Known::owner);
   if (found == journeys_.end()) {
     const std::size_t many = 2 * (3 + 2 * static_cast<std::size_t>(circle_.columns()));
     if (journeys_.size() == many) journeys_.pop_front();
-    journeys_.emplace_back(owner, tables_.journey(needs_, owner));
+    journeys_.push_back({.owner = owner, .journey = tables_.journey(needs_, owner)});
     found = std::prev(journeys_.end());
   }
-  const auto& journey = found->second;
+  auto& [of, journey, items] = *found;
+  const Station hop{way, hops};
+  const auto known = std::ranges::find(items, hop, &std::pair<Station, Item>::first);
+  if (known != items.end()) return known->second;
   const auto rows = part(way, journey.key_rows());
-  return {.owner = owner,
-          .rows = journey.rows(way, hops).narrowed_to(rows.intervals()),
-          .heads = {0, tables_.shards->problem.key_heads}};
+  const Item item{.owner = owner,
+                  .rows = journey.rows(way, hops).narrowed_to(rows.intervals()),
+                  .heads = {0, tables_.shards->problem.key_heads}};
+  items.emplace_back(hop, item);
+  return item;
 }
 
 /// What has arrived; without rows where nothing has.

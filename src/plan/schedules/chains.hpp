@@ -52,7 +52,14 @@ class Chains : public RankSchedule {
   int rank_;
   Shard queries_;
   Item own_queries_;
-  std::deque<std::pair<int, Journey>> journeys_;  // of owners that were asked for last
+
+  /// A journey, and what of it is known already.
+  struct Known {
+    int owner;
+    Journey journey;
+    std::vector<std::pair<Station, Item>> items{};  // by way and hop
+  };
+  std::deque<Known> journeys_;  // of owners that were asked for last
 };
 
 }  // namespace annulus::schedules
