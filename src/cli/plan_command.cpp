@@ -250,8 +250,7 @@ class PlanCommand final : public Command {
     }
     fmt::print("{}\n", to_string(plan));
     const auto steps = all_ranks_ ? std::numeric_limits<std::size_t>::max() : most_steps;
-    for (const int rank : shown)
-      print_text(plan, rank, plan.program(rank, pass()), steps);
+    for (const int rank : shown) print_text(plan, rank, plan.program(rank, pass()), steps);
     fmt::print("\n{}\n", all_ranks_ ? table.text() : spread_table(cost).text());
     const auto sample = cost.exact() ? std::string()
                                      : fmt::format(", estimated from {} of {} ranks",
