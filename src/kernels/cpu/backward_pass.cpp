@@ -6,7 +6,6 @@
 
 #include "annulus/base/error.hpp"
 #include "kernels/backward_rows.hpp"
-#include "kernels/cpu/buffer.hpp"
 #include "kernels/cpu/for_each_item.hpp"
 #include "kernels/cpu/tile_rows.hpp"
 
@@ -186,7 +185,7 @@ void CpuBackward<E>::accumulate_pair(ConstTensorView k, ConstTensorView v, const
       tile_rows(v, key, pair.key_head, pair.keys.size(), workspace.value_staging.data());
   functions_.pack_gradient_keys(keys.data, keys.stride, values.data, values.stride, q.dim,
                                 options_.value_dim, workspace.keys);
-  const auto long_sums = [&](TensorView sums, std::vector<T>& low) {
+  const auto long_sums = [&](TensorView sums, LargeVector<T>& low) {
     const Index low_stride = sums.heads * sums.dim;
     return LongSums<T>{sums.row<T>(key, pair.key_head), sums.row_stride,
                        low.data() + key * low_stride + pair.key_head * sums.dim, low_stride};

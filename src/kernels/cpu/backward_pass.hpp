@@ -1,11 +1,10 @@
 #pragma once
 // The backward pass of the cpu backend: which panels meet, on which thread.
 
-#include <hwy/aligned_allocator.h>
-
 #include <vector>
 
 #include "annulus/kernels/kernel.hpp"
+#include "kernels/cpu/buffer.hpp"
 #include "kernels/cpu/tile_functions.hpp"
 
 namespace annulus::kernels {
@@ -28,8 +27,6 @@ class CpuBackward final : public BackwardPass {
 
  private:
   using T = Accumulator<E>;
-  template <class Number>
-  using Buffer = hwy::AlignedFreeUniquePtr<Number[]>;
 
   /// What one worker computes in.
   struct Workspace {
@@ -64,9 +61,9 @@ class CpuBackward final : public BackwardPass {
   std::vector<T> lse_low_;             // (H, rows)
   std::vector<double> means_;          // (rows, H)
   std::vector<T> mean_;                // (H, rows)
-  std::vector<double> sums_;           // (H, rows, d): Sum_j dz k_j
-  std::vector<T> dk_low_;              // (keys, G, d), of the keys at hand, see LongSums
-  std::vector<T> dv_low_;              // (keys, G, d_v), likewise
+  LargeVector<double> sums_;           // (H, rows, d): Sum_j dz k_j
+  LargeVector<T> dk_low_;              // (keys, G, d), of the keys at hand, see LongSums
+  LargeVector<T> dv_low_;              // (keys, G, d_v), likewise
   Index panel_ = 0;                    // rows that the workspaces have room for
   std::vector<Workspace> workspaces_;  // one for each thread
 };

@@ -1,12 +1,11 @@
 #pragma once
 // The forward pass of the cpu backend: which tiles meet, on which thread.
 
-#include <hwy/aligned_allocator.h>
-
 #include <memory>
 #include <vector>
 
 #include "annulus/kernels/kernel.hpp"
+#include "kernels/cpu/buffer.hpp"
 #include "kernels/cpu/few_queries.hpp"
 #include "kernels/cpu/tile_functions.hpp"
 
@@ -30,8 +29,6 @@ class CpuForward final : public ForwardPass {
 
  private:
   using T = Accumulator<E>;
-  template <class Number>
-  using Buffer = hwy::AlignedFreeUniquePtr<Number[]>;
 
   /// What one worker computes in.
   struct Workspace {
@@ -79,7 +76,7 @@ class CpuForward final : public ForwardPass {
   std::vector<double> moment_;
   std::vector<double> squares_;
   std::vector<double> self_logit_;
-  std::vector<double> values_;
+  LargeVector<double> values_;
   CpuFewQueries<T> few_queries_;
   std::vector<Workspace> workspaces_;  // one for each thread
   Index head_keys_ = 0;                // operands of a key head in packed_keys_
