@@ -70,7 +70,8 @@ TEST(Validation, SeesATenthOfTheLargestElementInEveryOutput) {
   }
 }
 
-// Bounds that grew with the square of the length would not.
+// Bounds that grew with the square of the length would not. A tenth is harder to see than zeros,
+// which are off by as much as there is.
 TEST(Validation, SeesItInLongSequences) {
   const Problem problem{
       .query_heads = 2, .key_heads = 1, .head_dim = 8, .documents = Documents::single(1009)};
@@ -78,7 +79,6 @@ TEST(Validation, SeesItInLongSequences) {
     EXPECT_TRUE(validate(problem, type, Checked::backward, kernels::cpu()).valid());
     for (const auto* output : {"out", "dq", "dk", "dv"}) {
       expect_invalid(problem, type, Checked::backward, {output, 1001, 1});
-      expect_invalid(problem, type, Checked::backward, {.output = output});
     }
   }
 }
