@@ -107,7 +107,7 @@ void BackwardQueries::let_go(const Item& item) {
 void BackwardQueries::write(Part& part, TensorView dq) {
   const auto heads = part.item.heads;
   std::vector<double> dscale(part.scale_without_gain.size());
-  part.pass->finish(dq, {.dscale = dscale});
+  part.pass->finish(dq, dscale);
   const auto count = static_cast<std::size_t>(heads.size());
   for (std::size_t at = 0; at < dscale.size(); ++at) {
     dgain_[static_cast<std::size_t>(heads.begin) + at % count] +=

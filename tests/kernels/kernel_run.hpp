@@ -142,8 +142,8 @@ template <class T>
                                        .stream = stream};
     auto pass = kernel.backward(queries, options);
     const PlacedNumbers<Sum> table(stream, Tensor<Sum>(std::ssize(rows), problem.query_heads, 3));
+    pass->write_mean(column_of<Sum>(table.view(), 1));
     if (run.by_means) {
-      pass->write_mean(column_of<Sum>(table.view(), 1));
       queries.out = {};
       queries.mean = column_of<Sum>(table.view(), 1);
       pass = kernel.backward(queries, options);
@@ -166,9 +166,10 @@ template <class T>
     auto dq = take_rows(result.dq, rows);
     const PlacedNumbers<Sum> dq_there(stream, dq);
     std::vector<double> dscale(scale.size());
-    std::vector<double> mean(scale.size());
-    pass->finish(dq_there.view(), {.dscale = dscale, .mean = mean});
+    pass->finish(dq_there.view(), dscale);
     dq_there.fetch(dq);
+    Tensor<Sum> numbers(std::ssize(rows), problem.query_heads, 3);
+    table.fetch(numbers);
     put_rows(result.dq, rows, dq);
     const auto scale_per_gain = scale_of(without_gain, rows);
     for (std::size_t i = 0; i < scale.size(); ++i) {
@@ -177,7 +178,9 @@ template <class T>
       if (whole.sink.empty() || std::isinf(whole.sink[h])) continue;
       const auto row_lse = static_cast<double>(
           forward.lse.at(rows[i / result.dgain.size()], static_cast<Index>(h), 0));
-      result.dsink[h] -= std::exp(whole.sink[h] - row_lse) * mean[i];
+      const auto mean = static_cast<double>(
+          numbers.at(static_cast<Index>(i / result.dgain.size()), static_cast<Index>(h), 1));
+      result.dsink[h] -= std::exp(whole.sink[h] - row_lse) * mean;
     }
   }
   return result;

@@ -100,11 +100,11 @@ class PerturbedBackward final : public kernels::BackwardPass {
     if (perturbation_.output == "dv") perturb(perturbation_, dv);
   }
   void write_mean(TensorView mean) const override { pass_->write_mean(mean); }
-  void finish(TensorView dq, const kernels::RowGradients& rows) override {
-    pass_->finish(dq, rows);
+  void finish(TensorView dq, std::span<double> dscale) override {
+    pass_->finish(dq, dscale);
     if (perturbation_.output == "dq") perturb(perturbation_, dq);
     if (perturbation_.output != "dgain") return;
-    for (auto& number : rows.dscale) number *= factor_of(perturbation_);
+    for (auto& number : dscale) number *= factor_of(perturbation_);
   }
 
  private:

@@ -78,13 +78,6 @@ struct BackwardQueries {
   ConstTensorView mean{};  ///< (rows, H, 1), accumulator type: <dout, out>, in place of `out`
 };
 
-/// Numbers of rows and heads, (rows, H) row-major, from which gradients of gains and sinks follow.
-/// Empty where they are not wanted.
-struct RowGradients {
-  std::span<double> dscale{};  ///< of the scales: <q, Sum_j dz k_j>
-  std::span<double> mean{};    ///< <dout, out>
-};
-
 /// The gradients of one rank's queries, kept from the first block to the last, which add up as the
 /// state does: with p = e^(z - lse - lse_low), mean = <dout, out> and dz = p (<dout, v> - mean), dq
 /// = scale Sum_j dz k_j, dk_j = Sum scale dz q, dv_j = Sum p dout.
@@ -94,8 +87,7 @@ class BackwardPass {
 
   /// Adds what every visible pair of `blocks` gives to the gradients of the queries, to
   /// `dk` (keys, G, d) and to `dv` (keys, G, d_v), both in the accumulator type and rounded to it
-  /// once a call. Shapes as in
-  /// ForwardPass::accumulate. Throws whatever `poll` throws.
+  /// once a call. Shapes as in ForwardPass::accumulate. Throws whatever `poll` throws.
   virtual void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                           TensorView dk, TensorView dv, const Poll& poll) = 0;
 
@@ -104,12 +96,12 @@ class BackwardPass {
   virtual void add(TensorView sums, ConstTensorView more) const;
 
   /// Writes <dout, out>, (rows, H, 1) in the accumulator type: with it in place of `out`, other
-  /// ranks compute with these queries.
+  /// ranks compute with these queries, and gradients of sinks follow from it.
   virtual void write_mean(TensorView mean) const = 0;
 
-  /// Writes dq (rows, H, d) in the accumulator type, and of `rows` what is wanted, which is there
-  /// on return.
-  virtual void finish(TensorView dq, const RowGradients& rows) = 0;
+  /// Writes dq (rows, H, d) in the accumulator type and, where `dscale` is not empty, the gradients
+  /// of the scales, <q, Sum_j dz k_j>, (rows, H) row-major, which are there on return.
+  virtual void finish(TensorView dq, std::span<double> dscale) = 0;
 };
 
 /// Whether ranks that compute on such devices read each other's keys where these are.

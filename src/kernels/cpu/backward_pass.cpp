@@ -219,7 +219,7 @@ void CpuBackward<E>::write_mean(TensorView mean) const {
 }
 
 template <class E>
-void CpuBackward<E>::finish(TensorView dq, const RowGradients& rows) {
+void CpuBackward<E>::finish(TensorView dq, std::span<double> dscale) {
   const auto& q = queries_.q;
   ensure(dq.has_shape(q.rows, q.heads, q.dim), "the gradients have the shape of the pass");
   for_each_item(q.rows, options_.threads, {}, [&](Index i, int) {
@@ -234,10 +234,9 @@ void CpuBackward<E>::finish(TensorView dq, const RowGradients& rows) {
         to[c] = static_cast<T>(queries_.scale[given] * sum[c]);
         product += static_cast<double>(query[c]) * sum[c];
       }
-      if (!rows.dscale.empty()) rows.dscale[given] = product;
+      if (!dscale.empty()) dscale[given] = product;
     }
   });
-  if (!rows.mean.empty()) std::ranges::copy(means_, rows.mean.begin());
 }
 
 template class CpuBackward<float>;

@@ -23,7 +23,7 @@ class CpuBackward final : public BackwardPass {
   void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                   TensorView dk, TensorView dv, const Poll& poll) override;
   void write_mean(TensorView mean) const override;
-  void finish(TensorView dq, const RowGradients& rows) override;
+  void finish(TensorView dq, std::span<double> dscale) override;
 
  private:
   using T = Accumulator<E>;

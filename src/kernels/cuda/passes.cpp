@@ -170,9 +170,9 @@ void GpuBackward::write_mean(TensorView to) const {
   device::copy(*stream_, to, mean());
 }
 
-void GpuBackward::finish(TensorView dq, const RowGradients& rows) {
+void GpuBackward::finish(TensorView dq, std::span<double> dscale) {
   const DenseOutput output(stream_, dq);
-  const DeviceArray<float> dscale(stream_, static_cast<Index>(rows_) * heads_);
+  const DeviceArray<float> dscale_there(stream_, static_cast<Index>(rows_) * heads_);
   launcher_.finish(choice_,
                    {.q = q_.rows(),
                     .scale = scale_.data(),
@@ -180,11 +180,10 @@ void GpuBackward::finish(TensorView dq, const RowGradients& rows) {
                     .rows = rows_,
                     .heads = heads_,
                     .dq = output.data(),
-                    .dscale = dscale.data()},
+                    .dscale = dscale_there.data()},
                    *stream_);
   output.finish();
-  download_widened(*stream_, rows.dscale, dscale.data());
-  download_widened(*stream_, rows.mean, mean_.data());
+  download_widened(*stream_, dscale, dscale_there.data());
 }
 
 }  // namespace annulus::kernels::gpu

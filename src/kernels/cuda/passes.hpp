@@ -39,7 +39,7 @@ class GpuBackward final : public BackwardPass {
                   TensorView dk, TensorView dv, const Poll& poll) override;
   void add(TensorView sums, ConstTensorView more) const override;
   void write_mean(TensorView mean) const override;
-  void finish(TensorView dq, const RowGradients& rows) override;
+  void finish(TensorView dq, std::span<double> dscale) override;
 
  private:
   [[nodiscard]] TensorView mean() const;
