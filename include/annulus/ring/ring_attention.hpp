@@ -36,8 +36,8 @@ struct HeldShards {
   bool present = false;            ///< whether a forward pass has filled this in
 };
 
-/// Optional inputs and outputs of a forward pass. `rows` are the rank's query rows, in the order
-/// of its shard.
+/// Optional inputs and outputs of a forward pass: all ranks want statistics or none does, and
+/// gains are the same on all. `rows` are the rank's query rows, in the order of its shard.
 struct ForwardOptions {
   TensorView lse{};                       ///< (rows, H, 1), natural log, accumulator type
   StatisticsView statistics{};            ///< (rows, H, 1) each, accumulator type
@@ -87,7 +87,8 @@ class RingAttention {
   /// Borrows `communicator` and `kernel`, which computes on the CPU with `threads` per rank, at
   /// least 1, or on the GPU of the rank's place on its node. Throws InputError where the plan is
   /// for another number of ranks, the kernel does not compute with the plan's type, there is no
-  /// GPU, or the plan has ranks that read each other's memory, which those of a GPU do not.
+  /// GPU, the plan has ranks that read each other's memory, which those of a GPU do not, or its
+  /// queries travel and the kernel does not merge states.
   RingAttention(Plan plan, comm::Communicator& communicator, const kernels::Kernel& kernel,
                 int threads = 1);
   /// The same on a stream of the caller's, of a device of the kernel's kind.
@@ -103,9 +104,9 @@ class RingAttention {
   PassReport forward(ConstTensorView q, ConstTensorView k, ConstTensorView v, TensorView out,
                      const ForwardOptions& options = {});
 
-  /// Collective. The gradients of Sum <dout, out> over all ranks. Keys and values go around the
-  /// ring backwards, from where the forward pass left them, and their gradients come home with
-  /// them. Throws as forward does.
+  /// Collective. The gradients of Sum <dout, out> over all ranks. In a ring, keys and values go
+  /// backwards, from where the forward pass left them, and their gradients come home with them; by
+  /// other schedules they are fetched again. Throws as forward does.
   PassReport backward(BackwardInputs inputs, const Gradients& gradients);
 
   [[nodiscard]] const Plan& plan() const { return plan_; }
