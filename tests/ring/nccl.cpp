@@ -32,20 +32,20 @@ void on_gpus(int ranks, Order order, Body body) {
 /// The same bits as by ranks that share one GPU.
 template <class T>
 void expect_same_as_by_threads(const WholeProblem<T>& whole, int ranks, Order order,
-                               Sharding sharding) {
+                               const Spread& spread) {
   SCOPED_TRACE(std::string(name_of(data_type_of<T>)) + ", P = " + std::to_string(ranks) + ", " +
-               std::string(name_of(sharding)));
+               spread.text());
   const auto dout = random_dout<T>(whole.problem);
   const ModelLauncher launcher;
   const kernels::gpu::GpuKernel kernel(launcher);
-  const auto expected = attend_by_ranks(whole, ranks, sharding, kernel);
-  const auto gradients = gradients_by_ranks(whole, dout, ranks, sharding, kernel, true);
+  const auto expected = attend_by_ranks(whole, ranks, spread, kernel);
+  const auto gradients = gradients_by_ranks(whole, dout, ranks, spread, kernel, true);
   Outputs<float> got(whole.problem.documents.queries(), whole.problem.query_heads,
                      whole.problem.output_dim());
   AllGradients<float> got_gradients(whole.problem);
   on_gpus(ranks, order, [&](comm::Communicator& communicator, const kernels::Kernel& gpu) {
-    attend(whole, communicator, sharding, gpu, got);
-    gradients_of_rank(whole, dout, communicator, sharding, gpu, true, got_gradients);
+    attend(whole, communicator, spread, gpu, got);
+    gradients_of_rank(whole, dout, communicator, spread, gpu, true, got_gradients);
   });
   EXPECT_EQ(got.out.values, expected.out.values);
   EXPECT_EQ(got.lse.values, expected.lse.values);
@@ -69,6 +69,22 @@ TEST(RingOverNccl, GivesTheSameBitsAsThreads) {
     for (const int ranks : {1, 2, 3, 5}) {
       expect_same_as_by_threads(fp32, ranks, order, Sharding::zigzag);
       expect_same_as_by_threads(bf16, ranks, order, Sharding::contiguous);
+      if (testing::Test::HasFailure()) return;
+    }
+  }
+}
+
+// Several exchanges are under way, due in different steps.
+TEST(RingOverNccl, EveryScheduleGivesTheSameBitsAsThreads) {
+  const auto whole = random_problem<float>({.query_heads = 2,
+                                            .key_heads = 2,
+                                            .head_dim = 8,
+                                            .documents = Documents::single(37),
+                                            .mask = Mask::causal()},
+                                           43);
+  for (const auto& [order, ranks] : {std::pair{Order::early, 4}, {Order::late, 6}}) {
+    for (const auto& schedule : schedules_for(ranks, whole.problem.query_heads)) {
+      expect_same_as_by_threads(whole, ranks, order, Spread(Sharding::zigzag).by(schedule));
       if (testing::Test::HasFailure()) return;
     }
   }
