@@ -81,14 +81,16 @@ Journey::Journey(const Circle& circle, const Needs& needs, int owner, Shard keys
   for (const Way way : {Way::forward, Way::backward}) {
     if (travel_[way] == 0) continue;
     // Where the last needs all rows, everybody before it sends them on.
-    const auto of_last = Rows::covering(needed_from(way, travel_[way]));
+    const auto needed_last = needed_from(way, travel_[way]);
+    const auto of_last = Rows::covering(needed_last);
     if (of_last.count() == key_rows_) {
       first_[at(way)] = of_last;
       whole_[at(way)] = true;
       continue;
     }
     first_[at(way)] = Rows::covering(needed_from(way, 1));
-    const auto last = travel_[way] > 1 ? fewest(way, travel_[way]) : first_[at(way)];
+    const auto& first = first_[at(way)];
+    const auto last = travel_[way] > 1 ? first.narrowed_to(needed_last) : first;
     whole_[at(way)] = halvings(way, last) == 0;
   }
 }

@@ -59,31 +59,26 @@ std::string forms_text() {
   return fmt::format("{}, heads:U or heads:U+ one of these", fmt::join(forms, ", "));
 }
 
-/// Numbers by x, as many as `form` has names.
-std::optional<std::vector<int>> read_sizes(std::string_view text, std::string_view form) {
-  const WholeRange<int> range{1, 1 << 20};
-  std::vector<int> sizes;
-  const auto next = [](std::string_view& rest) {
-    const auto end = std::min(rest.find('x'), rest.size());
-    const auto part = rest.substr(0, end);
-    rest = end < rest.size() ? rest.substr(end + 1) : std::string_view{};
-    return part;
-  };
-  const auto names = std::ranges::count(form, 'x') + 1;
-  if (form.empty() || std::ranges::count(text, 'x') + 1 != names) return std::nullopt;
-  for (auto rest = text; static_cast<std::ptrdiff_t>(sizes.size()) < names;) {
-    const auto size = parse_number<int>(next(rest));
-    if (!size || !range.contains(*size)) return std::nullopt;
-    sizes.push_back(*size);
-  }
-  return sizes;
-}
-
 /// Cuts `text` at the first `mark`; the second part is absent where there is none.
 std::pair<std::string_view, std::optional<std::string_view>> cut(std::string_view text, char mark) {
   const auto at = text.find(mark);
   if (at == std::string_view::npos) return {text, std::nullopt};
   return {text.substr(0, at), text.substr(at + 1)};
+}
+
+/// Numbers by x, as many as `form` has names.
+std::optional<std::vector<int>> read_sizes(std::string_view text, std::string_view form) {
+  const WholeRange<int> range{1, 1 << 20};
+  std::vector<int> sizes;
+  for (std::optional<std::string_view> rest = text; rest;) {
+    const auto [part, more] = cut(*rest, 'x');
+    const auto size = parse_number<int>(part);
+    if (!size || !range.contains(*size)) return std::nullopt;
+    sizes.push_back(*size);
+    rest = more;
+  }
+  const auto names = form.empty() ? 0 : std::ranges::count(form, 'x') + 1;
+  return std::ssize(sizes) == names ? std::optional(sizes) : std::nullopt;
 }
 
 /// The sizes of a schedule that have names.

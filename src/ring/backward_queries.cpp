@@ -120,17 +120,10 @@ void BackwardQueries::finish() {
     write(home_, dq_);
     return;
   }
-  const auto add = [&](const Item& queries) {
-    const auto gradients = queries.as(What::query_gradients);
-    auto buffer = packed(gradients);
-    arrived(gradients, std::move(buffer));
-  };
-  if (plan().schedule().heads == 1) add(own_item());
-  std::vector<Item> own_parts;
+  if (plan().schedule().heads == 1) take_home(own_item().as(What::query_gradients));
   for (const auto& part : parts_) {
-    if (part.item.owner == rank()) own_parts.push_back(part.item);
+    if (part.item.owner == rank()) take_home(part.item.as(What::query_gradients));
   }
-  for (const auto& item : own_parts) add(item);
 }
 
 }  // namespace annulus::ring

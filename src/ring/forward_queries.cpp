@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "annulus/device/tensor_copy.hpp"
 #include "annulus/plan/heads.hpp"
 #include "ring/heads_of.hpp"
 #include "ring/packed_queries.hpp"
@@ -42,12 +41,8 @@ ForwardQueries::Part ForwardQueries::begin(const Item& queries) const {
 
 kernels::ForwardPass& ForwardQueries::pass_of(const Item& queries) {
   if (queries == own_item()) return *home_;
-  auto found = std::ranges::find(parts_, queries, &Part::item);
-  if (found == parts_.end()) {
-    parts_.push_back(begin(queries));
-    found = std::prev(parts_.end());
-  }
-  return *found->pass;
+  const auto found = std::ranges::find(parts_, queries, &Part::item);
+  return *(found != parts_.end() ? *found : parts_.emplace_back(begin(queries))).pass;
 }
 
 void ForwardQueries::pack(const Item& item, std::span<std::byte> packed) {
@@ -68,10 +63,7 @@ void ForwardQueries::let_go(const Item& item) {
 
 void ForwardQueries::finish(const ForwardOutputs& outputs) {
   for (const auto& part : parts_) {
-    if (part.item.owner != rank()) continue;
-    const auto state = part.item.as(What::states);
-    auto buffer = packed(state);
-    arrived(state, std::move(buffer));
+    if (part.item.owner == rank()) take_home(part.item.as(What::states));
   }
   home_->finish(outputs);
 }

@@ -45,6 +45,9 @@ class QueryStore {
   [[nodiscard]] const Item& own_item() const { return own_item_; }
   [[nodiscard]] std::span<std::byte> held(const Item& item) const;
 
+  /// Takes in what this rank has made of own queries apart from all of them, as if it had come from
+  /// another one.
+  void take_home(const Item& made) { arrived(made, packed(made)); }
   /// Takes in what others have made of own queries.
   virtual void take_in(const Item& item, std::span<const std::byte> packed) = 0;
   /// Writes an item to `packed`, which has its bytes.

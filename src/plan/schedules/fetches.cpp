@@ -76,8 +76,16 @@ int Fetches::last_use(int visit) const {
   return last_step(last) + (last > visit ? 1 : 0);
 }
 
-std::vector<Interval> Fetches::heads_of(int rank) const {
-  return heads_of_member(tables_.shards->problem, teams_.size(), teams_.member_of(rank));
+std::vector<Item> Fetches::items_for(int receiver, What what, int owner, Rows rows) const {
+  const auto& problem = tables_.shards->problem;
+  std::vector<Item> items;
+  for (const auto& heads : heads_of_member(problem, teams_.size(), teams_.member_of(receiver))) {
+    items.push_back({.what = what,
+                     .owner = owner,
+                     .rows = rows,
+                     .heads = is_of_keys(what) ? key_heads_of(problem, heads) : heads});
+  }
+  return items;
 }
 
 /// Rows of the keys of `owner` that are seen by queries which these teams compute with.
@@ -98,14 +106,7 @@ std::vector<Item> Fetches::queries_for(int receiver, int owner) const {
   const auto seen = needs_.owners_seen(shard, *tables_.shards->keys);
   const auto there = teams_.ranks_of(arrangement_->key_owners(teams_.team_of(receiver)));
   if (shard.empty() || !meet(seen, there)) return {};
-  std::vector<Item> items;
-  for (const auto& heads : heads_of(receiver)) {
-    items.push_back({.what = What::queries,
-                     .owner = owner,
-                     .rows = Rows({0, row_count(shard)}),
-                     .heads = heads});
-  }
-  return items;
+  return items_for(receiver, What::queries, owner, Rows({0, row_count(shard)}));
 }
 
 std::vector<Item> Fetches::keys_for(int receiver, const KeyVisit& visit, int owner) const {
@@ -114,20 +115,15 @@ std::vector<Item> Fetches::keys_for(int receiver, const KeyVisit& visit, int own
     rows = rows_for(visit.held_for, owner).narrowed_to(rows.intervals());
   }
   if (rows.empty()) return {};
-  std::vector<Item> items;
-  for (const auto& heads : heads_of(receiver)) {
-    const auto key_heads = key_heads_of(tables_.shards->problem, heads);
-    items.push_back({.what = What::keys, .owner = owner, .rows = rows, .heads = key_heads});
-  }
-  return items;
+  return items_for(receiver, What::keys, owner, rows);
 }
 
 std::vector<Fetches::Exchanged> Fetches::queries_got(int batch) const {
   std::vector<Exchanged> got;
   if (batch == 0) {
     const Rows all({0, row_count(tables_.shards->queries->of(rank_))});
-    for (const auto& heads : heads_of(rank_)) {
-      got.push_back({{.what = What::queries, .owner = rank_, .rows = all, .heads = heads}, rank_});
+    for (const auto& item : items_for(rank_, What::queries, rank_, all)) {
+      got.push_back({item, rank_});
     }
     return got;
   }
@@ -162,10 +158,7 @@ std::vector<Fetches::Exchanged> Fetches::find_keys_got(int visit) const {
   std::vector<Exchanged> got;
   if (visit == 0) {
     const Rows all({0, row_count(tables_.shards->keys->of(rank_))});
-    for (const auto& heads : heads_of(rank_)) {
-      const auto key_heads = key_heads_of(tables_.shards->problem, heads);
-      got.push_back({{.owner = rank_, .rows = all, .heads = key_heads}, rank_});
-    }
+    for (const auto& item : items_for(rank_, What::keys, rank_, all)) got.push_back({item, rank_});
     return got;
   }
   const auto here = visit_of(team_, visit);
@@ -301,6 +294,10 @@ Program Fetches::backward(const Program& forward) const {
   Program backward;
   backward.steps.resize(count + (passes_on ? 2 : 1));
   const std::size_t end = backward.steps.size();
+  // Gradients take as long as the keys did.
+  const auto home = [&](const Transfer& keys, std::size_t started) {
+    return std::min(keys.last + 1 + keys.due - started, end);
+  };
   const auto both_ways = [&](std::size_t at, auto to, auto back) {
     for (const auto& transfer : forward.steps[at].*to) {
       auto& transfers = backward.steps[at].*to;
@@ -313,11 +310,10 @@ Program Fetches::backward(const Program& forward) const {
         transfers.push_back(again);
       }
       if (what != What::keys) continue;
-      const std::size_t from = transfer.last + 1;
-      const std::size_t due = std::min(from + transfer.due - at, end);
-      const auto gradients = transfer.item.as(What::key_gradients);
-      (backward.steps[from].*back)
-          .push_back({.item = gradients, .peer = transfer.peer, .due = due});
+      (backward.steps[transfer.last + 1].*back)
+          .push_back({.item = transfer.item.as(What::key_gradients),
+                      .peer = transfer.peer,
+                      .due = home(transfer, at)});
     }
   };
   for (std::size_t at = 0; at < count; ++at) {
@@ -332,7 +328,7 @@ Program Fetches::backward(const Program& forward) const {
     for (const auto& receive : forward.steps[at].receives) {
       if (receive.item.what != What::keys) continue;
       const auto sums = receive.item.as(What::key_gradients);
-      const std::size_t sent = std::min(receive.last + 1 + receive.due - at, end);
+      const std::size_t sent = home(receive, at);
       backward.steps[receive.due].begins.push_back(sums);
       if (sent < end) backward.steps[sent].releases.push_back(sums);
     }

@@ -52,7 +52,8 @@ class Fetches final : public RankSchedule {
   /// What `receiver` gets of the queries of `owner`, or of its keys on a visit.
   [[nodiscard]] std::vector<Item> queries_for(int receiver, int owner) const;
   [[nodiscard]] std::vector<Item> keys_for(int receiver, const KeyVisit& visit, int owner) const;
-  [[nodiscard]] std::vector<Interval> heads_of(int rank) const;
+  /// Rows of `owner` in the heads that `receiver` computes with.
+  [[nodiscard]] std::vector<Item> items_for(int receiver, What what, int owner, Rows rows) const;
   [[nodiscard]] Rows rows_for(Interval readers, int owner) const;
 
   /// An item that comes from a rank or goes to it.
