@@ -44,7 +44,7 @@ void sum_over_rows(comm::Communicator& communicator, Index rows, std::span<doubl
 }  // namespace
 
 PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradients) {
-  ring::PassMeter meter(*stream_);
+  ring::PassMeter meter(*stream_, traces_, Pass::backward);
   const auto& problem = plan_.problem();
   const int rank = communicator_.rank();
   const Index rows = plan_.query_rows(rank);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <list>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "annulus/base/error.hpp"
@@ -20,6 +21,9 @@ struct Arrival {
 /// it uses the buffers.
 struct UnderWay {
   std::size_t due = 0;
+  PassMeter::Moment begin{};
+  std::optional<PassMeter::Moment> end{};  // once it is seen to be done
+  std::vector<TraceEvent> traced{};
   std::vector<Buffer> copies{};  // of what is sent
   std::vector<Arrival> arrivals{};
   std::unique_ptr<comm::Exchange> exchange{};
@@ -40,11 +44,13 @@ class Execution {
 
   std::vector<HeldItem> run(const ComputeStep& compute) {
     const kernels::Poll poll = [this] {
-      for (auto& transfers : under_way_) transfers.exchange->poll();
+      for (auto& transfers : under_way_) {
+        if (transfers.exchange->poll()) note_end(transfers);
+      }
     };
     for (std::size_t at = 0; at < program_.steps.size(); ++at) {
       const auto& step = program_.steps[at];
-      meter_.waiting([&] {
+      meter_.waiting(at, [&] {
         wait_for_due(at);
         for (const auto& item : step.takes) store_.take(take_held(item), at);
         node_.meet();
@@ -52,15 +58,15 @@ class Execution {
       take_in_arrived();
       for (const auto& item : step.releases) let_go(item);
       for (const auto& item : step.begins) store_.begin(item, at);
-      start(step);
+      start(step, at);
       if (!compute) continue;
       for (const auto& part : step.computes) {
-        meter_.waiting([&] { node_.wait_for_turn(part.holder, at, poll); });
-        compute(part, at, poll);
+        meter_.waiting(at, [&] { node_.wait_for_turn(part.holder, at, poll); });
+        meter_.computing(at, part.keys, [&] { compute(part, at, poll); });
         node_.end_turn(part.holder);
       }
     }
-    meter_.waiting([&] { wait_for_due(program_.steps.size()); });
+    meter_.waiting(program_.steps.size(), [&] { wait_for_due(program_.steps.size()); });
     take_in_arrived();
     if (keep_) {
       for (const auto& item : program_.kept) {
@@ -71,6 +77,10 @@ class Execution {
   }
 
  private:
+  void note_end(UnderWay& transfers) const {
+    if (meter_.traces() && !transfers.end) transfers.end = meter_.now();
+  }
+
   void wait_for_due(std::size_t step) {
     for (auto at = under_way_.begin(); at != under_way_.end();) {
       if (at->due > step) {
@@ -78,7 +88,9 @@ class Execution {
         continue;
       }
       at->exchange->wait();
+      note_end(*at);
       at->exchange.reset();
+      for (const auto& event : at->traced) meter_.add(event, at->begin, *at->end);
       for (auto& copy : at->copies) store_.give(std::move(copy));
       for (auto& arrival : at->arrivals) arrived_.push_back(std::move(arrival));
       at = under_way_.erase(at);
@@ -119,7 +131,7 @@ class Execution {
 
   /// Starts the transfers of a step: one exchange for all that are due together, on every rank
   /// those first that are due last.
-  void start(const Step& step) {
+  void start(const Step& step, std::size_t at) {
     std::vector<std::size_t> dues;
     for (const auto* transfers : {&step.sends, &step.receives}) {
       for (const auto& transfer : *transfers) {
@@ -127,12 +139,21 @@ class Execution {
       }
     }
     std::ranges::sort(dues, std::greater{});
-    for (const std::size_t due : dues) start(step, due);
+    for (const std::size_t due : dues) start(step, at, due);
   }
 
-  void start(const Step& step, std::size_t due) {
+  void start(const Step& step, std::size_t at, std::size_t due) {
     auto& transfers = under_way_.emplace_back();
     transfers.due = due;
+    if (meter_.traces()) transfers.begin = meter_.now();
+    const auto trace = [&](Activity activity, const Transfer& transfer, std::size_t bytes) {
+      if (!meter_.traces()) return;
+      transfers.traced.push_back({.activity = activity,
+                                  .step = at,
+                                  .item = transfer.item,
+                                  .peer = transfer.peer,
+                                  .bytes = static_cast<Index>(bytes)});
+    };
     std::vector<comm::Send> sends;
     std::vector<comm::Receive> receives;
     for (const auto& send : step.sends) {
@@ -140,11 +161,13 @@ class Execution {
       Buffer copy;
       sends.push_back({send.peer, packed(send.item, copy)});
       meter_.sends(sends.back().data.size());
+      trace(Activity::sends, send, sends.back().data.size());
       if (!copy.empty()) transfers.copies.push_back(std::move(copy));
     }
     for (const auto& receive : step.receives) {
       if (receive.due != due) continue;
       receives.push_back({receive.peer, room_for(receive, transfers)});
+      trace(Activity::receives, receive, receives.back().data.size());
     }
     transfers.exchange = communicator_.exchange_on(meter_.stream(), sends, receives);
   }

@@ -7,60 +7,107 @@
 #include <vector>
 
 #include "annulus/device/stream.hpp"
+#include "annulus/ring/pass_trace.hpp"
 #include "annulus/ring/ring_attention.hpp"
 
 namespace annulus::ring {
 
-/// Starts with a pass. Waits are timed by the clock of the host on the CPU, and by events on a GPU,
-/// whose stream waits while the host has gone on.
+/// Starts with a pass. On the CPU, moments are those of the clock of the host, and on a GPU events,
+/// as its stream waits and computes while the host has gone on.
 class PassMeter {
  public:
-  /// Borrows the stream on which the pass computes.
-  explicit PassMeter(device::Stream& stream)
-      : stream_(stream), on_host_(stream.device().kind == DeviceKind::cpu) {}
+  struct Moment {
+    double seconds = 0;  // since the start, on the CPU
+    std::shared_ptr<const device::Event> event{};
+  };
+
+  /// Borrows the stream on which the pass computes, and a trace, which is null where only waits are
+  /// measured.
+  PassMeter(device::Stream& stream, std::vector<PassTrace>* traces, Pass pass)
+      : stream_(stream),
+        on_host_(stream.device().kind == DeviceKind::cpu),
+        traces_(traces),
+        pass_(pass),
+        begin_(now()) {}
 
   [[nodiscard]] device::Stream& stream() const { return stream_; }
+  [[nodiscard]] bool traces() const { return traces_ != nullptr; }
+
+  [[nodiscard]] Moment now() const {
+    if (on_host_) return {.seconds = since_start()};
+    return {.event = stream_.record()};
+  }
 
   /// Calls `wait`, which returns when there is something to compute again, or has made the stream
   /// wait for that.
   template <class Wait>
-  void waiting(const Wait& wait) {
-    if (on_host_) {
-      const auto start = Clock::now();
-      wait();
-      exposed_seconds_ += since(start);
-    } else {
-      auto start = stream_.record();
-      wait();
-      waits_.emplace_back(std::move(start), stream_.record());
+  void waiting(std::size_t step, const Wait& wait) {
+    const auto begin = now();
+    wait();
+    add({.activity = Activity::waits, .step = step}, begin, now());
+  }
+
+  /// Calls `compute`, which computes with `keys` or makes the stream do so.
+  template <class Work>
+  void computing(std::size_t step, const Item& keys, const Work& compute) {
+    if (!traces()) {
+      compute();
+      return;
     }
+    const auto begin = now();
+    compute();
+    add({.activity = Activity::computes, .step = step, .item = keys}, begin, now());
+  }
+
+  /// What was done from `begin` to `end`.
+  void add(const TraceEvent& event, Moment begin, Moment end) {
+    spans_.push_back({event, std::move(begin), std::move(end)});
   }
 
   void sends(std::size_t bytes) { bytes_sent_ += static_cast<Index>(bytes); }
 
-  /// Once the stream is done.
-  [[nodiscard]] PassReport report() const {
-    PassReport report{
-        .seconds = since(start_), .exposed_seconds = exposed_seconds_, .bytes_sent = bytes_sent_};
-    for (const auto& [start, end] : waits_) {
-      report.exposed_seconds += stream_.seconds_between(*start, *end);
+  /// Once the stream is done. Adds to the traces.
+  [[nodiscard]] PassReport report() {
+    PassReport report{.seconds = since_start(), .bytes_sent = bytes_sent_};
+    for (auto& [event, begin, end] : spans_) {
+      event.begin = seconds_of(begin);
+      event.end = seconds_of(end);
+      if (event.activity == Activity::waits) report.exposed_seconds += event.end - event.begin;
+    }
+    if (traces()) {
+      auto& trace = traces_->emplace_back(
+          PassTrace{.pass = pass_, .start = seconds(start_), .seconds = report.seconds});
+      for (const auto& span : spans_) trace.events.push_back(span.event);
     }
     return report;
   }
 
  private:
   using Clock = std::chrono::steady_clock;
-  using Event = std::shared_ptr<const device::Event>;
 
-  [[nodiscard]] static double since(Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
+  struct Span {
+    TraceEvent event;
+    Moment begin;
+    Moment end;
+  };
+
+  [[nodiscard]] static double seconds(Clock::time_point at) {
+    return std::chrono::duration<double>(at.time_since_epoch()).count();
+  }
+  [[nodiscard]] double since_start() const {
+    return std::chrono::duration<double>(Clock::now() - start_).count();
+  }
+  [[nodiscard]] double seconds_of(const Moment& moment) const {
+    return on_host_ ? moment.seconds : stream_.seconds_between(*begin_.event, *moment.event);
   }
 
   device::Stream& stream_;
   bool on_host_;
+  std::vector<PassTrace>* traces_;
+  Pass pass_;
   Clock::time_point start_ = Clock::now();
-  double exposed_seconds_ = 0;
-  std::vector<std::pair<Event, Event>> waits_;
+  Moment begin_;
+  std::vector<Span> spans_;
   Index bytes_sent_ = 0;
 };
 

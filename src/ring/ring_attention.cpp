@@ -98,7 +98,7 @@ RingAttention::RingAttention(const Plan& plan, comm::Communicator& communicator,
 
 PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTensorView v,
                                   TensorView out, const ForwardOptions& options) {
-  ring::PassMeter meter(*stream_);
+  ring::PassMeter meter(*stream_, traces_, Pass::forward);
   const auto& problem = plan_.problem();
   const int rank = communicator_.rank();
   const Index rows = plan_.query_rows(rank);

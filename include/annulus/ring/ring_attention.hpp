@@ -13,6 +13,7 @@
 #include "annulus/device/device_tensor.hpp"
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/plan/plan.hpp"
+#include "annulus/ring/pass_trace.hpp"
 
 namespace annulus {
 
@@ -109,6 +110,10 @@ class RingAttention {
   /// other schedules they are fetched again. Throws as forward does.
   PassReport backward(BackwardInputs inputs, const Gradients& gradients);
 
+  /// From now on passes add what they did when to `traces`, which is borrowed; null: no more. It
+  /// costs two looks at the clock for everything that is added.
+  void trace(std::vector<PassTrace>* traces) { traces_ = traces; }
+
   [[nodiscard]] const Plan& plan() const { return plan_; }
 
  private:
@@ -120,6 +125,7 @@ class RingAttention {
   std::vector<double> betas_;                  // of the rank's query rows
   std::shared_ptr<ring::BufferPool> buffers_;  // kept from pass to pass, likewise
   std::shared_ptr<ring::PassPrograms> programs_;
+  std::vector<PassTrace>* traces_ = nullptr;
 };
 
 }  // namespace annulus
