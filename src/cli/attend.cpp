@@ -62,12 +62,14 @@ class Attend final : public Command {
     app.add_flag("--statistics", statistics_, "also write what is measured of each row");
     app.add_flag("--backward", backward_, "also write the gradients for /dout");
     app.add_flag("--overwrite", overwrite_, "replace --output where it exists");
+    trace_.add_to(app);
   }
 
   void check() const override {
     refuse_without(backward_ ? Pass::backward : Pass::forward,
                    execution_.kernel(execution_.precision));
     run::check_not_the_input(input_, output_);
+    trace_.check();
     run::try_input(input_, {.layout = layout_});
   }
 
@@ -95,9 +97,12 @@ class Attend final : public Command {
              {context.command_line, config(context, plan, kernel, input.shape().layout)},
              communicator, context.files, kernel, threads),
          .existing = overwrite_ ? results::Existing::overwrite : results::Existing::refuse});
-    const auto run = run::run_attention(input_, input, plan, communicator, kernel, threads, wanted);
+    std::vector<PassTrace> traces;
+    const auto run = run::run_attention(input_, input, plan, communicator, kernel, threads, wanted,
+                                        trace_.wanted(traces));
     run::write_run(output, run, plan, communicator.rank());
     output.commit();
+    trace_.write(traces, communicator);
     print(context, plan, kernel.name(), threads, run);
     return 0;
   }
@@ -237,6 +242,7 @@ class Attend final : public Command {
   bool statistics_ = false;
   bool backward_ = false;
   bool overwrite_ = false;
+  TraceOption trace_;
 };
 
 }  // namespace

@@ -30,11 +30,13 @@ class BenchStrong final : public Command {
     add_number(app, "--repetitions", repetitions_, repetition_counts, "timed passes")
         ->default_str(fmt::format("{}", repetitions_));
     add_seed(app, seed_);
+    trace_.add_to(app);
   }
 
   void check() const override {
     (void)shape_.problem();
     refuse_without(pass(), execution_.kernel(execution_.precision));
+    trace_.check();
   }
 
   int run(const Context& context) const override {
@@ -46,6 +48,7 @@ class BenchStrong final : public Command {
     const auto cores = execution_.cores(context);
     const int threads = cores.threads;
     bool valid = true;
+    std::vector<PassTrace> traces;
     auto table = measurement_table(measure::WithGemm::no);
     for (const int ranks : rank_counts(world.size())) {
       const auto part = world.first(ranks);
@@ -59,11 +62,13 @@ class BenchStrong final : public Command {
         const auto plan = make_plan(problem, part->topology(), options);
         add_measurement(table, measure::WithGemm::no,
                         {plan, threads, pass(), Statistics::off, right},
-                        right ? measure(plan, *part, kernel, cores) : measure::Measurement{});
+                        right ? measure(plan, *part, kernel, cores, trace_.wanted(traces))
+                              : measure::Measurement{});
         valid = valid && right;
       }
       world.barrier();
     }
+    trace_.write(traces, world);
     if (context.speaks()) {
       if (context.json) {
         fmt::print(
@@ -84,12 +89,13 @@ class BenchStrong final : public Command {
   [[nodiscard]] Pass pass() const { return backward_ ? Pass::backward : Pass::forward; }
 
   [[nodiscard]] measure::Measurement measure(const Plan& plan, comm::Communicator& part,
-                                             const kernels::Kernel& kernel,
-                                             const CoreShare& cores) const {
+                                             const kernels::Kernel& kernel, const CoreShare& cores,
+                                             std::vector<PassTrace>* traces) const {
     const auto stream = kernel.open_stream(place_on_node(part.topology(), part.rank()));
     const auto inputs = measure::timed_inputs(plan, part.rank(), seed_, stream);
     std::array<std::unique_ptr<measure::TimedPass>, 1> timed{std::make_unique<measure::TimedPass>(
         plan, pass(), Statistics::off, inputs, part, kernel, cores.threads)};
+    timed.front()->trace(traces);
     measure::Rulers rulers({plan.data_type()}, part, cores, measure::WithGemm::no, stream);
     return measure::measure_in_turns(timed, part, rulers, {.count = repetitions_}).front();
   }
@@ -114,6 +120,7 @@ class BenchStrong final : public Command {
   bool backward_ = false;
   int repetitions_ = 5;
   std::uint64_t seed_ = 1;
+  TraceOption trace_;
 };
 
 }  // namespace

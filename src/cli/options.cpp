@@ -14,6 +14,7 @@
 #include "annulus/kernels/backend.hpp"
 #include "annulus/kernels/cores.hpp"
 #include "annulus/ring/ring_attention.hpp"
+#include "annulus/run/chrome_trace.hpp"
 #include "annulus/run/process.hpp"
 #include "cli/command.hpp"
 #include "cli/option_value.hpp"
@@ -217,6 +218,20 @@ void refuse_without(Pass pass, const kernels::Kernel& kernel) {
   if (pass == Pass::forward || kernel.has_backward()) return;
   throw InputError(
       fmt::format("--backward: backend {} has no backward pass; expected another", kernel.name()));
+}
+
+void TraceOption::add_to(CLI::App& command) {
+  add_value(command, "--trace", path, read_path,
+            "file to write what every rank did when to, as Chrome trace events (Perfetto)");
+}
+
+void TraceOption::check() const {
+  if (!path.empty()) run::check_trace_path(path);
+}
+
+void TraceOption::write(const std::vector<PassTrace>& traces,
+                        comm::Communicator& communicator) const {
+  if (!path.empty()) run::write_chrome_trace(path, traces, communicator);
 }
 
 CLI::Option* add_seed(CLI::App& command, std::uint64_t& seed) {

@@ -12,6 +12,7 @@
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/plan/pass.hpp"
 #include "annulus/plan/plan.hpp"
+#include "annulus/ring/pass_trace.hpp"
 #include "annulus/ring/thread_share.hpp"
 #include "base/range.hpp"
 
@@ -100,6 +101,21 @@ struct ExecutionOptions {
 
 /// Throws InputError where a backend lacks a pass.
 void refuse_without(Pass pass, const kernels::Kernel& kernel);
+
+/// --trace.
+struct TraceOption {
+  std::string path;  // empty: not wanted
+
+  void add_to(CLI::App& command);
+  /// Where passes trace what they do; null where that is not wanted.
+  [[nodiscard]] std::vector<PassTrace>* wanted(std::vector<PassTrace>& traces) const {
+    return path.empty() ? nullptr : &traces;
+  }
+  /// Throws InputError where the file cannot be made.
+  void check() const;
+  /// Collective. Writes the file, if it is wanted.
+  void write(const std::vector<PassTrace>& traces, comm::Communicator& communicator) const;
+};
 
 /// --seed.
 CLI::Option* add_seed(CLI::App& command, std::uint64_t& seed);

@@ -23,6 +23,7 @@ class Verify final : public Command {
     app.add_flag("--statistics", statistics_,
                  "refuse a backend without statistics; where there are some they are compared");
     add_seed(app, seed_);
+    trace_.add_to(app);
   }
 
   void check() const override {
@@ -39,6 +40,10 @@ class Verify final : public Command {
       throw InputError("--decode: queries travel, in no schedule; expected no --schedule");
     }
     if (decode_) check_decode(problem, "--decode");
+    if (decode_ && !trace_.path.empty()) {
+      throw InputError("--decode: there are no programs to trace; expected no --trace");
+    }
+    trace_.check();
     const auto& kernel = execution_.kernel(execution_.precision);
     if (statistics_ && !kernel.keeps_statistics()) {
       throw InputError(fmt::format(
@@ -57,7 +62,10 @@ class Verify final : public Command {
       check_memory(plan, backward_ ? Pass::backward : Pass::forward, communicator);
     }
     const auto what = checked(kernel);
-    const auto validation = verify::validate_plan(plan, communicator, kernel, threads, what, seed_);
+    std::vector<PassTrace> traces;
+    const auto validation = verify::validate_plan(plan, communicator, kernel, threads, what, seed_,
+                                                  trace_.wanted(traces));
+    trace_.write(traces, communicator);
     if (context.speaks()) print(context, plan, kernel.name(), what, validation);
     return validation.valid() ? 0 : 1;
   }
@@ -105,6 +113,7 @@ class Verify final : public Command {
   bool decode_ = false;
   bool statistics_ = false;
   std::uint64_t seed_ = 1;
+  TraceOption trace_;
 };
 
 }  // namespace

@@ -12,44 +12,44 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string subject_of(const std::string& path) {
-  return fmt::format("--output {}", path);
+std::string subject_of(const std::string& path, std::string_view option = "--output") {
+  return fmt::format("{} {}", option, path);
 }
 
 /// The path behind the links that its last component is.
-fs::path behind_links(const std::string& path) {
+fs::path behind_links(const std::string& path, const std::string& subject) {
   constexpr int most = 40;  // as the operating system has it
   std::error_code ignored;
   auto target = fs::absolute(path, ignored);
   for (int links = 0; fs::is_symlink(fs::symlink_status(target, ignored)); ++links) {
     if (links == most) {
-      throw InputError(
-          fmt::format("{}: a link that leads nowhere; expected a file name", subject_of(path)));
+      throw InputError(fmt::format("{}: a link that leads nowhere; expected a file name", subject));
     }
     target = target.parent_path() / fs::read_symlink(target, ignored);
   }
   return target;
 }
 
-void sync_folder(const fs::path& target, const std::string& path) {
-  const PosixFile folder(target.parent_path(), O_RDONLY | O_DIRECTORY, subject_of(path));
+void sync_folder(const fs::path& target, const std::string& subject) {
+  const PosixFile folder(target.parent_path(), O_RDONLY | O_DIRECTORY, subject);
   if (!folder.is_open()) throw folder.failure("opened");
   folder.sync_names();
 }
 
 }  // namespace
 
-fs::path output_target(const std::string& path) {
-  auto target = behind_links(path);
+fs::path output_target(const std::string& path, std::string_view option) {
+  const auto subject = subject_of(path, option);
+  auto target = behind_links(path, subject);
   std::error_code code;
   const auto status = fs::status(target, code);
   if (fs::exists(status) && !fs::is_regular_file(status)) {
-    throw InputError(fmt::format("{}: not a regular file; expected a file name", subject_of(path)));
+    throw InputError(fmt::format("{}: not a regular file; expected a file name", subject));
   }
   if (path.empty() || !fs::is_directory(target.parent_path(), code)) {
     throw InputError(
-        fmt::format("{}: there is no folder {}; expected a file in a folder that exists",
-                    subject_of(path), target.parent_path().string()));
+        fmt::format("{}: there is no folder {}; expected a file in a folder that exists", subject,
+                    target.parent_path().string()));
   }
   return target;
 }
@@ -68,16 +68,16 @@ PosixFile claim_output(const std::string& path, const fs::path& target) {
   }
 }
 
-Replacement::Replacement(const std::string& path) : path_(path), target_(output_target(path)) {
+Replacement::Replacement(const std::string& path, std::string_view option)
+    : subject_(subject_of(path, option)), target_(output_target(path, option)) {
   for (;;) {
     name_.emplace(target_);
-    file_ = PosixFile(temporary(), O_CREAT | O_EXCL | O_RDWR, subject_of(path));
+    file_ = PosixFile(temporary(), O_CREAT | O_EXCL | O_RDWR, subject_);
     if (!file_.is_open()) {
       const int cause = errno;
       name_->forget();
       if (cause == EEXIST) continue;
-      const auto message =
-          fmt::format("{}: cannot be written: {}", subject_of(path), std::strerror(cause));
+      const auto message = fmt::format("{}: cannot be written: {}", subject_, std::strerror(cause));
       if (cause == ENOSPC || cause == EDQUOT) throw Error(message);
       throw InputError(message);
     }
@@ -97,18 +97,18 @@ void Replacement::commit(bool replace) {
   if (!replace && ::link(temporary().c_str(), target_.c_str()) == 0) {
     name_.reset();
   } else if (!replace && fs::exists(target_, code)) {
-    throw InputError(fmt::format("{}: the file has appeared during the run; pass --overwrite",
-                                 subject_of(path_)));
+    throw InputError(
+        fmt::format("{}: the file has appeared during the run; pass --overwrite", subject_));
   } else {
     fs::rename(temporary(), target_, code);
     if (code) {
-      throw Error(fmt::format("{}: {} cannot be renamed: {}", subject_of(path_),
-                              temporary().string(), code.message()));
+      throw Error(fmt::format("{}: {} cannot be renamed: {}", subject_, temporary().string(),
+                              code.message()));
     }
     name_->forget();
     name_.reset();
   }
-  sync_folder(target_, path_);
+  sync_folder(target_, subject_);
 }
 
 void remove_leftovers(const std::string& path) {

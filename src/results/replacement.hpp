@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "results/partial_name.hpp"
 #include "results/posix_file.hpp"
@@ -11,9 +12,10 @@
 namespace annulus::results {
 
 /// Where a file named `path` is or would be: absolute, and behind all links, so that they stay.
-/// Throws InputError naming --output where links go round, where `path` is something else than a
+/// Throws InputError naming `option` where links go round, where `path` is something else than a
 /// regular file, or where its folder does not exist.
-[[nodiscard]] std::filesystem::path output_target(const std::string& path);
+[[nodiscard]] std::filesystem::path output_target(const std::string& path,
+                                                  std::string_view option = "--output");
 
 /// Claims the file at `target`, if there is one that can be written, until what is returned goes.
 /// Throws InputError naming --output where another run has claimed it.
@@ -24,8 +26,8 @@ namespace annulus::results {
 /// it behind.
 class Replacement {
  public:
-  /// Throws InputError naming --output where the folder is missing or cannot be written.
-  explicit Replacement(const std::string& path);
+  /// Throws InputError naming `option` where the folder is missing or cannot be written.
+  explicit Replacement(const std::string& path, std::string_view option = "--output");
 
   [[nodiscard]] const std::filesystem::path& temporary() const { return name_->path(); }
   /// Where its content is now.
@@ -40,7 +42,7 @@ class Replacement {
   void commit(bool replace = true);
 
  private:
-  std::string path_;
+  std::string subject_;  // the option and the path
   std::filesystem::path target_;
   std::optional<PartialName> name_;  ///< none once committed
   PosixFile file_;

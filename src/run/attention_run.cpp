@@ -91,8 +91,8 @@ Problem problem_of(const std::string& path, const results::InputShape& shape) {
 
 AttentionRun run_attention(const std::string& path, const results::AttentionInput& input,
                            const Plan& plan, comm::Communicator& communicator,
-                           const kernels::Kernel& kernel, int threads,
-                           const WantedOutputs& wanted) {
+                           const kernels::Kernel& kernel, int threads, const WantedOutputs& wanted,
+                           std::vector<PassTrace>* traces) {
   using results::InputRows;
   const int rank = communicator.rank();
   const auto& query_shard = plan.query_shard(rank);
@@ -113,6 +113,7 @@ AttentionRun run_attention(const std::string& path, const results::AttentionInpu
                           .sink = input.shape().sink,
                           .logit_scale = table};
   RingAttention attention(plan, communicator, kernel, threads);
+  attention.trace(traces);
   AttentionRun run{.tensors = {plan, communicator.rank(), wanted}};
   run.forward = run.tensors.forward(attention, inputs);
   check_numbers(path, run.tensors, plan, inputs.sink, communicator);

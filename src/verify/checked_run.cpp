@@ -32,8 +32,8 @@ std::vector<Index> next_counts(const Documents& documents, const CacheLayout& la
 
 template <class T>
 CheckedRun run_passes(const Plan& plan, comm::Communicator& communicator,
-                      const kernels::Kernel& kernel, int threads, Checked what,
-                      std::uint64_t seed) {
+                      const kernels::Kernel& kernel, int threads, Checked what, std::uint64_t seed,
+                      std::vector<PassTrace>* traces) {
   const bool backward = what == Checked::backward;
   const auto& problem = plan.problem();
   const int rank = communicator.rank();
@@ -50,6 +50,7 @@ CheckedRun run_passes(const Plan& plan, comm::Communicator& communicator,
       .v = dense_view(inputs.v.data(), n_k, problem.key_heads, problem.output_dim()),
       .dout = dense_view(dout.data(), n_q, problem.query_heads, problem.output_dim())};
   RingAttention attention(plan, communicator, kernel, threads);
+  attention.trace(traces);
   PassTensors tensors(
       plan, communicator.rank(),
       {.statistics = what == Checked::forward_without_statistics ? Statistics::off : Statistics::on,
@@ -128,7 +129,7 @@ Outputs gather(const Problem& problem, comm::Communicator& communicator, const C
 
 #define ANNULUS_INSTANTIATE(T)                                                                     \
   template CheckedRun run_passes<T>(const Plan&, comm::Communicator&, const kernels::Kernel&, int, \
-                                    Checked, std::uint64_t);                                       \
+                                    Checked, std::uint64_t, std::vector<PassTrace>*);              \
   template CheckedRun run_decode<T>(const Plan&, comm::Communicator&, const kernels::Kernel&, int, \
                                     std::uint64_t);
 ANNULUS_INSTANTIATE(double)

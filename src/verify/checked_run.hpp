@@ -7,6 +7,7 @@
 #include "annulus/comm/communicator.hpp"
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/plan/plan.hpp"
+#include "annulus/ring/pass_trace.hpp"
 #include "verify/outputs.hpp"
 
 namespace annulus::verify {
@@ -20,11 +21,11 @@ struct CheckedRun {
 };
 
 /// Collective. A forward pass of the plan, and a backward pass if `what` says so: the rank's own
-/// rows. Inputs are of type T.
+/// rows. Inputs are of type T. `traces` may be null.
 template <class T>
 [[nodiscard]] CheckedRun run_passes(const Plan& plan, comm::Communicator& communicator,
                                     const kernels::Kernel& kernel, int threads, Checked what,
-                                    std::uint64_t seed);
+                                    std::uint64_t seed, std::vector<PassTrace>* traces);
 
 /// Collective. The same forward pass over a cache: all but the last few tokens of every document as
 /// two chunks, then those one by one. Every document has as many queries as keys, and no query

@@ -81,11 +81,11 @@ std::vector<Deviation> compare(const Plan& plan, const kernels::Kernel& kernel, 
 
 template <class T>
 Validation validate_as(const Plan& plan, comm::Communicator& communicator,
-                       const kernels::Kernel& kernel, int threads, Checked what,
-                       std::uint64_t seed) {
+                       const kernels::Kernel& kernel, int threads, Checked what, std::uint64_t seed,
+                       std::vector<PassTrace>* traces) {
   const auto own = what == Checked::decode
                        ? run_decode<T>(plan, communicator, kernel, threads, seed)
-                       : run_passes<T>(plan, communicator, kernel, threads, what, seed);
+                       : run_passes<T>(plan, communicator, kernel, threads, what, seed, traces);
   const auto got = gather(plan.problem(), communicator, own, what);
   std::vector<Deviation> deviations(got.kinds.size());
   comm::on_root(communicator, [&] { deviations = compare<T>(plan, kernel, got, what, seed); });
@@ -129,9 +129,9 @@ bool Validation::valid() const {
 
 Validation validate_plan(const Plan& plan, comm::Communicator& communicator,
                          const kernels::Kernel& kernel, int threads, Checked what,
-                         std::uint64_t seed) {
+                         std::uint64_t seed, std::vector<PassTrace>* traces) {
   return with_element(plan.data_type(), [&]<class T>() {
-    return validate_as<T>(plan, communicator, kernel, threads, what, seed);
+    return validate_as<T>(plan, communicator, kernel, threads, what, seed, traces);
   });
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "annulus/attention/with_statistics.hpp"
 #include "annulus/comm/communicator.hpp"
@@ -53,6 +54,9 @@ class TimedPass {
 
   /// Collective. Runs the pass once, after a barrier, on an idle device.
   Times run();
+
+  /// As RingAttention::trace, for the runs from now on.
+  void trace(std::vector<PassTrace>* traces) { attention_.trace(traces); }
 
   [[nodiscard]] const Plan& plan() const { return attention_.plan(); }
   [[nodiscard]] Pass pass() const { return pass_; }

@@ -25,12 +25,13 @@ struct AttentionRun {
 
 /// Collective. Reads this rank's rows and computes. Throws InputError, on every rank, where an
 /// input is not finite, and where logits overflow the type: it names `path`, the query and the
-/// head.
+/// head. What the passes did when is added to `traces`, which may be null.
 [[nodiscard]] AttentionRun run_attention(const std::string& path,
                                          const results::AttentionInput& input, const Plan& plan,
                                          comm::Communicator& communicator,
                                          const kernels::Kernel& kernel, int threads,
-                                         const WantedOutputs& wanted);
+                                         const WantedOutputs& wanted,
+                                         std::vector<PassTrace>* traces = nullptr);
 
 /// The arrays of the file that write_run fills.
 [[nodiscard]] std::vector<results::OutputArray> output_arrays(const Plan& plan,

@@ -11,6 +11,7 @@
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/plan/pass.hpp"
 #include "annulus/plan/plan.hpp"
+#include "annulus/ring/pass_trace.hpp"
 
 namespace annulus::verify {
 
@@ -42,10 +43,12 @@ enum class Checked { forward, forward_without_statistics, backward, decode };
 
 /// Collective. Runs `plan` on random inputs and compares out and lse with the reference, and the
 /// statistics, dq, dk, dv and dgain where there are any; the result is the same on all ranks. Rank
-/// 0 holds the whole problem in fp64.
+/// 0 holds the whole problem in fp64. What the passes did when is added to `traces`, which may be
+/// null.
 [[nodiscard]] Validation validate_plan(const Plan& plan, comm::Communicator& communicator,
                                        const kernels::Kernel& kernel, int threads, Checked what,
-                                       std::uint64_t seed);
+                                       std::uint64_t seed,
+                                       std::vector<PassTrace>* traces = nullptr);
 
 /// What is checked of a pass before it is timed.
 [[nodiscard]] Checked checked_of(Pass pass, Statistics statistics);
