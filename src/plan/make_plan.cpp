@@ -1,12 +1,11 @@
-// The shards of a plan, and which of them are the cheapest.
-#include <limits>
+// The shards of a plan.
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "annulus/base/error.hpp"
-#include "annulus/plan/cost.hpp"
 #include "annulus/plan/plan.hpp"
+#include "plan/search.hpp"
 #include "plan/tables.hpp"
 
 namespace annulus {
@@ -37,26 +36,9 @@ Plan make_plan(const Problem& problem, const Topology& topology, const PlanOptio
   if (topology.ranks < 1) {
     throw InputError(fmt::format("a plan for {} ranks; expected at least 1", topology.ranks));
   }
-  const auto schedule =
-      options.schedule ? *options.schedule : fitting_schedule(topology, options.peer_memory);
-  if (options.sharding) {
-    return plan_with(problem, topology, *options.sharding,
-                     options.key_sharding.value_or(*options.sharding), schedule, options);
-  }
-  constexpr double better = 0.999;  // than this, or the one that comes first is taken
-  std::optional<Plan> best;
-  double best_seconds = std::numeric_limits<double>::infinity();
-  for (const auto sharding : all_shardings()) {
-    auto plan = plan_with(problem, topology, sharding, options.key_sharding.value_or(sharding),
-                          schedule, options);
-    const double seconds = estimated_seconds(plan, best_seconds);
-    if (!best || seconds < better * best_seconds) {
-      best = std::move(plan);
-      best_seconds = seconds;
-    }
-    if (topology.ranks == 1) break;  // all shardings are the same on one rank
-  }
-  return *std::move(best);
+  if (!options.sharding || !options.schedule) return best_plan(problem, topology, options);
+  return plan_with(problem, topology, *options.sharding,
+                   options.key_sharding.value_or(*options.sharding), *options.schedule, options);
 }
 
 }  // namespace annulus

@@ -5,7 +5,6 @@
 #include "annulus/attention/partial_state.hpp"
 #include "annulus/base/error.hpp"
 #include "plan/schedules/schedules.hpp"
-#include "plan/some_of.hpp"
 #include "plan/tables.hpp"
 
 namespace annulus {
@@ -111,11 +110,11 @@ std::size_t Plan::step_count() const {
   return static_cast<std::size_t>(schedules::schedule_of(*tables_, 0)->step_count());
 }
 
-std::vector<Step> Plan::some_steps(int rank, std::size_t most) const {
+std::vector<Step> Plan::steps(int rank, Interval which) const {
   const auto schedule = schedules::schedule_of(*tables_, rank);
   std::vector<Step> steps;
-  for (const int step : some_of(schedule->step_count(), static_cast<int>(most))) {
-    steps.push_back(schedule->step(step));
+  for (Index at = which.begin; at < which.end; ++at) {
+    steps.push_back(schedule->step(static_cast<int>(at)));
   }
   return steps;
 }

@@ -81,6 +81,12 @@ std::optional<std::vector<int>> read_sizes(std::string_view text, std::string_vi
   return std::ssize(sizes) == names ? std::optional(sizes) : std::nullopt;
 }
 
+/// Whether teams move as in a ring although it is another schedule.
+bool moves_as_ring(const Schedule& schedule, int teams) {
+  const bool is_one_ring = schedule.inner == 1 || schedule.inner == teams;
+  return (schedule.movement == Movement::double_ring && is_one_ring) || schedule.query_teams == 1;
+}
+
 /// The sizes of a schedule that have names.
 std::vector<int> sizes_of(const Schedule& schedule) {
   if (schedule.inner > 0) return {schedule.inner};
@@ -164,6 +170,26 @@ Schedule schedules::fitted(Schedule schedule, const PlannedShards& shards,
         schedule.heads, shards.ranks, shards.problem.query_heads, choices_of(teams)));
   }
   return entry.fit == nullptr ? schedule : entry.fit(schedule, shards, topology);
+}
+
+std::vector<Schedule> schedules::candidates(const PlannedShards& shards, const Topology& topology,
+                                            PeerMemory memory, bool merges_states) {
+  const bool in_place = fitting_schedule(topology, memory) == Schedule::node_ring;
+  std::vector<Schedule> all;
+  for (const int heads : divisors(topology.ranks)) {
+    for (const auto& entry : entries) {
+      Schedule schedule{.movement = entry.movement, .heads = heads};
+      if (schedule.queries_travel() && !merges_states) continue;
+      if (schedule.movement == Movement::node_ring && !in_place) continue;
+      try {
+        schedule = fitted(schedule, shards, topology);
+      } catch (const InputError&) {
+        continue;
+      }
+      if (!moves_as_ring(schedule, topology.ranks / heads)) all.push_back(schedule);
+    }
+  }
+  return all;
 }
 
 Schedule fitting_schedule(const Topology& topology, PeerMemory memory) {

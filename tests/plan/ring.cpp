@@ -15,7 +15,8 @@ using test::simulate;
 
 Plan plan_of(const Documents& documents, const Mask& mask, Sharding sharding,
              const Topology& topology) {
-  return make_plan({.documents = documents, .mask = mask}, topology, {.sharding = sharding});
+  return make_plan({.documents = documents, .mask = mask}, topology,
+                   {.sharding = sharding, .schedule = fitting_schedule(topology)});
 }
 
 Plan plan_of(const Documents& documents, const Mask& mask, Sharding sharding, int ranks) {

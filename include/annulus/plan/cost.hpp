@@ -1,7 +1,6 @@
 #pragma once
-// What a plan costs: areas, FLOPs, bytes, memory, and an estimate of time.
+// What a plan costs: areas, FLOPs, bytes, memory.
 
-#include <limits>
 #include <vector>
 
 #include "annulus/plan/memory.hpp"
@@ -44,11 +43,5 @@ struct PlanCost {
 
 /// The cost of one pass, from at most `most_asked` ranks.
 [[nodiscard]] PlanCost cost_of(const Plan& plan, Pass pass = Pass::forward, int most_asked = 64);
-
-/// Seconds of a forward pass of the slowest rank: the sum over steps of max(compute, transfer),
-/// from some steps of some ranks; of a nominal machine, good for comparing plans, as `auto` does,
-/// and nothing else. Where they are more than `enough`, some such number.
-[[nodiscard]] double estimated_seconds(const Plan& plan,
-                                       double enough = std::numeric_limits<double>::infinity());
 
 }  // namespace annulus

@@ -19,6 +19,8 @@
 
 namespace annulus {
 
+struct Machine;
+
 /// The plan of one attention call: what all ranks agree on without talking. It is small and never
 /// changes, and copies share it. What it says of a rank it derives when it is asked, in time and
 /// memory that grow with what that rank holds or does, whatever the number of ranks. Ranks and
@@ -52,8 +54,8 @@ class Plan {
   [[nodiscard]] Program program(int rank, Pass pass = Pass::forward) const;
   /// The same for a backward pass, where the program of its forward pass is there already.
   [[nodiscard]] Program backward_program(int rank, const Program& forward) const;
-  /// At most `most` steps of its forward pass, from the first to the last.
-  [[nodiscard]] std::vector<Step> some_steps(int rank, std::size_t most) const;
+  /// Some steps of its forward pass.
+  [[nodiscard]] std::vector<Step> steps(int rank, Interval which) const;
   /// Steps of a forward pass, on every rank.
   [[nodiscard]] std::size_t step_count() const;
   /// What queries compute with keys, whose rows are counted from 0 as they are packed.
@@ -80,11 +82,17 @@ class Plan {
 };
 
 struct PlanOptions {
-  std::optional<Sharding> sharding{};      ///< none: the cheapest, by estimated_seconds
+  std::optional<Sharding> sharding{};      ///< none: the quickest on `machine`
   std::optional<Sharding> key_sharding{};  ///< none: as the queries
-  std::optional<Schedule> schedule{};      ///< none: fitting_schedule
+  std::optional<Schedule> schedule{};      ///< none: likewise
   PeerMemory peer_memory = PeerMemory::shared;
+  bool merges_states = true;  ///< whether a schedule in which queries travel may be chosen
   DataType data_type = DataType::float32;
+  /// What is chosen is the quickest for this pass, on ranks of so many cores of this machine, which
+  /// is borrowed; null: the default_machine.
+  Pass pass = Pass::forward;
+  int threads = 1;
+  const Machine* machine = nullptr;
 };
 
 /// Plans an attention call. What nobody needs does not travel, and what only near neighbours need

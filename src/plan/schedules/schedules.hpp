@@ -52,5 +52,11 @@ using FitSchedule = Schedule (*)(Schedule schedule, const PlannedShards& shards,
 [[nodiscard]] Schedule fitted(Schedule schedule, const PlannedShards& shards,
                               const Topology& topology);
 
+/// What may be the best: every schedule that fits, with the sizes that are chosen by default, and
+/// teams of all sizes up to the heads; none that is a ring by another name.
+[[nodiscard]] std::vector<Schedule> candidates(const PlannedShards& shards,
+                                               const Topology& topology, PeerMemory memory,
+                                               bool merges_states);
+
 }  // namespace schedules
 }  // namespace annulus

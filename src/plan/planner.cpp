@@ -1,0 +1,137 @@
+#include "annulus/plan/planner.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "annulus/attention/documents.hpp"
+#include "plan/schedules/schedules.hpp"
+#include "plan/search.hpp"
+
+namespace annulus {
+namespace {
+
+/// Longer programs are followed in parts, and on fewer ranks.
+constexpr std::size_t long_program = 4096;
+
+const Machine& machine_of(const PlanOptions& options) {
+  return options.machine != nullptr ? *options.machine : default_machine(options.peer_memory);
+}
+
+std::vector<Sharding> shardings_of(const PlanOptions& options) {
+  if (options.sharding) return {*options.sharding};
+  return {all_shardings().begin(), all_shardings().end()};
+}
+
+std::vector<Schedule> schedules_of(const Problem& problem, const Topology& topology,
+                                   const PlanOptions& options) {
+  if (options.schedule) return {*options.schedule};
+  return schedules::candidates(
+      {.problem = problem, .ranks = topology.ranks, .data_type = options.data_type}, topology,
+      options.peer_memory, options.merges_states);
+}
+
+/// The best of some shardings by one schedule, if it is better than what takes `enough` seconds.
+std::optional<Candidate> best_sharding(const Problem& problem, const Topology& topology,
+                                       PlanOptions options, const std::vector<Sharding>& shardings,
+                                       const PredictionOptions& effort) {
+  constexpr double better = 0.99;  // than this, or the one that comes first is taken
+  std::optional<Candidate> best;
+  auto limited = effort;
+  for (const auto sharding : shardings) {
+    options.sharding = sharding;
+    auto plan = make_plan(problem, topology, options);
+    const auto prediction = predict(plan, topology, options.pass, machine_of(options), limited);
+    if (prediction.seconds < better * limited.enough) {
+      limited.enough = prediction.seconds;
+      best = {std::move(plan), prediction};
+    }
+    if (topology.ranks == 1) break;  // all shardings are the same on one rank
+  }
+  return best;
+}
+
+}  // namespace
+
+Plan best_plan(const Problem& problem, const Topology& topology, const PlanOptions& options) {
+  PredictionOptions effort{.threads = options.threads, .most_ranks = 8, .most_steps = 128};
+  auto simplest = options;
+  if (!simplest.schedule) simplest.schedule = fitting_schedule(topology, options.peer_memory);
+  auto shardings = shardings_of(options);
+  auto best = best_sharding(problem, topology, simplest, shardings, effort);
+  if (options.schedule || topology.ranks == 1) return best->plan;
+  constexpr double worth_it = 0.97;
+  constexpr int few_ranks = 256;  // of more, only the best sharding so far is looked at
+  if (topology.ranks > few_ranks) shardings = {best->plan.sharding()};
+  for (const auto& schedule : schedules_of(problem, topology, options)) {
+    auto other = options;
+    other.schedule = schedule;
+    effort.enough = worth_it * best->prediction.seconds;
+    if (auto found = best_sharding(problem, topology, other, shardings, effort)) {
+      best = std::move(found);
+    }
+  }
+  return best->plan;
+}
+
+std::vector<Candidate> rank_plans(const Problem& problem, const Topology& topology,
+                                  const PlanOptions& options) {
+  std::vector<Candidate> candidates;
+  for (const auto& schedule : schedules_of(problem, topology, options)) {
+    auto with_schedule = options;
+    with_schedule.schedule = schedule;
+    const bool is_long = static_cast<std::size_t>(topology.ranks) > long_program;
+    const PredictionOptions effort{
+        .threads = options.threads, .most_ranks = is_long ? 4 : 64, .most_steps = long_program};
+    candidates.push_back(
+        *best_sharding(problem, topology, with_schedule, shardings_of(options), effort));
+  }
+  std::ranges::stable_sort(candidates, {},
+                           [](const Candidate& candidate) { return candidate.prediction.seconds; });
+  return candidates;
+}
+
+std::string reason(const Prediction& prediction) {
+  constexpr double little = 0.02;
+  const double waits = prediction.exposed_seconds / prediction.seconds;
+  const double uneven = prediction.compute_seconds / prediction.mean_seconds;
+  std::string text = waits < little ? std::string("transfers hide behind computing")
+                                    : fmt::format("waits for {:.0f} % of it", 100 * waits);
+  if (waits >= little && prediction.link_seconds > (1 - little) * prediction.seconds) {
+    text += ", as links between nodes are busy all the time";
+  }
+  if (uneven > 1 + little) {
+    text += fmt::format("; the busiest rank computes {:.2f} times the mean", uneven);
+  }
+  return text;
+}
+
+Index hidden_from(const Candidate& candidate, const Topology& topology,
+                  const PlanOptions& options) {
+  constexpr double exposed = 0.01;
+  constexpr Index most = Index{1} << 31;
+  auto chosen = options;
+  chosen.schedule = candidate.plan.schedule();
+  chosen.sharding = candidate.plan.sharding();
+  const auto is_hidden = [&](Index length) {
+    auto problem = candidate.plan.problem();
+    problem.documents = Documents::single(length);
+    const auto prediction =
+        predict(make_plan(problem, topology, chosen), topology, options.pass, machine_of(options),
+                {.threads = options.threads, .most_ranks = 8, .most_steps = 128});
+    return prediction.exposed_seconds < exposed * prediction.seconds;
+  };
+  Index length = topology.ranks;
+  while (length <= most && !is_hidden(length)) length *= 2;
+  if (length > most) return 0;
+  Index shown = length / 2;  // not hidden, or one row a rank
+  while (length - shown > length / 10) {
+    const Index middle = shown + (length - shown) / 2;
+    (is_hidden(middle) ? length : shown) = middle;
+  }
+  return length;
+}
+
+}  // namespace annulus

@@ -1,0 +1,27 @@
+#pragma once
+// How long a rank computes.
+
+#include "annulus/plan/machine.hpp"
+#include "annulus/plan/plan.hpp"
+
+namespace annulus {
+
+/// Of one pass of a plan, on a machine.
+class StepSeconds {
+ public:
+  /// Borrows the plan. Ranks compute with `threads` cores each, as far as a node has them for all
+  /// of its `ranks_of_node` ranks.
+  StepSeconds(const Plan& plan, Pass pass, const Machine& machine, int threads, int ranks_of_node);
+
+  /// The computes of a step, and what it begins and finishes for queries of others.
+  [[nodiscard]] double of(const Step& step) const;
+  /// What a rank does for its own queries before and after all steps.
+  [[nodiscard]] double of_queries(int rank) const;
+
+ private:
+  const Plan& plan_;
+  KernelCost cost_;
+  double cores_;
+};
+
+}  // namespace annulus
