@@ -77,9 +77,12 @@ class Attend final : public Command {
     auto& communicator = context.communicator;
     const results::AttentionInput input(input_, context.files, {.layout = layout_});
     if (context.speaks()) warn_of_heads(input.shape());
-    const auto plan = plan_for(input.shape(), communicator.topology());
-    const auto& kernel = execution_.kernel(plan.data_type(), communicator);
-    const int threads = execution_.cores(context).threads;
+    const auto& kernel = execution_.kernel(execution_.precision, communicator);
+    const auto cores = execution_.cores(context);
+    const int threads = cores.threads;
+    const auto pass = backward_ ? Pass::backward : Pass::forward;
+    const auto plan = plan_for(input.shape(), communicator.topology(),
+                               execution_.plan_options(pass, cores, communicator));
     if (kernel.device() == DeviceKind::cpu) {
       check_memory(plan, Pass::forward, communicator);
       if (backward_) check_memory(plan, Pass::backward, communicator);
@@ -122,7 +125,8 @@ class Attend final : public Command {
         input_, axes_of(shape.layout), shape.query_heads, documents.queries() / batch));
   }
 
-  [[nodiscard]] Plan plan_for(const results::InputShape& shape, const Topology& topology) const {
+  [[nodiscard]] Plan plan_for(const results::InputShape& shape, const Topology& topology,
+                              const PlanOptions& options) const {
     auto problem = run::problem_of(input_, shape);
     attention_.apply(problem);
     if (problem.logit_scale.is_table() && !shape.has_logit_scale) {
@@ -139,7 +143,7 @@ class Attend final : public Command {
       throw InputError(
           fmt::format("{}: /dout is missing; --backward expected it, (n_q, H, d_v)", input_));
     }
-    return make_plan(problem, topology, execution_.plan_options());
+    return make_plan(problem, topology, options);
   }
 
   /// The effective configuration, as TOML.

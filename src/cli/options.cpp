@@ -1,6 +1,10 @@
 #include "cli/options.hpp"
 
 #include <algorithm>
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -13,11 +17,14 @@
 #include "annulus/device/device.hpp"
 #include "annulus/kernels/backend.hpp"
 #include "annulus/kernels/cores.hpp"
+#include "annulus/measure/machine_file.hpp"
+#include "annulus/plan/machine.hpp"
 #include "annulus/ring/ring_attention.hpp"
 #include "annulus/run/chrome_trace.hpp"
 #include "annulus/run/process.hpp"
 #include "cli/command.hpp"
 #include "cli/option_value.hpp"
+#include "comm/broadcast.hpp"
 
 namespace annulus::cli {
 namespace {
@@ -26,6 +33,32 @@ std::string backend_help() {
   std::string text = "auto (the fastest)";
   for (const auto* known : kernels::backends()) {
     text += fmt::format(", {} ({})", known->name, known->description);
+  }
+  return text;
+}
+
+bool is_known_machine(std::string_view name) {
+  return std::ranges::find(known_machines(), name, &Machine::name) != known_machines().end();
+}
+
+std::string machine_names() {
+  std::vector<std::string_view> names;
+  for (const auto& machine : known_machines()) names.emplace_back(machine.name);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+/// What a file says; throws InputError naming --machine.
+std::string text_of_machine(const std::string& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored)) {
+    throw InputError(fmt::format(
+        "--machine: '{}' is no file; expected one that bench machine has written, or {}", path,
+        machine_names()));
+  }
+  std::ifstream file(path);
+  std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (!file.is_open() || file.bad()) {
+    throw InputError(fmt::format("--machine: {} cannot be read", path));
   }
   return text;
 }
@@ -145,6 +178,12 @@ void ExecutionOptions::add_plan_to(CLI::App& command) {
             "of keys and values, like --sharding (default: as the queries)");
   add_value(command, "--schedule", schedule, or_auto(parse_schedule), "auto, " + schedules_text())
       ->default_str("auto");
+  add_value(
+      command, "--machine", machine, read_path,
+      fmt::format("what auto is the quickest on: {}, or a file that bench machine has written "
+                  "(default: {}, on GPUs {})",
+                  machine_names(), default_machine(PeerMemory::shared).name,
+                  default_machine(PeerMemory::separate).name));
   add_precision_to(command);
 }
 
@@ -166,7 +205,42 @@ PlanOptions ExecutionOptions::plan_options() const {
           .key_sharding = key_sharding,
           .schedule = schedule,
           .peer_memory = kernels::peer_memory_of(kernel(precision).device()),
+          .merges_states = kernel(precision).merges_states(),
           .data_type = precision};
+}
+
+PlanOptions ExecutionOptions::plan_options(Pass pass, int threads_of_rank) const {
+  auto options = plan_options();
+  options.pass = pass;
+  options.threads = threads_of_rank;
+  if (!machine.empty()) {
+    options.machine = std::make_shared<const Machine>(
+        is_known_machine(machine) ? find_machine(machine)
+                                  : measure::parse_machine(text_of_machine(machine), machine));
+  }
+  return options;
+}
+
+PlanOptions ExecutionOptions::plan_options(Pass pass, const CoreShare& cores,
+                                           comm::Communicator& communicator) const {
+  std::array<Index, 2> least{cores.threads, cores.cores_of_node};
+  communicator.all_reduce(least, comm::Reduction::minimum);
+  auto options = plan_options();
+  options.pass = pass;
+  options.threads = static_cast<int>(least[0]);
+  auto chosen = default_machine(options.peer_memory);
+  if (is_known_machine(machine)) {
+    chosen = find_machine(machine);
+  } else if (!machine.empty()) {
+    // Hosts may have different files of one name.
+    std::string text;
+    comm::on_root(communicator, [&] { text = text_of_machine(machine); });
+    comm::broadcast(communicator, text);
+    chosen = measure::parse_machine(text, machine);
+  }
+  if (chosen.cores == 0) chosen.cores = static_cast<int>(least[1]);
+  options.machine = std::make_shared<const Machine>(std::move(chosen));
+  return options;
 }
 
 const kernels::Kernel& ExecutionOptions::kernel(DataType type) const {

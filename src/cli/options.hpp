@@ -76,10 +76,12 @@ struct ExecutionOptions {
   DataType precision = DataType::float32;
   std::optional<DeviceKind> device;  // none: as the backend, the CPU where that is free too
   std::string backend = "auto";
+  std::string machine;         // a name or a file; empty: the default of the device
   std::optional<int> threads;  // none: the node's cores shared among its ranks
 
   void add_to(CLI::App& command);
-  /// --sharding, --key-sharding, --schedule and --precision alone: what plan_options needs.
+  /// --sharding, --key-sharding, --schedule, --precision and --machine alone: what plan_options
+  /// needs.
   void add_plan_to(CLI::App& command);
   /// --device, --backend and --threads alone, where the rest is chosen otherwise.
   void add_compute_to(CLI::App& command);
@@ -87,7 +89,14 @@ struct ExecutionOptions {
   /// --precision alone.
   void add_precision_to(CLI::App& command);
 
+  /// Without a machine and what it computes with.
   [[nodiscard]] PlanOptions plan_options() const;
+  /// The same for `pass` on --machine, of which a rank computes with so many cores. Throws
+  /// InputError where there is no such machine.
+  [[nodiscard]] PlanOptions plan_options(Pass pass, int threads_of_rank) const;
+  /// Collective. The same on all ranks, for the fewest cores that any of them has.
+  [[nodiscard]] PlanOptions plan_options(Pass pass, const CoreShare& cores,
+                                         comm::Communicator& communicator) const;
   /// Throws InputError, with the reason, where it would compute on a GPU and there is none.
   [[nodiscard]] const kernels::Kernel& kernel(DataType type) const;
   /// The same for the ranks of `communicator`, which has to suit it.

@@ -13,6 +13,7 @@
 #include "cli/command.hpp"
 #include "cli/option_value.hpp"
 #include "cli/options.hpp"
+#include "cli/plan_ranking.hpp"
 #include "cli/table.hpp"
 
 namespace annulus::cli {
@@ -165,6 +166,9 @@ class PlanCommand final : public Command {
                "ranks that share the memory of a node; at most --ranks")
         ->default_str(fmt::format("{}", per_node_));
     execution_.add_plan_to(app);
+    add_number(app, "--threads", threads_, WholeRange<int>{1, 4096},
+               "cores that a rank computes with; default: those of a node of --machine, shared by "
+               "its ranks");
     app.add_flag("--backward", backward_, "the backward pass");
     add_number(app, "--rank", rank_, WholeRange<int>{0, rank_counts.most - 1},
                "the program of one rank, step by step");
@@ -184,12 +188,22 @@ class PlanCommand final : public Command {
     }
     if (rank_ && all_ranks_) throw InputError("--rank and --all-ranks: expected one of them");
     (void)shape_.problem();
-    (void)execution_.plan_options();
+    (void)plan_options();
   }
 
   int run(const Context& context) const override {
-    const auto plan =
-        make_plan(shape_.problem(), even_topology(ranks_, per_node_), execution_.plan_options());
+    const auto topology = even_topology(ranks_, per_node_);
+    const auto options = plan_options();
+    if (!execution_.machine.empty() && !rank_ && !all_ranks_) {
+      const PlanRanking ranking(shape_.problem(), topology, options);
+      if (context.json) {
+        print(ranking.json());
+      } else {
+        fmt::print("{}", ranking.text());
+      }
+      return 0;
+    }
+    const auto plan = make_plan(shape_.problem(), topology, options);
     if (rank_) {
       print_rank(plan, context);
     } else {
@@ -200,6 +214,15 @@ class PlanCommand final : public Command {
 
  private:
   [[nodiscard]] Pass pass() const { return backward_ ? Pass::backward : Pass::forward; }
+
+  [[nodiscard]] PlanOptions plan_options() const {
+    auto options = execution_.plan_options(pass(), threads_.value_or(1));
+    if (options.machine) {
+      options.peer_memory = options.machine->memory;
+      if (!threads_) options.threads = std::max(1, options.machine->cores / per_node_);
+    }
+    return options;
+  }
 
   [[nodiscard]] Json json_of_plan(const Plan& plan) const {
     return {{"schedule", name_of(plan.schedule())},
@@ -269,6 +292,7 @@ class PlanCommand final : public Command {
   int ranks_ = 4;
   int per_node_ = 1;
   bool backward_ = false;
+  std::optional<int> threads_;
   std::optional<int> rank_;
   bool all_ranks_ = false;
 };

@@ -54,13 +54,13 @@ class Verify final : public Command {
 
   int run(const Context& context) const override {
     auto& communicator = context.communicator;
-    const auto plan =
-        make_plan(shape_.problem(), communicator.topology(), execution_.plan_options());
-    const auto& kernel = execution_.kernel(plan.data_type(), communicator);
-    const int threads = execution_.cores(context).threads;
-    if (kernel.device() == DeviceKind::cpu) {
-      check_memory(plan, backward_ ? Pass::backward : Pass::forward, communicator);
-    }
+    const auto& kernel = execution_.kernel(execution_.precision, communicator);
+    const auto cores = execution_.cores(context);
+    const int threads = cores.threads;
+    const auto pass = backward_ ? Pass::backward : Pass::forward;
+    const auto plan = make_plan(shape_.problem(), communicator.topology(),
+                                execution_.plan_options(pass, cores, communicator));
+    if (kernel.device() == DeviceKind::cpu) check_memory(plan, pass, communicator);
     const auto what = checked(kernel);
     std::vector<PassTrace> traces;
     const auto validation = verify::validate_plan(plan, communicator, kernel, threads, what, seed_,

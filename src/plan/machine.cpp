@@ -77,8 +77,9 @@ Machine gpus(std::string name, std::string source, const std::vector<Speed>& spe
   constexpr double reached = 0.9;
   return {.name = std::move(name),
           .source = std::move(source),
+          .memory = PeerMemory::separate,
           .cores = 8,
-          .kernels = costs_of(speeds, 1e-13, 1e-5),
+          .kernels = costs_of(speeds, 1e-13, 5e-6),
           .inside = {.latency = 1e-5, .bytes_per_second = reached * 450e9},
           .between = {.latency = 1.5e-5, .bytes_per_second = reached * 400 * gigabit},
           .links = 8};

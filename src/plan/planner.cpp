@@ -13,8 +13,20 @@
 namespace annulus {
 namespace {
 
-/// Longer programs are followed in parts, and on fewer ranks.
-constexpr std::size_t long_program = 4096;
+/// What a choice is worth that is made before every pass.
+PredictionOptions little_effort(int threads) {
+  return {.threads = threads, .most_ranks = 8, .most_steps = 128};
+}
+
+/// Up to some number of ranks all of them are followed, and of more some that stand for all; long
+/// programs are followed in parts.
+PredictionOptions effort_for(int ranks, int threads) {
+  constexpr int few = 64;
+  constexpr int many = 4096;
+  if (ranks <= few) return {.threads = threads, .most_ranks = few};
+  if (ranks <= many) return {.threads = threads, .most_ranks = 8, .most_steps = many};
+  return {.threads = threads, .most_ranks = 4, .most_steps = 256};
+}
 
 const Machine& machine_of(const PlanOptions& options) {
   return options.machine != nullptr ? *options.machine : default_machine(options.peer_memory);
@@ -53,40 +65,54 @@ std::optional<Candidate> best_sharding(const Problem& problem, const Topology& t
   return best;
 }
 
+/// By the simplest schedule, unless `options` has one.
+Candidate simplest_plan(const Problem& problem, const Topology& topology, PlanOptions options) {
+  if (!options.schedule) options.schedule = fitting_schedule(topology, options.peer_memory);
+  return *best_sharding(problem, topology, options, shardings_of(options),
+                        little_effort(options.threads));
+}
+
+/// The shardings that schedules are compared with: of many ranks only the one that balances best,
+/// which is the quickest where transfers cost nothing.
+std::vector<Sharding> promising_shardings(const Problem& problem, const Topology& topology,
+                                          PlanOptions options) {
+  constexpr int few_ranks = 256;
+  if (topology.ranks <= few_ranks) return shardings_of(options);
+  auto ideal = machine_of(options);
+  ideal.inside = {};
+  ideal.between = {};
+  options.machine = std::make_shared<const Machine>(std::move(ideal));
+  return {simplest_plan(problem, topology, options).plan.sharding()};
+}
+
 }  // namespace
 
 Plan best_plan(const Problem& problem, const Topology& topology, const PlanOptions& options) {
-  PredictionOptions effort{.threads = options.threads, .most_ranks = 8, .most_steps = 128};
-  auto simplest = options;
-  if (!simplest.schedule) simplest.schedule = fitting_schedule(topology, options.peer_memory);
-  auto shardings = shardings_of(options);
-  auto best = best_sharding(problem, topology, simplest, shardings, effort);
-  if (options.schedule || topology.ranks == 1) return best->plan;
+  auto best = simplest_plan(problem, topology, options);
+  if (options.schedule || topology.ranks == 1) return best.plan;
   constexpr double worth_it = 0.97;
-  constexpr int few_ranks = 256;  // of more, only the best sharding so far is looked at
-  if (topology.ranks > few_ranks) shardings = {best->plan.sharding()};
+  auto effort = little_effort(options.threads);
+  const auto shardings = promising_shardings(problem, topology, options);
   for (const auto& schedule : schedules_of(problem, topology, options)) {
     auto other = options;
     other.schedule = schedule;
-    effort.enough = worth_it * best->prediction.seconds;
+    effort.enough = worth_it * best.prediction.seconds;
     if (auto found = best_sharding(problem, topology, other, shardings, effort)) {
-      best = std::move(found);
+      best = *std::move(found);
     }
   }
-  return best->plan;
+  return best.plan;
 }
 
 std::vector<Candidate> rank_plans(const Problem& problem, const Topology& topology,
                                   const PlanOptions& options) {
+  const auto shardings = promising_shardings(problem, topology, options);
   std::vector<Candidate> candidates;
   for (const auto& schedule : schedules_of(problem, topology, options)) {
     auto with_schedule = options;
     with_schedule.schedule = schedule;
-    const bool is_long = static_cast<std::size_t>(topology.ranks) > long_program;
-    const PredictionOptions effort{
-        .threads = options.threads, .most_ranks = is_long ? 4 : 64, .most_steps = long_program};
-    candidates.push_back(
-        *best_sharding(problem, topology, with_schedule, shardings_of(options), effort));
+    candidates.push_back(*best_sharding(problem, topology, with_schedule, shardings,
+                                        effort_for(topology.ranks, options.threads)));
   }
   std::ranges::stable_sort(candidates, {},
                            [](const Candidate& candidate) { return candidate.prediction.seconds; });
@@ -118,9 +144,8 @@ Index hidden_from(const Candidate& candidate, const Topology& topology,
   const auto is_hidden = [&](Index length) {
     auto problem = candidate.plan.problem();
     problem.documents = Documents::single(length);
-    const auto prediction =
-        predict(make_plan(problem, topology, chosen), topology, options.pass, machine_of(options),
-                {.threads = options.threads, .most_ranks = 8, .most_steps = 128});
+    const auto prediction = predict(make_plan(problem, topology, chosen), topology, options.pass,
+                                    machine_of(options), little_effort(options.threads));
     return prediction.exposed_seconds < exposed * prediction.seconds;
   };
   Index length = topology.ranks;

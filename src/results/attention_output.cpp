@@ -13,7 +13,7 @@
 #include "annulus/base/error.hpp"
 #include "annulus/base/host_name.hpp"
 #include "annulus/comm/agreement.hpp"
-#include "results/broadcast.hpp"
+#include "comm/broadcast.hpp"
 #include "results/h5/array.hpp"
 #include "results/h5/attribute.hpp"
 #include "results/h5/own_file.hpp"

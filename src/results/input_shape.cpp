@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "annulus/base/error.hpp"
-#include "results/broadcast.hpp"
+#include "comm/broadcast.hpp"
 #include "results/input_file.hpp"
 
 namespace annulus::results {

@@ -9,7 +9,7 @@
 
 #include "annulus/base/host_name.hpp"
 #include "annulus/comm/agreement.hpp"
-#include "results/broadcast.hpp"
+#include "comm/broadcast.hpp"
 #include "results/posix_file.hpp"
 
 namespace annulus::results {

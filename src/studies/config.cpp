@@ -13,7 +13,7 @@
 #include "studies/key_type.hpp"
 #include "studies/keys.hpp"
 #include "studies/kind.hpp"
-#include "studies/toml_reader.hpp"
+#include "base/toml_reader.hpp"
 
 namespace annulus::studies {
 namespace {

@@ -8,7 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "studies/key.hpp"
-#include "studies/toml_reader.hpp"
+#include "base/toml_reader.hpp"
 
 namespace annulus::studies {
 

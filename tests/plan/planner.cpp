@@ -140,7 +140,7 @@ TEST(Planner, TakesWhatHidesOnManyGpus) {
   const PlanOptions options{.sharding = Sharding::zigzag,
                             .peer_memory = PeerMemory::separate,
                             .data_type = DataType::bfloat16,
-                            .machine = &machine};
+                            .machine = std::make_shared<const Machine>(machine)};
   const auto ranked = rank_plans(problem, topology, options);
   const auto predicted = [&](std::string_view name) {
     const auto found = std::ranges::find_if(ranked, [&](const Candidate& candidate) {
@@ -169,7 +169,8 @@ TEST(Planner, KeepsWindowsContiguousOverSlowLinks) {
   machine.between.bytes_per_second = 1.25e8;
   for (const auto type : {DataType::float32, DataType::bfloat16}) {
     const auto plan =
-        make_plan(problem, even_topology(4, 2), {.data_type = type, .machine = &machine});
+        make_plan(problem, even_topology(4, 2),
+                  {.data_type = type, .machine = std::make_shared<const Machine>(machine)});
     EXPECT_EQ(plan.sharding(), Sharding::contiguous);
   }
 }
@@ -182,8 +183,9 @@ TEST(Planner, TakesTheSimplestWhereNothingIsClearlyBetter) {
 
 TEST(Planner, SaysFromWhichLengthOnTransfersHide) {
   auto machine = bare_machine(per_pair, 1e9);
-  const PlanOptions options{
-      .sharding = Sharding::contiguous, .schedule = Schedule::ring, .machine = &machine};
+  const PlanOptions options{.sharding = Sharding::contiguous,
+                            .schedule = Schedule::ring,
+                            .machine = std::make_shared<const Machine>(machine)};
   const Topology topology{.ranks = 4};
   const auto ranked = rank_plans(full_problem(64), topology, options);
   ASSERT_EQ(ranked.size(), 1U);

@@ -11,7 +11,7 @@
 #include "annulus/comm/communicator.hpp"
 #include "annulus/plan/sharding.hpp"
 #include "annulus/results/array_layout.hpp"
-#include "results/broadcast.hpp"
+#include "comm/broadcast.hpp"
 #include "results/plain_file.hpp"
 #include "results/scratch.hpp"
 #include "support/world.hpp"

@@ -38,8 +38,9 @@ struct LinkCost {
 
 struct Machine {
   std::string name{};
-  std::string source{};  ///< where its figures are from
-  int cores = 0;         ///< or GPUs, of a node; 0: as many as its ranks need
+  std::string source{};                    ///< where its figures are from
+  PeerMemory memory = PeerMemory::shared;  ///< of cores; of GPUs separate
+  int cores = 0;                           ///< or GPUs, of a node; 0: as many as its ranks need
   std::vector<KernelCost> kernels{};
   LinkCost inside{};   ///< of a node: from one of its ranks to another
   LinkCost between{};  ///< nodes: one link, in either direction

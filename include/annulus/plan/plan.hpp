@@ -88,11 +88,11 @@ struct PlanOptions {
   PeerMemory peer_memory = PeerMemory::shared;
   bool merges_states = true;  ///< whether a schedule in which queries travel may be chosen
   DataType data_type = DataType::float32;
-  /// What is chosen is the quickest for this pass, on ranks of so many cores of this machine, which
-  /// is borrowed; null: the default_machine.
+  /// What is chosen is the quickest for this pass, on ranks of so many cores of this machine; null:
+  /// the default_machine.
   Pass pass = Pass::forward;
   int threads = 1;
-  const Machine* machine = nullptr;
+  std::shared_ptr<const Machine> machine{};
 };
 
 /// Plans an attention call. What nobody needs does not travel, and what only near neighbours need

@@ -1,11 +1,11 @@
-#include "studies/toml_reader.hpp"
+#include "base/toml_reader.hpp"
 
 #include <cmath>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-namespace annulus::studies {
+namespace annulus {
 namespace {
 
 toml::table parse(std::string_view text, const std::string& source) {
@@ -41,6 +41,23 @@ const toml::node& TomlReader::node(std::string_view key) {
   const auto* found = table_.get(key);
   if (found == nullptr) throw error(key, "this key is missing");
   return *found;
+}
+
+TomlReader TomlReader::table(std::string_view key) {
+  const auto* found = node(key).as_table();
+  if (found == nullptr) throw error(key, "expected a table");
+  return {*found, fmt::format("{}: {}", source_, key)};
+}
+
+std::vector<TomlReader> TomlReader::tables(std::string_view key) {
+  if (!has(key)) return {};
+  const auto* list = node(key).as_array();
+  std::vector<TomlReader> all;
+  if (list == nullptr || !list->is_array_of_tables()) throw error(key, "expected a list of tables");
+  for (const auto& element : *list) {
+    all.push_back({*element.as_table(), fmt::format("{}: {} {}", source_, key, all.size() + 1)});
+  }
+  return all;
 }
 
 std::string TomlReader::text(std::string_view key) {
@@ -161,4 +178,4 @@ void TomlReader::refuse_unknown(std::string_view where) const {
   }
 }
 
-}  // namespace annulus::studies
+}  // namespace annulus

@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <toml++/toml.h>
@@ -12,13 +13,18 @@
 #include "annulus/base/error.hpp"
 #include "annulus/base/index.hpp"
 
-namespace annulus::studies {
+namespace annulus {
 
 /// Reads keys of one table and remembers which, so that unknown ones can be refused.
 class TomlReader {
  public:
   /// Throws InputError with the line where `text` is not TOML.
   TomlReader(std::string_view text, std::string source);
+
+  /// The table of a key that must be there, and those of a list of tables, which may be missing:
+  /// their errors name the keys that lead there.
+  [[nodiscard]] TomlReader table(std::string_view key);
+  [[nodiscard]] std::vector<TomlReader> tables(std::string_view key);
 
   /// Whether an optional key is there.
   [[nodiscard]] bool has(std::string_view key) {
@@ -43,6 +49,9 @@ class TomlReader {
   [[nodiscard]] InputError error(std::string_view key, const std::string& what) const;
 
  private:
+  TomlReader(toml::table table, std::string source)
+      : source_(std::move(source)), table_(std::move(table)) {}
+
   /// The node of `key`, which must be there.
   const toml::node& node(std::string_view key);
   std::vector<double> range(std::string_view key, const toml::table& table) const;
@@ -52,4 +61,4 @@ class TomlReader {
   std::set<std::string, std::less<>> known_;
 };
 
-}  // namespace annulus::studies
+}  // namespace annulus

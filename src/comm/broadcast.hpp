@@ -5,7 +5,7 @@
 
 #include "annulus/comm/communicator.hpp"
 
-namespace annulus::results {
+namespace annulus::comm {
 
 /// Collective. Makes `values`, a vector or string of plain numbers or characters, that of rank 0.
 template <class Container>
@@ -16,4 +16,4 @@ void broadcast(comm::Communicator& communicator, Container& values) {
   communicator.broadcast(std::as_writable_bytes(std::span(values)), 0);
 }
 
-}  // namespace annulus::results
+}  // namespace annulus::comm

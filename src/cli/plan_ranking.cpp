@@ -1,0 +1,68 @@
+#include "cli/plan_ranking.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "annulus/plan/cost.hpp"
+
+namespace annulus::cli {
+namespace {
+
+/// The most that a rank holds, of some ranks.
+Index memory_bytes(const PlanCost& cost) {
+  Index most = 0;
+  for (const auto& rank : cost.ranks) most = std::max(most, rank.memory.total());
+  return most;
+}
+
+}  // namespace
+
+PlanRanking::PlanRanking(const Problem& problem, const Topology& topology, PlanOptions options)
+    : options_(std::move(options)),
+      ranks_(topology.ranks),
+      table_({"schedule", "sharding", "seconds", "exposed_seconds", "bytes_sent", "memory_bytes",
+              "why"}) {
+  constexpr int few_ranks = 64;
+  const int asked = ranks_ > few_ranks ? 5 : few_ranks;
+  const auto candidates = rank_plans(problem, topology, options_);
+  for (const auto& [plan, prediction] : candidates) {
+    const auto cost = cost_of(plan, options_.pass, asked);
+    table_.add({cell(name_of(plan.schedule())), cell(std::string(name_of(plan.sharding()))),
+                cell(prediction.seconds), cell(prediction.exposed_seconds, 3),
+                cell(cost.bytes_sent), cell(memory_bytes(cost)), cell(reason(prediction))});
+  }
+  const auto& documents = problem.documents;
+  const bool scales = documents.count() == 1 && documents.self_attention();
+  hidden_from_ = scales ? hidden_from(candidates.front(), topology, options_) : -1;
+}
+
+std::string PlanRanking::text() const {
+  const auto& machine = *options_.machine;
+  const std::string_view unit = machine.memory == PeerMemory::shared ? "core" : "GPU";
+  auto text = fmt::format("predicted for {} ({}), {} pass, {} rank{} of {} {}{}\n{}", machine.name,
+                          machine.source, name_of(options_.pass), ranks_, ranks_ == 1 ? "" : "s",
+                          options_.threads, unit, options_.threads == 1 ? "" : "s", table_.text());
+  if (hidden_from_ > 0) {
+    text += fmt::format(
+        "\ntransfers of the first one hide from about {} rows a rank on (a length of {})\n",
+        ceil_div(hidden_from_, ranks_), hidden_from_);
+  } else if (hidden_from_ == 0) {
+    text += "\ntransfers of the first one hide at no length\n";
+  }
+  return text;
+}
+
+Json PlanRanking::json() const {
+  Json json{{"machine", options_.machine->name},
+            {"source", options_.machine->source},
+            {"pass", name_of(options_.pass)},
+            {"rank_count", ranks_},
+            {"threads", options_.threads}};
+  json["hidden_from_length"] = hidden_from_ > 0 ? Json(hidden_from_) : Json();
+  json["rows"] = table_.json();
+  return json;
+}
+
+}  // namespace annulus::cli
