@@ -11,6 +11,7 @@ std::unique_ptr<Command> make_info();
 std::unique_ptr<Command> make_bench_kernel();
 std::unique_ptr<Command> make_bench_strong();
 std::unique_ptr<Command> make_bench_decode();
+std::unique_ptr<Command> make_bench_machine();
 
 std::vector<CommandEntry> make_commands() {
   std::vector<CommandEntry> all;
@@ -28,6 +29,7 @@ std::vector<CommandEntry> make_commands() {
   add("bench", "kernel", "one rank alone, against the peak of its cores", make_bench_kernel());
   add("bench", "strong", "one problem on more and more ranks", make_bench_strong());
   add("bench", "decode", "one new token over a cache on all ranks", make_bench_decode());
+  add("bench", "machine", "what plans are predicted from, of this machine", make_bench_machine());
   return all;
 }
 

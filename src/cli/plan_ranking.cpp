@@ -24,8 +24,8 @@ PlanRanking::PlanRanking(const Problem& problem, const Topology& topology, PlanO
       ranks_(topology.ranks),
       table_({"schedule", "sharding", "seconds", "exposed_seconds", "bytes_sent", "memory_bytes",
               "why"}) {
-  constexpr int few_ranks = 64;
-  const int asked = ranks_ > few_ranks ? 5 : few_ranks;
+  // Ranks that are asked for their bytes; programs of very many steps take a while.
+  const int asked = ranks_ <= 64 ? ranks_ : ranks_ <= 4096 ? 8 : 3;
   const auto candidates = rank_plans(problem, topology, options_);
   for (const auto& [plan, prediction] : candidates) {
     const auto cost = cost_of(plan, options_.pass, asked);
