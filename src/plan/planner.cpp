@@ -121,12 +121,12 @@ std::vector<Candidate> rank_plans(const Problem& problem, const Topology& topolo
 
 std::string reason(const Prediction& prediction) {
   constexpr double little = 0.02;
-  const double waits = prediction.exposed_seconds / prediction.seconds;
+  const double lost = 1 - prediction.compute_seconds / prediction.seconds;
   const double uneven = prediction.compute_seconds / prediction.mean_seconds;
-  std::string text = waits < little ? std::string("transfers hide behind computing")
-                                    : fmt::format("waits for {:.0f} % of it", 100 * waits);
-  if (waits >= little && prediction.link_seconds > (1 - little) * prediction.seconds) {
-    text += ", as links between nodes are busy all the time";
+  std::string text = lost < little ? std::string("transfers hide behind computing")
+                                   : fmt::format("{:.0f} % of it is no computing", 100 * lost);
+  if (lost >= little && prediction.link_seconds > (1 - little) * prediction.seconds) {
+    text += ": links between nodes are busy all the time";
   }
   if (uneven > 1 + little) {
     text += fmt::format("; the busiest rank computes {:.2f} times the mean", uneven);
@@ -146,13 +146,13 @@ Index hidden_from(const Candidate& candidate, const Topology& topology,
     problem.documents = Documents::single(length);
     const auto prediction = predict(make_plan(problem, topology, chosen), topology, options.pass,
                                     machine_of(options), little_effort(options.threads));
-    return prediction.exposed_seconds < exposed * prediction.seconds;
+    return prediction.seconds - prediction.compute_seconds < exposed * prediction.seconds;
   };
   Index length = topology.ranks;
   while (length <= most && !is_hidden(length)) length *= 2;
   if (length > most) return 0;
   Index shown = length / 2;  // not hidden, or one row a rank
-  while (length - shown > length / 10) {
+  while (length - shown > std::max<Index>(1, length / 10)) {
     const Index middle = shown + (length - shown) / 2;
     (is_hidden(middle) ? length : shown) = middle;
   }

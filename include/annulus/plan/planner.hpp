@@ -25,8 +25,9 @@ struct Candidate {
 /// Why a plan takes as long as it does, in a few words.
 [[nodiscard]] std::string reason(const Prediction& prediction);
 
-/// The least length, of one document of self-attention, from which on a rank of `candidate` waits
-/// for less than a hundredth of the pass, to within a tenth; 0 where there is none up to 2^31.
+/// The least length, of one document of self-attention, from which on all but a hundredth of the
+/// pass of `candidate` is computing on its busiest rank, to within a tenth; 0 where there is none
+/// up to 2^31.
 [[nodiscard]] Index hidden_from(const Candidate& candidate, const Topology& topology,
                                 const PlanOptions& options);
 
