@@ -1,7 +1,9 @@
 """Ranks on two hosts, which are network namespaces of this machine: what crosses the link between
 them, and what is read in place on each."""
 
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -54,6 +56,37 @@ def test_verify(annulus, ranks, schedule, mask):
     assert "INVALID" not in run(annulus, ranks, "verify", *shape, "--backward")
     plan = annulus.ok("plan", *shape[:4], "--ranks", 2 * ranks, "--ranks-per-node", ranks, "--json")
     assert plan.json["schedule"] == schedule
+
+
+def schedules_of(annulus):
+    """Every schedule that is registered, with and without its sizes, alone and in teams of heads."""
+    said = annulus("plan", "--schedule", "?").err
+    forms = re.search(r"expected auto, (.*), heads:U or heads:U\+ one of these", said).group(1)
+    sized = forms.replace("M]", "2]").replace("AxB]", "2x2]")
+    single = [form for each in sized.split(", ")
+              for form in {re.sub(r"\[.*\]", "", each), re.sub(r"\[(.*)\]", r"\1", each)}]
+    assert all(re.fullmatch(r"[a-z-]+(:\d(x\d)?)?", form) for form in single), single
+    return [*single, "heads:2", *(f"heads:2+{form}" for form in single)]
+
+
+def test_every_schedule(annulus):
+    """Two ranks on each of two hosts: forward and backward, and the bytes that its plan says."""
+    shape = ["--length", 211, "--heads", 4, "--key-heads", 2, "--head-dim", 8, "--mask", "causal"]
+    ran = set()
+    for schedule in schedules_of(annulus):
+        options = [*shape, "--schedule", schedule]
+        planned = [annulus("plan", *options, "--ranks", 4, "--ranks-per-node", 2, *more, "--json")
+                   for more in ([], ["--backward"])]
+        if planned[0].code == 2 and schedule.startswith("heads:2+"):
+            continue  # not in teams
+        assert [plan.code for plan in planned] == [0, 0], planned[0].err
+        verified = json.loads(run(annulus, 2, "verify", *options, "--backward", "--statistics",
+                                  "--threads", 1, "--json"))
+        assert verified["valid"], schedule
+        assert verified["schedule"] == planned[0].json["schedule"]
+        assert verified["bytes_sent"] == sum(plan.json["bytes_sent"] for plan in planned), schedule
+        ran.add(verified["schedule"])
+    assert {"ring", "node-ring", "bidirectional", "double-ring:2", "tiles:2x2", "heads:2"} <= ran
 
 
 @pytest.mark.usefixtures("needs_hdf5")
