@@ -75,7 +75,7 @@ def test_hosts(tmp_path):
     assert f"--hostfile {hostfile} --map-by ppr:2:node" in started
     assert "ppr:3:node" in line("--hostfile", hostfile, "--ranks-per-node", 3, 5, "program")
     assert "ppr:4:node" in line(8, "program", SLURM_JOB_NUM_NODES="2")
-    assert "ppr:2:node" in line(6, "program", PBS_NODEFILE=str(hostfile))
+    assert f"--hostfile {hostfile} --map-by ppr:2:node" in line(6, "program", PBS_NODEFILE=str(hostfile))
 
 
 @pytest.mark.parametrize("arguments, says", [
