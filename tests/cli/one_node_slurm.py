@@ -42,7 +42,11 @@ PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE OverTimeLimit=0 Stat
 
 def missing():
     """Why it cannot be started here; empty where it can."""
-    absent = [name for name in DAEMONS if shutil.which(name, path="/usr/sbin:/sbin:" + os.environ["PATH"]) is None]
+    absent = [
+        name
+        for name in DAEMONS
+        if shutil.which(name, path="/usr/sbin:/sbin:" + os.environ["PATH"]) is None
+    ]
     if absent:
         return f"no {', '.join(absent)} here (slurm-wlm)"
     return "" if os.geteuid() == 0 else "Slurm's daemons need root"
@@ -63,8 +67,11 @@ class OneNodeSlurm:
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
-        self.environment = dict(os.environ, SLURM_CONF=str(self.folder / "slurm.conf"),
-                                PATH="/usr/sbin:/sbin:" + os.environ["PATH"])
+        self.environment = dict(
+            os.environ,
+            SLURM_CONF=str(self.folder / "slurm.conf"),
+            PATH="/usr/sbin:/sbin:" + os.environ["PATH"],
+        )
         self.daemons = []
 
     def __enter__(self):
@@ -75,17 +82,30 @@ class OneNodeSlurm:
         key.write_bytes(os.urandom(128))
         key.chmod(0o600)
         (self.folder / "slurm.conf").write_text(
-            CONFIG.format(folder=self.folder, host=socket.gethostname().split(".")[0],
-                          ports=free_ports(2), cpus=len(os.sched_getaffinity(0))))
+            CONFIG.format(
+                folder=self.folder,
+                host=socket.gethostname().split(".")[0],
+                ports=free_ports(2),
+                cpus=len(os.sched_getaffinity(0)),
+            )
+        )
         try:
             # Started as root in a folder that others may write to.
-            self.start("munged", "--foreground", "--force", f"--key-file={key}", "--num-threads=2",
-                       *(f"--{what}-file={self.folder}/munge.{what}" for what in ("pid", "log", "seed")),
-                       f"--socket={self.folder}/munge.socket")
+            self.start(
+                "munged",
+                "--foreground",
+                "--force",
+                f"--key-file={key}",
+                "--num-threads=2",
+                *(f"--{what}-file={self.folder}/munge.{what}" for what in ("pid", "log", "seed")),
+                f"--socket={self.folder}/munge.socket",
+            )
             self.wait_for((self.folder / "munge.socket").exists, "munged")
             self.start("slurmctld", "-D", "-i")
             self.start("slurmd", "-D")
-            self.wait_for(lambda: self.run("sinfo", "-h", "-o", "%t").stdout.strip() == "idle", "slurmd")
+            self.wait_for(
+                lambda: self.run("sinfo", "-h", "-o", "%t").stdout.strip() == "idle", "slurmd"
+            )
         except BaseException:
             self.__exit__()
             raise
@@ -103,11 +123,19 @@ class OneNodeSlurm:
 
     def start(self, *command):
         with open(self.folder / f"{command[0]}.out", "w", encoding="utf-8") as out:
-            self.daemons.append(subprocess.Popen(command, stdout=out, stderr=out, env=self.environment))
+            self.daemons.append(
+                subprocess.Popen(command, stdout=out, stderr=out, env=self.environment)
+            )
 
     def run(self, *command, **options):
-        return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False,
-                              timeout=60, **{"env": self.environment, **options})
+        return subprocess.run(
+            list(map(str, command)),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            **{"env": self.environment, **options},
+        )
 
     def wait_for(self, condition, what, seconds=30):
         deadline = time.monotonic() + seconds
@@ -117,5 +145,7 @@ class OneNodeSlurm:
 
     def log(self):
         """The ends of what the daemons say."""
-        said = [path.read_text(errors="replace")[-2000:] for path in sorted(self.folder.glob("*.log"))]
+        said = [
+            path.read_text(errors="replace")[-2000:] for path in sorted(self.folder.glob("*.log"))
+        ]
         return "\n".join(said) or "no log"

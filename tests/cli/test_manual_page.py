@@ -48,11 +48,18 @@ def test_positional_arguments_and_what_help_adds(page):
 def test_the_page_is_well_formed(page):
     if shutil.which("mandoc") is None:
         pytest.skip("mandoc is not here")
-    linted = subprocess.run(["mandoc", "-Tlint", "-Wwarning"], input=page, capture_output=True, text=True,
-                            check=False, timeout=60)
+    linted = subprocess.run(
+        ["mandoc", "-Tlint", "-Wwarning"],
+        input=page,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     # A page that is made by a build has the date of nothing.
     said = [line for line in linted.stdout.splitlines() if "missing date" not in line]
     assert not said
-    text = subprocess.run(["mandoc", "-Tutf8"], input=page, capture_output=True, text=True, check=True,
-                          timeout=60).stdout
+    text = subprocess.run(
+        ["mandoc", "-Tutf8"], input=page, capture_output=True, text=True, check=True, timeout=60
+    ).stdout
     assert "COMMANDS" in re.sub(".\b", "", text)

@@ -16,10 +16,19 @@ pytestmark = pytest.mark.usefixtures("needs_mpi")
 
 
 def run(*arguments, **environment):
-    clean = {name: value for name, value in os.environ.items()
-             if not name.startswith(("OMP_", "SLURM_", "PBS_"))}
-    return subprocess.run([LAUNCHER, *map(str, arguments)], capture_output=True, text=True,
-                          timeout=60, check=False, env={**clean, **environment})
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("OMP_", "SLURM_", "PBS_"))
+    }
+    return subprocess.run(
+        [LAUNCHER, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**clean, **environment},
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +49,11 @@ def test_it_says_what_it_chose_and_its_program_alone_prints():
     finished = run(1, "echo", "a word")
     assert finished.returncode == 0 and finished.stdout == "a word\n"
     chosen, started = finished.stderr.splitlines()
-    assert re.fullmatch(r"launch/mpirun: ranks 1, nodes 1, ranks on a node 1, binding core \(\d+ for "
-                        r"each rank\), threads those of the cores", chosen)
+    assert re.fullmatch(
+        r"launch/mpirun: ranks 1, nodes 1, ranks on a node 1, binding core \(\d+ for "
+        r"each rank\), threads those of the cores",
+        chosen,
+    )
     assert started.startswith("launch/mpirun: mpirun ") and started.endswith(r"-n 1 echo a\ word")
     assert run("--quiet", 1, "true").stderr == ""
 
@@ -56,12 +68,17 @@ def test_a_rank_has_all_cores_or_its_share():
 def test_more_ranks_than_cores_give_way():
     assert line(CORES, "true").startswith("mpirun --map-by ppr:")
     crowded = line(CORES + 1, "true")
-    assert f"ppr:{CORES + 1}:node --bind-to none --oversubscribe --mca mpi_yield_when_idle 1" in crowded
+    assert (
+        f"ppr:{CORES + 1}:node --bind-to none --oversubscribe --mca mpi_yield_when_idle 1"
+        in crowded
+    )
 
 
 def test_threads_are_told_to_openmp():
     assert "-x OMP_NUM_THREADS" in line("--threads", CORES, 1, "true")
-    assert run("--quiet", "--threads", CORES, 1, "printenv", "OMP_NUM_THREADS").stdout == f"{CORES}\n"
+    assert (
+        run("--quiet", "--threads", CORES, 1, "printenv", "OMP_NUM_THREADS").stdout == f"{CORES}\n"
+    )
     assert f"PE={CORES} " in line(1, "true", OMP_NUM_THREADS=f"{CORES},2")
     assert "--bind-to none" in line("--threads", CORES + 1, 1, "true")
     assert "OMP_NUM_THREADS" not in line(1, "true")
@@ -75,23 +92,34 @@ def test_hosts(tmp_path):
     assert f"--hostfile {hostfile} --map-by ppr:2:node" in started
     assert "ppr:3:node" in line("--hostfile", hostfile, "--ranks-per-node", 3, 5, "program")
     assert "ppr:4:node" in line(8, "program", SLURM_JOB_NUM_NODES="2")
-    assert f"--hostfile {hostfile} --map-by ppr:2:node" in line(6, "program", PBS_NODEFILE=str(hostfile))
+    assert f"--hostfile {hostfile} --map-by ppr:2:node" in line(
+        6, "program", PBS_NODEFILE=str(hostfile)
+    )
 
 
-@pytest.mark.parametrize("arguments, says", [
-    ([], "expected [OPTIONS] RANKS PROGRAM"),
-    (["2"], "expected [OPTIONS] RANKS PROGRAM"),
-    (["x", "true"], "RANKS: 'x'; expected a whole number"),
-    (["--threads", "0", "1", "true"], "--threads: '0'; expected a whole number"),
-    (["--ranks-per-node", "two", "1", "true"], "--ranks-per-node: 'two'"),
-    (["--ranks-per-node", "1", "2", "true"], "--ranks-per-node: 1 on each of 1; expected room for 2"),
-    (["--bind", "board", "1", "true"], "--bind: 'board'; expected core, numa, socket or none"),
-    (["--bind", "core", "--threads", "999", "1", "true"], "--bind core: 1 ranks of 999 threads on"),
-    (["--hostfile", "/nowhere", "1", "true"], "--hostfile: /nowhere is not there"),
-    (["--hostfile", "/dev/null", "1", "true"], "--hostfile: /dev/null names no host"),
-    (["--hostfile"], "--hostfile: a value is missing"),
-    (["--nonsense", "1", "true"], "unknown option '--nonsense'"),
-])
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        ([], "expected [OPTIONS] RANKS PROGRAM"),
+        (["2"], "expected [OPTIONS] RANKS PROGRAM"),
+        (["x", "true"], "RANKS: 'x'; expected a whole number"),
+        (["--threads", "0", "1", "true"], "--threads: '0'; expected a whole number"),
+        (["--ranks-per-node", "two", "1", "true"], "--ranks-per-node: 'two'"),
+        (
+            ["--ranks-per-node", "1", "2", "true"],
+            "--ranks-per-node: 1 on each of 1; expected room for 2",
+        ),
+        (["--bind", "board", "1", "true"], "--bind: 'board'; expected core, numa, socket or none"),
+        (
+            ["--bind", "core", "--threads", "999", "1", "true"],
+            "--bind core: 1 ranks of 999 threads on",
+        ),
+        (["--hostfile", "/nowhere", "1", "true"], "--hostfile: /nowhere is not there"),
+        (["--hostfile", "/dev/null", "1", "true"], "--hostfile: /dev/null names no host"),
+        (["--hostfile"], "--hostfile: a value is missing"),
+        (["--nonsense", "1", "true"], "unknown option '--nonsense'"),
+    ],
+)
 def test_bad_input_is_one_line(arguments, says):
     finished = run(*arguments)
     assert finished.returncode == 2 and finished.stdout == ""

@@ -1,4 +1,4 @@
-"""launch/slurm: the scripts that it writes, and what becomes of them on a real Slurm of one node."""
+"""launch/slurm: the scripts that it writes, and what a real Slurm of one node makes of them."""
 
 import os
 import re
@@ -24,8 +24,13 @@ measure = ["gradient_norm"]
 
 
 def script(*arguments, path=None):
-    finished = subprocess.run([LAUNCHER, "--print", "--cores-per-rank", "4", *map(str, arguments)],
-                              capture_output=True, text=True, check=False, timeout=60)
+    finished = subprocess.run(
+        [LAUNCHER, "--print", "--cores-per-rank", "4", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert finished.returncode == 0, finished.stderr
     return finished.stdout
 
@@ -34,16 +39,43 @@ def test_one_script_for_each_number_of_ranks():
     said = script("--ranks", "1,6", "--ranks-per-node", 4, "echo", "a word", "{ranks}.h5")
     first, second = said.split("#!/usr/bin/env bash\n")[1:]
     assert "--ntasks=1\n" in first and "--nodes=1\n" in first and "--ntasks-per-node=1\n" in first
-    assert "--ntasks=6\n" in second and "--nodes=2\n" in second and "--ntasks-per-node=4\n" in second
+    assert (
+        "--ntasks=6\n" in second and "--nodes=2\n" in second and "--ntasks-per-node=4\n" in second
+    )
     assert "srun --mpi=pmix --cpus-per-task=4 echo a\\ word 6.h5 &" in second
     assert "scontrol requeue" not in said
 
 
 def test_options_reach_the_script():
-    said = script("--time", "5:00", "--grace", 30, "--partition", "debug", "--account", "me", "--sbatch",
-                  "--exclusive", "--sbatch", "--qos=low", "--mpi", "pmi2", "--restarts", 3, "true", "--resume")
-    for option in ("--time=5:00", "--signal=B:USR1@30", "--partition=debug", "--account=me", "--exclusive",
-                   "--qos=low", "--requeue"):
+    said = script(
+        "--time",
+        "5:00",
+        "--grace",
+        30,
+        "--partition",
+        "debug",
+        "--account",
+        "me",
+        "--sbatch",
+        "--exclusive",
+        "--sbatch",
+        "--qos=low",
+        "--mpi",
+        "pmi2",
+        "--restarts",
+        3,
+        "true",
+        "--resume",
+    )
+    for option in (
+        "--time=5:00",
+        "--signal=B:USR1@30",
+        "--partition=debug",
+        "--account=me",
+        "--exclusive",
+        "--qos=low",
+        "--requeue",
+    ):
         assert f"#SBATCH {option}\n" in said
     assert "srun --mpi=pmi2 " in said and '"${SLURM_RESTART_COUNT:-0}" -lt 3 ]' in said
 
@@ -55,18 +87,26 @@ def test_shellcheck_has_nothing_to_say(tmp_path):
     subprocess.run(["shellcheck", tmp_path / "job"], check=True, timeout=60)
 
 
-@pytest.mark.parametrize("arguments, says", [
-    (["--ranks", "1,x", "true"], "--ranks: 'x'; expected a whole number"),
-    (["--ranks", ",", "true"], "--ranks: ''; expected"),
-    (["--grace", "0", "true"], "--grace: '0'; expected a whole number"),
-    (["--cores-per-rank", "-1", "true"], "--cores-per-rank: '-1'"),
-    (["--time"], "--time: a value is missing"),
-    (["--nonsense", "true"], "unknown option '--nonsense'"),
-    (["/nowhere/annulus"], "there is no program /nowhere/annulus"),
-])
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (["--ranks", "1,x", "true"], "--ranks: 'x'; expected a whole number"),
+        (["--ranks", ",", "true"], "--ranks: ''; expected"),
+        (["--grace", "0", "true"], "--grace: '0'; expected a whole number"),
+        (["--cores-per-rank", "-1", "true"], "--cores-per-rank: '-1'"),
+        (["--time"], "--time: a value is missing"),
+        (["--nonsense", "true"], "unknown option '--nonsense'"),
+        (["/nowhere/annulus"], "there is no program /nowhere/annulus"),
+    ],
+)
 def test_bad_input_is_one_line(arguments, says):
-    finished = subprocess.run([LAUNCHER, "--print", "--cores-per-rank", "1", *arguments],
-                              capture_output=True, text=True, check=False, timeout=60)
+    finished = subprocess.run(
+        [LAUNCHER, "--print", "--cores-per-rank", "1", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert finished.returncode == 2 and finished.stdout == ""
     assert finished.stderr.count("\n") == 1 and says in finished.stderr
 
@@ -90,7 +130,9 @@ def submit(slurm, tmp_path):
     def run(*arguments):
         finished = slurm.run(LAUNCHER, *arguments, cwd=tmp_path)
         assert finished.returncode == 0, finished.stderr
-        found = re.findall(r"^job (\d+): \d+ ranks, \d+ cores each, \S+\.log$", finished.stdout, re.MULTILINE)
+        found = re.findall(
+            r"^job (\d+): \d+ ranks, \d+ cores each, \S+\.log$", finished.stdout, re.MULTILINE
+        )
         assert len(found) == finished.stdout.count("\n")
         jobs.extend(found)
         return found
@@ -128,12 +170,24 @@ def test_a_job_runs_as_so_many_ranks(slurm, submit, tmp_path):
         assert property_of(slurm, job, "ExitCode") == "0:0"
 
 
-@pytest.mark.parametrize("options, says", [
-    (["--ranks", f"1,{CORES + 1}", "--ranks-per-node", str(CORES + 1), "--cores-per-rank", "1"],
-     f"sbatch refuses {CORES + 1} ranks: "),
-    (["--time", "soon"], "--time"),
-    (["--sbatch", "--nonsense"], "--nonsense"),
-])
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        (
+            [
+                "--ranks",
+                f"1,{CORES + 1}",
+                "--ranks-per-node",
+                str(CORES + 1),
+                "--cores-per-rank",
+                "1",
+            ],
+            f"sbatch refuses {CORES + 1} ranks: ",
+        ),
+        (["--time", "soon"], "--time"),
+        (["--sbatch", "--nonsense"], "--nonsense"),
+    ],
+)
 def test_all_jobs_are_submitted_or_none(slurm, tmp_path, options, says):
     finished = slurm.run(LAUNCHER, *options, "true", cwd=tmp_path)
     assert finished.returncode == 2 and finished.stdout == ""
@@ -144,10 +198,22 @@ def test_all_jobs_are_submitted_or_none(slurm, tmp_path, options, says):
 @pytest.mark.mpi
 @pytest.mark.usefixtures("needs_mpi", "needs_hdf5")
 def test_a_study_goes_on_after_its_time_limit(slurm, submit, tmp_path):
-    """The limit of a minute is the shortest there is; Slurm tells of it up to half a minute before it has to."""
+    """No limit is shorter than a minute; Slurm tells of it up to half a minute before it has to."""
     (tmp_path / "study.toml").write_text(STUDY)
-    [job] = submit("--time", "1", "--grace", 55, "--ranks", min(CORES, 2), PROGRAM, "study", "study.toml",
-                   "--output", "out-{ranks}.h5", "--resume")
+    [job] = submit(
+        "--time",
+        "1",
+        "--grace",
+        55,
+        "--ranks",
+        min(CORES, 2),
+        PROGRAM,
+        "study",
+        "study.toml",
+        "--output",
+        "out-{ranks}.h5",
+        "--resume",
+    )
     slurm.wait_for(lambda: property_of(slurm, job, "Restarts") == "1", "the limit", seconds=90)
     assert "the time limit is near: queued again" in log(tmp_path, job)
     slurm.wait_for(lambda: property_of(slurm, job, "JobState") == "RUNNING", "the restart")
@@ -166,8 +232,12 @@ def test_a_study_goes_on_after_its_time_limit(slurm, submit, tmp_path):
 @pytest.mark.usefixtures("needs_mpi")
 def test_what_cannot_resume_ends_at_its_limit(slurm, submit):
     """The signal that Slurm sends near the limit, sent by hand."""
-    [job] = submit("--ranks", 1, PROGRAM, "bench", "strong", "--length", 4096, "--repetitions", 100000)
-    slurm.wait_for(lambda: f"{job}.0" in slurm.run("squeue", "--steps", "--noheader").stdout, "the step")
+    [job] = submit(
+        "--ranks", 1, PROGRAM, "bench", "strong", "--length", 4096, "--repetitions", 100000
+    )
+    slurm.wait_for(
+        lambda: f"{job}.0" in slurm.run("squeue", "--steps", "--noheader").stdout, "the step"
+    )
     slurm.run("scancel", "--batch", "--signal=USR1", job)
     slurm.wait_for(lambda: property_of(slurm, job, "JobState") == "FAILED", "the end")
     assert property_of(slurm, job, "ExitCode") == "143:0"

@@ -59,7 +59,7 @@ def test_verify(annulus, ranks, schedule, mask):
 
 
 def schedules_of(annulus):
-    """Every schedule that is registered, with and without its sizes, alone and in teams of heads."""
+    """Every schedule that is registered, with and without sizes, alone and in teams of heads."""
     said = annulus("plan", "--schedule", "?").err
     forms = re.search(r"expected auto, (.*), heads:U or heads:U\+ one of these", said).group(1)
     sized = forms.replace("M]", "2]").replace("AxB]", "2x2]")
@@ -134,6 +134,46 @@ exec {annulus.program} "$@"
     assert said[0].startswith(f"annulus: {path}: on host annulus-"), said
     assert "rank 1" in said[0] and "folder that all hosts share" in said[0]
     assert not output.exists() and not list(own.glob(".*"))
+
+
+def test_a_cut_link_ends_the_job(annulus):
+    """Open MPI looks after its links, as launch/two_hosts and launch/mpirun ask it to."""
+    process = start(annulus, 2, "bench", "strong", "--length", 4099, "--ranks", 4, "--repetitions",
+                    100000)
+    host = f"annulus-{process.pid}-1"
+    try:
+        # Once the hosts talk, they do so all the time.
+        wait_for(lambda: sent_from(host) > 1 << 20)
+        subprocess.run(["ip", "-n", host, "link", "set", "l1", "down"], check=True)
+        cut = time.monotonic()
+        err = process.communicate(timeout=60)[1]
+    finally:
+        process.terminate()
+    assert process.returncode != 0
+    assert time.monotonic() - cut < 60
+    assert "lost communication with a remote daemon" in err
+    wait_for(lambda: not ranks_on(process.pid))
+
+
+def sent_from(host):
+    """Bytes that a host has sent over its link."""
+    shown = subprocess.run(["ip", "-n", host, "-s", "-j", "link", "show", "l1"],
+                           capture_output=True, text=True, check=False)
+    return json.loads(shown.stdout)[0]["stats64"]["tx"]["bytes"] if shown.returncode == 0 else 0
+
+
+def ranks_on(pid):
+    """The ranks on the second host, which lose their launcher with the link."""
+    found = subprocess.run(["ip", "netns", "pids", f"annulus-{pid}-2"], capture_output=True,
+                           text=True, check=False)
+    return found.stdout.split()
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_a_rank_that_dies_ends_the_job_on_both_hosts(annulus):

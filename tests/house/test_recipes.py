@@ -41,20 +41,39 @@ def test_pbs_script_runs_as_pbs_would_run_it(tmp_path):
     shown = tmp_path / "mpirun"
     shown.write_text("#!/bin/sh\n[ $1 = --version ] && exec echo Open MPI\nprintf '%s\\n' \"$*\"\n")
     shown.chmod(0o755)
-    done = subprocess.run(["bash", RECIPES / "strong.pbs"], capture_output=True, text=True, check=True,
-                          timeout=60, env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "RANKS": "3",
-                                           "PBS_O_WORKDIR": str(tmp_path),
-                                           "PBS_NODEFILE": str(tmp_path / "hosts")})
+    done = subprocess.run(
+        ["bash", RECIPES / "strong.pbs"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env={
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "RANKS": "3",
+            "PBS_O_WORKDIR": str(tmp_path),
+            "PBS_NODEFILE": str(tmp_path / "hosts"),
+        },
+    )
     assert f"--hostfile {tmp_path}/hosts --map-by ppr:2:node" in done.stdout
-    assert done.stdout.endswith("-n 3 build/bin/annulus bench strong --length 65536 --mask causal "
-                                "--ranks 3 --output results/strong-3.h5 --resume\n")
+    assert done.stdout.endswith(
+        "-n 3 build/bin/annulus bench strong --length 65536 --mask causal "
+        "--ranks 3 --output results/strong-3.h5 --resume\n"
+    )
 
 
 def test_images_are_built_alike():
     """Docker and Apptainer build with the same commands."""
-    found = [sorted(set(re.findall(r"cmake -S .*?(?=\n| \\| &&)|cmake --\w+ .*?(?=\n| &&)|/src/launch/setup --run",
-                                   (RECIPES / name).read_text())))
-             for name in ("Dockerfile", "annulus.def")]
+    found = [
+        sorted(
+            set(
+                re.findall(
+                    r"cmake -S .*?(?=\n| \\| &&)|cmake --\w+ .*?(?=\n| &&)|/src/launch/setup --run",
+                    (RECIPES / name).read_text(),
+                )
+            )
+        )
+        for name in ("Dockerfile", "annulus.def")
+    ]
     assert len(found[0]) == 4 and found[0] == found[1]
 
 
@@ -68,7 +87,11 @@ class Recorder(types.ModuleType):
         self.CudaPackage = type("CudaPackage", (), {})
         self.__all__ = ["license", "version", "variant", "depends_on", "conflicts"]
         for word in self.__all__:
-            setattr(self, word, lambda *words, word=word, **options: self.said.append((word, words, options)))
+            setattr(
+                self,
+                word,
+                lambda *words, word=word, **options: self.said.append((word, words, options)),
+            )
 
 
 class Spec:
@@ -87,16 +110,34 @@ class Spec:
 
 def test_spack_recipe_names_options_that_there_are(monkeypatch):
     recorder = Recorder("spack.package")
-    for name in ("spack", "spack.package", "spack_repo", "spack_repo.builtin", "spack_repo.builtin.build_systems",
-                 "spack_repo.builtin.build_systems.cmake", "spack_repo.builtin.build_systems.cuda"):
+    for name in (
+        "spack",
+        "spack.package",
+        "spack_repo",
+        "spack_repo.builtin",
+        "spack_repo.builtin.build_systems",
+        "spack_repo.builtin.build_systems.cmake",
+        "spack_repo.builtin.build_systems.cuda",
+    ):
         monkeypatch.setitem(sys.modules, name, recorder)
     path = RECIPES / "spack" / "packages" / "annulus" / "package.py"
     package = runpy.run_path(str(path))["Annulus"]()
     package.define = lambda name, value: (name, value)
     assert package.git == SOURCE.resolve().as_uri()
     known = set(re.findall(r"ANNULUS_\w+", (SOURCE / "src/cmake/AnnulusOptions.cmake").read_text()))
-    known |= {f"ANNULUS_{name}" for name in ("MPI", "HDF5", "CUDA", "NCCL", "CUDNN", "OPENMP", "PYTHON",
-                                             "CUDA_ARCHITECTURES")}
+    known |= {
+        f"ANNULUS_{name}"
+        for name in (
+            "MPI",
+            "HDF5",
+            "CUDA",
+            "NCCL",
+            "CUDNN",
+            "OPENMP",
+            "PYTHON",
+            "CUDA_ARCHITECTURES",
+        )
+    }
     package.spec = Spec("+mpi", "+cuda")
     arguments = dict(package.cmake_args())
     assert set(arguments) <= known

@@ -1,7 +1,7 @@
 """Annulus for Spack, built from the checkout that this file is part of:
 
-    spack repo add configs/cluster/spack
-    spack install annulus            # or annulus+cuda cuda_arch=90
+spack repo add configs/cluster/spack
+spack install annulus            # or annulus+cuda cuda_arch=90
 """
 
 from pathlib import Path
@@ -50,16 +50,22 @@ class Annulus(CMakePackage, CudaPackage):
         depends_on(f"py-{package}", when="+report", type="run")
 
     def cmake_args(self):
-        switches = {name: self.spec.satisfies(f"+{name}")
-                    for name in ("mpi", "hdf5", "openmp", "cuda", "nccl")}
-        arguments = [self.define(f"ANNULUS_{name.upper()}", "ON" if on else "OFF")
-                     for name, on in switches.items()]
+        switches = {
+            name: self.spec.satisfies(f"+{name}")
+            for name in ("mpi", "hdf5", "openmp", "cuda", "nccl")
+        }
+        arguments = [
+            self.define(f"ANNULUS_{name.upper()}", "ON" if on else "OFF")
+            for name, on in switches.items()
+        ]
         arguments += [
             self.define("ANNULUS_TESTS", False),
             self.define("ANNULUS_CUDNN", "OFF"),
             self.define("ANNULUS_PYTHON", self.spec["python"].command.path),
         ]
         if self.spec.satisfies("+cuda"):
-            architectures = ";".join(f"{arch}-real" for arch in self.spec.variants["cuda_arch"].value)
+            architectures = ";".join(
+                f"{arch}-real" for arch in self.spec.variants["cuda_arch"].value
+            )
             arguments.append(self.define("ANNULUS_CUDA_ARCHITECTURES", architectures))
         return arguments
