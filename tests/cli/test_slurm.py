@@ -214,10 +214,11 @@ def test_a_study_goes_on_after_its_time_limit(slurm, submit, tmp_path):
         "out-{ranks}.h5",
         "--resume",
     )
+    output = tmp_path / f"out-{min(CORES, 2)}.h5"
+    slurm.wait_for(output.exists, "the first points")
     slurm.wait_for(lambda: property_of(slurm, job, "Restarts") == "1", "the limit", seconds=90)
     assert "the time limit is near: queued again" in log(tmp_path, job)
     slurm.wait_for(lambda: property_of(slurm, job, "JobState") == "RUNNING", "the restart")
-    output = tmp_path / f"out-{min(CORES, 2)}.h5"
     ended = output.stat().st_mtime
     slurm.wait_for(lambda: output.stat().st_mtime > ended, "points after the restart")
     slurm.run("scancel", job)
