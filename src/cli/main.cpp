@@ -19,14 +19,16 @@
 #include "base/choices.hpp"
 #include "cli/command_line.hpp"
 #include "cli/commands.hpp"
+#include "cli/manual_page.hpp"
 
 namespace annulus::cli {
 namespace {
 
-/// Options that every subcommand has.
+/// Options that are not of one subcommand.
 struct CommonOptions {
   std::string transport = "auto";
   bool json = false;
+  bool manual = false;  ///< in place of a subcommand
 };
 
 std::string transport_help() {
@@ -46,6 +48,10 @@ Parsers build_parser(CLI::App& app, const std::vector<CommandEntry>& entries,
                      CommonOptions& common) {
   Parsers parsers;
   app.set_version_flag("--version", fmt::format("annulus {} ({})", version(), git_commit()));
+  app.add_flag("--manual", common.manual, "Print the manual page, for man(1)");
+  app.footer(
+      "Exit codes: 0 success, 1 a run that failed or a check that did not hold, 2 bad usage or bad "
+      "input.");
   app.allow_extras();
   std::map<std::string, CLI::App*> groups{{"", &app}};
   for (const auto& entry : entries) {
@@ -130,6 +136,11 @@ int run(int argc, char** argv, std::optional<run::Process>& process) {
     return only_print(app.version() + '\n');
   } catch (const CLI::ParseError& error) {
     throw InputError(first_line_of(error.what()) + "; --help lists what is known");
+  }
+  if (common.manual) {
+    return only_print(manual_page(app, version(), [&](const CLI::App& command) {
+      return parsers.at(&command)->more_help();
+    }));
   }
   const auto* chosen = chosen_in(parsers, app);
   refuse_what_is_left(app, chosen);

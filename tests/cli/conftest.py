@@ -27,9 +27,9 @@ class Finished:
         return json.loads(self.out)
 
 
-def mpirun(ranks):
+def mpirun(ranks, *options):
     """The command that starts `ranks` processes."""
-    return [str(ROOT / "launch" / "mpirun"), str(ranks)]
+    return [str(ROOT / "launch" / "mpirun"), "--quiet", *options, str(ranks)]
 
 
 class Annulus:

@@ -132,9 +132,8 @@ def test_ranks_that_are_bound_in_the_way_of_others_are_told():
     count, said = threads(*one_core)
     assert count == 1
     assert "the launcher binds 2 ranks to 1 core, and" in said and "--bind-to none" in said
-    launcher = mpirun(2)
-    unbound = [launcher[0], launcher[1], "env"]
-    count, said = threads(*unbound, OMPI_MCA_hwloc_base_binding_policy="none")
+    unbound = mpirun(2, "--bind", "none")
+    count, said = threads(*unbound)
     assert count == max(1, CORES // 2) and said == ""
-    said = threads(*unbound, OMPI_MCA_hwloc_base_binding_policy="none", OMP_PROC_BIND="true")[1]
+    said = threads(*unbound, OMP_PROC_BIND="true")[1]
     assert "OMP_PROC_BIND binds the threads of 2 ranks to the same cores" in said

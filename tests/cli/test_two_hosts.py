@@ -1,7 +1,9 @@
 """Ranks on two hosts, which are network namespaces of this machine: what crosses the link between
 them, and what is read in place on each."""
 
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -56,6 +58,37 @@ def test_verify(annulus, ranks, schedule, mask):
     assert plan.json["schedule"] == schedule
 
 
+def schedules_of(annulus):
+    """Every schedule that is registered, with and without sizes, alone and in teams of heads."""
+    said = annulus("plan", "--schedule", "?").err
+    forms = re.search(r"expected auto, (.*), heads:U or heads:U\+ one of these", said).group(1)
+    sized = forms.replace("M]", "2]").replace("AxB]", "2x2]")
+    single = [form for each in sized.split(", ")
+              for form in {re.sub(r"\[.*\]", "", each), re.sub(r"\[(.*)\]", r"\1", each)}]
+    assert all(re.fullmatch(r"[a-z-]+(:\d(x\d)?)?", form) for form in single), single
+    return [*single, "heads:2", *(f"heads:2+{form}" for form in single)]
+
+
+def test_every_schedule(annulus):
+    """Two ranks on each of two hosts: forward and backward, and the bytes that its plan says."""
+    shape = ["--length", 211, "--heads", 4, "--key-heads", 2, "--head-dim", 8, "--mask", "causal"]
+    ran = set()
+    for schedule in schedules_of(annulus):
+        options = [*shape, "--schedule", schedule]
+        planned = [annulus("plan", *options, "--ranks", 4, "--ranks-per-node", 2, *more, "--json")
+                   for more in ([], ["--backward"])]
+        if planned[0].code == 2 and schedule.startswith("heads:2+"):
+            continue  # not in teams
+        assert [plan.code for plan in planned] == [0, 0], planned[0].err
+        verified = json.loads(run(annulus, 2, "verify", *options, "--backward", "--statistics",
+                                  "--threads", 1, "--json"))
+        assert verified["valid"], schedule
+        assert verified["schedule"] == planned[0].json["schedule"]
+        assert verified["bytes_sent"] == sum(plan.json["bytes_sent"] for plan in planned), schedule
+        ran.add(verified["schedule"])
+    assert {"ring", "node-ring", "bidirectional", "double-ring:2", "tiles:2x2", "heads:2"} <= ran
+
+
 @pytest.mark.usefixtures("needs_hdf5")
 def test_attend_says_where_it_ran(annulus, tmp_path):
     problem = random_problem(queries=53, mask="causal")
@@ -101,6 +134,46 @@ exec {annulus.program} "$@"
     assert said[0].startswith(f"annulus: {path}: on host annulus-"), said
     assert "rank 1" in said[0] and "folder that all hosts share" in said[0]
     assert not output.exists() and not list(own.glob(".*"))
+
+
+def test_a_cut_link_ends_the_job(annulus):
+    """Open MPI looks after its links, as launch/two_hosts and launch/mpirun ask it to."""
+    process = start(annulus, 2, "bench", "strong", "--length", 4099, "--ranks", 4, "--repetitions",
+                    100000)
+    host = f"annulus-{process.pid}-1"
+    try:
+        # Once the hosts talk, they do so all the time.
+        wait_for(lambda: sent_from(host) > 1 << 20)
+        subprocess.run(["ip", "-n", host, "link", "set", "l1", "down"], check=True)
+        cut = time.monotonic()
+        err = process.communicate(timeout=60)[1]
+    finally:
+        process.terminate()
+    assert process.returncode != 0
+    assert time.monotonic() - cut < 60
+    assert "lost communication with a remote daemon" in err
+    wait_for(lambda: not ranks_on(process.pid))
+
+
+def sent_from(host):
+    """Bytes that a host has sent over its link."""
+    shown = subprocess.run(["ip", "-n", host, "-s", "-j", "link", "show", "l1"],
+                           capture_output=True, text=True, check=False)
+    return json.loads(shown.stdout)[0]["stats64"]["tx"]["bytes"] if shown.returncode == 0 else 0
+
+
+def ranks_on(pid):
+    """The ranks on the second host, which lose their launcher with the link."""
+    found = subprocess.run(["ip", "netns", "pids", f"annulus-{pid}-2"], capture_output=True,
+                           text=True, check=False)
+    return found.stdout.split()
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_a_rank_that_dies_ends_the_job_on_both_hosts(annulus):
