@@ -10,10 +10,10 @@
 
 #include "annulus/base/error.hpp"
 #include "base/choices.hpp"
+#include "base/toml_reader.hpp"
 #include "studies/key_type.hpp"
 #include "studies/keys.hpp"
 #include "studies/kind.hpp"
-#include "base/toml_reader.hpp"
 
 namespace annulus::studies {
 namespace {

@@ -7,8 +7,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "studies/key.hpp"
 #include "base/toml_reader.hpp"
+#include "studies/key.hpp"
 
 namespace annulus::studies {
 
