@@ -17,6 +17,7 @@ COMMANDS = [
     ["bench"],
     ["bench", "kernel"],
     ["bench", "strong"],
+    ["bench", "weak"],
 ]
 
 
