@@ -314,16 +314,17 @@ void TraceOption::check() const {
 void TraceOption::write(const std::vector<PassTrace>& traces,
                         comm::Communicator& communicator) const {
   if (!path.empty()) run::write_chrome_trace(path, traces, communicator);
+}
 
-  CLI::Option* add_warm_up(CLI::App & command, int& runs) {
-    return add_number(command, "--warmup", runs, repetition_counts,
-                      "passes before those that are timed")
-        ->default_str(fmt::format("{}", runs));
-  }
+CLI::Option* add_warm_up(CLI::App& command, int& runs) {
+  return add_number(command, "--warmup", runs, repetition_counts,
+                    "passes before those that are timed")
+      ->default_str(fmt::format("{}", runs));
+}
 
-  CLI::Option* add_seed(CLI::App & command, std::uint64_t & seed) {
-    return add_number(command, "--seed", seed, WholeRange<std::uint64_t>{}, "of the random inputs")
-        ->default_str(fmt::format("{}", seed));
-  }
+CLI::Option* add_seed(CLI::App& command, std::uint64_t& seed) {
+  return add_number(command, "--seed", seed, WholeRange<std::uint64_t>{}, "of the random inputs")
+      ->default_str(fmt::format("{}", seed));
+}
 
 }  // namespace annulus::cli
