@@ -93,7 +93,9 @@ std::string scaling_text(const Table& table) {
   return table
       .without(
           {"statistics", "length", "samples", "flops", "peak_flops_per_second", "messages_sent"})
-      .folded_text({"ranks", "seconds", "speedup", "efficiency", "verdict"});
+      .folded_text({"ranks", "seconds", "seconds_min", "seconds_max", "speedup", "efficiency",
+                    "flops_per_second", "fraction_of_peak", "exposed_seconds", "balance",
+                    "verdict"});
 }
 
 }  // namespace annulus::cli

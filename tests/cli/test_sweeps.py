@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import pathlib
 import random
 import signal
 import subprocess
@@ -10,6 +11,8 @@ import time
 
 import numpy as np
 import pytest
+
+from conftest import PROGRAM, ROOT
 
 SMALL = ["--length", 101, "--heads", 2, "--head-dim", 8, "--repetitions", 2, "--threads", 1]
 LISTS = ["--length", "101,202", "--mask", "causal,window:9,9", "--schedule", "ring,tiles", "--pass",
@@ -241,3 +244,50 @@ def test_terminated_it_ends_in_order(annulus, tmp_path, after):
     assert len(kept) >= after
     assert started(annulus, output).wait() == 0
     assert len(points_of(output)) == 32
+
+
+def launch_scaling(root, *arguments):
+    return subprocess.run([root / "launch" / "scaling", *map(str, arguments)], text=True,
+                          capture_output=True, check=False, timeout=300)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A project whose build is the one under test."""
+    (tmp_path / "launch").symlink_to(ROOT / "launch")
+    (tmp_path / "build").symlink_to(pathlib.Path(PROGRAM).parents[1])
+    return tmp_path
+
+
+@pytest.mark.mpi
+@pytest.mark.usefixtures("needs_hdf5", "needs_mpi")
+def test_launch_scaling_writes_a_report_and_does_nothing_twice(root):
+    pytest.importorskip("matplotlib")
+    arguments = ["--ranks", "2,1", "--output", root / "out", "--", "--length", 64, "--schedule",
+                 "ring", "--repetitions", 2]
+    finished = launch_scaling(root, *arguments)
+    assert finished.returncode == 0, finished.stderr
+    assert "ranks 1,2, threads each" in finished.stdout
+    assert (root / "out" / "index.html").exists() and (root / "out" / "sweep.csv").exists()
+    for kind in "strong", "weak":
+        assert list(points_of(root / "out" / f"{kind}.h5", kind)) == [0, 1]
+    before = (root / "out" / "strong.h5").read_bytes()
+    assert launch_scaling(root, *arguments).returncode == 0
+    assert (root / "out" / "strong.h5").read_bytes() == before
+    other = launch_scaling(root, *arguments[:5], "--length", 65)
+    assert other.returncode == 2 and "another config" in other.stderr
+
+
+@pytest.mark.parametrize("arguments, says", [
+    (["--rank", "1"], "--rank"), (["--ranks"], "--ranks"), (["--ranks", "0"], "--ranks"),
+    (["--ranks", "1,,2"], "--ranks"), (["--threads", "x"], "--threads"), (["more"], "more")])
+def test_launch_scaling_refuses(root, arguments, says):
+    finished = launch_scaling(root, *arguments)
+    assert finished.returncode == 2 and says in finished.stderr
+    assert finished.stderr.count("\n") == 1
+    assert not (root / "results").exists()
+
+
+def test_launch_scaling_helps(root):
+    finished = launch_scaling(root, "--help")
+    assert finished.returncode == 0 and "--launcher" in finished.stdout
