@@ -67,6 +67,7 @@ class BenchKernel final : public Command {
     execution_.add_compute_to(app);
     add_number(app, "--repetitions", repetitions_, repetition_counts,
                "timed passes of each row; default: 5, or what the preset says");
+    add_warm_up(app, warm_up_);
     add_number(
         app, "--row-seconds", row_seconds_, RealRange::above(0),
         "fewer repetitions of a row where they would take longer; default: no limit, or what "
@@ -107,8 +108,10 @@ class BenchKernel final : public Command {
 
   [[nodiscard]] measure::Repetitions repetitions() const {
     measure::Repetitions some;
-    if (preset_) some = {preset_->repetitions, preset_->row_seconds};
-    return {repetitions_.value_or(some.count), row_seconds_.value_or(some.most_seconds)};
+    if (preset_) some = {.count = preset_->repetitions, .most_seconds = preset_->row_seconds};
+    return {.count = repetitions_.value_or(some.count),
+            .warm_up = warm_up_,
+            .most_seconds = row_seconds_.value_or(some.most_seconds)};
   }
 
   /// Adds the rows of one group to the table; returns how many of them are wrong.
@@ -140,8 +143,7 @@ class BenchKernel final : public Command {
     const auto measured = measure::measure_in_turns(passes, alone, rulers, repetitions());
     auto next = measured.begin();
     for (std::size_t i = 0; i < group.size(); ++i) {
-      add_measurement(table, measure::WithGemm::yes,
-                      {plans[i], threads, group[i].pass, group[i].statistics, right[i]},
+      add_measurement(table, {plans[i], threads, group[i].pass, group[i].statistics, right[i]},
                       right[i] ? *next++ : measure::Measurement{});
     }
     return std::ranges::count(right, false);
@@ -158,7 +160,7 @@ class BenchKernel final : public Command {
     // Backends may differ between types, and they compute on one device.
     const auto& kernel = execution_.kernel(all.front().front().type);
     const auto stream = kernel.open_stream(0);
-    auto table = measurement_table(measure::WithGemm::yes);
+    auto table = measurement_table();
     {
       Progress progress(progress_.shown());
       Index done = 0;
@@ -212,6 +214,7 @@ class BenchKernel final : public Command {
   ShapeOptions shape_;
   ExecutionOptions execution_;
   std::optional<int> repetitions_;
+  int warm_up_ = 1;
   std::optional<double> row_seconds_;
   std::uint64_t seed_ = 1;
   ProgressOption progress_;

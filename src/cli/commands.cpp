@@ -10,6 +10,7 @@ std::unique_ptr<Command> make_verify();
 std::unique_ptr<Command> make_info();
 std::unique_ptr<Command> make_bench_kernel();
 std::unique_ptr<Command> make_bench_strong();
+std::unique_ptr<Command> make_bench_weak();
 std::unique_ptr<Command> make_bench_decode();
 std::unique_ptr<Command> make_bench_machine();
 
@@ -27,7 +28,8 @@ std::vector<CommandEntry> make_commands() {
   add("", "info", "what this build and this machine have", make_info());
   add("", "bench", "measure speed", nullptr);
   add("bench", "kernel", "one rank alone, against the peak of its cores", make_bench_kernel());
-  add("bench", "strong", "one problem on more and more ranks", make_bench_strong());
+  add("bench", "strong", "the same problems on more and more ranks", make_bench_strong());
+  add("bench", "weak", "a problem that grows with the ranks", make_bench_weak());
   add("bench", "decode", "one new token over a cache on all ranks", make_bench_decode());
   add("bench", "machine", "what plans are predicted from, of this machine", make_bench_machine());
   return all;

@@ -1,7 +1,6 @@
 #include "cli/kernel_sweep.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <optional>
 
 #include <fmt/format.h>
@@ -14,23 +13,6 @@ Statistics parse_statistics(std::string_view name) {
   if (name == "off") return Statistics::off;
   if (name == "on") return Statistics::on;
   throw InputError(fmt::format("unknown value '{}'; expected off or on", name));
-}
-
-std::vector<std::string> split_masks(std::string_view text) {
-  std::vector<std::string> masks;
-  while (true) {
-    const auto comma = text.find(',');
-    const std::string part(text.substr(0, comma));
-    const bool begins_mask =
-        !part.empty() && std::isalpha(static_cast<unsigned char>(part[0])) != 0;
-    if (begins_mask || masks.empty()) {
-      masks.push_back(part);
-    } else {
-      masks.back() += ',' + part;
-    }
-    if (comma == std::string_view::npos) return masks;
-    text.remove_prefix(comma + 1);
-  }
 }
 
 std::vector<std::vector<KernelCase>> KernelSweep::groups(const ShapeOptions& shape) const {

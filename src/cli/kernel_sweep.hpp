@@ -51,8 +51,4 @@ struct KernelPreset {
 /// `off` or `on`; throws InputError otherwise.
 [[nodiscard]] Statistics parse_statistics(std::string_view name);
 
-/// The masks of a list such as `full,window:512,64,causal`: a number belongs to the window before
-/// it. Not yet parsed.
-[[nodiscard]] std::vector<std::string> split_masks(std::string_view text);
-
 }  // namespace annulus::cli

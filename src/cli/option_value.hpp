@@ -21,6 +21,9 @@ namespace annulus::cli {
 
 /// The texts between the commas of a list.
 [[nodiscard]] std::vector<std::string> split_list(std::string_view text);
+/// The masks of a list such as `full,window:512,64,causal`: a number belongs to the window before
+/// it.
+[[nodiscard]] std::vector<std::string> split_masks(std::string_view text);
 
 /// An option whose value is `read(text)`; the InputError of a text that `read` does not take begins
 /// with the name of the option.

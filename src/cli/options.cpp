@@ -85,13 +85,17 @@ void AttentionOptions::apply(Problem& problem) const {
 void ShapeOptions::add_to(CLI::App& command) {
   add_number(command, "-n,--length", length, lengths, "keys in each sequence")
       ->default_str(fmt::format("{}", length));
+  add_dimensions_to(command);
+  add_shape_to(command);
+  attention.add_to(command);
+}
+
+void ShapeOptions::add_dimensions_to(CLI::App& command) {
   add_number(command, "--head-dim", head_dim, dimensions, "dimension of queries and keys")
       ->default_str(fmt::format("{}", head_dim));
   auto* option = add_number(command, "--key-heads", key_heads, dimensions,
                             "key heads; default: as many as query heads");
   if (key_heads) option->default_str(fmt::format("{}", *key_heads));
-  add_shape_to(command);
-  attention.add_to(command);
 }
 
 void ShapeOptions::add_unswept_to(CLI::App& command) {
@@ -174,8 +178,7 @@ void ExecutionOptions::add_plan_to(CLI::App& command) {
   add_value(command, "--sharding", sharding, or_auto(parse_sharding),
             "auto, contiguous, zigzag, striped or balanced")
       ->default_str("auto");
-  add_value(command, "--key-sharding", key_sharding, or_auto(parse_sharding),
-            "of keys and values, like --sharding (default: as the queries)");
+  add_key_sharding_to(command);
   add_value(command, "--schedule", schedule, or_auto(parse_schedule), "auto, " + schedules_text())
       ->default_str("auto");
   add_value(
@@ -185,6 +188,11 @@ void ExecutionOptions::add_plan_to(CLI::App& command) {
                   machine_names(), default_machine(PeerMemory::shared).name,
                   default_machine(PeerMemory::separate).name));
   add_precision_to(command);
+}
+
+void ExecutionOptions::add_key_sharding_to(CLI::App& command) {
+  add_value(command, "--key-sharding", key_sharding, or_auto(parse_sharding),
+            "of keys and values, like --sharding (default: as the queries)");
 }
 
 void ExecutionOptions::add_precision_to(CLI::App& command) {
@@ -306,6 +314,12 @@ void TraceOption::check() const {
 void TraceOption::write(const std::vector<PassTrace>& traces,
                         comm::Communicator& communicator) const {
   if (!path.empty()) run::write_chrome_trace(path, traces, communicator);
+}
+
+CLI::Option* add_warm_up(CLI::App& command, int& runs) {
+  return add_number(command, "--warmup", runs, repetition_counts,
+                    "passes before those that are timed")
+      ->default_str(fmt::format("{}", runs));
 }
 
 CLI::Option* add_seed(CLI::App& command, std::uint64_t& seed) {

@@ -56,8 +56,10 @@ struct ShapeOptions {
   AttentionOptions attention;
 
   void add_to(CLI::App& command);
-  /// All but --length, --head-dim, --key-heads and --mask, which bench kernel sweeps.
+  /// All but --length, --head-dim, --key-heads and --mask, which benchmarks sweep.
   void add_unswept_to(CLI::App& command);
+  /// --head-dim and --key-heads alone.
+  void add_dimensions_to(CLI::App& command);
   /// Throws InputError where options do not go together.
   [[nodiscard]] Problem problem() const;
 
@@ -86,6 +88,8 @@ struct ExecutionOptions {
   /// --device, --backend and --threads alone, where the rest is chosen otherwise.
   void add_compute_to(CLI::App& command);
 
+  /// --key-sharding alone, where shardings of queries are a list.
+  void add_key_sharding_to(CLI::App& command);
   /// --precision alone.
   void add_precision_to(CLI::App& command);
 
@@ -125,6 +129,9 @@ struct TraceOption {
   /// Collective. Writes the file, if it is wanted.
   void write(const std::vector<PassTrace>& traces, comm::Communicator& communicator) const;
 };
+
+/// --warmup.
+CLI::Option* add_warm_up(CLI::App& command, int& runs);
 
 /// --seed.
 CLI::Option* add_seed(CLI::App& command, std::uint64_t& seed);

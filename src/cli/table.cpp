@@ -58,27 +58,62 @@ std::string Table::text() const {
   return text;
 }
 
-std::string Table::folded_text() const {
+std::string Table::folded_text(const std::vector<std::string>& kept) const {
   std::string above;
-  std::vector<std::size_t> varying;
+  std::vector<std::string> folded;
   for (std::size_t c = 0; c < columns_.size(); ++c) {
     const bool same = std::all_of(rows_.begin(), rows_.end(), [&](const auto& row) {
       return row[c].text == rows_.front()[c].text;
     });
-    if (same && !rows_.empty()) {
-      above +=
-          fmt::format("{}{} {}", above.empty() ? "" : ", ", columns_[c], rows_.front()[c].text);
-    } else {
-      varying.push_back(c);
-    }
+    if (!same || rows_.empty() || std::ranges::find(kept, columns_[c]) != kept.end()) continue;
+    above += fmt::format("{}{} {}", above.empty() ? "" : ", ", columns_[c], rows_.front()[c].text);
+    folded.push_back(columns_[c]);
   }
+  return above + '\n' + (folded.size() == columns_.size() ? "" : without(folded).text());
+}
+
+Table Table::without(const std::vector<std::string>& columns) const {
   Table rest({});
-  for (const auto c : varying) rest.columns_.push_back(columns_[c]);
-  for (const auto& row : rows_) {
-    auto& cells = rest.rows_.emplace_back();
-    for (const auto c : varying) cells.push_back(row[c]);
+  rest.rows_.resize(rows_.size());
+  for (std::size_t c = 0; c < columns_.size(); ++c) {
+    if (std::ranges::find(columns, columns_[c]) != columns.end()) continue;
+    rest.columns_.push_back(columns_[c]);
+    for (std::size_t r = 0; r < rows_.size(); ++r) rest.rows_[r].push_back(rows_[r][c]);
   }
-  return above + '\n' + (varying.empty() ? "" : rest.text());
+  return rest;
+}
+
+namespace {
+
+std::string csv_value(const Json& value) {
+  if (value.is_null()) return {};
+  if (value.is_array()) {
+    std::string list;
+    for (const auto& element : value) list += (list.empty() ? "" : " ") + csv_value(element);
+    return list;
+  }
+  if (!value.is_string()) return value.dump();
+  auto text = value.get<std::string>();
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  for (auto at = text.find('"'); at != std::string::npos; at = text.find('"', at + 2)) {
+    text.insert(at, 1, '"');
+  }
+  return '"' + text + '"';
+}
+
+}  // namespace
+
+std::string Table::csv() const {
+  std::string text;
+  for (const auto& column : columns_) text += (text.empty() ? "" : ",") + csv_value(column);
+  text += '\n';
+  for (const auto& row : rows_) {
+    std::string line;
+    for (std::size_t c = 0; c < row.size(); ++c)
+      line += (c == 0 ? "" : ",") + csv_value(row[c].value);
+    text += line + '\n';
+  }
+  return text;
 }
 
 Json Table::json() const {

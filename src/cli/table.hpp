@@ -30,8 +30,14 @@ class Table {
 
   /// Aligned text: a heading, and a line a row; text to the left, numbers to the right.
   [[nodiscard]] std::string text() const;
-  /// The same, but columns that say the same in every row are listed above the others, once.
-  [[nodiscard]] std::string folded_text() const;
+  /// The same, but columns that say the same in every row, and are not `kept`, are listed above the
+  /// others, once.
+  [[nodiscard]] std::string folded_text(const std::vector<std::string>& kept = {}) const;
+  /// A line of names and a line a row, as RFC 4180 has it; null is empty, and the numbers of a list
+  /// have blanks between them.
+  [[nodiscard]] std::string csv() const;
+  /// The same rows without some columns.
+  [[nodiscard]] Table without(const std::vector<std::string>& columns) const;
   /// A list of objects, one a row.
   [[nodiscard]] Json json() const;
 

@@ -1,7 +1,11 @@
 #include "annulus/measure/measurement.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstddef>
+#include <numeric>
+#include <span>
 #include <vector>
 
 namespace annulus::measure {
@@ -19,22 +23,79 @@ struct Samples {
   bool is_short = false;
   std::vector<double> seconds{};
   std::vector<double> exposed{};
+  std::vector<RankRun> own{};  ///< of this rank
 
-  void add(const TimedPass::Times& times) {
+  void add(const TimedPass::Times& times, const RankRun& run) {
     seconds.push_back(times.seconds);
     exposed.push_back(times.exposed_seconds);
+    own.push_back(run);
+  }
+
+  /// The repetition that took the median time, or the one below it.
+  [[nodiscard]] std::size_t typical() const {
+    std::vector<std::size_t> order(seconds.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::ranges::stable_sort(order, {}, [&](std::size_t at) { return seconds[at]; });
+    return order[(order.size() - 1) / 2];
   }
 };
 
-/// A first run of a pass: how often it will be repeated.
+/// Everybody's, by rank, without steps. Collective.
+std::vector<RankRun> gather(comm::Communicator& communicator, const RankRun& own) {
+  const std::array numbers{own.seconds,
+                           own.compute_seconds,
+                           own.exposed_seconds,
+                           own.transfer_seconds,
+                           own.exposed_transfer_seconds,
+                           static_cast<double>(own.bytes_sent),
+                           static_cast<double>(own.bytes_between_nodes),
+                           static_cast<double>(own.messages_sent)};
+  std::vector<RankRun> all;
+  for (const auto& bytes : communicator.all_gather(std::as_bytes(std::span(numbers)))) {
+    auto theirs = numbers;
+    std::ranges::copy(bytes, std::as_writable_bytes(std::span(theirs)).begin());
+    all.push_back({.seconds = theirs[0],
+                   .compute_seconds = theirs[1],
+                   .exposed_seconds = theirs[2],
+                   .transfer_seconds = theirs[3],
+                   .exposed_transfer_seconds = theirs[4],
+                   .bytes_sent = static_cast<Index>(theirs[5]),
+                   .bytes_between_nodes = static_cast<Index>(theirs[6]),
+                   .messages_sent = static_cast<Index>(theirs[7])});
+  }
+  return all;
+}
+
+/// Collective; all ranks have as many steps.
+std::vector<StepTimes> over_ranks(comm::Communicator& communicator,
+                                  const std::vector<StepRun>& own) {
+  std::vector<double> sums;
+  for (const auto& step : own) {
+    sums.insert(sums.end(), {step.compute_seconds, step.exposed_seconds});
+  }
+  auto most = sums;
+  communicator.all_reduce(sums, comm::Reduction::sum);
+  communicator.all_reduce(most, comm::Reduction::maximum);
+  std::vector<StepTimes> steps;
+  for (std::size_t i = 0; i < sums.size(); i += 2) {
+    steps.push_back({.mean_compute_seconds = sums[i] / communicator.size(),
+                     .most_compute_seconds = most[i],
+                     .mean_exposed_seconds = sums[i + 1] / communicator.size(),
+                     .most_exposed_seconds = most[i + 1]});
+  }
+  return steps;
+}
+
+/// The first runs of a pass: how often it will be repeated.
 Samples warm_up(TimedPass& pass, Repetitions repetitions) {
   // The caches of the machine are refilled in a small part of it.
   constexpr double short_seconds = 0.05;
+  for (int run = 1; run < repetitions.warm_up; ++run) pass.run();
   const auto times = pass.run();
   Samples samples{.wanted = repetitions.count, .is_short = times.seconds < short_seconds};
   if (times.seconds > repetitions.most_seconds) {
     samples.wanted = 1;
-    samples.add(times);
+    samples.add(times, pass.last());
   } else if (times.seconds * repetitions.count > repetitions.most_seconds) {
     samples.wanted = static_cast<int>(repetitions.most_seconds / times.seconds);
   }
@@ -43,20 +104,39 @@ Samples warm_up(TimedPass& pass, Repetitions repetitions) {
 
 Measurement measurement_of(const TimedPass& pass, const Samples& samples,
                            comm::Communicator& communicator, const Rulers& rulers) {
-  Index bytes_sent = pass.bytes_sent();
-  communicator.all_reduce(std::span(&bytes_sent, 1), comm::Reduction::sum);
+  const auto& typical = samples.own[samples.typical()];
+  const auto ranks = gather(communicator, typical);
   const auto [least, most] = std::ranges::minmax(samples.seconds);
-  return {.repetitions = static_cast<int>(samples.seconds.size()),
-          .median_seconds = median_of(samples.seconds),
-          .least_seconds = least,
-          .most_seconds = most,
-          .exposed_seconds = median_of(samples.exposed),
-          .flops = pass.flops(),
-          .bytes_sent = bytes_sent,
-          .ceilings = rulers.of(pass.plan().data_type())};
+  Measurement measured{.repetitions = static_cast<int>(samples.seconds.size()),
+                       .median_seconds = median_of(samples.seconds),
+                       .least_seconds = least,
+                       .most_seconds = most,
+                       .exposed_seconds = median_of(samples.exposed),
+                       .flops = pass.flops(),
+                       .ceilings = rulers.of(pass.plan().data_type()),
+                       .seconds = samples.seconds,
+                       .exposed = samples.exposed,
+                       .ranks = ranks,
+                       .steps = over_ranks(communicator, typical.steps)};
+  measured.bytes_sent = measured.sum(&RankRun::bytes_sent);
+  return measured;
 }
 
 }  // namespace
+
+double Measurement::bandwidth() const {
+  return static_cast<double>(sum(&RankRun::bytes_sent)) / sum(&RankRun::transfer_seconds);
+}
+
+double Measurement::overlap() const {
+  return 1 - sum(&RankRun::exposed_transfer_seconds) / sum(&RankRun::transfer_seconds);
+}
+
+double Measurement::balance() const {
+  double longest = 0;
+  for (const auto& rank : ranks) longest = std::max(longest, rank.compute_seconds);
+  return sum(&RankRun::compute_seconds) / (static_cast<double>(ranks.size()) * longest);
+}
 
 std::vector<Measurement> measure_in_turns(std::span<const std::unique_ptr<TimedPass>> passes,
                                           comm::Communicator& communicator, Rulers& rulers,
@@ -71,7 +151,8 @@ std::vector<Measurement> measure_in_turns(std::span<const std::unique_ptr<TimedP
     for (std::size_t i = 0; i < passes.size(); ++i) {
       if (!is_wanting(samples[i])) continue;
       if (samples[i].is_short) passes[i]->run();
-      samples[i].add(passes[i]->run());
+      const auto times = passes[i]->run();
+      samples[i].add(times, passes[i]->last());
     }
     rulers.sample();
   }

@@ -47,9 +47,11 @@ TimedPass::TimedPass(const Plan& plan, Pass pass, Statistics statistics,
                {.statistics = statistics, .backward = pass == Pass::backward}, inputs_->stream) {
   ensure(pass == Pass::forward || statistics == Statistics::off,
          "statistics are of the forward pass");
-  if (pass == Pass::forward) return;
-  tensors_.forward(attention_, inputs_->views());
-  held_ = std::move(tensors_.held());
+  if (pass == Pass::backward) {
+    tensors_.forward(attention_, inputs_->views());
+    held_ = std::move(tensors_.held());
+  }
+  attention_.trace(&traces_);
 }
 
 TimedPass::Times TimedPass::run() {
@@ -57,6 +59,7 @@ TimedPass::Times TimedPass::run() {
   auto& stream = *inputs_->stream;
   // A backward pass uses up what it is given.
   tensors_.held() = held_;
+  traces_.clear();
   stream.synchronize();
   communicator_.barrier();
   const auto start = Clock::now();
@@ -71,7 +74,8 @@ TimedPass::Times TimedPass::run() {
   }
   std::array<double, 2> times{seconds, report.exposed_seconds};
   communicator_.all_reduce(times, comm::Reduction::maximum);
-  bytes_sent_ = report.bytes_sent;
+  if (wanted_ != nullptr) wanted_->push_back(traces_.front());
+  last_ = rank_run_of(traces_.front(), communicator_.topology(), communicator_.rank());
   return {times[0], times[1]};
 }
 

@@ -28,11 +28,13 @@ def fail(message, code):
 def parse(arguments):
     parser = OneLineParser(prog="annulus report", allow_abbrev=False, description=(
         "Draws the pictures that belong to results files, and prints their names. Files of one "
-        "kind of study are drawn together: panels side by side, curves in one frame."))
+        "kind of study are drawn together: panels side by side, curves in one frame. Of scaling "
+        "studies it writes pictures, sweep.csv and index.html into a folder."))
     parser.add_argument("results", nargs="+", metavar="RESULTS.h5")
     parser.add_argument("--output", metavar="FILE_OR_FOLDER", help=(
         "a folder, or a file: where there are several pictures, each gets its own name before the "
-        "suffix (default: beside the first results file)"))
+        "suffix (default: beside the first results file); of scaling studies a folder, made where "
+        "it is not there"))
     parser.add_argument("--format", metavar="png|pdf|svg", help=(
         "of the pictures (default: as the suffix of --output, else png)"))
     parser.add_argument("--json", action="store_true", help="print the names as a JSON list")
@@ -40,11 +42,19 @@ def parse(arguments):
 
 
 def draw(options):
-    """Draws and writes the pictures; returns their paths."""
+    """Draws and writes the pictures; returns the paths of what was written."""
     from output import write_pictures
     from results import read_results
+    from scaling import write_report
+    from scaling_file import is_scaling_file
     from studies import PICTURES
 
+    scaling = [is_scaling_file(path) for path in options.results]
+    if all(scaling):
+        return write_report(options.results, options.output, options.format)
+    if any(scaling):
+        raise ReportError("only files of one kind of study can be drawn together; "
+                          f"{options.results[scaling.index(True)]} is of a scaling study")
     all_results = [read_results(path, PICTURES) for path in options.results]
     kinds = {results.kind for results in all_results}
     if len(kinds) > 1:

@@ -38,10 +38,24 @@ bool StudyFile::finished(Index /*index*/) const {
 std::vector<double> StudyFile::measured(const std::string& /*name*/) const {
   refuse();
 }
-void StudyFile::write_point(Index /*index*/, std::span<const double> /*values*/) {
+std::vector<std::string> StudyFile::measured_texts(const std::string& /*name*/) const {
+  refuse();
+}
+Index StudyFile::run() const {
+  refuse();
+}
+bool StudyFile::all_finished() const {
+  refuse();
+}
+void StudyFile::write_point(Index /*index*/, std::span<const double> /*values*/,
+                            std::span<const std::string> /*texts*/) {
   refuse();
 }
 void StudyFile::complete() {
+  refuse();
+}
+
+std::optional<std::string> stored_config(const std::string& /*path*/) {
   refuse();
 }
 

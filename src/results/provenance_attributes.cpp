@@ -22,9 +22,13 @@ void write_provenance(hid_t root, const Provenance& provenance, const std::strin
   h5::write_attribute(root, "started_at", started_at);
   h5::write_attribute(root, "finished_at", std::string());
   h5::write_attribute(root, "mpi_library", provenance.mpi_library);
+  h5::write_attribute(root, "transport", provenance.transport);
+  h5::write_attribute(root, "job", provenance.job);
   h5::write_attribute(root, "ranks", Index{provenance.ranks});
   h5::write_attribute(root, "threads_per_rank", Index{provenance.threads_per_rank});
   h5::write_attribute(root, "hosts", provenance.hosts);
+  h5::write_attribute(root, "cpus", provenance.cpus);
+  h5::write_attribute(root, "cores", provenance.cores);
   h5::write_attribute(root, "device", provenance.device);
   h5::write_attribute(root, "backend", provenance.backend);
   h5::write_attribute(root, "complete", Index{0});

@@ -9,9 +9,17 @@
 #include "results/provenance_attributes.hpp"
 
 namespace annulus::results {
+namespace {
+
+constexpr const char* name = "resumptions";
+
+}  // namespace
+
+Index resumptions_of(hid_t root) {
+  return h5::has_attribute(root, name) ? static_cast<Index>(h5::read_texts(root, name).size()) : 0;
+}
 
 void add_resumption(hid_t root, const Provenance& provenance, Index finished_points) {
-  constexpr const char* name = "resumptions";
   std::vector<std::string> records;
   if (h5::has_attribute(root, name)) records = h5::read_texts(root, name);
   const nlohmann::ordered_json record = {{"annulus_version", std::string(version())},
@@ -19,9 +27,13 @@ void add_resumption(hid_t root, const Provenance& provenance, Index finished_poi
                                          {"command_line", provenance.command_line},
                                          {"started_at", time_now()},
                                          {"mpi_library", provenance.mpi_library},
+                                         {"transport", provenance.transport},
+                                         {"job", provenance.job},
                                          {"ranks", provenance.ranks},
                                          {"threads_per_rank", provenance.threads_per_rank},
                                          {"hosts", provenance.hosts},
+                                         {"cpus", provenance.cpus},
+                                         {"cores", provenance.cores},
                                          {"device", provenance.device},
                                          {"backend", provenance.backend},
                                          {"finished_points", finished_points}};

@@ -8,6 +8,9 @@
 
 namespace annulus::results {
 
+/// How many there are. The caller holds the Lock.
+[[nodiscard]] Index resumptions_of(hid_t root);
+
 /// Appends to the root attribute `resumptions`, a list of texts, one JSON object: the attributes
 /// that describe this run, with started_at, and finished_points, how many points it found. The
 /// other root attributes stay those of the first run. The caller holds the Lock.

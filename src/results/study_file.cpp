@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <numeric>
 #include <utility>
 
 #include <fcntl.h>
@@ -51,6 +50,24 @@ std::vector<Index> offsets_of(const h5::Handle& file, const StudyLayout& layout)
   return offsets;
 }
 
+/// What `config` was when the file of a study was made, which is open.
+std::string config_of(const h5::Handle& file) {
+  return h5::read_text(file.get(), "config");
+}
+
+[[noreturn]] void refuse_damage(const std::string& path, const Error& error) {
+  throw InputError(
+      fmt::format("--output {}: not a results file of a study, or a damaged one, so it cannot be "
+                  "resumed ({})",
+                  path, error.what()));
+}
+
+PosixFile open_bytes(const std::filesystem::path& place, const std::string& path) {
+  PosixFile bytes(place, O_RDONLY, fmt::format("--output {}", path));
+  if (!bytes.is_open()) throw InputError(bytes.failure("read").what());
+  return bytes;
+}
+
 }  // namespace
 
 Index StudyLayout::points() const {
@@ -67,13 +84,15 @@ struct StudyFile::Content {
   std::unique_ptr<Replacement> replacement{};
   std::vector<Index> offsets{};      ///< see offsets_of
   std::vector<std::uint8_t> mask{};  ///< of finished points
+  Index run = 0;
 
   void create(const Provenance& provenance);
   void take_up(const Provenance& provenance);
   template <class Body>
   void blame_damage(const Body& body) const;
   [[nodiscard]] h5::Handle open(const Provenance& provenance) const;
-  [[nodiscard]] PosixFile open_bytes(const std::filesystem::path& place) const;
+  template <class Element>
+  [[nodiscard]] std::vector<Element> read(const std::string& name) const;
   template <class Change>
   [[nodiscard]] std::unique_ptr<Replacement> changed(const std::filesystem::path& place,
                                                      const Change& change) const;
@@ -87,17 +106,11 @@ struct StudyFile::Content {
   }
 };
 
-PosixFile StudyFile::Content::open_bytes(const std::filesystem::path& place) const {
-  PosixFile bytes(place, O_RDONLY, subject());
-  if (!bytes.is_open()) throw InputError(bytes.failure("read").what());
-  return bytes;
-}
-
 /// A file beside the path with what is in the one at `place`, changed by `change`, and sealed.
 template <class Change>
 std::unique_ptr<Replacement> StudyFile::Content::changed(const std::filesystem::path& place,
                                                          const Change& change) const {
-  const auto bytes = open_bytes(place);
+  const auto bytes = open_bytes(place, path);
   auto copy = std::make_unique<Replacement>(path);
   copy->file().write(0, bytes.read(0, bytes.size()));
   auto file = h5::open_own_file(copy->temporary().string(), subject());
@@ -124,13 +137,10 @@ h5::Handle StudyFile::Content::open(const Provenance& provenance) const {
   h5::Handle file;
   std::string config;
   try {
-    file = open_sealed(target.string(), open_bytes(target), path);
-    config = h5::read_text(file.get(), "config");
+    file = open_sealed(target.string(), open_bytes(target, path), path);
+    config = config_of(file);
   } catch (const Error& error) {
-    throw InputError(
-        fmt::format("--output {}: not a results file of a study, or a damaged one, so it cannot be "
-                    "resumed ({})",
-                    path, error.what()));
+    refuse_damage(path, error);
   }
   std::string difference;
   try {
@@ -169,6 +179,7 @@ void StudyFile::Content::take_up(const Provenance& provenance) {
     mask = read_mask(file, layout);
     offsets = offsets_of(file, layout);
     complete = is_complete(file) && all_finished();
+    run = resumptions_of(file.get()) + 1;
   });
   if (complete) return;
   // Comes under the path with the first point: a run that finishes none leaves no record.
@@ -205,42 +216,55 @@ bool StudyFile::finished(Index index) const {
   return content_->mask[content_->at(index)] != 0;
 }
 
-std::vector<double> StudyFile::measured(const std::string& name) const {
+/// The whole array of a measured variable; texts as the bytes that they have in the file.
+template <class Element>
+std::vector<Element> StudyFile::Content::read(const std::string& name) const {
   const h5::Lock lock;
-  const auto& content = *content_;
-  const auto& layout = content.layout;
-  const auto variable = std::find_if(layout.measured.begin(), layout.measured.end(),
-                                     [&](const Variable& each) { return each.name == name; });
+  const auto variable = std::ranges::find(layout.measured, name, &Variable::name);
   ensure(variable != layout.measured.end(), "a study does not measure what is asked for");
-  std::vector<double> values(static_cast<std::size_t>(element_count(axes_of(layout, *variable))));
-  const auto path = layout.group + "/" + name;
-  const auto place = content.replacement ? content.replacement->place() : content.target;
-  const auto file = h5::own(H5Fopen(place.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose,
-                            "H5Fopen", content.path);
-  const auto dataset = h5::open_dataset(file.get(), path);
-  h5::check(H5Dread(dataset.get(), H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()),
-            "H5Dread", path);
+  const auto type = type_of(variable->elements);
+  std::vector<Element> values(static_cast<std::size_t>(element_count(axes_of(layout, *variable))) *
+                              H5Tget_size(type.get()) / sizeof(Element));
+  const auto in_file = layout.group + "/" + name;
+  const auto place = replacement ? replacement->place() : target;
+  const auto file =
+      h5::own(H5Fopen(place.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose, "H5Fopen", path);
+  const auto dataset = h5::open_dataset(file.get(), in_file);
+  h5::check(H5Dread(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()),
+            "H5Dread", in_file);
   return values;
 }
 
-void StudyFile::write_point(Index index, std::span<const double> values) {
+std::vector<double> StudyFile::measured(const std::string& name) const {
+  return content_->read<double>(name);
+}
+
+std::vector<std::string> StudyFile::measured_texts(const std::string& name) const {
+  return texts_of(content_->read<char>(name));
+}
+
+Index StudyFile::run() const {
+  return content_->run;
+}
+
+bool StudyFile::all_finished() const {
+  return content_->all_finished();
+}
+
+void StudyFile::write_point(Index index, std::span<const double> values,
+                            std::span<const std::string> texts) {
   auto& content = *content_;
   const auto point = static_cast<Index>(content.at(index));
   ensure(content.replacement != nullptr, "a point is written to a study that is complete");
-  std::vector<Index> counts;
+  std::vector<std::vector<std::byte>> pieces;
   for (const auto& variable : content.layout.measured) {
-    const auto axes = axes_of(content.layout, variable);
-    counts.push_back(variable.inner_axis.empty() ? 1
-                                                 : static_cast<Index>(axes.back()->values.size()));
+    pieces.push_back(take_point(content.layout, variable, values, texts));
   }
-  ensure(
-      std::accumulate(counts.begin(), counts.end(), Index{0}) == static_cast<Index>(values.size()),
-      "a point has another number of values than its study measures");
+  ensure(values.empty() && texts.empty(),
+         "a point has another number of values than its study measures");
   const auto& file = content.replacement->file();
-  for (std::size_t i = 0; i < counts.size(); ++i) {
-    const auto bytes = std::as_bytes(values.first(static_cast<std::size_t>(counts[i])));
-    file.write(content.offsets[i] + point * static_cast<Index>(bytes.size()), bytes);
-    values = values.subspan(static_cast<std::size_t>(counts[i]));
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    file.write(content.offsets[i] + point * static_cast<Index>(pieces[i].size()), pieces[i]);
   }
   // The mask says so only once the values are on disk.
   file.sync();
@@ -264,6 +288,19 @@ void StudyFile::complete() {
                                [](const h5::Handle& file) { write_completion(file.get()); });
   whole->commit();
   content.replacement = std::move(whole);
+}
+
+std::optional<std::string> stored_config(const std::string& path) {
+  const auto target = output_target(path);
+  if (!std::filesystem::exists(target)) return std::nullopt;
+  const h5::Lock lock;
+  try {
+    return config_of(open_sealed(target.string(), open_bytes(target, path), path));
+  } catch (const InputError&) {
+    throw;
+  } catch (const Error& error) {
+    refuse_damage(path, error);
+  }
 }
 
 }  // namespace annulus::results

@@ -1,6 +1,8 @@
 #pragma once
 // The datasets of a study's file.
 
+#include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,6 +19,19 @@ inline constexpr const char* finished_mask = "finished";
 
 /// Product of the lengths of `axes`.
 [[nodiscard]] Index element_count(const std::vector<const Axis*>& axes);
+
+/// The type of elements in memory and, but for the order of bytes, in files. The caller holds the
+/// Lock.
+[[nodiscard]] h5::Handle type_of(Elements elements);
+
+/// The texts of an array, one after the other.
+[[nodiscard]] std::vector<std::string> texts_of(std::span<const char> bytes);
+
+/// What the file holds of one point of a measured variable, taken from the front of the values or
+/// of the texts.
+[[nodiscard]] std::vector<std::byte> take_point(const StudyLayout& layout, const Variable& variable,
+                                                std::span<const double>& values,
+                                                std::span<const std::string>& texts);
 
 /// Makes the group of the study with its dimension scales, measured variables, mask and closed
 /// forms. The caller holds the Lock.

@@ -1,10 +1,9 @@
 #include "annulus/studies/study.hpp"
 
 #include <algorithm>
-#include <cstdint>
 
-#include "annulus/base/error.hpp"
 #include "annulus/comm/agreement.hpp"
+#include "annulus/results/finished_points.hpp"
 #include "studies/keys.hpp"
 #include "studies/kind.hpp"
 
@@ -20,20 +19,6 @@ PointIndex point_at(const results::StudyLayout& layout, Index index) {
     index /= size;
   }
   return point;
-}
-
-/// Which points the file holds, as all ranks learn it from rank 0.
-std::vector<std::uint8_t> finished_points(const results::StudyFile* file, Index points,
-                                          comm::Communicator& communicator) {
-  std::vector<std::uint8_t> finished(static_cast<std::size_t>(points));
-  comm::on_root(communicator, [&] {
-    ensure(file != nullptr, "rank 0 gives the results file of a study");
-    for (std::size_t i = 0; i < finished.size(); ++i) {
-      finished[i] = file->finished(static_cast<Index>(i)) ? 1 : 0;
-    }
-  });
-  communicator.broadcast(std::as_writable_bytes(std::span(finished)), 0);
-  return finished;
 }
 
 }  // namespace
@@ -53,12 +38,11 @@ void run_study(const StudyConfig& config, const Resources& resources, results::S
   const auto layout = kind.layout(config);
   const Index total = layout.points();
   auto& communicator = resources.communicator;
-  const auto known = finished_points(file, total, communicator);
-  Index done = 0;
-  for (const auto flag : known) done += flag;
+  const auto known = results::finished_points(file, total, communicator);
+  Index done = std::ranges::count(known, true);
   if (finished) finished(done, total);
   for (Index index = 0; index < total; ++index) {
-    if (known[static_cast<std::size_t>(index)] != 0) continue;
+    if (known[static_cast<std::size_t>(index)]) continue;
     const auto values = kind.measure(config, point_at(layout, index), resources);
     comm::on_root(communicator, [&] { file->write_point(index, values); });
     ++done;

@@ -275,7 +275,8 @@ def test_attributes_say_where_the_file_comes_from(annulus, tmp_path):
     with h5py.File(tmp_path / "out.h5") as file:
         for name in [
             "annulus_version", "git_commit", "command_line", "config", "started_at", "finished_at",
-            "mpi_library", "ranks", "threads_per_rank", "hosts", "device", "backend", "complete"
+            "mpi_library", "transport", "job", "ranks", "threads_per_rank", "hosts", "cpus", "cores",
+            "device", "backend", "complete"
         ]:
             assert name in file.attrs, name
         assert file.attrs["ranks"] == 3

@@ -17,6 +17,7 @@ COMMANDS = [
     ["bench"],
     ["bench", "kernel"],
     ["bench", "strong"],
+    ["bench", "weak"],
 ]
 
 
@@ -297,6 +298,8 @@ def test_report(annulus, tmp_path):
     for picture in pictures:
         assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
     assert annulus.ok("report", tmp_path / "o.h5", "--json").json
+    annulus.ok("study", config, "-o", tmp_path / "again.h5")
+    assert annulus.ok("report", tmp_path / "o.h5", tmp_path / "again.h5", "--json").json
 
 
 def test_full_disk_behind_standard_output(annulus):

@@ -17,6 +17,7 @@ COMMANDS = {
     "info": "",
     "bench kernel": "--length 9 --head-dim 8 --repetitions 1",
     "bench strong": "--length 9 --repetitions 1",
+    "bench weak": "--length 9 --repetitions 1",
     "bench decode": "--length 9 --tokens 1",
 }
 # Objects or null, by the build; and the variables of a study.
@@ -38,6 +39,8 @@ def members(value, place=""):
 def documented(command):
     page = (ROOT / "docs" / "json-output.md").read_text()
     section = page.split(f"\n## {command}\n")[1].split("\n## ")[0]
+    if same := re.fullmatch("The members of `(.*)`.", section.strip()):
+        return documented(same[1])
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     return set(re.findall("`([^`]*)`", " ".join(rows)))
 

@@ -45,7 +45,8 @@ with tempfile.TemporaryDirectory() as folder:
     with h5py.File(path) as study:
         expected = {
             "annulus_version", "git_commit", "command_line", "config", "started_at",
-            "finished_at", "mpi_library", "ranks", "threads_per_rank", "hosts", "device",
+            "finished_at", "mpi_library", "transport", "job", "ranks", "threads_per_rank", "hosts",
+            "cpus", "cores", "device",
             "backend", "complete", "texts_checksum",
         }  # fmt: skip
         assert set(study.attrs) == expected, set(study.attrs) ^ expected

@@ -4,12 +4,22 @@
 #include <limits>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "annulus/comm/communicator.hpp"
+#include "annulus/measure/rank_run.hpp"
 #include "annulus/measure/rulers.hpp"
 #include "annulus/measure/timed_pass.hpp"
 
 namespace annulus::measure {
+
+/// One step of a pass, over the ranks.
+struct StepTimes {
+  double mean_compute_seconds = 0;
+  double most_compute_seconds = 0;
+  double mean_exposed_seconds = 0;
+  double most_exposed_seconds = 0;
+};
 
 /// Over repetitions; each time is the maximum over ranks. NaN where nothing was timed.
 struct Measurement {
@@ -22,19 +32,40 @@ struct Measurement {
   double flops = 0;      ///< of one pass, from the exact visible area
   Index bytes_sent = 0;  ///< of one pass, all ranks
   Ceilings ceilings{};   ///< of all ranks at once
+  /// Of each repetition.
+  std::vector<double> seconds{};
+  std::vector<double> exposed{};
+  /// What ranks and steps took in the repetition that took the median time, or the one below it;
+  /// ranks are without their steps.
+  std::vector<RankRun> ranks{};
+  std::vector<StepTimes> steps{};
 
   [[nodiscard]] double flops_per_second() const { return flops / median_seconds; }
+  /// The sum over ranks of one of their numbers.
+  template <class Number>
+  [[nodiscard]] Number sum(Number RankRun::*number) const {
+    Number total{};
+    for (const auto& rank : ranks) total += rank.*number;
+    return total;
+  }
+  /// Bytes that a rank sends in a second in which transfers are under way; NaN where none are.
+  [[nodiscard]] double bandwidth() const;
+  /// Of the time in which transfers are under way, the part in which ranks compute; NaN likewise.
+  [[nodiscard]] double overlap() const;
+  /// Mean over ranks of the time they compute, of the longest; NaN where nothing was timed.
+  [[nodiscard]] double balance() const;
 };
 
 /// How often each pass is timed.
 struct Repetitions {
   int count = 5;
+  int warm_up = 1;  ///< runs before, at least one
   /// Fewer repetitions where they would take longer than this. A pass that takes longer on its own
   /// is not warmed up: its first run is what is timed.
   double most_seconds = std::numeric_limits<double>::infinity();
 };
 
-/// Collective. Runs each pass once to warm up and then in rounds, one repetition of every pass
+/// Collective. Runs each pass to warm up and then in rounds, one repetition of every pass
 /// after the other, so that slow phases of a machine hit all of them alike; the rulers are sampled
 /// before, between and after rounds. A short pass is run once more before each repetition, since
 /// the passes before it have emptied the caches. The result is the same on all ranks.

@@ -10,6 +10,7 @@
 #include "annulus/device/device_tensor.hpp"
 #include "annulus/device/stream.hpp"
 #include "annulus/kernels/kernel.hpp"
+#include "annulus/measure/rank_run.hpp"
 #include "annulus/plan/pass.hpp"
 #include "annulus/plan/plan.hpp"
 #include "annulus/ring/pass_tensors.hpp"
@@ -40,7 +41,7 @@ struct TimedInputs {
 /// that the host makes for it.
 class TimedPass {
  public:
-  /// Each is the maximum over ranks.
+  /// Each is the maximum over ranks. Traces are taken of all runs.
   struct Times {
     /// On a GPU, between two events on the stream around the pass: its work on the host is in it.
     double seconds = 0;
@@ -52,16 +53,19 @@ class TimedPass {
             std::shared_ptr<const TimedInputs> inputs, comm::Communicator& communicator,
             const kernels::Kernel& kernel, int threads);
 
+  TimedPass(const TimedPass&) = delete;
+  TimedPass& operator=(const TimedPass&) = delete;
+
   /// Collective. Runs the pass once, after a barrier, on an idle device.
   Times run();
 
-  /// As RingAttention::trace, for the runs from now on.
-  void trace(std::vector<PassTrace>* traces) { attention_.trace(traces); }
+  /// From now on runs add their traces to `traces`, which is borrowed; null: no more.
+  void trace(std::vector<PassTrace>* traces) { wanted_ = traces; }
 
   [[nodiscard]] const Plan& plan() const { return attention_.plan(); }
   [[nodiscard]] Pass pass() const { return pass_; }
-  /// Of this rank, in the last run.
-  [[nodiscard]] Index bytes_sent() const { return bytes_sent_; }
+  /// What this rank did in the last run.
+  [[nodiscard]] const RankRun& last() const { return last_; }
   /// Of all ranks, from the exact visible area.
   [[nodiscard]] double flops() const;
 
@@ -71,8 +75,10 @@ class TimedPass {
   comm::Communicator& communicator_;
   RingAttention attention_;
   PassTensors tensors_;
-  HeldShards held_;  // where every repetition of a backward pass starts
-  Index bytes_sent_ = 0;
+  HeldShards held_;                // where every repetition of a backward pass starts
+  std::vector<PassTrace> traces_;  // of the last run
+  std::vector<PassTrace>* wanted_ = nullptr;
+  RankRun last_;
 };
 
 }  // namespace annulus::measure

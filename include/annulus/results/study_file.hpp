@@ -2,6 +2,7 @@
 // The results file of a study: a grid of points, each of which is on disk before the next begins.
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -20,23 +21,36 @@ struct Axis {
   std::string units = "1";
 };
 
+/// What an array holds.
+enum class Elements {
+  numbers,  ///< fp64
+  counts,   ///< whole numbers, stored as int64
+  texts,    ///< UTF-8 of at most longest_text bytes, filled up with zeros
+};
+
+/// Bytes of a text in an array.
+inline constexpr Index longest_text = 64;
+
 /// An array over the axes of the grid, and after them over `inner_axis` where there is one.
 struct Variable {
   std::string name;  ///< below the study's group; `theory/NAME` for closed forms
   std::string long_name;
   std::string units = "1";
   std::string inner_axis{};      ///< name of one of StudyLayout::inner_axes, or empty
-  std::vector<double> values{};  ///< closed forms, known from the start: the whole array, row-major
+  std::vector<double> values{};  ///< known from the start: the whole array, row-major
+  Elements elements = Elements::numbers;
+  std::vector<std::string> texts{};  ///< in place of values where elements are texts
 };
 
 /// What a study's file holds.
 struct StudyLayout {
-  std::string group;             ///< phase, needle, sphere, depth
+  std::string group;             ///< phase, needle, sphere, depth, strong, weak
   std::vector<Axis> axes;        ///< the grid, slowest first
   std::vector<Axis> inner_axes;  ///< axes within a point, such as the layers of a depth study
-  std::vector<Variable>
-      measured;                  ///< without values; NaN in the file until their point is finished
-  std::vector<Variable> theory;  ///< with values
+  /// Without values, numbers and texts; NaN and empty in the file until their point is finished.
+  std::vector<Variable> measured;
+  std::vector<Variable> theory;      ///< closed forms, with values
+  std::vector<Variable> known{};     ///< what else is known of points from the start, with values
   std::vector<std::string> shown{};  ///< names of measured variables for a table of a few columns
 
   [[nodiscard]] Index points() const;
@@ -66,9 +80,20 @@ class StudyFile {
   /// The whole array of a measured variable, row-major; NaN where points are not finished.
   [[nodiscard]] std::vector<double> measured(const std::string& name) const;
 
-  /// Stores a point. `values` holds the measured variables in the order of the layout, each with
-  /// its inner axis spread out. When this returns, the point is on disk.
-  void write_point(Index index, std::span<const double> values);
+  /// The same for texts; empty where points are not finished.
+  [[nodiscard]] std::vector<std::string> measured_texts(const std::string& name) const;
+
+  /// Stores a point. `values` holds the measured numbers in the order of the layout, each with its
+  /// inner axis spread out, and `texts` the measured texts. When this returns, the point is on
+  /// disk.
+  void write_point(Index index, std::span<const double> values,
+                   std::span<const std::string> texts = {});
+
+  /// Which run this is: 0 where it made the file, else its place among the resumptions, from 1.
+  [[nodiscard]] Index run() const;
+
+  /// Whether every point is finished.
+  [[nodiscard]] bool all_finished() const;
 
   /// Marks the file complete; every point must be finished.
   void complete();
@@ -77,5 +102,9 @@ class StudyFile {
   struct Content;
   std::unique_ptr<Content> content_;
 };
+
+/// The `config` of the file of a study that is at `path`; none where nothing is there. Throws
+/// InputError where it is another file or damaged.
+[[nodiscard]] std::optional<std::string> stored_config(const std::string& path);
 
 }  // namespace annulus::results

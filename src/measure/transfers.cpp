@@ -1,0 +1,133 @@
+#include "annulus/measure/transfers.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <functional>
+#include <limits>
+#include <list>
+#include <set>
+#include <vector>
+
+#include "ring/buffer_pool.hpp"
+
+namespace annulus::measure {
+namespace {
+
+using ring::Buffer;
+
+/// The exchange goes first: until it is done, it uses the buffers.
+struct UnderWay {
+  std::size_t due;
+  std::vector<Buffer> rooms{};
+  std::unique_ptr<comm::Exchange> exchange{};
+};
+
+/// The transfers of a program, as the engine starts and awaits them.
+class Transfers {
+ public:
+  Transfers(const Plan& plan, Pass pass, comm::Communicator& communicator,
+            const std::shared_ptr<device::Stream>& stream)
+      : plan_(plan),
+        program_(plan.program(communicator.rank(), pass)),
+        communicator_(communicator),
+        pool_(stream) {
+    Index largest = 0;
+    for (const auto& step : program_.steps) {
+      for (const auto& send : step.sends) largest = std::max(largest, plan.bytes(send.item));
+    }
+    // Pages that were never written would be read from cache.
+    payload_ = Buffer(stream, static_cast<std::size_t>(largest));
+    if (!payload_.empty()) stream->clear(payload_.data(), payload_.size());
+  }
+
+  /// Whether this rank sends anything.
+  [[nodiscard]] bool sends() const { return !payload_.empty(); }
+
+  void run() {
+    for (std::size_t at = 0; at < program_.steps.size(); ++at) {
+      wait_for_due(at);
+      const auto& step = program_.steps[at];
+      std::set<std::size_t, std::greater<>> dues;
+      for (const auto* transfers : {&step.sends, &step.receives}) {
+        for (const auto& transfer : *transfers) dues.insert(transfer.due);
+      }
+      for (const auto due : dues) start(step, due);
+    }
+    wait_for_due(program_.steps.size());
+    pool_.stream()->synchronize();
+  }
+
+ private:
+  void start(const Step& step, std::size_t due) {
+    auto& transfers = under_way_.emplace_back(UnderWay{.due = due});
+    const auto bytes = [&](const Transfer& transfer) {
+      return static_cast<std::size_t>(plan_.bytes(transfer.item));
+    };
+    std::vector<comm::Send> sends;
+    std::vector<comm::Receive> receives;
+    for (const auto& send : step.sends) {
+      if (send.due == due) sends.push_back({send.peer, payload_.bytes().first(bytes(send))});
+    }
+    for (const auto& receive : step.receives) {
+      if (receive.due != due) continue;
+      transfers.rooms.push_back(pool_.take(bytes(receive)));
+      receives.push_back({receive.peer, transfers.rooms.back().bytes().first(bytes(receive))});
+    }
+    transfers.exchange = communicator_.exchange_on(*pool_.stream(), sends, receives);
+  }
+
+  void wait_for_due(std::size_t step) {
+    for (auto at = under_way_.begin(); at != under_way_.end();) {
+      if (at->due > step) {
+        ++at;
+        continue;
+      }
+      at->exchange->wait();
+      at->exchange.reset();
+      for (auto& room : at->rooms) pool_.give(std::move(room));
+      at = under_way_.erase(at);
+    }
+  }
+
+  const Plan& plan_;
+  Program program_;
+  comm::Communicator& communicator_;
+  ring::BufferPool pool_;
+  Buffer payload_;
+  std::list<UnderWay> under_way_;
+};
+
+double largest_of_ranks(comm::Communicator& communicator, double own) {
+  std::array<double, 1> value{own};
+  communicator.all_reduce(value, comm::Reduction::maximum);
+  return value.front();
+}
+
+}  // namespace
+
+double seconds_of_transfers_alone(const Plan& plan, Pass pass, comm::Communicator& communicator,
+                                  const std::shared_ptr<device::Stream>& stream) {
+  using Clock = std::chrono::steady_clock;
+  constexpr double enough_seconds = 0.1;
+  constexpr int fewest_runs = 3;
+  Transfers transfers(plan, pass, communicator, stream);
+  if (largest_of_ranks(communicator, transfers.sends() ? 1 : 0) == 0) {
+    return std::numeric_limits<double>::quiet_NaN();
+  }
+  transfers.run();
+  double least = std::numeric_limits<double>::infinity();
+  double spent = 0;
+  for (int run = 0; run < fewest_runs || spent < enough_seconds; ++run) {
+    communicator.barrier();
+    const auto start = Clock::now();
+    transfers.run();
+    const double seconds =
+        largest_of_ranks(communicator, std::chrono::duration<double>(Clock::now() - start).count());
+    least = std::min(least, seconds);
+    spent += seconds;
+  }
+  return least;
+}
+
+}  // namespace annulus::measure
