@@ -22,7 +22,7 @@
 #include "cli/progress.hpp"
 #include "cli/scaling_options.hpp"
 #include "cli/scaling_table.hpp"
-#include "results/broadcast.hpp"
+#include "comm/broadcast.hpp"
 
 namespace annulus::cli {
 namespace {
@@ -74,13 +74,19 @@ class BenchScaling final : public Command {
     if (resume_) options.take_from(stored_config(world));
     const auto counts = options.rank_counts(world.size());
     check_ranks(counts, world.size());
-    const auto points = options.points(counts);
-    sweep::check_schedules(points, world.topology());
+    auto points = options.points(counts);
     const sweep::KernelOf kernel_of = [&](DataType type) -> const kernels::Kernel& {
       return options.execution.kernel(type, world);
     };
     const auto& kernel = kernel_of(options.precisions.front());
     const auto cores = options.execution.cores(context);
+    const auto planned = options.execution.plan_options(Pass::forward, cores, world);
+    for (auto& point : points) {
+      point.options.machine = planned.machine;
+      point.options.threads = planned.threads;
+      point.options.pass = point.pass;
+    }
+    sweep::check_schedules(points, world.topology());
     const auto provenance =
         run::provenance_of({context.command_line, options.config(counts, cores.threads)}, world,
                            context.files, kernel, cores.threads);
@@ -97,7 +103,8 @@ class BenchScaling final : public Command {
       records = sweep::run_sweep(points, {world, kernel_of, cores},
                                  {{.count = options.repetitions, .warm_up = options.warm_up},
                                   options.seed,
-                                  trace_.wanted(traces)},
+                                  trace_.wanted(traces),
+                                  !options.execution.machine.empty()},
                                  output_ ? &destination : nullptr,
                                  [&](Index done, Index total) { progress.update(done, total); });
     }
@@ -113,7 +120,7 @@ class BenchScaling final : public Command {
   [[nodiscard]] std::string stored_config(comm::Communicator& world) const {
     std::string config;
     comm::on_root(world, [&] { config = results::stored_config(*output_).value_or(""); });
-    results::broadcast(world, config);
+    comm::broadcast(world, config);
     return config;
   }
 
@@ -149,7 +156,7 @@ class BenchScaling final : public Command {
       fmt::print("{}", table.csv());
     } else {
       fmt::print("backend {}, transport {}\n{}", backend, provenance.transport,
-                 scaling_text(table));
+                 scaling_text(table, !options_.execution.machine.empty()));
       if (output_) fmt::print("wrote {}\n", *output_);
     }
     say_what_is_missing(points, records);

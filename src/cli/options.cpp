@@ -181,18 +181,22 @@ void ExecutionOptions::add_plan_to(CLI::App& command) {
   add_key_sharding_to(command);
   add_value(command, "--schedule", schedule, or_auto(parse_schedule), "auto, " + schedules_text())
       ->default_str("auto");
-  add_value(
-      command, "--machine", machine, read_path,
-      fmt::format("what auto is the quickest on: {}, or a file that bench machine has written "
-                  "(default: {}, on GPUs {})",
-                  machine_names(), default_machine(PeerMemory::shared).name,
-                  default_machine(PeerMemory::separate).name));
+  add_machine_to(command);
   add_precision_to(command);
 }
 
 void ExecutionOptions::add_key_sharding_to(CLI::App& command) {
   add_value(command, "--key-sharding", key_sharding, or_auto(parse_sharding),
             "of keys and values, like --sharding (default: as the queries)");
+}
+
+void ExecutionOptions::add_machine_to(CLI::App& command) {
+  add_value(
+      command, "--machine", machine, read_path,
+      fmt::format("what auto is the quickest on: {}, or a file that bench machine has written "
+                  "(default: {}, on GPUs {})",
+                  machine_names(), default_machine(PeerMemory::shared).name,
+                  default_machine(PeerMemory::separate).name));
 }
 
 void ExecutionOptions::add_precision_to(CLI::App& command) {

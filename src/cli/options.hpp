@@ -92,6 +92,8 @@ struct ExecutionOptions {
   void add_key_sharding_to(CLI::App& command);
   /// --precision alone.
   void add_precision_to(CLI::App& command);
+  /// --machine alone.
+  void add_machine_to(CLI::App& command);
 
   /// Without a machine and what it computes with.
   [[nodiscard]] PlanOptions plan_options() const;

@@ -39,13 +39,15 @@ std::string read_format(std::string_view name) {
 class Report final : public Command {
  public:
   void add_options(CLI::App& app) override {
-    add_list(app, "results", files_, read_path, "results files of annulus study, bench strong and bench weak",
+    add_list(app, "results", files_, read_path,
+             "results files of annulus study, bench strong and bench weak",
              [](const std::string& path) { return std::vector{path}; })
         ->allow_extra_args()
         ->required();
-    add_value(app, "--output", output_, read_path,
-              "file or folder for the pictures (default: beside the results); of scaling studies the "
-              "folder of a page, made where it is not there");
+    add_value(
+        app, "--output", output_, read_path,
+        "file or folder for the pictures (default: beside the results); of scaling studies the "
+        "folder of a page, made where it is not there");
     add_value(app, "--format", format_, read_format,
               "png, pdf or svg (default: as --output, else png)");
     add_value(app, "--python", python_, read_path,

@@ -80,6 +80,7 @@ void ScalingOptions::add_to(CLI::App& app) {
   auto* list = add_list(app, "--pass", passes, parse_pass, "forward or backward, a list");
   list->default_str("forward");
   app.add_flag("--backward", backward, "the same as --pass backward")->excludes(list);
+  execution.add_machine_to(app);
   execution.add_compute_to(app);
   add_list(app, "--ranks", ranks, number_in(WholeRange<int>{.least = 1}),
            "numbers of ranks, a list (1 to the ranks there are; default: powers of two and all). "
@@ -181,6 +182,7 @@ std::string ScalingOptions::config(const std::vector<int>& rank_counts, int thre
   add_text("key_sharding", name_or_auto(execution.key_sharding));
   add("precision", quoted(precisions, name));
   add("pass", quoted(backward ? std::vector{Pass::backward} : passes, name));
+  add_text("machine", execution.machine);
   add_number("threads", threads);
   add("backend", quoted(precisions, [&](DataType type) { return execution.kernel(type).name(); }));
   add_number("repetitions", repetitions);

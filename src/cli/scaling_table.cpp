@@ -33,17 +33,14 @@ Cell samples_cell(const std::vector<double>& samples) {
 
 Table scaling_table(std::span<const Point> points, std::span<const Record> records) {
   auto columns = case_columns();
-  columns.insert(columns.end(), {"length",           "nodes",
-                                 "repetitions",      "seconds",
-                                 "seconds_min",      "seconds_max",
-                                 "samples",          "speedup",
-                                 "efficiency",       "flops",
-                                 "flops_per_second", "peak_flops_per_second",
-                                 "fraction_of_peak", "exposed_seconds",
-                                 "overlap",          "balance",
-                                 "bytes_sent",       "bytes_between_nodes",
-                                 "messages_sent",    "bandwidth",
-                                 "link_bandwidth",   "verdict"});
+  columns.insert(
+      columns.end(),
+      {"length",           "nodes",           "repetitions",       "seconds",
+       "seconds_min",      "seconds_max",     "samples",           "speedup",
+       "efficiency",       "flops",           "flops_per_second",  "peak_flops_per_second",
+       "fraction_of_peak", "exposed_seconds", "predicted_seconds", "predicted_exposed_seconds",
+       "overlap",          "balance",         "bytes_sent",        "bytes_between_nodes",
+       "messages_sent",    "bandwidth",       "link_bandwidth",    "verdict"});
   Table table(std::move(columns));
   const auto speedup_of = [&](std::size_t at) {
     std::size_t base = at;
@@ -76,6 +73,8 @@ Table scaling_table(std::span<const Point> points, std::span<const Record> recor
                            cell(record.peak_flops_per_second),
                            cell(record.flops_per_second() / record.peak_flops_per_second, 3),
                            cell(record.exposed_seconds, 3),
+                           cell(record.predicted_seconds),
+                           cell(record.predicted_exposed_seconds, 3),
                            cell(record.overlap, 3),
                            cell(record.balance, 3),
                            count_cell(record.bytes_sent),
@@ -89,13 +88,19 @@ Table scaling_table(std::span<const Point> points, std::span<const Record> recor
   return table;
 }
 
-std::string scaling_text(const Table& table) {
-  return table
-      .without(
-          {"statistics", "length", "samples", "flops", "peak_flops_per_second", "messages_sent"})
-      .folded_text({"ranks", "seconds", "seconds_min", "seconds_max", "speedup", "efficiency",
-                    "flops_per_second", "fraction_of_peak", "exposed_seconds", "balance",
-                    "verdict"});
+std::string scaling_text(const Table& table, bool predicted) {
+  std::vector<std::string> left_out{"statistics",
+                                    "length",
+                                    "samples",
+                                    "flops",
+                                    "peak_flops_per_second",
+                                    "messages_sent",
+                                    "predicted_exposed_seconds"};
+  if (!predicted) left_out.emplace_back("predicted_seconds");
+  return table.without(left_out).folded_text({"ranks", "seconds", "seconds_min", "seconds_max",
+                                              "speedup", "efficiency", "flops_per_second",
+                                              "fraction_of_peak", "exposed_seconds",
+                                              "predicted_seconds", "balance", "verdict"});
 }
 
 }  // namespace annulus::cli

@@ -15,7 +15,7 @@ namespace annulus::cli {
 [[nodiscard]] Table scaling_table(std::span<const sweep::Point> points,
                                   std::span<const sweep::Record> records);
 
-/// For people: without what programs alone want.
-[[nodiscard]] std::string scaling_text(const Table& table);
+/// For people: without what programs alone want, and without predictions where there are none.
+[[nodiscard]] std::string scaling_text(const Table& table, bool predicted);
 
 }  // namespace annulus::cli

@@ -4,7 +4,7 @@
 
 #include "annulus/base/error.hpp"
 #include "annulus/comm/agreement.hpp"
-#include "results/broadcast.hpp"
+#include "comm/broadcast.hpp"
 
 namespace annulus::results {
 

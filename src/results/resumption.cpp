@@ -11,17 +11,19 @@
 namespace annulus::results {
 namespace {
 
-constexpr const char* name = "resumptions";
+constexpr const char* attribute_name = "resumptions";
 
 }  // namespace
 
 Index resumptions_of(hid_t root) {
-  return h5::has_attribute(root, name) ? static_cast<Index>(h5::read_texts(root, name).size()) : 0;
+  return h5::has_attribute(root, attribute_name)
+             ? static_cast<Index>(h5::read_texts(root, attribute_name).size())
+             : 0;
 }
 
 void add_resumption(hid_t root, const Provenance& provenance, Index finished_points) {
   std::vector<std::string> records;
-  if (h5::has_attribute(root, name)) records = h5::read_texts(root, name);
+  if (h5::has_attribute(root, attribute_name)) records = h5::read_texts(root, attribute_name);
   const nlohmann::ordered_json record = {{"annulus_version", std::string(version())},
                                          {"git_commit", std::string(git_commit())},
                                          {"command_line", provenance.command_line},
@@ -38,7 +40,7 @@ void add_resumption(hid_t root, const Provenance& provenance, Index finished_poi
                                          {"backend", provenance.backend},
                                          {"finished_points", finished_points}};
   records.push_back(record.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
-  h5::write_attribute(root, name, records);
+  h5::write_attribute(root, attribute_name, records);
 }
 
 }  // namespace annulus::results

@@ -5,6 +5,7 @@
 
 #include "annulus/base/error.hpp"
 #include "annulus/measure/transfers.hpp"
+#include "annulus/plan/prediction.hpp"
 #include "annulus/ring/memory_check.hpp"
 #include "annulus/sweep/sweep.hpp"
 #include "annulus/verify/validation.hpp"
@@ -18,9 +19,9 @@ int nodes_of(const Topology& topology) {
 
 template <class List, class Value>
 std::vector<double> numbers_of(const std::vector<List>& list, Value value) {
-  std::vector<double> numbers;
-  for (const auto& one : list) numbers.push_back(one.*value);
-  return numbers;
+  std::vector<double> all;
+  for (const auto& one : list) all.push_back(one.*value);
+  return all;
 }
 
 void add(Record& record, const measure::Measurement& measured) {
@@ -115,11 +116,20 @@ Record measure_point(const Point& point, const Resources& resources, const Measu
   record.sharding = name_of(plan->sharding());
   const auto& kernel = resources.kernel_of(plan->data_type());
   if (kernel.device() == DeviceKind::cpu) check_memory(*plan, point.pass, communicator);
-  const bool valid = verify::validate_briefly(
-      point.problem, communicator, point.options, kernel, resources.cores.threads,
-      verify::checked_of(point.pass, Statistics::off), measuring.seed);
+  auto chosen = point.options;
+  chosen.schedule = plan->schedule();
+  chosen.sharding = plan->sharding();
+  const bool valid =
+      verify::validate_briefly(point.problem, communicator, chosen, kernel, resources.cores.threads,
+                               verify::checked_of(point.pass, Statistics::off), measuring.seed);
   record.verdict = valid ? "VALID" : "INVALID";
   if (!valid) return record;
+  if (measuring.predicts) {
+    const auto prediction = predict(*plan, communicator.topology(), point.pass,
+                                    *point.options.machine, {.threads = point.options.threads});
+    record.predicted_seconds = prediction.seconds;
+    record.predicted_exposed_seconds = prediction.exposed_seconds;
+  }
   const auto stream =
       kernel.open_stream(place_on_node(communicator.topology(), communicator.rank()));
   add(record, time(*plan, point.pass, resources, measuring, stream));

@@ -56,6 +56,9 @@ constexpr std::array numbers{
            &Record::link_bandwidth},
     Number{"overlap", "part of the time with transfers under way in which ranks compute", "1",
            &Record::overlap},
+    Number{"predicted_seconds", "time predicted for --machine", "s", &Record::predicted_seconds},
+    Number{"predicted_exposed_seconds", "waiting predicted for --machine, most of all ranks", "s",
+           &Record::predicted_exposed_seconds},
     Number{"balance", "mean over ranks of the time they compute, of the longest", "1",
            &Record::balance},
 };

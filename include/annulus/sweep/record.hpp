@@ -34,7 +34,9 @@ struct Record {
   double bandwidth;       ///< of a rank, while transfers are under way
   double link_bandwidth;  ///< of a rank, by the same transfers with nothing to compute
   double overlap;         ///< of the time with transfers under way, the part in which ranks compute
-  double balance;         ///< mean over ranks of the time they compute, of the longest
+  double predicted_seconds;  ///< for the machine of the point, likewise
+  double predicted_exposed_seconds;
+  double balance;  ///< mean over ranks of the time they compute, of the longest
 
   std::vector<double> samples{};  ///< of each repetition
   std::vector<double> exposed_samples{};

@@ -31,6 +31,7 @@ struct Measuring {
   measure::Repetitions repetitions{};
   std::uint64_t seed = 1;                    ///< of the random inputs
   std::vector<PassTrace>* traces = nullptr;  ///< where all that is timed is added, if anywhere
+  bool predicts = false;  ///< whether times are predicted beside, for the machine of the point
 };
 
 /// Where records go as they come.
