@@ -36,8 +36,11 @@ MPI_Comm duplicate(MPI_Comm borrowed) {
   const int rank_code = MPI_Comm_rank(borrowed, &rank);
   MPI_Comm copy = MPI_COMM_NULL;  // it inherits the handler
   const int copy_code = MPI_Comm_dup(borrowed, &copy);
-  check_mpi(MPI_Comm_set_errhandler(borrowed, handler), "MPI_Comm_set_errhandler", rank);
-  check_mpi(MPI_Errhandler_free(&handler), "MPI_Errhandler_free", rank);
+  // SMPI has none where none was set.
+  if (handler != MPI_ERRHANDLER_NULL) {
+    check_mpi(MPI_Comm_set_errhandler(borrowed, handler), "MPI_Comm_set_errhandler", rank);
+    check_mpi(MPI_Errhandler_free(&handler), "MPI_Errhandler_free", rank);
+  }
   check_mpi(rank_code, "MPI_Comm_rank", rank);
   check_mpi(copy_code, "MPI_Comm_dup", rank);
   return copy;

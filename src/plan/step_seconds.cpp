@@ -21,6 +21,24 @@ double product(Index rows, Index heads) {
 
 }  // namespace
 
+double accumulate_seconds(const KernelCost& cost, std::span<const Block> blocks, Index heads,
+                          Index key_heads) {
+  Index pairs = 0;
+  Index queries = 0;
+  Index keys = 0;
+  for (const auto& block : blocks) {
+    pairs += computed_pairs(block);
+    queries += block.queries.count;
+    keys += block.keys.count;
+  }
+  return cost.per_call + cost.per_pair * product(pairs, heads) +
+         cost.per_query * product(queries, heads) + cost.per_key * product(keys, key_heads);
+}
+
+double query_seconds(const KernelCost& cost, Index rows, Index heads) {
+  return cost.per_row * product(rows, heads);
+}
+
 StepSeconds::StepSeconds(const Plan& plan, Pass pass, const Machine& machine, int threads,
                          int ranks_of_node)
     : plan_(plan),
@@ -33,29 +51,19 @@ StepSeconds::StepSeconds(const Plan& plan, Pass pass, const Machine& machine, in
 double StepSeconds::of(const Step& step) const {
   double seconds = 0;
   for (const auto& compute : step.computes) {
-    Index pairs = 0;
-    Index queries = 0;
-    Index keys = 0;
-    for (const auto& block : plan_.blocks(compute)) {
-      pairs += computed_pairs(block);
-      queries += block.queries.count;
-      keys += block.keys.count;
-    }
-    const Index heads = compute.queries.heads.size();
-    seconds += cost_.per_call + cost_.per_pair * product(pairs, heads) +
-               cost_.per_query * product(queries, heads) +
-               cost_.per_key * product(keys, compute.keys.heads.size());
+    seconds += accumulate_seconds(cost_, plan_.blocks(compute), compute.queries.heads.size(),
+                                  compute.keys.heads.size());
   }
   for (const auto& receive : step.receives) {
     const auto& item = receive.item;
     if (is_of_keys(item.what)) continue;
-    seconds += cost_.per_row * product(item.rows.count(), item.heads.size());
+    seconds += query_seconds(cost_, item.rows.count(), item.heads.size());
   }
   return seconds / cores_;
 }
 
 double StepSeconds::of_queries(int rank) const {
-  return cost_.per_row * product(plan_.query_rows(rank), plan_.problem().query_heads) / cores_;
+  return query_seconds(cost_, plan_.query_rows(rank), plan_.problem().query_heads) / cores_;
 }
 
 }  // namespace annulus

@@ -1,10 +1,18 @@
 #pragma once
 // How long a rank computes.
 
+#include <span>
+
 #include "annulus/plan/machine.hpp"
 #include "annulus/plan/plan.hpp"
 
 namespace annulus {
+
+/// Of one call of a kernel's accumulate() on one core, of so many heads.
+[[nodiscard]] double accumulate_seconds(const KernelCost& cost, std::span<const Block> blocks,
+                                        Index heads, Index key_heads);
+/// Of what comes before and after all calls, for so many query rows.
+[[nodiscard]] double query_seconds(const KernelCost& cost, Index rows, Index heads);
 
 /// Of one pass of a plan, on a machine.
 class StepSeconds {

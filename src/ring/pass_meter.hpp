@@ -1,7 +1,6 @@
 #pragma once
 // What a pass measures of itself.
 
-#include <chrono>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -28,6 +27,7 @@ class PassMeter {
         on_host_(stream.device().kind == DeviceKind::cpu),
         traces_(traces),
         pass_(pass),
+        start_(stream.now()),
         begin_(now()) {}
 
   [[nodiscard]] device::Stream& stream() const { return stream_; }
@@ -76,27 +76,20 @@ class PassMeter {
     }
     if (traces()) {
       auto& trace = traces_->emplace_back(
-          PassTrace{.pass = pass_, .start = seconds(start_), .seconds = report.seconds});
+          PassTrace{.pass = pass_, .start = start_, .seconds = report.seconds});
       for (const auto& span : spans_) trace.events.push_back(span.event);
     }
     return report;
   }
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   struct Span {
     TraceEvent event;
     Moment begin;
     Moment end;
   };
 
-  [[nodiscard]] static double seconds(Clock::time_point at) {
-    return std::chrono::duration<double>(at.time_since_epoch()).count();
-  }
-  [[nodiscard]] double since_start() const {
-    return std::chrono::duration<double>(Clock::now() - start_).count();
-  }
+  [[nodiscard]] double since_start() const { return stream_.now() - start_; }
   [[nodiscard]] double seconds_of(const Moment& moment) const {
     return on_host_ ? moment.seconds : stream_.seconds_between(*begin_.event, *moment.event);
   }
@@ -105,7 +98,7 @@ class PassMeter {
   bool on_host_;
   std::vector<PassTrace>* traces_;
   Pass pass_;
-  Clock::time_point start_ = Clock::now();
+  double start_;
   Moment begin_;
   std::vector<Span> spans_;
   Index bytes_sent_ = 0;

@@ -1,6 +1,7 @@
 #pragma once
 // Queues of work of a device, and the memory of that device.
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 
@@ -79,6 +80,12 @@ class Stream {
   [[nodiscard]] virtual bool idle() = 0;
   /// Returns when it is.
   virtual void synchronize() = 0;
+  /// Seconds of the clock by which the host times what it does with this stream. It never goes
+  /// back, and is std::chrono::steady_clock but where time is simulated.
+  [[nodiscard]] virtual double now() const {
+    const auto since_epoch = std::chrono::steady_clock::now().time_since_epoch();
+    return std::chrono::duration<double>(since_epoch).count();
+  }
   /// Seconds of the device between two events of its streams, both of which have been reached.
   [[nodiscard]] virtual double seconds_between(const Event& start, const Event& end) const = 0;
 
