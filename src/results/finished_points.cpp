@@ -17,7 +17,7 @@ std::vector<bool> finished_points(const StudyFile* file, Index points,
       finished[i] = file->finished(static_cast<Index>(i)) ? 1 : 0;
     }
   });
-  broadcast(communicator, finished);
+  comm::broadcast(communicator, finished);
   return {finished.begin(), finished.end()};
 }
 

@@ -119,6 +119,7 @@ Record measure_point(const Point& point, const Resources& resources, const Measu
   auto chosen = point.options;
   chosen.schedule = plan->schedule();
   chosen.sharding = plan->sharding();
+  chosen.key_sharding = plan->key_sharding();
   const bool valid =
       verify::validate_briefly(point.problem, communicator, chosen, kernel, resources.cores.threads,
                                verify::checked_of(point.pass, Statistics::off), measuring.seed);

@@ -132,10 +132,10 @@ std::vector<Variable> known_of(std::span<const Point> points) {
   };
 }
 
-/// Where a step of a pass on `ranks` ranks lies at most, one for the end among them: ranks fetch
-/// the queries of some others and then the keys of some others.
+/// Room for the steps of a pass on `ranks` ranks and its end: ranks fetch the queries of some
+/// others and then the keys of some others, and gradients come home.
 Index most_steps(Index ranks) {
-  return 2 * ranks + 1;
+  return 2 * ranks + 4;
 }
 
 std::vector<double> padded(const std::vector<double>& values, std::size_t size) {

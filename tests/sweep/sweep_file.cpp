@@ -9,6 +9,7 @@
 
 #include "annulus/comm/threads.hpp"
 #include "results/scratch.hpp"
+#include "support/schedules.hpp"
 #include "sweep/sample.hpp"
 
 namespace annulus::sweep {
@@ -58,6 +59,25 @@ TEST(SweepFile, GivesRecordsBack) {
   EXPECT_EQ(read.rank_seconds, (std::vector{0.125, 0.25}));
   EXPECT_EQ(read.step_exposed_max, (std::vector{0.0, 0.0625, 0.0}));
   EXPECT_TRUE(read.exposed_samples.empty());
+}
+
+TEST(SweepFile, HasRoomForEveryPass) {
+  for (int ranks = 1; ranks <= 8; ++ranks) {
+    auto point = sample_points({ranks}).front();
+    point.problem.query_heads = point.problem.key_heads = 12;
+    const auto layout = layout_of(Growth::none, std::span(&point, 1), 1);
+    const auto room = layout.inner_axes.back().values.size();
+    auto schedules = test::schedules_for(ranks, 12);
+    schedules.push_back(annulus::Schedule::ring);
+    for (const auto& schedule : schedules) {
+      const auto plan =
+          make_plan(point.problem, even_topology(ranks, ranks), {.schedule = schedule});
+      for (const auto pass : {Pass::forward, Pass::backward}) {
+        EXPECT_LE(plan.program(0, pass).steps.size() + 1, room)
+            << name_of(schedule) << " on " << ranks;
+      }
+    }
+  }
 }
 
 /// One job of `ranks` threads that fills what it can; returns the records.
