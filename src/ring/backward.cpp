@@ -112,7 +112,7 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
             .accumulate(keys_of_step, values_of_step, plan_.blocks(compute), key_sums, value_sums,
                         poll);
       },
-      meter);
+      meter, inputs.poll);
   store.finish();
 
   ring::finish_work(*stream_, communicator_);

@@ -46,6 +46,7 @@ struct ForwardOptions {
   std::span<const double> sink{};         ///< (H): logits of the sinks; empty: no sinks
   std::span<const double> logit_scale{};  ///< (rows, H): beta of the `table` policy
   HeldShards* held{};                     ///< filled in for a backward pass; null: not kept
+  kernels::Poll poll{};                   ///< called now and then; what it throws ends the pass
 };
 
 /// What a backward pass is given: the inputs and outputs of its forward pass, and d loss / d out.
@@ -62,6 +63,7 @@ struct BackwardInputs {
   std::span<const double> logit_scale{};
   HeldShards held{};  ///< of the forward pass; where it is not present, shards are fetched again,
                       ///< and lse is taken as exact
+  kernels::Poll poll{};  ///< as in ForwardOptions
 };
 
 /// What a backward pass writes, all of it in the accumulator type.

@@ -1,0 +1,209 @@
+// The engine: passes over the arrays of one rank.
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/unique_ptr.h>
+
+#include "annulus/base/read_option.hpp"
+#include "annulus/kernels/backend.hpp"
+#include "annulus/plan/format.hpp"
+#include "annulus/ring/ring_attention.hpp"
+#include "annulus/ring/thread_share.hpp"
+#include "python/agreement.hpp"
+#include "python/forward_arguments.hpp"
+#include "python/interrupts.hpp"
+
+namespace annulus::python {
+namespace {
+
+using namespace nb::literals;
+
+/// What a forward pass leaves to its backward pass, which uses it up.
+struct Held {
+  Held() = default;
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+
+  HeldShards shards;
+};
+
+Facts facts_of(const Plan& plan, const kernels::Kernel& kernel) {
+  const auto& problem = plan.problem();
+  const auto& documents = problem.documents;
+  const auto count = [](auto number) { return fmt::format("{}", number); };
+  const auto offsets = [](std::span<const Index> all) {
+    if (all.size() <= 8) return fmt::format("[{}]", fmt::join(all, ", "));
+    std::size_t hash = 0;
+    for (const Index offset : all) hash = 31 * hash + static_cast<std::size_t>(offset);
+    return fmt::format("{} of {} tokens in all ({:x})", all.size() - 1, all.back(), hash);
+  };
+  return {{"ranks", count(plan.ranks())},
+          {"query_heads", count(problem.query_heads)},
+          {"key_heads", count(problem.key_heads)},
+          {"head_dim", count(problem.head_dim)},
+          {"value_dim", count(problem.output_dim())},
+          {"documents", offsets(documents.query_offsets())},
+          {"key_documents", offsets(documents.key_offsets())},
+          {"mask", problem.mask.name()},
+          {"logit_scale", problem.logit_scale.name()},
+          {"sharding", std::string(name_of(plan.sharding()))},
+          {"key_sharding", std::string(name_of(plan.key_sharding()))},
+          {"schedule", name_of(plan.schedule())},
+          {"precision", std::string(name_of(plan.data_type()))},
+          {"backend", std::string(kernel.name())}};
+}
+
+class Attention {
+ public:
+  Attention(const Plan& plan, comm::Communicator& communicator, const std::string& backend,
+            const std::string& device, int threads)
+      : communicator_(communicator),
+        kernel_(kernels::find_backend(
+            backend, plan.data_type(),
+            device == "auto" ? std::optional<DeviceKind>{}
+                             : read_option("device", [&] { return parse_device_kind(device); }))) {
+    agree(
+        communicator, [&] { return facts_of(plan, kernel_); },
+        [&] {
+          if (threads < 0) {
+            throw InputError(fmt::format("threads is {}; expected 0 or more", threads));
+          }
+          const int share = thread_share(communicator.topology(), communicator.rank());
+          const auto stream =
+              kernel_.open_stream(place_on_node(communicator.topology(), communicator.rank()));
+          engine_.emplace(plan, communicator, kernel_, stream, threads > 0 ? threads : share);
+          stream_ = stream;
+        });
+  }
+
+  Attention(const Attention&) = delete;
+  Attention& operator=(const Attention&) = delete;
+
+  [[nodiscard]] const Plan& plan() const { return engine_->plan(); }
+  [[nodiscard]] std::string device() const { return std::string(name_of(kernel_.device())); }
+
+  PassReport forward(nb::handle q, nb::handle k, nb::handle v, nb::handle out,
+                     const ForwardArguments& arguments, Held* held,
+                     const std::optional<nb::object>& lse_low) {
+    Arrays arrays;
+    const auto shapes = this->shapes();
+    ConstTensorView q_view;
+    ConstTensorView k_view;
+    ConstTensorView v_view;
+    TensorView out_view;
+    TensorView low_view;
+    ForwardOptions options;
+    const auto convert = [&] {
+      const nb::gil_scoped_acquire gil;
+      q_view = arrays.input(q, shapes.q());
+      k_view = arrays.input(k, shapes.k());
+      v_view = arrays.input(v, shapes.v());
+      out_view = arrays.output(out, shapes.out());
+      if (lse_low) low_view = arrays.output(*lse_low, shapes.of_rows("lse_low"));
+      options = arguments.options(arrays, plan().problem(), shapes);
+    };
+    HeldShards shards;
+    options.held = held != nullptr || lse_low ? &shards : nullptr;
+    const nb::gil_scoped_release unlocked;
+    agree(
+        communicator_, [&] { return arguments.facts("forward", options.held != nullptr); },
+        convert);
+    options.poll = interrupts();
+    const auto report = engine_->forward(q_view, k_view, v_view, out_view, options);
+    if (low_view.present()) device::download(*stream_, low_view, shards.lse_low.view());
+    if (held != nullptr) held->shards = std::move(shards);
+    return report;
+  }
+
+  PassReport backward(nb::handle q, nb::handle k, nb::handle v, nb::handle out, nb::handle lse,
+                      nb::handle dout, nb::handle dq, nb::handle dk, nb::handle dv,
+                      const std::optional<Numbers>& dgain, const std::optional<Numbers>& dsink,
+                      const ForwardArguments& arguments, Held* held,
+                      const std::optional<nb::object>& lse_low) {
+    Arrays arrays;
+    const auto shapes = this->shapes();
+    BackwardInputs inputs;
+    Gradients gradients;
+    const auto convert = [&] {
+      const nb::gil_scoped_acquire gil;
+      inputs.q = arrays.input(q, shapes.q());
+      inputs.k = arrays.input(k, shapes.k());
+      inputs.v = arrays.input(v, shapes.v());
+      inputs.out = arrays.input(out, shapes.out());
+      inputs.lse = arrays.input(lse, shapes.of_rows("lse"));
+      inputs.dout = arrays.input(dout, shapes.dout());
+      gradients.dq = arrays.output(dq, shapes.dq());
+      gradients.dk = arrays.output(dk, shapes.dk());
+      gradients.dv = arrays.output(dv, shapes.dv());
+      gradients.dgain = numbers(dgain, "dgain", shapes.heads);
+      gradients.dsink = numbers(dsink, "dsink", shapes.heads);
+      const auto options = arguments.options(arrays, plan().problem(), shapes);
+      inputs.gain = options.gain;
+      inputs.sink = options.sink;
+      inputs.logit_scale = options.logit_scale;
+      if (held != nullptr) inputs.held = std::exchange(held->shards, {});
+      if (lse_low) {
+        const auto low = arrays.input(*lse_low, shapes.of_rows("lse_low"));
+        inputs.held.lse_low = {stream_, low.type, low.rows, low.heads, 1};
+        device::upload(*stream_, inputs.held.lse_low.view(), low);
+      }
+    };
+    const nb::gil_scoped_release unlocked;
+    const auto facts = [&] {
+      auto all = arguments.facts("backward", inputs.held.present);
+      all.emplace_back("dgain", dgain ? "asked for" : "not asked for");
+      all.emplace_back("dsink", dsink ? "asked for" : "not asked for");
+      return all;
+    };
+    agree(communicator_, facts, convert);
+    inputs.poll = interrupts();
+    return engine_->backward(std::move(inputs), gradients);
+  }
+
+ private:
+  [[nodiscard]] Shapes shapes() const {
+    const auto& plan = this->plan();
+    const int rank = communicator_.rank();
+    return {plan.problem(), plan.data_type(), plan.query_rows(rank), plan.key_rows(rank),
+            kernel_.device()};
+  }
+
+  comm::Communicator& communicator_;
+  const kernels::Kernel& kernel_;
+  std::shared_ptr<device::Stream> stream_;
+  std::optional<RingAttention> engine_;
+};
+
+}  // namespace
+
+void bind_attention(nb::module_& module) {
+  bind_forward_arguments(module);
+  nb::class_<PassReport>(module, "PassReport", "What a pass of this rank did.")
+      .def_ro("seconds", &PassReport::seconds, "wall time of the pass")
+      .def_ro("exposed_seconds", &PassReport::exposed_seconds,
+              "of it, waiting for transfers with nothing to compute")
+      .def_ro("bytes_sent", &PassReport::bytes_sent);
+  nb::class_<Held>(module, "Held",
+                   "What a forward pass leaves to its backward pass, which uses it up: keys and "
+                   "values, and what rounding took from lse.")
+      .def(nb::init<>());
+  nb::class_<Attention>(module, "Attention")
+      .def(
+          nb::init<const Plan&, comm::Communicator&, const std::string&, const std::string&, int>(),
+          "plan"_a, "communicator"_a, "backend"_a, "device"_a, "threads"_a, nb::keep_alive<1, 3>(),
+          nb::call_guard<nb::gil_scoped_release>())
+      .def_prop_ro("plan", &Attention::plan)
+      .def_prop_ro("device", &Attention::device)
+      .def("forward", &Attention::forward, "q"_a, "k"_a, "v"_a, "out"_a, "arguments"_a,
+           "held"_a = nb::none(), "lse_low"_a = nb::none())
+      .def("backward", &Attention::backward, "q"_a, "k"_a, "v"_a, "out"_a, "lse"_a, "dout"_a,
+           "dq"_a, "dk"_a, "dv"_a, "dgain"_a, "dsink"_a, "arguments"_a, "held"_a = nb::none(),
+           "lse_low"_a = nb::none());
+}
+
+}  // namespace annulus::python
