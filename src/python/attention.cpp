@@ -107,12 +107,12 @@ class Attention {
       if (lse_low) low_view = arrays.output(*lse_low, shapes.of_rows("lse_low"));
       options = arguments.options(arrays, plan().problem(), shapes);
     };
-    HeldShards shards;
-    options.held = held != nullptr || lse_low ? &shards : nullptr;
+    const bool keeps = held != nullptr || lse_low;
     const nb::gil_scoped_release unlocked;
     agree(
-        communicator_, [&] { return arguments.facts("forward", options.held != nullptr); },
-        convert);
+        communicator_, [&] { return arguments.facts("forward", keeps); }, convert);
+    HeldShards shards;
+    if (keeps) options.held = &shards;
     options.poll = interrupts();
     const auto report = engine_->forward(q_view, k_view, v_view, out_view, options);
     if (low_view.present()) device::download(*stream_, low_view, shards.lse_low.view());

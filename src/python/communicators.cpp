@@ -23,6 +23,13 @@ std::span<std::byte> span_of(const Bytes& bytes) {
   return {reinterpret_cast<std::byte*>(bytes.data()), bytes.size()};
 }
 
+void sum(comm::Communicator& communicator,
+         const nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu>& numbers) {
+  const std::span<double> all(numbers.data(), numbers.size());
+  const nb::gil_scoped_release unlocked;
+  communicator.all_reduce(all, comm::Reduction::sum);
+}
+
 /// Sends this rank's bytes to all others and receives theirs, each where it says.
 void exchange_all(comm::Communicator& communicator, const std::vector<Bytes>& all) {
   if (static_cast<int>(all.size()) != communicator.size()) {
@@ -56,6 +63,8 @@ void bind_communicators(nb::module_& module) {
           "the node of each rank: those of one node share memory; empty where nothing is known")
       .def("barrier", &Communicator::barrier, nb::call_guard<nb::gil_scoped_release>(),
            "Returns when all ranks have come here.")
+      .def("sum", &sum, "numbers"_a,
+           "Collective. Replaces fp64 numbers by their sums over ranks, the same bits on all.")
       .def("exchange_all", &exchange_all, "memory"_a,
            "Collective. One array of bytes for each rank: sends all others this rank's, and "
            "fills in theirs.");
