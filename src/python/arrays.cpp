@@ -64,7 +64,7 @@ void check(const Array& array, const Expected& expected) {
   if (!on_host && expected.device == DeviceKind::cpu) {
     throw InputError(fmt::format("{} lies on a GPU, and device is cpu", expected.name));
   }
-  if (array.ndim() == 3 && expected.dim > 1 && array.stride(2) != 1) {
+  if (array.size() > 0 && expected.dim > 1 && array.stride(2) != 1) {
     throw InputError(fmt::format("{} has stride {} on its last axis; expected 1", expected.name,
                                  array.stride(2)));
   }
@@ -90,10 +90,13 @@ View view_of(const Array& array, const Expected& expected) {
 }  // namespace
 
 ConstTensorView Arrays::input(nb::handle object, const Expected& expected) {
+  if (nb::cast<bool>(nb::getattr(object, "requires_grad", nb::bool_(false)))) {
+    throw InputError(
+        fmt::format("{} requires gradients, which come with annulus.torch; expected it detached",
+                    expected.name));
+  }
   const auto& array = inputs_.emplace_back(
-      cast<nb::ndarray<nb::ro>>(object, expected.name,
-                                "an array that DLPack exports: a tensor that requires gradients "
-                                "has to be detached"));
+      cast<nb::ndarray<nb::ro>>(object, expected.name, "an array that DLPack exports"));
   check(array, expected);
   return view_of<ConstTensorView>(array, expected);
 }
