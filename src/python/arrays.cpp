@@ -106,7 +106,7 @@ TensorView Arrays::output(nb::handle object, const Expected& expected) {
       cast<nb::ndarray<>>(object, expected.name, "an array that can be written to"));
   check(array, expected);
   for (std::size_t axis = 0; axis < array.ndim(); ++axis) {
-    if (array.stride(axis) == 0 && array.shape(axis) > 1) {
+    if (array.size() > 0 && array.stride(axis) == 0 && array.shape(axis) > 1) {
       throw InputError(fmt::format(
           "{} is broadcast along axis {}; expected memory for every element", expected.name, axis));
     }

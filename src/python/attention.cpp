@@ -121,10 +121,10 @@ class Attention {
   }
 
   PassReport backward(nb::handle q, nb::handle k, nb::handle v, nb::handle out, nb::handle lse,
-                      nb::handle dout, nb::handle dq, nb::handle dk, nb::handle dv,
-                      const std::optional<Numbers>& dgain, const std::optional<Numbers>& dsink,
-                      const ForwardArguments& arguments, Held* held,
-                      const std::optional<nb::object>& lse_low) {
+                      nb::handle dout, const std::optional<nb::object>& dlse, nb::handle dq,
+                      nb::handle dk, nb::handle dv, const std::optional<Numbers>& dgain,
+                      const std::optional<Numbers>& dsink, const ForwardArguments& arguments,
+                      Held* held, const std::optional<nb::object>& lse_low) {
     Arrays arrays;
     const auto shapes = this->shapes();
     BackwardInputs inputs;
@@ -137,6 +137,7 @@ class Attention {
       inputs.out = arrays.input(out, shapes.out());
       inputs.lse = arrays.input(lse, shapes.of_rows("lse"));
       inputs.dout = arrays.input(dout, shapes.dout());
+      if (dlse) inputs.dlse = arrays.input(*dlse, shapes.of_rows("dlse"));
       gradients.dq = arrays.output(dq, shapes.dq());
       gradients.dk = arrays.output(dk, shapes.dk());
       gradients.dv = arrays.output(dv, shapes.dv());
@@ -156,6 +157,7 @@ class Attention {
     const nb::gil_scoped_release unlocked;
     const auto facts = [&] {
       auto all = arguments.facts("backward", inputs.held.present);
+      all.emplace_back("dlse", dlse ? "given" : "not given");
       all.emplace_back("dgain", dgain ? "asked for" : "not asked for");
       all.emplace_back("dsink", dsink ? "asked for" : "not asked for");
       return all;
@@ -202,8 +204,8 @@ void bind_attention(nb::module_& module) {
       .def("forward", &Attention::forward, "q"_a, "k"_a, "v"_a, "out"_a, "arguments"_a,
            "held"_a = nb::none(), "lse_low"_a = nb::none())
       .def("backward", &Attention::backward, "q"_a, "k"_a, "v"_a, "out"_a, "lse"_a, "dout"_a,
-           "dq"_a, "dk"_a, "dv"_a, "dgain"_a, "dsink"_a, "arguments"_a, "held"_a = nb::none(),
-           "lse_low"_a = nb::none());
+           "dlse"_a, "dq"_a, "dk"_a, "dv"_a, "dgain"_a, "dsink"_a, "arguments"_a,
+           "held"_a = nb::none(), "lse_low"_a = nb::none());
 }
 
 }  // namespace annulus::python

@@ -1,5 +1,6 @@
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ LAUNCHERS = {
     "alone": lambda ranks: [sys.executable],
     "mpirun": lambda ranks: [str(ROOT / "launch" / "mpirun"), str(ranks), sys.executable],
     "torchrun": lambda ranks: [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node",
-                               str(ranks), "--master-port", "0"],
+                               str(ranks), "--standalone"],
 }
 
 
@@ -23,5 +24,12 @@ def launch():
     """Runs a program of tests/python/programs as some ranks; returns the finished process."""
     def launch(launcher, ranks, program, *arguments, timeout=120):
         command = [*LAUNCHERS[launcher](ranks), str(HERE / "programs" / program), *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                   start_new_session=True)
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
     return launch

@@ -49,7 +49,8 @@ struct ForwardOptions {
   kernels::Poll poll{};                   ///< called now and then; what it throws ends the pass
 };
 
-/// What a backward pass is given: the inputs and outputs of its forward pass, and d loss / d out.
+/// What a backward pass is given: the inputs and outputs of its forward pass, and the gradients of
+/// these.
 /// `rows` and `keys` are those of the rank, as in RingAttention::forward.
 struct BackwardInputs {
   ConstTensorView q;               ///< (rows, H, d), in the plan's type
@@ -58,6 +59,7 @@ struct BackwardInputs {
   ConstTensorView out;             ///< (rows, H, d_v), accumulator type
   ConstTensorView lse;             ///< (rows, H, 1), accumulator type
   ConstTensorView dout;            ///< (rows, H, d_v), in the plan's type
+  ConstTensorView dlse{};          ///< (rows, H, 1), accumulator type: d loss / d lse; or absent: 0
   std::span<const double> gain{};  ///< as in ForwardOptions, likewise below
   std::span<const double> sink{};
   std::span<const double> logit_scale{};
@@ -107,7 +109,8 @@ class RingAttention {
   PassReport forward(ConstTensorView q, ConstTensorView k, ConstTensorView v, TensorView out,
                      const ForwardOptions& options = {});
 
-  /// Collective. The gradients of Sum <dout, out> over all ranks. In a ring, keys and values go
+  /// Collective. The gradients of Sum <dout, out> + Sum dlse lse over all ranks; all of them have
+  /// dlse, or none. In a ring, keys and values go
   /// backwards, from where the forward pass left them, and their gradients come home with them; by
   /// other schedules they are fetched again. Throws as forward does.
   PassReport backward(BackwardInputs inputs, const Gradients& gradients);

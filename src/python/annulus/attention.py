@@ -7,7 +7,8 @@ from typing import Any
 import numpy
 
 from annulus import _core
-from annulus._arrays import empty, numbers, sums_of
+from annulus._arrays import empty, sums_of
+from annulus._outputs import arguments, outputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,30 +87,23 @@ class RingAttention:
         Raises InputError, on all ranks, for arrays that do not fit, and CommunicationError where a
         transport or another rank fails.
         """
-        rank, heads = self.comm.rank, self.plan.problem.query_heads
-        precision = sums_of(self.plan.precision)
-        rows = self.plan.query_count(rank)
-        if out is None:
-            out = empty(q, (rows, heads, self.plan.problem.value_dim), precision)
-        if lse is True:
-            lse = empty(q, (rows, heads), precision)
-        elif lse is False:
-            lse = None
-        names = _core.statistics() if statistics is True else list(statistics or ())
-        arrays = {name: empty(q, (rows, heads), precision) for name in names}
+        plan = self.plan
+        out, lse, measured = outputs(q, plan.query_count(self.comm.rank), plan.problem,
+                                     plan.precision, out, lse, statistics)
         held = _core.Held() if hold else None
         report = self._engine.forward(
-            q, k, v, out, self._arguments(lse, arrays, gain, sink, logit_scale), held)
-        return Forward(out, lse, arrays, held, report)
+            q, k, v, out, arguments(plan.problem, lse, measured, gain, sink, logit_scale), held)
+        return Forward(out, lse, measured, held, report)
 
-    def backward(self, q: Any, k: Any, v: Any, out: Any, lse: Any, dout: Any, *, gain: Any = None,
-                 sink: Any = None, logit_scale: Any = None,
+    def backward(self, q: Any, k: Any, v: Any, out: Any, lse: Any, dout: Any, *, dlse: Any = None,
+                 gain: Any = None, sink: Any = None, logit_scale: Any = None,
                  held: _core.Held | None = None) -> Gradients:
-        """The gradients of the sum over all ranks of <dout, out>.
+        """The gradients of the sum over all ranks of <dout, out>, and of dlse lse.
 
         q, k, v, gain, sink, logit_scale  as the forward pass was given them
         out, lse  what it gave
         dout      (rows, H, d_v) in the plan's precision
+        dlse      (rows, H), as lse; on all ranks, or on none
         held      of that forward pass, which is used up; without it, keys and values travel once
                   more, and lse counts as exact
 
@@ -124,14 +118,6 @@ class RingAttention:
         dgain = numpy.empty(problem.query_heads)
         dsink = None if sink is None else numpy.empty(problem.query_heads)
         report = self._engine.backward(
-            q, k, v, out, lse, dout, dq, dk, dv, dgain, dsink,
-            self._arguments(None, {}, gain, sink, logit_scale), held)
+            q, k, v, out, lse, dout, dlse, dq, dk, dv, dgain, dsink,
+            arguments(problem, None, {}, gain, sink, logit_scale), held)
         return Gradients(dq, dk, dv, dgain, dsink, report)
-
-    def _arguments(self, lse: Any, statistics: dict[str, Any], gain: Any, sink: Any,
-                   logit_scale: Any) -> _core.ForwardArguments:
-        table = numbers(logit_scale)
-        if table is not None and table.ndim == 1:
-            heads = self.plan.problem.query_heads
-            table = numpy.repeat(table[:, None], heads, axis=1)
-        return _core.ForwardArguments(lse, statistics, numbers(gain), numbers(sink), table)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy
 
 from annulus import _core
-from annulus._arrays import empty, numbers, sums_of
+from annulus._outputs import arguments, outputs
 from annulus.attention import Forward
 
 
@@ -63,21 +63,11 @@ class Cache:
                logit_scale: Any = None) -> Forward:
         """Collective. Attention of this rank's tokens, q (rows, H, d), over all that is in the cache,
         they themselves included. Options and outputs as of RingAttention.forward."""
-        heads, precision = self.problem.query_heads, sums_of(self.precision)
-        if out is None:
-            out = empty(q, (self._rows, heads, self.problem.value_dim), precision)
-        if lse is True:
-            lse = empty(q, (self._rows, heads), precision)
-        elif lse is False:
-            lse = None
-        names = _core.statistics() if statistics is True else list(statistics or ())
-        arrays = {name: empty(q, (self._rows, heads), precision) for name in names}
-        table = numbers(logit_scale)
-        if table is not None and table.ndim == 1:
-            table = numpy.repeat(table[:, None], heads, axis=1)
-        report = self._cache.attend(q, out, _core.ForwardArguments(
-            lse, arrays, numbers(gain), numbers(sink), table))
-        return Forward(out, lse, arrays, None, report)
+        out, lse, measured = outputs(q, self._rows, self.problem, self.precision, out, lse,
+                                     statistics)
+        report = self._cache.attend(
+            q, out, arguments(self.problem, lse, measured, gain, sink, logit_scale))
+        return Forward(out, lse, measured, None, report)
 
     def _taken(self, runs: list[_core.Run]) -> numpy.ndarray:
         tokens = [(run.document, run.first + i * run.stride)

@@ -43,7 +43,7 @@ def _of_length(x: torch.Tensor, dim: int, length: int) -> torch.Tensor:
 
 @shard.register_fake
 def _(x: torch.Tensor, dim: int, context: int) -> torch.Tensor:
-    return _of_length(x, dim, len(context_of(context).rows))
+    return _of_length(x, dim, context_of(context).count)
 
 
 @unshard.register_fake

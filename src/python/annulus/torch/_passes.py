@@ -18,7 +18,6 @@ import torch
 from annulus import _core
 from annulus._arrays import numbers
 from annulus.attention import RingAttention
-from annulus.errors import InputError
 from annulus.torch._registry import context_of
 
 
@@ -89,7 +88,8 @@ def _(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gain: torch.Tensor | No
 @torch.library.custom_op("annulus::backward", mutates_args=())
 def backward(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gain: torch.Tensor | None,
              sink: torch.Tensor | None, out: torch.Tensor, lse: torch.Tensor,
-             lse_low: torch.Tensor, dout: torch.Tensor, context: int, rows_first: bool) -> tuple[
+             lse_low: torch.Tensor, dout: torch.Tensor | None, dlse: torch.Tensor | None,
+             context: int, rows_first: bool) -> tuple[
                  torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Collective. dq, dk, dv as out is, and dgain and dsink (H), of the whole sequence; the last is
     zeros without sinks."""
@@ -98,10 +98,11 @@ def backward(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gain: torch.Tens
     dq, dk, dv = (_empty(x, x.shape[3], rows_first) for x in (q, k, v))
     dgain, dsink = numpy.zeros(batch * heads), numpy.zeros(batch * heads)
     arguments = _core.ForwardArguments(None, {}, _of_heads(gain, batch), _of_heads(sink, batch), None)
+    dout = torch.zeros_like(out) if dout is None else dout
     _settle(q)
     engine._engine.backward(
         _as_rows(q), _as_rows(k), _as_rows(v), _as_rows(out), _as_rows(lse),
-        _as_rows(dout.to(q.dtype)), _as_rows(dq), _as_rows(dk), _as_rows(dv),
+        _as_rows(dout.to(q.dtype)), None if dlse is None else _as_rows(dlse), _as_rows(dq), _as_rows(dk), _as_rows(dv),
         None if gain is None else dgain, None if sink is None else dsink, arguments,
         lse_low=_as_rows(lse_low))
     parameters = (torch.from_numpy(each.reshape(batch, heads).sum(0)).to(q.device)
@@ -112,7 +113,8 @@ def backward(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gain: torch.Tens
 @backward.register_fake
 def _(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gain: torch.Tensor | None,
       sink: torch.Tensor | None, out: torch.Tensor, lse: torch.Tensor, lse_low: torch.Tensor,
-      dout: torch.Tensor, context: int, rows_first: bool) -> tuple[
+      dout: torch.Tensor | None, dlse: torch.Tensor | None, context: int,
+      rows_first: bool) -> tuple[
           torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     dq, dk, dv = (_empty(x, x.shape[3], rows_first) for x in (q, k, v))
     return dq, dk, dv, *(q.new_empty((q.shape[1],), dtype=torch.float64) for _ in range(2))
@@ -125,14 +127,11 @@ def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...
 
 
 def _gradients(ctx: Any, dout: torch.Tensor | None, dlse: torch.Tensor | None,
-               dlse_low: torch.Tensor | None) -> tuple[Any, ...]:
-    if dlse is not None or dlse_low is not None:
-        raise InputError("lse has no gradient here; expected a loss of out alone, or lse.detach()")
+               _: torch.Tensor | None) -> tuple[Any, ...]:
+    """That of a rounding is none."""
     q, k, v, gain, sink, out, lse, lse_low = ctx.saved_tensors
-    if dout is None:
-        return (None,) * 7
-    dq, dk, dv, dgain, dsink = backward(q, k, v, gain, sink, out, lse, lse_low, dout, ctx.context,
-                                        ctx.rows_first)
+    dq, dk, dv, dgain, dsink = backward(q, k, v, gain, sink, out, lse, lse_low, dout, dlse,
+                                        ctx.context, ctx.rows_first)
     return (dq.to(q.dtype), dk.to(k.dtype), dv.to(v.dtype),
             None if gain is None else dgain.to(gain.dtype),
             None if sink is None else dsink.to(sink.dtype), None, None)

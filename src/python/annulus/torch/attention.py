@@ -66,8 +66,7 @@ def ring_attention(q, k, v, context, *, gain=None, sink=None, layout="bhnd",  # 
              same on all ranks
     sink     (H), logits of one more key with value 0; the same on all ranks
     layout   'bhnd' as above, 'bnhd' (batch, rows, heads, d) or 'nhd' (rows, heads, d)
-    return_lse  also (batch, H, rows), natural log of the sum of e^logit, fp32 or fp64; it has no
-             gradient, and a loss that needs one is refused
+    return_lse  also (batch, H, rows), natural log of the sum of e^logit, fp32 or fp64, with gradients
     reduce_parameters  the gradients of gain and sink are those of the whole sequence on every rank; if
              False, each rank gets an even part of them, for a trainer that sums over ranks
 
@@ -79,7 +78,7 @@ def ring_attention(q, k, v, context, *, gain=None, sink=None, layout="bhnd",  # 
         dtype = torch.get_autocast_dtype(q.device.type)
         q, k, v = (x.to(dtype) for x in (q, k, v))
     if not reduce_parameters:
-        gain, sink = (None if x is None else _OwnPart.apply(x, context.comm.size)
+        gain, sink = (None if x is None else _OwnPart.apply(x, context.ranks)
                       for x in (gain, sink))
     q, k, v = (_by_heads(x, layout, name) for x, name in ((q, "q"), (k, "k"), (v, "v")))
     out, lse, _ = _passes.forward(q, k, v, gain, sink, context.number, layout != "bhnd")

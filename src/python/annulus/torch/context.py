@@ -29,6 +29,11 @@ class Context:
     sharding, schedule   as of annulus.make_plan
     backend, threads     as of annulus.RingAttention
 
+    rows          which tokens of the sequence this rank holds, (count) int64: shard(x, 0) is x[rows]
+    position_ids  the positions of this rank's tokens in their documents, (count) int64
+    count         how many tokens this rank holds
+    rank, ranks   which of how many this one is
+
     Sequences of a batch share one sharding. Nothing has to be divisible by anything. Raises InputError
     for what makes no sense, and on all ranks where these do not say the same.
     """
@@ -49,20 +54,13 @@ class Context:
         plan = self._plan(1, 1, 64, 64, "fp32")
         self._sharding = plan.sharding
         self._rows = [torch.from_numpy(plan.query_rows(rank)) for rank in range(self.comm.size)]
-        self._positions = _positions(self.documents)
+        self.ranks, self.rank = self.comm.size, self.comm.rank
+        self.rows = self._rows[self.rank]
+        self.position_ids = _positions(self.documents)[self.rows]
+        self.count = len(self.rows)
         if plan.problem.logit_scale.startswith("table"):
             raise InputError("logit_scale: the policy 'table' is not for models; expected another")
         self.number = number_of(self)
-
-    @property
-    def rows(self) -> torch.Tensor:
-        """Which tokens of the sequence this rank holds, (rows) int64: shard(x, 0) is x[rows]."""
-        return self._rows[self.comm.rank]
-
-    @property
-    def position_ids(self) -> torch.Tensor:
-        """The positions of this rank's tokens in their documents, (rows) int64."""
-        return self._positions[self.rows]
 
     def shard(self, x: torch.Tensor, dim: int) -> torch.Tensor:
         """This rank's tokens of x, which is the same on all ranks and has `length` of them along dim.
@@ -75,9 +73,9 @@ class Context:
     def unshard(self, x: torch.Tensor, dim: int) -> torch.Tensor:
         """Collective. The whole of x, on all ranks, of which each gives its tokens along dim. Its
         gradient is this rank's part of that of the whole."""
-        if x.shape[dim] != len(self.rows):
+        if x.shape[dim] != self.count:
             raise InputError(f"unshard: x has {x.shape[dim]} tokens along {dim}; expected "
-                             f"{len(self.rows)}, those of this rank")
+                             f"{self.count}, those of this rank")
         return _exchange.unshard(x, dim, self.number)
 
     def rows_of(self, rank: int) -> torch.Tensor:
