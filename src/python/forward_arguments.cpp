@@ -49,7 +49,7 @@ void bind_forward_arguments(nb::module_& module) {
       module, "ForwardArguments",
       "Optional inputs and outputs of a pass: lse (rows, H), statistics by "
       "name, (rows, H) each; gain and sink (H), logit_scale (rows, H)")
-      .def(nb::init<std::optional<nb::object>, nb::dict, std::optional<ConstNumbers>,
+      .def(nb::init<std::optional<nb::object>, Named, std::optional<ConstNumbers>,
                     std::optional<ConstNumbers>, std::optional<ConstNumbers>>(),
            "lse"_a, "statistics"_a, "gain"_a, "sink"_a, "logit_scale"_a);
 }

@@ -46,10 +46,13 @@ struct Shapes {
   }
 };
 
+/// Arrays by name.
+using Named = nb::typed<nb::dict, nb::str, nb::any>;
+
 /// Optional inputs and outputs of a pass, as Python has them.
 class ForwardArguments {
  public:
-  ForwardArguments(std::optional<nb::object> lse, nb::dict statistics,
+  ForwardArguments(std::optional<nb::object> lse, Named statistics,
                    std::optional<ConstNumbers> gain, std::optional<ConstNumbers> sink,
                    std::optional<ConstNumbers> logit_scale)
       : lse_(std::move(lse)),
@@ -67,7 +70,7 @@ class ForwardArguments {
 
  private:
   std::optional<nb::object> lse_;
-  nb::dict statistics_;
+  Named statistics_;
   std::optional<ConstNumbers> gain_;
   std::optional<ConstNumbers> sink_;
   std::optional<ConstNumbers> logit_scale_;

@@ -1,10 +1,8 @@
 // Studies, as `annulus study` runs them.
-#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
 
-#include <nanobind/stl/filesystem.h>
 #include <nanobind/stl/function.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
@@ -25,9 +23,8 @@ namespace {
 using namespace nb::literals;
 using Progress = std::function<void(Index done, Index total)>;
 
-void run_study(const std::filesystem::path& path, const std::filesystem::path& output,
-               comm::Communicator& communicator, bool resume, bool overwrite,
-               const std::optional<Progress>& progress) {
+void run_study(const std::string& path, const std::string& output, comm::Communicator& communicator,
+               bool resume, bool overwrite, const std::optional<Progress>& progress) {
   if (resume && overwrite) {
     throw InputError("resume and overwrite contradict each other; expected one of them");
   }

@@ -24,11 +24,9 @@ def test_ranks_that_differ_are_told_the_same(launch, launcher, transport):
 @pytest.mark.parametrize("launcher, transport", LAUNCHERS)
 @pytest.mark.parametrize("how", ["raise", "kill"])
 def test_a_rank_that_fails_ends_the_others(launch, launcher, transport, how):
-    start = time.monotonic()
     finished = launch(launcher, 2, "fail.py", transport, how, timeout=60)
     assert finished.returncode != 0
-    # PyTorch takes some seconds to be imported on each rank.
-    assert time.monotonic() - start < 25
+    assert time.time() - float(finished.stdout) < 10
     if how == "raise":
         assert "RuntimeError: the cause of it all" in finished.stderr
 

@@ -254,10 +254,23 @@ def test_transforms_that_cannot_be_are_refused():
 
     def attend(q):
         return annulus.torch.ring_attention(q, k, v, context)
-    with pytest.raises(Exception, match="annulus"):
+    with pytest.raises(annulus.InputError, match="torch.func.jvp"):
         torch.func.jvp(attend, (q,), (q,))
-    with pytest.raises(Exception, match="annulus"):
-        torch.func.vmap(attend)(torch.stack([q, q]))
+    with pytest.raises(annulus.InputError, match="torch.func.grad"):
+        torch.func.grad(lambda q: attend(q).sum())(q)
+    with torch.autograd.forward_ad.dual_level(), pytest.raises(annulus.InputError, match="forward_ad"):
+        attend(torch.autograd.forward_ad.make_dual(q, q))
+    with pytest.raises(RuntimeError, match="annulus.backward"):
+        torch.autograd.functional.hessian(lambda q: attend(q).sin().sum(), q)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_vmap_is_one_call_after_the_other():
+    context = annulus.torch.Context(N, comm=one())
+    q, k, v = (x.detach() for x in tensors())
+    both = torch.func.vmap(lambda q: annulus.torch.ring_attention(q, k, v, context))(
+        torch.stack([q, 2 * q]))
+    torch.testing.assert_close(both[1], definition(2 * q, k, v))
 
 
 @pytest.mark.parametrize("call, message", [

@@ -22,12 +22,13 @@ def communicator(comm: MPI.Comm | None) -> _core.Communicator:
     if comm == MPI.COMM_NULL:
         raise InputError("comm is MPI.COMM_NULL; expected the ranks that compute")
     known = comm.Get_attr(_attribute)
-    if known is None:
-        _check_library()
-        known = _core.MpiCommunicator(MPI._addressof(comm))
-        comm.Set_attr(_attribute, known)
-        _used.append(comm)
-    return known
+    if isinstance(known, _core.Communicator):
+        return known
+    _check_library()
+    made = _core.MpiCommunicator(MPI._addressof(comm))
+    comm.Set_attr(_attribute, made)
+    _used.append(comm)
+    return made
 
 
 def _check_library() -> None:

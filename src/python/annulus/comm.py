@@ -12,8 +12,8 @@ from annulus import _core
 from annulus._core import Communicator
 
 if TYPE_CHECKING:
-    import mpi4py.MPI
-    import torch.distributed
+    from mpi4py import MPI
+    from torch.distributed import ProcessGroup
 
 __all__ = ["Communicator", "Threads", "mpi", "self", "threads", "torch"]
 
@@ -85,7 +85,7 @@ def threads(ranks: int) -> Threads:
     return Threads(ranks)
 
 
-def mpi(comm: "mpi4py.MPI.Comm | None" = None) -> Communicator:
+def mpi(comm: "MPI.Comm | None" = None) -> Communicator:
     """Collective. The ranks of a communicator of mpi4py, by default MPI.COMM_WORLD; the same object
     for the same communicator. It has a duplicate, so that its messages meet no others, until the
     communicator is freed or the process ends.
@@ -99,7 +99,7 @@ def mpi(comm: "mpi4py.MPI.Comm | None" = None) -> Communicator:
     return _mpi.communicator(comm)
 
 
-def torch(group: "torch.distributed.ProcessGroup | None" = None) -> Communicator:
+def torch(group: "ProcessGroup | None" = None) -> Communicator:
     """The ranks of a process group of PyTorch that moves memory of the CPU, such as gloo; by default
     the default one. The same object for the same group. Raises InputError for other groups."""
     from annulus.torch import _group

@@ -1,7 +1,7 @@
 """Results files as datasets of xarray."""
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from annulus.errors import InputError
 
@@ -21,7 +21,7 @@ def open(path: str | os.PathLike[str]) -> "xarray.Dataset":  # noqa: A001
     Reads it as a whole. Needs xarray, h5py and h5netcdf: pip install 'annulus[results]'. Raises
     InputError where there is no such file, or it is neither.
     """
-    import h5py
+    import h5py  # type: ignore[import-untyped]
     name = os.fspath(path)
     if not os.path.exists(name):
         raise InputError(f"{name}: no such file")
@@ -37,7 +37,7 @@ def open(path: str | os.PathLike[str]) -> "xarray.Dataset":  # noqa: A001
     raise InputError(f"{name}: neither the results of a study nor the output of attend")
 
 
-def _study(name: str, kind: str, file) -> "xarray.Dataset":
+def _study(name: str, kind: str, file: Any) -> "xarray.Dataset":
     import xarray
     measured = xarray.load_dataset(name, group=kind, engine="h5netcdf", decode_cf=False)
     finished = measured["finished"].astype(bool)
@@ -58,7 +58,7 @@ _AXES = {
 }
 
 
-def _attention(file) -> "xarray.Dataset":
+def _attention(file: Any) -> "xarray.Dataset":
     import xarray
     arrays = {name: file[name] for name in file if hasattr(file[name], "shape")}
     arrays.update(file.get("statistics", {}).items())

@@ -1,4 +1,4 @@
-"""Rank 1 raises, or kills itself, while rank 0 waits for it in a pass.
+"""Rank 1 prints the time and raises, or kills itself, while rank 0 waits for it in a pass.
 
     fail.py mpi|torch raise|kill
 """
@@ -6,6 +6,7 @@
 import os
 import signal
 import sys
+import time
 
 import annulus
 import numpy
@@ -20,6 +21,7 @@ else:
 plan = annulus.make_plan(annulus.Problem(100), ranks=comm)
 attention = annulus.RingAttention(plan, comm)
 if comm.rank == 1:
+    print(time.time(), flush=True)
     if how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     raise RuntimeError("the cause of it all")

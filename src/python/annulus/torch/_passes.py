@@ -105,9 +105,9 @@ def backward(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gain: torch.Tens
         _as_rows(dout.to(q.dtype)), None if dlse is None else _as_rows(dlse), _as_rows(dq), _as_rows(dk), _as_rows(dv),
         None if gain is None else dgain, None if sink is None else dsink, arguments,
         lse_low=_as_rows(lse_low))
-    parameters = (torch.from_numpy(each.reshape(batch, heads).sum(0)).to(q.device)
-                  for each in (dgain, dsink))
-    return (dq, dk, dv, *parameters)
+    of_gain, of_sink = (torch.from_numpy(each.reshape(batch, heads).sum(0)).to(q.device)
+                        for each in (dgain, dsink))
+    return dq, dk, dv, of_gain, of_sink
 
 
 @backward.register_fake
@@ -117,7 +117,8 @@ def _(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gain: torch.Tensor | No
       rows_first: bool) -> tuple[
           torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     dq, dk, dv = (_empty(x, x.shape[3], rows_first) for x in (q, k, v))
-    return dq, dk, dv, *(q.new_empty((q.shape[1],), dtype=torch.float64) for _ in range(2))
+    of_gain, of_sink = (q.new_empty((q.shape[1],), dtype=torch.float64) for _ in range(2))
+    return dq, dk, dv, of_gain, of_sink
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:

@@ -6,6 +6,7 @@ import torch
 
 from annulus.errors import InputError
 from annulus.torch import _passes
+from annulus.torch._transforms import refuse_transforms
 from annulus.torch.context import Context
 
 Layout = Literal["bhnd", "bnhd", "nhd"]
@@ -74,6 +75,7 @@ def ring_attention(q, k, v, context, *, gain=None, sink=None, layout="bhnd",  # 
     Under autocast, inputs are cast as those of scaled_dot_product_attention are. Raises InputError, on
     all ranks, for tensors that do not fit.
     """
+    refuse_transforms((q, k, v))
     if torch.is_autocast_enabled(q.device.type):
         dtype = torch.get_autocast_dtype(q.device.type)
         q, k, v = (x.to(dtype) for x in (q, k, v))

@@ -68,7 +68,8 @@ class Context:
         if x.shape[dim] != self.length:
             raise InputError(f"shard: x has {x.shape[dim]} tokens along {dim}; expected "
                              f"{self.length}")
-        return _exchange.shard(x, dim, self.number)
+        part: torch.Tensor = _exchange.shard(x, dim, self.number)
+        return part
 
     def unshard(self, x: torch.Tensor, dim: int) -> torch.Tensor:
         """Collective. The whole of x, on all ranks, of which each gives its tokens along dim. Its
@@ -76,7 +77,8 @@ class Context:
         if x.shape[dim] != self.count:
             raise InputError(f"unshard: x has {x.shape[dim]} tokens along {dim}; expected "
                              f"{self.count}, those of this rank")
-        return _exchange.unshard(x, dim, self.number)
+        whole: torch.Tensor = _exchange.unshard(x, dim, self.number)
+        return whole
 
     def rows_of(self, rank: int) -> torch.Tensor:
         """Which tokens another rank holds."""

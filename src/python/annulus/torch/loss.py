@@ -50,5 +50,6 @@ def cross_entropy(logits: torch.Tensor, labels: torch.Tensor, context: Context, 
         logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), ignore_index=ignore_index,
         label_smoothing=label_smoothing, reduction="sum")
     count = (labels != ignore_index).sum()
-    return (sum_over_ranks(total, context.number)
-            / sum_over_ranks(count.to(torch.float64), context.number).to(total.dtype))
+    mean: torch.Tensor = (sum_over_ranks(total, context.number)
+                          / sum_over_ranks(count.to(torch.float64), context.number).to(total.dtype))
+    return mean
