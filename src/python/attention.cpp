@@ -4,17 +4,14 @@
 #include <string>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/unique_ptr.h>
 
 #include "annulus/base/read_option.hpp"
 #include "annulus/kernels/backend.hpp"
-#include "annulus/plan/format.hpp"
 #include "annulus/ring/ring_attention.hpp"
-#include "annulus/ring/thread_share.hpp"
-#include "python/agreement.hpp"
+#include "python/engine_options.hpp"
 #include "python/forward_arguments.hpp"
 #include "python/interrupts.hpp"
 
@@ -32,60 +29,34 @@ struct Held {
   HeldShards shards;
 };
 
-Facts facts_of(const Plan& plan, const kernels::Kernel& kernel) {
-  const auto& problem = plan.problem();
-  const auto& documents = problem.documents;
-  const auto count = [](auto number) { return fmt::format("{}", number); };
-  const auto offsets = [](std::span<const Index> all) {
-    if (all.size() <= 8) return fmt::format("[{}]", fmt::join(all, ", "));
-    std::size_t hash = 0;
-    for (const Index offset : all) hash = 31 * hash + static_cast<std::size_t>(offset);
-    return fmt::format("{} of {} tokens in all ({:x})", all.size() - 1, all.back(), hash);
-  };
-  return {{"ranks", count(plan.ranks())},
-          {"query_heads", count(problem.query_heads)},
-          {"key_heads", count(problem.key_heads)},
-          {"head_dim", count(problem.head_dim)},
-          {"value_dim", count(problem.output_dim())},
-          {"documents", offsets(documents.query_offsets())},
-          {"key_documents", offsets(documents.key_offsets())},
-          {"mask", problem.mask.name()},
-          {"logit_scale", problem.logit_scale.name()},
-          {"sharding", std::string(name_of(plan.sharding()))},
-          {"key_sharding", std::string(name_of(plan.key_sharding()))},
-          {"schedule", name_of(plan.schedule())},
-          {"precision", std::string(name_of(plan.data_type()))},
-          {"backend", std::string(kernel.name())}};
-}
-
 class Attention {
  public:
   Attention(const Plan& plan, comm::Communicator& communicator, const std::string& backend,
             const std::string& device, int threads)
-      : communicator_(communicator),
-        kernel_(kernels::find_backend(
-            backend, plan.data_type(),
-            device == "auto" ? std::optional<DeviceKind>{}
-                             : read_option("device", [&] { return parse_device_kind(device); }))) {
-    agree(
-        communicator, [&] { return facts_of(plan, kernel_); },
-        [&] {
-          if (threads < 0) {
-            throw InputError(fmt::format("threads is {}; expected 0 or more", threads));
-          }
-          const int share = thread_share(communicator.topology(), communicator.rank());
-          const auto stream =
-              kernel_.open_stream(place_on_node(communicator.topology(), communicator.rank()));
-          engine_.emplace(plan, communicator, kernel_, stream, threads > 0 ? threads : share);
-          stream_ = stream;
-        });
+      : communicator_(communicator) {
+    const auto facts = [&] {
+      auto all = facts_of(plan);
+      all.insert(all.end(), {{"backend", backend}, {"device", device}});
+      return all;
+    };
+    agree(communicator, facts, [&] {
+      const auto kind = device == "auto" ? std::optional<DeviceKind>{} : read_option("device", [&] {
+        return std::optional(parse_device_kind(device));
+      });
+      kernel_ = &read_option("backend", [&]() -> const kernels::Kernel& {
+        return kernels::find_backend(backend, plan.data_type(), kind);
+      });
+      const int rank = communicator.rank();
+      stream_ = kernel_->open_stream(place_on_node(communicator.topology(), rank));
+      engine_.emplace(plan, communicator, *kernel_, stream_, threads_of(threads, communicator));
+    });
   }
 
   Attention(const Attention&) = delete;
   Attention& operator=(const Attention&) = delete;
 
   [[nodiscard]] const Plan& plan() const { return engine_->plan(); }
-  [[nodiscard]] std::string device() const { return std::string(name_of(kernel_.device())); }
+  [[nodiscard]] std::string device() const { return std::string(name_of(kernel_->device())); }
 
   PassReport forward(nb::handle q, nb::handle k, nb::handle v, nb::handle out,
                      const ForwardArguments& arguments, Held* held,
@@ -172,11 +143,11 @@ class Attention {
     const auto& plan = this->plan();
     const int rank = communicator_.rank();
     return {plan.problem(), plan.data_type(), plan.query_rows(rank), plan.key_rows(rank),
-            kernel_.device()};
+            kernel_->device()};
   }
 
   comm::Communicator& communicator_;
-  const kernels::Kernel& kernel_;
+  const kernels::Kernel* kernel_ = nullptr;
   std::shared_ptr<device::Stream> stream_;
   std::optional<RingAttention> engine_;
 };

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
@@ -10,9 +11,9 @@
 
 #include "annulus/base/read_option.hpp"
 #include "annulus/kernels/backend.hpp"
+#include "annulus/plan/format.hpp"
 #include "annulus/ring/cached_attention.hpp"
-#include "annulus/ring/thread_share.hpp"
-#include "python/agreement.hpp"
+#include "python/engine_options.hpp"
 #include "python/forward_arguments.hpp"
 #include "python/interrupts.hpp"
 
@@ -21,17 +22,33 @@ namespace {
 
 using namespace nb::literals;
 
+/// Enough of a chunk to tell it apart from others: what each rank has of it, and from where on.
+std::string text_of(const CacheChunk& chunk) {
+  std::string text;
+  for (const auto& shard : chunk.shards) {
+    text += fmt::format("{}{}", text.empty() ? "" : ", ", to_string(shard));
+  }
+  return text;
+}
+
 class Cache {
  public:
   Cache(const Problem& problem, comm::Communicator& communicator, const std::string& precision,
         const std::string& backend, int threads)
-      : communicator_(communicator),
-        problem_(problem),
-        type_(read_option("precision", [&] { return parse_data_type(precision); })),
-        attention_(
-            problem, type_, communicator, kernels::find_backend(backend, type_),
-            threads > 0 ? threads : thread_share(communicator.topology(), communicator.rank())) {
+      : communicator_(communicator), problem_(problem) {
     chunk_.shards.resize(static_cast<std::size_t>(communicator.size()));
+    const auto facts = [&] {
+      auto all = facts_of(problem);
+      all.insert(all.end(), {{"precision", precision}, {"backend", backend}});
+      return all;
+    };
+    agree(communicator, facts, [&] {
+      type_ = read_option("precision", [&] { return parse_data_type(precision); });
+      const auto& kernel = read_option("backend", [&]() -> const kernels::Kernel& {
+        return kernels::find_backend(backend, type_);
+      });
+      attention_.emplace(problem, type_, communicator, kernel, threads_of(threads, communicator));
+    });
   }
 
   Cache(const Cache&) = delete;
@@ -39,7 +56,7 @@ class Cache {
 
   /// The next tokens become those that calls are about. Returns this rank's of them.
   Shard next(const std::vector<Index>& counts) {
-    chunk_ = attention_.layout().next(counts);
+    chunk_ = attention_->layout().next(counts);
     return own();
   }
 
@@ -47,7 +64,7 @@ class Cache {
   Shard next_of(const Plan& plan) {
     CacheChunk chunk;
     for (int rank = 0; rank < plan.ranks(); ++rank) chunk.shards.push_back(plan.key_shard(rank));
-    auto layout = attention_.layout();
+    auto layout = attention_->layout();
     layout.append(chunk);  // throws where it does not fit
     chunk_ = std::move(chunk);
     return own();
@@ -55,7 +72,7 @@ class Cache {
 
   [[nodiscard]] std::vector<Index> lengths() const {
     std::vector<Index> lengths;
-    const auto& layout = attention_.layout();
+    const auto& layout = attention_->layout();
     for (Index at = 0; at < layout.sequences(); ++at) lengths.push_back(layout.length(at));
     return lengths;
   }
@@ -63,7 +80,7 @@ class Cache {
   void append(nb::handle k, nb::handle v) {
     Arrays arrays;
     const auto shapes = this->shapes();
-    attention_.append(chunk_, arrays.input(k, shapes.k()), arrays.input(v, shapes.v()));
+    attention_->append(chunk_, arrays.input(k, shapes.k()), arrays.input(v, shapes.v()));
   }
 
   PassReport attend(nb::handle q, nb::handle out, const ForwardArguments& arguments) {
@@ -74,7 +91,12 @@ class Cache {
     ForwardOptions options;
     const nb::gil_scoped_release unlocked;
     agree(
-        communicator_, [&] { return arguments.facts("attend", false); },
+        communicator_,
+        [&] {
+          auto facts = arguments.facts("attend", false);
+          facts.emplace_back("the tokens", text_of(chunk_));
+          return facts;
+        },
         [&] {
           const nb::gil_scoped_acquire gil;
           q_view = arrays.input(q, shapes.q());
@@ -82,10 +104,10 @@ class Cache {
           options = arguments.options(arrays, problem_, shapes);
         });
     options.poll = interrupts();
-    return attention_.attend(chunk_, q_view, out_view, options);
+    return attention_->attend(chunk_, q_view, out_view, options);
   }
 
-  [[nodiscard]] Index bytes() const { return attention_.bytes(); }
+  [[nodiscard]] Index bytes() const { return attention_->bytes(); }
 
  private:
   [[nodiscard]] Shard own() const {
@@ -98,8 +120,8 @@ class Cache {
 
   comm::Communicator& communicator_;
   Problem problem_;
-  DataType type_;
-  CachedAttention attention_;
+  DataType type_ = DataType::float32;
+  std::optional<CachedAttention> attention_;
   CacheChunk chunk_;  // the tokens that calls are about
 };
 
@@ -110,7 +132,7 @@ void bind_cache(nb::module_& module) {
       .def(nb::init<const Problem&, comm::Communicator&, const std::string&, const std::string&,
                     int>(),
            "problem"_a, "communicator"_a, "precision"_a, "backend"_a, "threads"_a,
-           nb::keep_alive<1, 3>())
+           nb::keep_alive<1, 3>(), nb::call_guard<nb::gil_scoped_release>())
       .def_prop_ro("lengths", &Cache::lengths)
       .def_prop_ro("bytes", &Cache::bytes)
       .def("next", &Cache::next, "counts"_a)

@@ -168,9 +168,9 @@ it is asked.)")
 
 ranks         how many, or the communicator that will execute the plan, which also says who shares
               memory with whom
-sharding      'auto' (the cheapest), 'contiguous', 'zigzag', 'striped' or 'balanced'
+sharding      'auto' (the quickest), 'contiguous', 'zigzag', 'striped' or 'balanced'
 key_sharding  of keys alone; 'auto' is as the queries
-schedule      'auto' (what the nodes allow), 'ring', 'node-ring', 'bidirectional', 'double-ring[:M]',
+schedule      'auto' (the quickest), 'ring', 'node-ring', 'bidirectional', 'double-ring[:M]',
               'tiles[:AxB]', 'heads:U' or 'heads:U+' one of these
 precision     of the inputs, and of what travels: 'fp32', 'fp64', 'bf16', 'fp16'; sums and outputs are
               fp32, or fp64 for 'fp64'

@@ -2,10 +2,11 @@
 
 import tracemalloc
 
-import annulus
 import numpy
 import pytest
 import torch
+
+import annulus
 from reference import assert_close, attention, random_case
 
 UNITS = {"fp32": 2.0**-24, "fp64": 2.0**-53}

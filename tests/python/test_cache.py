@@ -1,8 +1,9 @@
 """Decode over a cache that is spread over ranks is one forward pass."""
 
-import annulus
 import numpy
 import pytest
+
+import annulus
 from reference import assert_close
 
 N, HEADS, D = 41, 2, 16
@@ -39,7 +40,7 @@ def test_prefill_and_decode(tensors, ranks):
 
 
 def test_a_prefill_by_a_plan(tensors):
-    q, k, v = tensors
+    _, k, v = tensors
 
     def body(comm):
         plan = annulus.make_plan(annulus.Problem(30), ranks=comm)
@@ -62,3 +63,26 @@ def test_nonsense_is_refused():
         cache.append(x, x)
     with pytest.raises(annulus.InputError, match="k is fp32"):
         cache.append(x[:1], x)
+
+
+def test_ranks_that_differ_raise_the_same():
+    def body(comm):
+        messages = []
+        try:
+            annulus.Cache(annulus.Problem(N, head_dim=D + comm.rank), comm)
+        except annulus.InputError as error:
+            messages.append(str(error))
+        cache = annulus.Cache(problem(), comm, threads=1)
+        rows = len(cache.next([2 + comm.rank]))
+        x = numpy.ones((rows, 1, D), numpy.float32)
+        cache.append(x, x)
+        try:
+            cache.attend(numpy.ones((rows, HEADS, D), numpy.float32))
+        except annulus.InputError as error:
+            messages.append(str(error))
+        return messages
+
+    first, second = annulus.comm.threads(2).run(body)
+    assert first == second
+    assert first[0] == f"head_dim is {D + 1} on rank 1 and {D} on rank 0; expected the same"
+    assert first[1].startswith("the tokens is ")

@@ -9,6 +9,7 @@ import re
 import sys
 
 import pytest
+
 from documents import difference, marked_blocks, run
 
 ROOT = pathlib.Path(os.environ["ANNULUS_SOURCE"])

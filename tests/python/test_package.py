@@ -4,8 +4,9 @@ import os
 import subprocess
 import sys
 
-import annulus
 import pytest
+
+import annulus
 
 
 def run(*arguments, **options):

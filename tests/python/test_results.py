@@ -3,10 +3,11 @@
 import subprocess
 import sys
 
-import annulus
 import h5py
 import numpy
 import pytest
+
+import annulus
 
 CONFIG = """\
 kind = "phase"

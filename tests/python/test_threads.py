@@ -2,9 +2,10 @@
 
 import threading
 
-import annulus
 import numpy
 import pytest
+
+import annulus
 
 
 def test_every_rank_returns():

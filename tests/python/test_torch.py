@@ -5,11 +5,12 @@ import gc
 import os
 import threading
 
-import annulus
-import annulus.torch
 import pytest
 import torch
 import torch._dynamo.testing
+
+import annulus
+import annulus.torch
 from annulus.torch import _exchange, _passes
 
 N, HEADS, KEY_HEADS, D = 23, 4, 2, 8

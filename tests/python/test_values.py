@@ -2,9 +2,10 @@
 
 import re
 
-import annulus
 import numpy
 import pytest
+
+import annulus
 
 
 def test_a_problem_says_what_it_is():
@@ -76,7 +77,8 @@ def test_a_plan_prints_and_can_be_looked_into():
 
 
 def test_what_a_plan_costs():
-    plan = annulus.make_plan(annulus.Problem(100, mask="causal"), ranks=4)
+    plan = annulus.make_plan(annulus.Problem(100, mask="causal"), ranks=4, sharding="contiguous",
+                             schedule="ring")
     costs = [plan.cost(rank) for rank in range(4)]
     assert sum(cost.area for cost in costs) == 100 * 101 // 2
     assert costs[0].memory.total == sum(getattr(costs[0].memory, part) for part in
@@ -87,8 +89,8 @@ def test_what_a_plan_costs():
 
 
 def test_nodes():
-    plan = annulus.make_plan(annulus.Problem(100), ranks=4, ranks_per_node=2)
-    assert plan.schedule == "node-ring"
+    plan = annulus.make_plan(annulus.Problem(100), ranks=4, ranks_per_node=2, schedule="node-ring")
+    assert {compute.holder for compute in plan.program(1)[0].computes} == {0, 1}
     with pytest.raises(annulus.InputError, match="ranks_per_node"):
         annulus.make_plan(annulus.Problem(100), ranks=annulus.comm.self(), ranks_per_node=1)
 

@@ -20,7 +20,7 @@ from annulus.attention import Forward, Gradients, RingAttention
 from annulus.build import backends, features, git_commit, statistics
 from annulus.cache import Cache
 from annulus.errors import CommunicationError, Error, InputError
-from annulus.results import open  # noqa: A004 - annulus.open, as xarray.open_dataset is
+from annulus.results import open
 from annulus.studies import run_study
 
 __all__ = [

@@ -2,7 +2,6 @@
 
 import atexit
 import sys
-import traceback
 from types import TracebackType
 
 from mpi4py import MPI
@@ -42,12 +41,12 @@ def _check_library() -> None:
 def _end_job(type_: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """What is not caught here, the others would wait for."""
     _report(type_, error, trace)
-    if not issubclass(type_, SystemExit) and MPI.COMM_WORLD.Get_size() > 1:
+    if MPI.COMM_WORLD.Get_size() > 1:
         sys.stderr.flush()
         MPI.COMM_WORLD.Abort(1)
 
 
-_report = sys.excepthook if sys.excepthook is not sys.__excepthook__ else traceback.print_exception
+_report = sys.excepthook
 sys.excepthook = _end_job
 
 

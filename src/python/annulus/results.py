@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _KINDS = ("phase", "needle", "sphere", "depth")
 
 
-def open(path: str | os.PathLike[str]) -> "xarray.Dataset":  # noqa: A001
+def open(path: str | os.PathLike[str]) -> "xarray.Dataset":
     """A results file of a study, or the output of `annulus attend`.
 
     Of a study: its measured variables over its axes, NaN where a point is not finished, and the closed

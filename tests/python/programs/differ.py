@@ -5,8 +5,9 @@
 
 import sys
 
-import annulus
 import numpy
+
+import annulus
 
 if sys.argv[1] == "mpi":
     comm = annulus.comm.mpi()

@@ -8,8 +8,9 @@ import signal
 import sys
 import time
 
-import annulus
 import numpy
+
+import annulus
 
 transport, how = sys.argv[1:]
 if transport == "mpi":

@@ -1,7 +1,8 @@
 """A pass that would take minutes, and how it ended."""
 
-import annulus
 import numpy
+
+import annulus
 
 comm = annulus.comm.self()
 attention = annulus.RingAttention(annulus.make_plan(annulus.Problem(400_000), ranks=comm), comm)

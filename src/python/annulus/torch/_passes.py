@@ -16,7 +16,7 @@ import numpy
 import torch
 
 from annulus import _core
-from annulus._arrays import numbers
+from annulus._arrays import numbers, settle
 from annulus.attention import RingAttention
 from annulus.torch._registry import context_of
 
@@ -56,12 +56,6 @@ def _of_heads(values: torch.Tensor | None, batch: int) -> numpy.ndarray | None:
     return None if each is None else numpy.tile(each, batch)
 
 
-def _settle(x: torch.Tensor) -> None:
-    """The engine has a stream of its own, which begins when it is called."""
-    if x.is_cuda:
-        torch.cuda.current_stream(x.device).synchronize()
-
-
 @torch.library.custom_op("annulus::forward", mutates_args=())
 def forward(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gain: torch.Tensor | None,
             sink: torch.Tensor | None, context: int,
@@ -72,7 +66,7 @@ def forward(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gain: torch.Tenso
     lse, lse_low = (_empty(q, None, False) for _ in range(2))
     arguments = _core.ForwardArguments(_as_rows(lse), {}, _of_heads(gain, len(q)),
                                        _of_heads(sink, len(q)), None)
-    _settle(q)
+    settle(q)
     engine._engine.forward(_as_rows(q), _as_rows(k), _as_rows(v), _as_rows(out), arguments,
                            lse_low=_as_rows(lse_low))
     return out, lse, lse_low
@@ -99,7 +93,7 @@ def backward(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gain: torch.Tens
     dgain, dsink = numpy.zeros(batch * heads), numpy.zeros(batch * heads)
     arguments = _core.ForwardArguments(None, {}, _of_heads(gain, batch), _of_heads(sink, batch), None)
     dout = torch.zeros_like(out) if dout is None else dout
-    _settle(q)
+    settle(q)
     engine._engine.backward(
         _as_rows(q), _as_rows(k), _as_rows(v), _as_rows(out), _as_rows(lse),
         _as_rows(dout.to(q.dtype)), None if dlse is None else _as_rows(dlse), _as_rows(dq), _as_rows(dk), _as_rows(dv),

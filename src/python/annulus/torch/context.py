@@ -7,7 +7,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from annulus import _core, comm as comm_
+from annulus import _core
+from annulus import comm as comm_
 from annulus.attention import RingAttention
 from annulus.errors import InputError
 from annulus.torch import _exchange
