@@ -49,7 +49,7 @@ void throw_difference(comm::Communicator& communicator, const std::string& text)
     const auto other = facts_of(rank);
     for (std::size_t at = 0; at < std::min(first.size(), other.size()); ++at) {
       if (first[at] == other[at]) continue;
-      throw InputError(fmt::format("{} is {} on rank {} and {} on rank 0; expected the same",
+      throw InputError(fmt::format("{}: {} on rank {} and {} on rank 0; expected the same",
                                    other[at].first, other[at].second, rank, first[at].second));
     }
   }

@@ -84,5 +84,5 @@ def test_ranks_that_differ_raise_the_same():
 
     first, second = annulus.comm.threads(2).run(body)
     assert first == second
-    assert first[0] == f"head_dim is {D + 1} on rank 1 and {D} on rank 0; expected the same"
-    assert first[1].startswith("the tokens is ")
+    assert first[0] == f"head_dim: {D + 1} on rank 1 and {D} on rank 0; expected the same"
+    assert first[1].startswith("the tokens: ")

@@ -17,7 +17,7 @@ def test_ranks_that_differ_are_told_the_same(launch, launcher, transport):
     finished = launch(launcher, 2, "differ.py", transport)
     assert finished.returncode == 0, finished.stderr
     lines = sorted(finished.stdout.splitlines())
-    assert lines == sorted(2 * ["mask is full on rank 1 and causal on rank 0; expected the same",
+    assert lines == sorted(2 * ["mask: full on rank 1 and causal on rank 0; expected the same",
                                 "q is fp32 (49, 1, 64); expected fp32 (50, 1, 64) on this rank"])
 
 

@@ -67,10 +67,10 @@ def agreeing(change):
 
 
 @pytest.mark.parametrize("change, message", [
-    (lambda p, o: p.update(length=101), "documents is [0, 101] on rank 1 and [0, 100] on rank 0"),
-    (lambda p, o: p.update(mask="full"), "mask is full on rank 1 and causal on rank 0"),
-    (lambda p, o: o.update(gain=[2.0]), "gain is [2] on rank 1 and [1] on rank 0"),
-    (lambda p, o: o.update(statistics=True), "statistics is asked for on rank 1 and not asked for"),
+    (lambda p, o: p.update(length=101), "documents: [0, 101] on rank 1 and [0, 100] on rank 0"),
+    (lambda p, o: p.update(mask="full"), "mask: full on rank 1 and causal on rank 0"),
+    (lambda p, o: o.update(gain=[2.0]), "gain: [2] on rank 1 and [1] on rank 0"),
+    (lambda p, o: o.update(statistics=True), "statistics: asked for on rank 1 and not asked for"),
     (lambda p, o: slice(0, 3), "q is fp32 (3, 1, 64)"),
 ])
 def test_ranks_that_differ_raise_the_same(change, message):
