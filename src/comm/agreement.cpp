@@ -6,12 +6,12 @@
 #include <new>
 #include <string>
 
-#include "annulus/base/error.hpp"
+#include "annulus/comm/error.hpp"
 
 namespace annulus::comm {
 namespace {
 
-enum class Kind : unsigned char { error, input_error };
+enum class Kind : unsigned char { error, input_error, communication_error };
 
 /// How a body ended: nothing, or the kind of its exception and then the message, byte by byte.
 std::vector<std::byte> outcome_of(const std::function<void()>& body) {
@@ -25,6 +25,8 @@ std::vector<std::byte> outcome_of(const std::function<void()>& body) {
     body();
   } catch (const InputError& error) {
     return encode(Kind::input_error, error.what());
+  } catch (const CommunicationError& error) {
+    return encode(Kind::communication_error, error.what());
   } catch (const std::bad_alloc& error) {
     return encode(Kind::error, std::string("out of memory: ") + error.what());
   } catch (const std::exception& error) {
@@ -40,7 +42,14 @@ void throw_failure(const std::vector<std::byte>& outcome) {
   std::string message;
   std::transform(outcome.begin() + 1, outcome.end(), std::back_inserter(message),
                  [](std::byte b) { return static_cast<char>(b); });
-  if (static_cast<Kind>(outcome.front()) == Kind::input_error) throw InputError(message);
+  switch (static_cast<Kind>(outcome.front())) {
+    case Kind::input_error:
+      throw InputError(message);
+    case Kind::communication_error:
+      throw CommunicationError(message);
+    case Kind::error:
+      break;
+  }
   throw Error(message);
 }
 

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "annulus/base/error.hpp"
+#include "annulus/comm/error.hpp"
 #include "comm/messages_to_itself.hpp"
 
 namespace annulus::comm {
@@ -13,7 +13,7 @@ namespace {
 void check_rank(const Communicator& communicator, int peer, const char* role,
                 std::source_location location) {
   if (peer >= 0 && peer < communicator.size()) return;
-  throw Error(
+  throw CommunicationError(
       fmt::format("{}: rank {} names rank {} {}, but there are ranks 0 to {}", communicator.name(),
                   communicator.rank(), peer, role, communicator.size() - 1),
       location);
@@ -31,7 +31,7 @@ void check_exchange(const Communicator& communicator, std::span<const Send> send
   const auto to_itself = std::ranges::count(sends, rank, &Send::to);
   const auto from_itself = std::ranges::count(receives, rank, &Receive::from);
   if (to_itself != from_itself) {
-    throw Error(
+    throw CommunicationError(
         fmt::format("{}: rank {} {} itself, but not the other way round", communicator.name(), rank,
                     to_itself > from_itself ? "sends to" : "receives from"),
         location);
@@ -47,17 +47,18 @@ void check_root(const Communicator& communicator, int root, std::source_location
 
 void check_first(const Communicator& communicator, int ranks, std::source_location location) {
   if (ranks >= 1 && ranks <= communicator.size()) return;
-  throw Error(fmt::format("{}: the first {} ranks of {} are asked for; expected 1 to {}",
-                          communicator.name(), ranks, communicator.size(), communicator.size()),
-              location);
+  throw CommunicationError(
+      fmt::format("{}: the first {} ranks of {} are asked for; expected 1 to {}",
+                  communicator.name(), ranks, communicator.size(), communicator.size()),
+      location);
 }
 
 void check_length(int rank, int from, std::size_t received, std::size_t expected,
                   std::source_location location) {
   if (received == expected) return;
-  throw Error(fmt::format("rank {} expects {} bytes from rank {}, which sends {}", rank, expected,
-                          from, received),
-              location);
+  throw CommunicationError(fmt::format("rank {} expects {} bytes from rank {}, which sends {}",
+                                       rank, expected, from, received),
+                           location);
 }
 
 }  // namespace annulus::comm

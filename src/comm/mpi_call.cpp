@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "annulus/base/error.hpp"
+#include "annulus/comm/error.hpp"
 
 namespace annulus::comm {
 
@@ -14,10 +14,11 @@ void check_mpi(int code, const char* call, int rank, std::source_location locati
   std::array<char, MPI_MAX_ERROR_STRING> text{};
   int length = 0;
   if (MPI_Error_string(code, text.data(), &length) != MPI_SUCCESS) length = 0;
-  throw Error(fmt::format("{} failed on rank {} with code {}: {} ({}:{})", call, rank, code,
-                          std::string_view(text.data(), static_cast<std::size_t>(length)),
-                          location.file_name(), location.line()),
-              location);
+  throw CommunicationError(
+      fmt::format("{} failed on rank {} with code {}: {} ({}:{})", call, rank, code,
+                  std::string_view(text.data(), static_cast<std::size_t>(length)),
+                  location.file_name(), location.line()),
+      location);
 }
 
 }  // namespace annulus::comm

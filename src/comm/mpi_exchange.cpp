@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "annulus/base/error.hpp"
+#include "annulus/comm/error.hpp"
 #include "comm/mpi_call.hpp"
 
 namespace annulus::comm {
@@ -115,11 +115,11 @@ void MpiExchange::check_piece(const Piece& piece, MPI_Status& status) {
   int bytes = 0;
   check_mpi(MPI_Get_count(&status, MPI_BYTE, &bytes), "MPI_Get_count", rank_);
   if (static_cast<std::size_t>(bytes) == piece.bytes && status.MPI_TAG == piece.tag) return;
-  throw Error(fmt::format("rank {} expects {} from rank {}, which sends {} bytes{}", rank_,
-                          piece.tag == last_piece ? fmt::format("{} last bytes", piece.bytes)
-                                                  : fmt::format("{} bytes and more", piece.bytes),
-                          piece.peer, bytes,
-                          status.MPI_TAG == last_piece ? ", its last" : " and more"));
+  throw CommunicationError(
+      fmt::format("rank {} expects {} from rank {}, which sends {} bytes{}", rank_,
+                  piece.tag == last_piece ? fmt::format("{} last bytes", piece.bytes)
+                                          : fmt::format("{} bytes and more", piece.bytes),
+                  piece.peer, bytes, status.MPI_TAG == last_piece ? ", its last" : " and more"));
 }
 
 void MpiExchange::abandon() {

@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "annulus/base/error.hpp"
+#include "annulus/comm/error.hpp"
 #include "comm/mpi_call.hpp"
 
 namespace annulus::comm {
@@ -41,7 +41,7 @@ class Window {
     const int code = MPI_Win_allocate_shared(static_cast<MPI_Aint>(bytes), 1, info.get(), node,
                                              static_cast<void*>(&base), &handle_);
     if (code != MPI_SUCCESS) {
-      throw Error(fmt::format(
+      throw CommunicationError(fmt::format(
           "rank {} gets no {} bytes of memory that its node shares (see `df /dev/shm`); schedule "
           "ring needs none",
           rank, bytes));

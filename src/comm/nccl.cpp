@@ -5,8 +5,8 @@
 
 #include <fmt/format.h>
 
-#include "annulus/base/error.hpp"
 #include "annulus/comm/agreement.hpp"
+#include "annulus/comm/error.hpp"
 #include "annulus/device/buffer.hpp"
 #include "comm/arguments.hpp"
 #include "comm/completed_exchange.hpp"
@@ -132,8 +132,9 @@ std::unique_ptr<Exchange> NcclCommunicator::exchange_on(device::Stream& stream,
   const auto here = handle_->stream()->device();
   if (stream.device().kind == DeviceKind::cpu) return exchange(sends, receives);
   if (stream.device().index != here.index) {
-    throw Error(fmt::format("nccl: rank {} has GPU {}, and is asked for an exchange on GPU {}",
-                            rank_, here.index, stream.device().index));
+    throw CommunicationError(
+        fmt::format("nccl: rank {} has GPU {}, and is asked for an exchange on GPU {}", rank_,
+                    here.index, stream.device().index));
   }
   check_exchange(*this, sends, receives);
   return std::make_unique<NcclExchange>(handle_, stream, sends, receives);

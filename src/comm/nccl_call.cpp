@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "annulus/base/error.hpp"
+#include "annulus/comm/error.hpp"
 
 namespace annulus::comm {
 
@@ -17,7 +17,8 @@ std::string nccl_message(ncclResult_t code, const char* call, int rank, ncclComm
 }
 
 void check_nccl(ncclResult_t code, const char* call, int rank, std::source_location location) {
-  if (code != ncclSuccess) throw Error(nccl_message(code, call, rank, nullptr), location);
+  if (code != ncclSuccess)
+    throw CommunicationError(nccl_message(code, call, rank, nullptr), location);
 }
 
 }  // namespace annulus::comm

@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "annulus/base/error.hpp"
+#include "annulus/comm/error.hpp"
 #include "comm/nccl_call.hpp"
 
 namespace annulus::comm {
@@ -105,7 +105,7 @@ std::shared_ptr<NcclHandle> NcclHandle::split(int ranks) {
 }
 
 void NcclHandle::advance() {
-  if (!failure_.empty()) throw Error(failure_);
+  if (!failure_.empty()) throw CommunicationError(failure_);
   ncclResult_t state = ncclSuccess;
   const auto code = ncclCommGetAsyncError(communicator_, &state);
   if (code != ncclSuccess) fail(nccl_message(code, "ncclCommGetAsyncError", rank_, communicator_));
@@ -220,7 +220,7 @@ void NcclHandle::expect(ncclResult_t code, const char* call) {
 
 void NcclHandle::fail(std::string reason) {
   abort(std::move(reason));
-  throw Error(failure_);
+  throw CommunicationError(failure_);
 }
 
 void NcclHandle::fail_by_timeout(const char* what) {

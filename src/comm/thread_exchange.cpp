@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "annulus/base/error.hpp"
+#include "annulus/comm/error.hpp"
 #include "comm/arguments.hpp"
 
 namespace annulus::comm {
@@ -17,9 +17,9 @@ namespace {
 void check_message(const ThreadMessage& message) {
   const auto memory = message.arriving->stream->device().kind;
   if (message.leaving->memory != memory) {
-    throw Error(fmt::format("rank {} receives in memory of {} what rank {} sends from memory of {}",
-                            message.to, name_of(memory), message.from,
-                            name_of(message.leaving->memory)));
+    throw CommunicationError(
+        fmt::format("rank {} receives in memory of {} what rank {} sends from memory of {}",
+                    message.to, name_of(memory), message.from, name_of(message.leaving->memory)));
   }
   check_length(message.to, message.from, message.leaving->data.size(),
                message.arriving->place.size());

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "annulus/base/error.hpp"
+#include "annulus/comm/error.hpp"
 
 namespace annulus::comm {
 
@@ -33,7 +33,7 @@ void ThreadWorld::fail(int rank, std::string message) {
 }
 
 void ThreadWorld::check() const {
-  if (first_to_fail >= 0) throw Error(reason);
+  if (first_to_fail >= 0) throw CommunicationError(reason);
 }
 
 void ThreadWorld::check_present(int rank, int peer) {
@@ -101,8 +101,8 @@ std::shared_ptr<ThreadGroup> ThreadGroup::first(Index call, int ranks) {
     child = std::make_shared<ThreadGroup>(world_, std::move(part));
   }
   if (child->ranks() != ranks) {
-    throw Error(fmt::format("ranks ask for their first {} and their first {} in the same call",
-                            child->ranks(), ranks));
+    throw CommunicationError(fmt::format(
+        "ranks ask for their first {} and their first {} in the same call", child->ranks(), ranks));
   }
   return child;
 }

@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "annulus/base/error.hpp"
+#include "annulus/comm/error.hpp"
 #include "comm/arguments.hpp"
 #include "comm/local_region.hpp"
 #include "comm/reduce.hpp"
@@ -109,49 +109,78 @@ class ThreadCommunicator final : public Communicator {
   Index calls_of_first_ = 0;
 };
 
+const Topology& checked(const Topology& topology) {
+  if (topology.ranks < 1 || ranks_of_nodes(topology).empty() || topology.node_of.empty()) {
+    throw InputError("threads: a topology without ranks or nodes");
+  }
+  return topology;
+}
+
+Topology one_node(int ranks) {
+  if (ranks < 1) throw InputError(fmt::format("threads: {} ranks; expected 1 or more", ranks));
+  return even_topology(ranks, ranks);
+}
+
 }  // namespace
 
+ThreadRanks::ThreadRanks(int ranks) : ThreadRanks(one_node(ranks)) {}
+
+ThreadRanks::ThreadRanks(const Topology& topology)
+    : world_(std::make_shared<ThreadWorld>(checked(topology).ranks)) {
+  const auto group = std::make_shared<ThreadGroup>(world_, topology);
+  for (int rank = 0; rank < topology.ranks; ++rank) {
+    communicators_.push_back(std::make_unique<ThreadCommunicator>(group, rank));
+  }
+}
+
+void ThreadRanks::leave(int rank) {
+  world_->leave(rank);
+}
+
+void ThreadRanks::give_up(int rank) {
+  world_->give_up(rank);
+}
+
+int ThreadRanks::first_to_fail() const {
+  const std::lock_guard lock(world_->mutex);
+  return world_->first_to_fail;
+}
+
 void run_threads(int ranks, const std::function<void(Communicator&)>& body) {
-  if (ranks < 1) throw InputError(fmt::format("threads: {} ranks; expected 1 or more", ranks));
-  run_threads(even_topology(ranks, ranks), body);
+  run_threads(one_node(ranks), body);
 }
 
 void run_threads(const Topology& topology, const std::function<void(Communicator&)>& body) {
-  const int ranks = topology.ranks;
-  if (ranks < 1 || ranks_of_nodes(topology).empty() || topology.node_of.empty()) {
-    throw InputError("threads: a topology without ranks or nodes");
-  }
-  const auto world = std::make_shared<ThreadWorld>(ranks);
-  const auto group = std::make_shared<ThreadGroup>(world, topology);
-  std::vector<std::exception_ptr> failures(static_cast<std::size_t>(ranks));
+  ThreadRanks ranks(topology);
+  std::vector<std::exception_ptr> failures(static_cast<std::size_t>(ranks.size()));
 
   const auto run = [&](int rank) {
     try {
-      ThreadCommunicator communicator(group, rank);
-      body(communicator);
-      world->leave(rank);
+      body(ranks.communicator(rank));
+      ranks.leave(rank);
     } catch (...) {
       failures[static_cast<std::size_t>(rank)] = std::current_exception();
-      world->give_up(rank);
+      ranks.give_up(rank);
     }
   };
   {
     std::vector<std::jthread> threads;
-    threads.reserve(static_cast<std::size_t>(ranks));
-    for (int rank = 0; rank < ranks; ++rank) {
+    threads.reserve(failures.size());
+    for (int rank = 0; rank < ranks.size(); ++rank) {
       try {
         threads.emplace_back(run, rank);
       } catch (const std::system_error& error) {
-        failures[static_cast<std::size_t>(rank)] = std::make_exception_ptr(
-            Error(fmt::format("rank {} of {} has no thread: {}", rank, ranks, error.what())));
-        world->give_up(rank);
+        failures[static_cast<std::size_t>(rank)] = std::make_exception_ptr(Error(
+            fmt::format("rank {} of {} has no thread: {}", rank, ranks.size(), error.what())));
+        ranks.give_up(rank);
         break;
       }
     }
   }
   // Whatever follows the first failure is a consequence.
-  if (world->first_to_fail >= 0) {
-    const auto& cause = failures[static_cast<std::size_t>(world->first_to_fail)];
+  const int first = ranks.first_to_fail();
+  if (first >= 0) {
+    const auto& cause = failures[static_cast<std::size_t>(first)];
     if (cause) std::rethrow_exception(cause);
   }
   for (const auto& failure : failures) {

@@ -61,6 +61,7 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
   check_shape(inputs.out, "out", accumulator, rows, heads, d_v);
   check_shape(inputs.lse, "lse", accumulator, rows, heads, 1);
   check_shape(inputs.dout, "dout", type, rows, heads, d_v);
+  if (inputs.dlse.present()) check_shape(inputs.dlse, "dlse", accumulator, rows, heads, 1);
   check_shape(gradients.dq, "dq", accumulator, rows, heads, d);
   check_shape(gradients.dk, "dk", accumulator, keys, problem.key_heads, d);
   check_shape(gradients.dv, "dv", accumulator, keys, problem.key_heads, d_v);
@@ -74,6 +75,7 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
   const ring::DeviceInput out(stream_, inputs.out);
   const ring::DeviceInput lse(stream_, inputs.lse);
   const ring::DeviceInput dout(stream_, inputs.dout);
+  const ring::DeviceInput dlse(stream_, inputs.dlse);
   const ring::DeviceOutput dq(stream_, gradients.dq);
   const ring::DeviceOutput dk(stream_, gradients.dk);
   const ring::DeviceOutput dv(stream_, gradients.dv);
@@ -86,7 +88,11 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
        .gain = inputs.gain,
        .sink = inputs.sink,
        .table = inputs.logit_scale},
-      {.dout = dout.view(), .out = out.view(), .lse = lse.view(), .lse_low = lse_low.view()},
+      {.dout = dout.view(),
+       .out = out.view(),
+       .lse = lse.view(),
+       .lse_low = lse_low.view(),
+       .dlse = dlse.view()},
       dq.view(), gradients.dgain,
       {.key_heads = problem.key_heads, .value_dim = d_v, .threads = threads_, .stream = stream_});
 
@@ -112,7 +118,7 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
             .accumulate(keys_of_step, values_of_step, plan_.blocks(compute), key_sums, value_sums,
                         poll);
       },
-      meter);
+      meter, inputs.poll);
   store.finish();
 
   ring::finish_work(*stream_, communicator_);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "annulus/base/tensor.hpp"
 #include "annulus/device/tensor_copy.hpp"
 #include "annulus/plan/heads.hpp"
 #include "ring/heads_of.hpp"
@@ -10,6 +11,25 @@
 #include "ring/query_scale.hpp"
 
 namespace annulus::ring {
+namespace {
+
+/// from -= what: a number for each row and head, on the device.
+void subtract(device::Stream& stream, TensorView from, ConstTensorView what) {
+  Tensor left(from.type, from.rows, from.heads, 1);
+  Tensor right(what.type, what.rows, what.heads, 1);
+  device::download(stream, left.view(), from);
+  device::download(stream, right.view(), what);
+  with_accumulator(from.type, [&]<class T>() {
+    for (Index i = 0; i < from.rows; ++i) {
+      for (Index h = 0; h < from.heads; ++h) {
+        *left.view().row<T>(i, h) -= *std::as_const(right).view().row<T>(i, h);
+      }
+    }
+  });
+  device::upload(stream, from, left.view());
+}
+
+}  // namespace
 
 BackwardQueries::BackwardQueries(const Plan& plan, int rank, const kernels::Kernel& kernel,
                                  BufferPool& pool, const OwnQueries& own, const OwnRows& rows,
@@ -23,10 +43,16 @@ BackwardQueries::BackwardQueries(const Plan& plan, int rank, const kernels::Kern
       dgain_(dgain),
       options_(std::move(options)),
       home_(begin(own_item())) {
-  if (!plan.schedule().queries_travel()) return;
-  means_ = {stream(), rows.lse.type, own.q.rows, own.q.heads, 1};
-  home_.pass->write_mean(means_.view());
-  device::clear(*stream(), dq_);
+  const bool travel = plan.schedule().queries_travel();
+  if (travel || rows.dlse.present()) {
+    means_ = {stream(), rows.lse.type, own.q.rows, own.q.heads, 1};
+    home_.pass->write_mean(means_.view());
+  }
+  if (rows.dlse.present()) {
+    subtract(*stream(), means_.view(), rows.dlse);
+    home_ = begin(own_item());
+  }
+  if (travel) device::clear(*stream(), dq_);
 }
 
 BackwardQueries::Part BackwardQueries::begin(const Item& queries) const {
@@ -43,8 +69,12 @@ BackwardQueries::Part BackwardQueries::begin(const Item& queries) const {
     given = {.q = heads_of(own_.q, heads),
              .scale = part.scale,
              .dout = heads_of(rows_.dout, heads),
-             .lse = heads_of(rows_.lse, heads),
-             .out = heads_of(rows_.out, heads)};
+             .lse = heads_of(rows_.lse, heads)};
+    if (means_.view().present()) {
+      given.mean = heads_of(means_.view(), heads);
+    } else {
+      given.out = heads_of(rows_.out, heads);
+    }
     if (rows_.lse_low.present()) given.lse_low = heads_of(rows_.lse_low, heads);
   } else {
     const auto there = packed_queries(plan(), queries, held(queries));

@@ -17,12 +17,15 @@ struct OwnRows {
   ConstTensorView out;      ///< (rows, H, d_v)
   ConstTensorView lse;      ///< (rows, H, 1)
   ConstTensorView lse_low;  ///< (rows, H, 1), or absent: 0
+  ConstTensorView dlse;     ///< (rows, H, 1), or absent: 0
 };
 
 class BackwardQueries final : public QueryStore {
  public:
   /// Borrows all of these. Gradients are written to `dq` (rows, H, d), on the device. To `dgain`
-  /// (H), or empty, is added what this rank's computes give to the gradients of the gains.
+  /// (H), or empty, is added what this rank's computes give to the gradients of the gains. As
+  /// d lse / d z = p, a gradient of lse makes dz = p (<dout, v> - mean) with mean = <dout, out> -
+  /// dlse.
   BackwardQueries(const Plan& plan, int rank, const kernels::Kernel& kernel, BufferPool& pool,
                   const OwnQueries& own, const OwnRows& rows, TensorView dq,
                   std::span<double> dgain, kernels::PassOptions options);
@@ -57,9 +60,10 @@ class BackwardQueries final : public QueryStore {
   TensorView dq_;
   std::span<double> dgain_;
   kernels::PassOptions options_;
-  Part home_;                   // all own queries
-  device::DeviceTensor means_;  // <dout, out> of the own rows, where these travel
-  std::vector<Part> parts_;     // of others, or of some heads of the own
+  /// <dout, out> - dlse of the own rows, where they travel or lse has a gradient.
+  device::DeviceTensor means_;
+  Part home_;                // all own queries
+  std::vector<Part> parts_;  // of others, or of some heads of the own
 };
 
 }  // namespace annulus::ring

@@ -127,8 +127,8 @@ std::vector<double> CachedAttention::scale_of(const CacheChunk& chunk,
   return scales;
 }
 
-void CachedAttention::accumulate(kernels::ForwardPass& pass,
-                                 const std::vector<Shard>& queries) const {
+void CachedAttention::accumulate(kernels::ForwardPass& pass, const std::vector<Shard>& queries,
+                                 const kernels::Poll& poll) const {
   const int rank = communicator_.rank();
   std::vector<std::vector<PlacedRows>> of_sequence(rows_.size());
   Index query_row = 0;
@@ -157,7 +157,7 @@ void CachedAttention::accumulate(kernels::ForwardPass& pass,
       }
     }
     if (blocks.empty()) continue;
-    pass.accumulate(rows_[at].keys.view(), rows_[at].values.view(), blocks, {});
+    pass.accumulate(rows_[at].keys.view(), rows_[at].values.view(), blocks, poll);
   }
 }
 
@@ -195,7 +195,7 @@ PassReport CachedAttention::attend(const CacheChunk& chunk, ConstTensorView q, T
                                        .value_dim = problem_.output_dim(),
                                        .statistics = options.statistics.present(),
                                        .threads = threads_});
-    accumulate(*pass, shards);
+    accumulate(*pass, shards, options.poll);
     Tensor states(sums, offsets.back(), problem_.query_heads, state_width(problem_.output_dim()));
     pass->write_state(states.view());
 

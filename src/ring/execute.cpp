@@ -32,7 +32,8 @@ struct UnderWay {
 class Execution {
  public:
   Execution(const Program& program, comm::Communicator& communicator, SharedNode& node,
-            const Stores& stores, std::vector<HeldItem> held, bool keep, PassMeter& meter)
+            const Stores& stores, std::vector<HeldItem> held, bool keep, PassMeter& meter,
+            const kernels::Poll& interrupt)
       : program_(program),
         communicator_(communicator),
         node_(node),
@@ -40,13 +41,15 @@ class Execution {
         queries_(stores.queries),
         held_(std::move(held)),
         keep_(keep),
-        meter_(meter) {}
+        meter_(meter),
+        interrupt_(interrupt) {}
 
   std::vector<HeldItem> run(const ComputeStep& compute) {
     const kernels::Poll poll = [this] {
       for (auto& transfers : under_way_) {
         if (transfers.exchange->poll()) note_end(transfers);
       }
+      if (interrupt_) interrupt_();
     };
     for (std::size_t at = 0; at < program_.steps.size(); ++at) {
       const auto& step = program_.steps[at];
@@ -195,6 +198,7 @@ class Execution {
   std::vector<HeldItem> held_;
   bool keep_;
   PassMeter& meter_;
+  const kernels::Poll& interrupt_;
   std::vector<HeldItem> kept_;
   std::vector<Arrival> arrived_;
   std::list<UnderWay> under_way_;
@@ -204,8 +208,10 @@ class Execution {
 
 std::vector<HeldItem> execute(const Program& program, comm::Communicator& communicator,
                               SharedNode& node, const Stores& stores, std::vector<HeldItem> held,
-                              bool keep, const ComputeStep& compute, PassMeter& meter) {
-  return Execution(program, communicator, node, stores, std::move(held), keep, meter).run(compute);
+                              bool keep, const ComputeStep& compute, PassMeter& meter,
+                              const kernels::Poll& interrupt) {
+  return Execution(program, communicator, node, stores, std::move(held), keep, meter, interrupt)
+      .run(compute);
 }
 
 }  // namespace annulus::ring

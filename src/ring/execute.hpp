@@ -27,9 +27,11 @@ struct Stores {
 /// under way, and whoever adds to the same gradients does so in the same order every time. Without
 /// `compute`, items go where they go. `held` is what an earlier pass kept, for a program that takes
 /// it up. `compute` enqueues on the stream of `meter`, which this does not wait for. Returns what
-/// the program keeps, where `keep`.
+/// the program keeps, where `keep`. While it computes, it calls `interrupt` now and then, if there
+/// is one; what that throws ends the pass.
 std::vector<HeldItem> execute(const Program& program, comm::Communicator& communicator,
                               SharedNode& node, const Stores& stores, std::vector<HeldItem> held,
-                              bool keep, const ComputeStep& compute, PassMeter& meter);
+                              bool keep, const ComputeStep& compute, PassMeter& meter,
+                              const kernels::Poll& interrupt = {});
 
 }  // namespace annulus::ring

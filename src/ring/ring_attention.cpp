@@ -143,7 +143,7 @@ PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTen
         states.pass_of(compute.queries)
             .accumulate(keys_of_step, values_of_step, plan_.blocks(compute), poll);
       },
-      meter);
+      meter, options.poll);
   TensorView lse_low{};
   if (keep) {
     *options.held = {.items = std::move(kept), .present = true};

@@ -2,7 +2,7 @@
 
 #include "annulus/comm/agreement.hpp"
 
-#include "annulus/base/error.hpp"
+#include "annulus/comm/error.hpp"
 #include "comm/forwarding_communicator.hpp"
 #include "comm/transport.hpp"
 
@@ -15,6 +15,8 @@ std::string outcome_of(const std::function<void()>& call) {
     call();
   } catch (const InputError& error) {
     return std::string("InputError: ") + error.what();
+  } catch (const CommunicationError& error) {
+    return std::string("CommunicationError: ") + error.what();
   } catch (const Error& error) {
     return std::string("Error: ") + error.what();
   }
@@ -58,6 +60,12 @@ TEST_P(Transport, LearnsOfAnyRanksError) {
                   });
                 }),
                 "InputError: " + name(lowest));
+      EXPECT_EQ(outcome_of([&] {
+                  together(world, [&] {
+                    if (world.rank() == lowest) throw CommunicationError(name(lowest));
+                  });
+                }),
+                "CommunicationError: " + name(lowest));
       EXPECT_EQ(outcome_of([&] {
                   together(world, [&] {
                     if (world.rank() == lowest) throw Error(name(lowest));

@@ -9,7 +9,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "annulus/base/error.hpp"
+#include "annulus/comm/error.hpp"
 #include "comm/transport.hpp"
 
 namespace annulus::comm {
@@ -91,7 +91,7 @@ TEST_P(FailingThread, WakesTheOthersAndIsHeard) {
       }
       try {
         call(world, failing);
-      } catch (const Error& error) {
+      } catch (const CommunicationError& error) {
         EXPECT_EQ(std::string(error.what()), "rank " + std::to_string(failing) + " gave up");
         ++woken;
         throw;

@@ -14,7 +14,7 @@ from pathlib import Path
 # Floors of equal height never include each other.
 HEIGHT = {"base": 0, "attention": 1, "plan": 2, "device": 3, "kernels": 4, "comm": 4,
           "ring": 5, "results": 5, "studies": 6, "measure": 6, "verify": 6, "run": 6, "sweep": 7,
-          "c": 8, "cli": 8, "simulate": 9}
+          "c": 8, "cli": 8, "python": 8, "simulate": 9}
 
 
 def floor_of(path):

@@ -61,7 +61,8 @@ class CachedAttention {
   [[nodiscard]] std::vector<double> scale_of(const CacheChunk& chunk,
                                              const ForwardOptions& options) const;
   /// Meets the queries of all ranks, laid end to end, with the rank's own keys.
-  void accumulate(kernels::ForwardPass& pass, const std::vector<Shard>& queries) const;
+  void accumulate(kernels::ForwardPass& pass, const std::vector<Shard>& queries,
+                  const kernels::Poll& poll) const;
   /// Writes rows `first` on of the outputs from the rank's `own` rows of merged states.
   void finish(TensorView states, Interval own, Index first, std::span<const double> sink,
               const ForwardOutputs& outputs) const;

@@ -46,9 +46,11 @@ struct ForwardOptions {
   std::span<const double> sink{};         ///< (H): logits of the sinks; empty: no sinks
   std::span<const double> logit_scale{};  ///< (rows, H): beta of the `table` policy
   HeldShards* held{};                     ///< filled in for a backward pass; null: not kept
+  kernels::Poll poll{};                   ///< called now and then; what it throws ends the pass
 };
 
-/// What a backward pass is given: the inputs and outputs of its forward pass, and d loss / d out.
+/// What a backward pass is given: the inputs and outputs of its forward pass, and the gradients of
+/// these.
 /// `rows` and `keys` are those of the rank, as in RingAttention::forward.
 struct BackwardInputs {
   ConstTensorView q;               ///< (rows, H, d), in the plan's type
@@ -57,11 +59,13 @@ struct BackwardInputs {
   ConstTensorView out;             ///< (rows, H, d_v), accumulator type
   ConstTensorView lse;             ///< (rows, H, 1), accumulator type
   ConstTensorView dout;            ///< (rows, H, d_v), in the plan's type
+  ConstTensorView dlse{};          ///< (rows, H, 1), accumulator type: d loss / d lse; or absent: 0
   std::span<const double> gain{};  ///< as in ForwardOptions, likewise below
   std::span<const double> sink{};
   std::span<const double> logit_scale{};
   HeldShards held{};  ///< of the forward pass; where it is not present, shards are fetched again,
                       ///< and lse is taken as exact
+  kernels::Poll poll{};  ///< as in ForwardOptions
 };
 
 /// What a backward pass writes, all of it in the accumulator type.
@@ -105,7 +109,8 @@ class RingAttention {
   PassReport forward(ConstTensorView q, ConstTensorView k, ConstTensorView v, TensorView out,
                      const ForwardOptions& options = {});
 
-  /// Collective. The gradients of Sum <dout, out> over all ranks. In a ring, keys and values go
+  /// Collective. The gradients of Sum <dout, out> + Sum dlse lse over all ranks; all of them have
+  /// dlse, or none. In a ring, keys and values go
   /// backwards, from where the forward pass left them, and their gradients come home with them; by
   /// other schedules they are fetched again. Throws as forward does.
   PassReport backward(BackwardInputs inputs, const Gradients& gradients);

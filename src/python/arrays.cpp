@@ -1,0 +1,139 @@
+#include "python/arrays.hpp"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "annulus/base/error.hpp"
+
+namespace annulus::python {
+namespace {
+
+using Code = nb::dlpack::dtype_code;
+
+/// The type of elements as the library has it; none for others.
+std::optional<DataType> type_of(const nb::dlpack::dtype& type) {
+  if (type == nb::dtype<double>()) return DataType::float64;
+  if (type == nb::dtype<float>()) return DataType::float32;
+  if (type.lanes != 1 || type.bits != 16) return std::nullopt;
+  if (type.code == static_cast<std::uint8_t>(Code::Bfloat)) return DataType::bfloat16;
+  if (type.code == static_cast<std::uint8_t>(Code::Float)) return DataType::float16;
+  return std::nullopt;
+}
+
+std::string text_of(const nb::dlpack::dtype& type) {
+  if (const auto known = type_of(type)) return std::string(name_of(*known));
+  const bool integer = type.code <= static_cast<std::uint8_t>(Code::UInt);
+  return fmt::format("{}-bit {}", type.bits, integer ? "integers" : "numbers");
+}
+
+/// Its shape, as Python writes it: without the last axis where that is 1.
+std::string shape_of(const Expected& expected) {
+  return expected.dim == 1
+             ? fmt::format("({}, {})", expected.rows, expected.heads)
+             : fmt::format("({}, {}, {})", expected.rows, expected.heads, expected.dim);
+}
+
+template <class Array>
+std::string shape_of(const Array& array) {
+  std::vector<std::size_t> shape;
+  for (std::size_t axis = 0; axis < array.ndim(); ++axis) shape.push_back(array.shape(axis));
+  return fmt::format("({})", fmt::join(shape, ", "));
+}
+
+template <class Array>
+bool has_shape(const Array& array, const Expected& expected) {
+  const auto axis = [&](std::size_t at) { return static_cast<Index>(array.shape(at)); };
+  const bool flat = array.ndim() == 2 && expected.dim == 1;
+  return (flat || (array.ndim() == 3 && axis(2) == expected.dim)) && axis(0) == expected.rows &&
+         axis(1) == expected.heads;
+}
+
+template <class Array>
+void check(const Array& array, const Expected& expected) {
+  const auto type = type_of(array.dtype());
+  if (type != expected.type || !has_shape(array, expected)) {
+    throw InputError(fmt::format("{} is {} {}; expected {} {} on this rank", expected.name,
+                                 text_of(array.dtype()), shape_of(array), name_of(expected.type),
+                                 shape_of(expected)));
+  }
+  const bool on_host = array.device_type() == nb::device::cpu::value;
+  if (!on_host && expected.device == DeviceKind::cpu) {
+    throw InputError(fmt::format("{} lies on a GPU, and device is cpu", expected.name));
+  }
+  if (array.size() > 0 && expected.dim > 1 && array.stride(2) != 1) {
+    throw InputError(fmt::format("{} has stride {} on its last axis; expected 1", expected.name,
+                                 array.stride(2)));
+  }
+}
+
+template <class Array>
+Array cast(nb::handle object, const char* name, const char* what) {
+  Array array;
+  if (!nb::try_cast(object, array, false)) {
+    PyErr_Clear();
+    throw InputError(
+        fmt::format("{} is a {}; expected {}", name, nb::type_name(object.type()).c_str(), what));
+  }
+  return array;
+}
+
+template <class View, class Array>
+View view_of(const Array& array, const Expected& expected) {
+  return {array.data(), expected.type,   expected.rows,  expected.heads,
+          expected.dim, array.stride(0), array.stride(1)};
+}
+
+}  // namespace
+
+ConstTensorView Arrays::input(nb::handle object, const Expected& expected) {
+  if (nb::cast<bool>(nb::getattr(object, "requires_grad", nb::bool_(false)))) {
+    throw InputError(
+        fmt::format("{} requires gradients, which come with annulus.torch; expected it detached",
+                    expected.name));
+  }
+  const auto& array = inputs_.emplace_back(
+      cast<nb::ndarray<nb::ro>>(object, expected.name, "an array that DLPack exports"));
+  check(array, expected);
+  return view_of<ConstTensorView>(array, expected);
+}
+
+TensorView Arrays::output(nb::handle object, const Expected& expected) {
+  const auto& array = outputs_.emplace_back(
+      cast<nb::ndarray<>>(object, expected.name, "an array that can be written to"));
+  check(array, expected);
+  for (std::size_t axis = 0; axis < array.ndim(); ++axis) {
+    if (array.size() > 0 && array.stride(axis) == 0 && array.shape(axis) > 1) {
+      throw InputError(fmt::format(
+          "{} is broadcast along axis {}; expected memory for every element", expected.name, axis));
+    }
+  }
+  return view_of<TensorView>(array, expected);
+}
+
+namespace {
+
+template <class Number, class Array>
+std::span<Number> checked(const std::optional<Array>& array, const char* name, Index count) {
+  if (!array) return {};
+  if (static_cast<Index>(array->size()) != count) {
+    throw InputError(fmt::format("{} has {} numbers; expected {}", name, array->size(), count));
+  }
+  return {array->data(), array->size()};
+}
+
+}  // namespace
+
+std::span<const double> numbers(const std::optional<ConstNumbers>& array, const char* name,
+                                Index count) {
+  return checked<const double>(array, name, count);
+}
+
+std::span<double> numbers(const std::optional<Numbers>& array, const char* name, Index count) {
+  return checked<double>(array, name, count);
+}
+
+}  // namespace annulus::python

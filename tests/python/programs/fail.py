@@ -1,0 +1,30 @@
+"""Rank 1 prints the time and raises, or kills itself, while rank 0 waits for it in a pass.
+
+    fail.py mpi|torch raise|kill
+"""
+
+import os
+import signal
+import sys
+import time
+
+import numpy
+
+import annulus
+
+transport, how = sys.argv[1:]
+if transport == "mpi":
+    comm = annulus.comm.mpi()
+else:
+    import torch.distributed as dist
+    dist.init_process_group("gloo")
+    comm = annulus.comm.torch()
+plan = annulus.make_plan(annulus.Problem(100), ranks=comm)
+attention = annulus.RingAttention(plan, comm)
+if comm.rank == 1:
+    print(time.time(), flush=True)
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise RuntimeError("the cause of it all")
+x = numpy.ones((50, 1, 64), numpy.float32)
+attention.forward(x, x, x)
