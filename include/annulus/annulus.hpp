@@ -28,6 +28,7 @@
 #include "annulus/comm/shared_memory.hpp"
 #include "annulus/comm/threads.hpp"
 #include "annulus/comm/transport.hpp"
+#include "annulus/comm/watch.hpp"
 #include "annulus/device/buffer.hpp"
 #include "annulus/device/device.hpp"
 #include "annulus/device/device_tensor.hpp"

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <map>
 #include <optional>
@@ -20,6 +21,7 @@
 #include "cli/command_line.hpp"
 #include "cli/commands.hpp"
 #include "cli/manual_page.hpp"
+#include "cli/option_value.hpp"
 
 namespace annulus::cli {
 namespace {
@@ -27,6 +29,7 @@ namespace {
 /// Options that are not of one subcommand.
 struct CommonOptions {
   std::string transport = "auto";
+  std::optional<int> timeout{};  ///< seconds
   bool json = false;
   bool manual = false;  ///< in place of a subcommand
 };
@@ -38,6 +41,8 @@ std::string transport_help() {
   }
   return text;
 }
+
+constexpr WholeRange<int> timeouts{1, 1 << 24};
 
 /// The subcommands by their parsers.
 using Parsers = std::map<const CLI::App*, const Command*>;
@@ -63,6 +68,9 @@ Parsers build_parser(CLI::App& app, const std::vector<CommandEntry>& entries,
     entry.command->add_options(*parser);
     if (entry.command->has_ranks()) {
       parser->add_option("--transport", common.transport, transport_help())->capture_default_str();
+      add_number(*parser, "--timeout", common.timeout, timeouts,
+                 "seconds after which a rank that waits for a message of another fails, with mpi; "
+                 "default: none");
     }
     parser->add_flag("--json", common.json, "machine-readable output");
     parsers.emplace(parser, entry.command.get());
@@ -150,8 +158,10 @@ int run(int argc, char** argv, std::optional<run::Process>& process) {
   }
   chosen->check();
   const auto line = command_line(argc, argv);
-  return with_output(
-      process->run(common.transport, [&](comm::Communicator& ranks, comm::Communicator& files) {
+  const auto timeout =
+      common.timeout ? std::optional(std::chrono::seconds(*common.timeout)) : std::nullopt;
+  return with_output(process->run(
+      common.transport, timeout, [&](comm::Communicator& ranks, comm::Communicator& files) {
         return chosen->run({ranks, files, line, common.json, process->launched()});
       }));
 }

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "annulus/base/error.hpp"
+#include "annulus/base/host_name.hpp"
 #include "annulus/comm/mpi_alone.hpp"
 #include "comm/arguments.hpp"
 #include "comm/exchange_queue.hpp"
@@ -16,6 +17,7 @@
 #include "comm/mpi_exchange.hpp"
 #include "comm/mpi_reduce.hpp"
 #include "comm/mpi_scoped.hpp"
+#include "comm/mpi_watch.hpp"
 #include "comm/mpi_window.hpp"
 #include "comm/reduce.hpp"
 #include "comm/staged_exchange.hpp"
@@ -62,10 +64,21 @@ Topology find_topology(MPI_Comm communicator, MPI_Comm node, int rank) {
   return topology;
 }
 
+/// By rank.
+std::vector<std::string> hosts_of(Communicator& ranks) {
+  const auto own = host_name();
+  std::vector<std::string> hosts;
+  for (const auto& bytes : ranks.all_gather(std::as_bytes(std::span(own)))) {
+    hosts.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  }
+  return hosts;
+}
+
 }  // namespace
 
-MpiCommunicator::MpiCommunicator(MPI_Comm borrowed, Index largest_message, DevicePath device_path)
-    : largest_message_(largest_message), device_path_(device_path) {
+MpiCommunicator::MpiCommunicator(MPI_Comm borrowed, Index largest_message, DevicePath device_path,
+                                 const Watch& watch)
+    : largest_message_(largest_message), device_path_(device_path), watch_(watch) {
   if (largest_message < 1 || largest_message > std::numeric_limits<int>::max()) {
     throw Error(
         fmt::format("mpi: a largest message of {} bytes; expected 1 to 2^31 - 1", largest_message));
@@ -75,8 +88,12 @@ MpiCommunicator::MpiCommunicator(MPI_Comm borrowed, Index largest_message, Devic
   check_mpi(MPI_Comm_split_type(handle_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node_),
             "MPI_Comm_split_type", rank_);
   topology_ = find_topology(handle_, node_, rank_);
+  if (watch_.say || watch_.timeout) {
+    watcher_ = std::make_unique<MpiWatch>(watch_, hosts_of(*this), rank_);
+  }
   exchanges_ = std::make_unique<ExchangeQueue>([this](auto sends, auto receives) {
-    return std::make_unique<MpiExchange>(handle_, rank_, largest_message_, sends, receives);
+    return std::make_unique<MpiExchange>(handle_, rank_, largest_message_, watcher_.get(), sends,
+                                         receives);
   });
 }
 
@@ -112,12 +129,25 @@ std::unique_ptr<Exchange> MpiCommunicator::exchange_on(device::Stream& stream,
   return exchanges_->add(stream.record(), sends, receives);
 }
 
+bool MpiCommunicator::meet() {
+  if (!watch_.timeout || watcher_ == nullptr) return false;  // it needs the hosts first
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(MPI_Ibarrier(handle_, &request), "MPI_Ibarrier", rank_);
+  const MpiWatch::Wait waiting(*watcher_);
+  for (int met = 0; met == 0; waiting.check_timeout()) {
+    check_mpi(MPI_Test(&request, &met, MPI_STATUS_IGNORE), "MPI_Test", rank_);
+  }
+  return true;
+}
+
 void MpiCommunicator::barrier() {
+  if (meet()) return;
   check_mpi(MPI_Barrier(handle_), "MPI_Barrier", rank_);
 }
 
 void MpiCommunicator::broadcast(std::span<std::byte> data, int root) {
   check_root(*this, root);
+  (void)meet();
   while (!data.empty()) {
     const auto piece =
         data.first(std::min(data.size(), static_cast<std::size_t>(largest_message_)));
@@ -163,16 +193,19 @@ void MpiCommunicator::reduce(std::span<T> data, MPI_Datatype type, MPI_Op operat
 }
 
 void MpiCommunicator::all_reduce(std::span<double> data, Reduction reduction) {
+  (void)meet();
   if (reduction == Reduction::sum) return sum_in_order(data);
   const MpiExtremum extremum(reduction, rank_);
   reduce(data, MPI_DOUBLE, extremum.get());
 }
 
 void MpiCommunicator::all_reduce(std::span<Index> data, Reduction reduction) {
+  (void)meet();
   reduce(data, MPI_INT64_T, operation_of(reduction));
 }
 
 std::vector<std::vector<std::byte>> MpiCommunicator::all_gather(std::span<const std::byte> data) {
+  (void)meet();
   const auto ranks = static_cast<std::size_t>(size());
   std::vector<Index> lengths(ranks);
   const auto mine = static_cast<Index>(data.size());
@@ -206,6 +239,7 @@ std::vector<std::vector<std::byte>> MpiCommunicator::all_gather(std::span<const 
 
 SharedMemory& MpiCommunicator::shared_memory(Index bytes) {
   if (shared_memory_ && shared_memory_->bytes() >= bytes) return *shared_memory_;
+  (void)meet();
   shared_memory_.reset();  // first, so that old and new are never there together
   shared_memory_ = make_mpi_window(node_, peers_of(topology_, rank_), rank_, bytes);
   return *shared_memory_;
@@ -213,12 +247,13 @@ SharedMemory& MpiCommunicator::shared_memory(Index bytes) {
 
 std::unique_ptr<Communicator> MpiCommunicator::first(int ranks) {
   check_first(*this, ranks);
+  (void)meet();
   const bool member = rank_ < ranks;
   ScopedMpiComm part;
   check_mpi(MPI_Comm_split(handle_, member ? 0 : MPI_UNDEFINED, rank_, part.out()),
             "MPI_Comm_split", rank_);
   if (!member) return nullptr;
-  return std::make_unique<MpiCommunicator>(part.get(), largest_message_, device_path_);
+  return std::make_unique<MpiCommunicator>(part.get(), largest_message_, device_path_, watch_);
 }
 
 }  // namespace annulus::comm

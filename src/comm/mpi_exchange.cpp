@@ -26,8 +26,9 @@ void for_each_piece(std::span<Byte> data, std::size_t largest, const Visit& visi
 }  // namespace
 
 MpiExchange::MpiExchange(MPI_Comm communicator, int rank, Index largest_message,
-                         std::span<const Send> sends, std::span<const Receive> receives)
-    : rank_(rank) {
+                         const MpiWatch* watch, std::span<const Send> sends,
+                         std::span<const Receive> receives)
+    : rank_(rank), watch_(watch) {
   const auto largest = static_cast<std::size_t>(largest_message);
   const auto add = [&](Piece piece, int code, MPI_Request request, const char* call) {
     check_mpi(code, call, rank_);
@@ -86,12 +87,37 @@ bool MpiExchange::poll() {
 }
 
 void MpiExchange::wait() {
+  if (watch_ != nullptr) return wait_and_watch();
   while (open_ > 0) {
     int count = 0;
     const int code = MPI_Waitsome(static_cast<int>(requests_.size()), requests_.data(), &count,
                                   completed_.data(), statuses_.data());
     settle(code, count, "MPI_Waitsome");
   }
+}
+
+void MpiExchange::wait_and_watch() {
+  MpiWatch::Wait waiting(*watch_);
+  for (auto before = open_; !poll(); before = open_) {
+    if (open_ < before) {
+      waiting.progressed();
+      continue;
+    }
+    try {
+      waiting.look([this] { return open_peers(); });
+    } catch (...) {
+      abandon();
+      throw;
+    }
+  }
+}
+
+std::set<int> MpiExchange::open_peers() const {
+  std::set<int> peers;
+  for (std::size_t i = 0; i < requests_.size(); ++i) {
+    if (requests_[i] != MPI_REQUEST_NULL) peers.insert(pieces_[i].peer);
+  }
+  return peers;
 }
 
 void MpiExchange::settle(int code, int count, const char* call) {

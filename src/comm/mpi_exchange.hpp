@@ -4,10 +4,12 @@
 #include <mpi.h>
 
 #include <exception>
+#include <set>
 #include <span>
 #include <vector>
 
 #include "annulus/comm/communicator.hpp"
+#include "comm/mpi_watch.hpp"
 
 namespace annulus::comm {
 
@@ -17,8 +19,9 @@ namespace annulus::comm {
 /// never come or leaving some for the next exchange.
 class MpiExchange final : public Exchange {
  public:
-  MpiExchange(MPI_Comm communicator, int rank, Index largest_message, std::span<const Send> sends,
-              std::span<const Receive> receives);
+  /// `watch`, which may be null, looks at waits and outlives the exchange.
+  MpiExchange(MPI_Comm communicator, int rank, Index largest_message, const MpiWatch* watch,
+              std::span<const Send> sends, std::span<const Receive> receives);
   MpiExchange(const MpiExchange&) = delete;
   MpiExchange& operator=(const MpiExchange&) = delete;
   ~MpiExchange() override;
@@ -35,6 +38,9 @@ class MpiExchange final : public Exchange {
     int tag;
   };
 
+  void wait_and_watch();
+  /// The ranks whose messages have not arrived, or have not left for.
+  [[nodiscard]] std::set<int> open_peers() const;
   /// Looks at what completed: `count` entries of `completed_` and `statuses_`, or MPI_UNDEFINED if
   /// nothing was left to complete.
   void settle(int code, int count, const char* call);
@@ -43,6 +49,7 @@ class MpiExchange final : public Exchange {
   void abandon();
 
   int rank_;
+  const MpiWatch* watch_;
   std::vector<Piece> pieces_;
   std::vector<MPI_Request> requests_;
   std::vector<int> completed_;

@@ -32,6 +32,9 @@ RankRunner open_transport(const std::string& text, const Job& job) {
     throw InputError(
         fmt::format("{} runs in one process, and {} were started", text, job.processes));
   }
+  if (job.watch.timeout && !transport.has_timeout) {
+    throw InputError(fmt::format("{} has no --timeout; expected mpi", text));
+  }
   const auto colon = text.find(':');
   return transport.open(colon == std::string::npos ? "" : std::string_view(text).substr(colon + 1),
                         job);

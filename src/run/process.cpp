@@ -121,9 +121,12 @@ void Process::start_mpi() {}
 
 #endif
 
-int Process::run(const std::string& transport, const comm::RankBody& body) {
-  const comm::Job job{
-      .launched = !state_->alone, .processes = processes(), .start_mpi = [this] { start_mpi(); }};
+int Process::run(const std::string& transport, std::optional<std::chrono::seconds> timeout,
+                 const comm::RankBody& body) {
+  const comm::Job job{.launched = !state_->alone,
+                      .processes = processes(),
+                      .start_mpi = [this] { start_mpi(); },
+                      .watch = {.timeout = timeout, .say = say}};
   const auto runner =
       read_option("--transport", [&] { return comm::open_transport(transport, job); });
   return runner(body);

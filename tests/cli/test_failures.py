@@ -1,6 +1,7 @@
 """A rank that fails ends the job, promptly and with its own message."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -113,3 +114,43 @@ def test_rank_that_fails_alone_says_so_itself(annulus, tmp_path):
     finished = run_one_rank_differently(annulus, tmp_path, 2, "more=--nonsense")
     assert finished.returncode == 2
     assert "rank 2: " in finished.stderr and "nonsense" in finished.stderr
+
+
+def seconds_of(pid):
+    """What a process has computed, on all cores."""
+    with open(f"/proc/{pid}/stat") as file:
+        user, system = file.read().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_timeout_ends_the_job(annulus):
+    """The last of three ranks stops somewhere in its passes or between them."""
+    process = subprocess.Popen(
+        annulus.command("bench", "strong", "--length", 1009, "--ranks", 3, "--schedule", "ring",
+                        "--repetitions", 1000000, "--timeout", 10, ranks=3),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    ranks = ranks_of(process, 3)
+    while seconds_of(ranks[2]) < 3:  # to start takes less
+        assert process.poll() is None
+        time.sleep(0.1)
+    os.kill(ranks[2], signal.SIGSTOP)
+    stopped = time.monotonic()
+    try:
+        err = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+    assert process.returncode == 1
+    assert time.monotonic() - stopped < 30
+    assert re.search(r"rank \d on host \S+ has waited 1\d s for .*, which is the timeout", err), err
+    assert not any(runs(pid) for pid in ranks)
+
+
+@pytest.mark.parametrize("transport", ["threads:2", "nccl"])
+def test_a_timeout_is_of_processes(annulus, transport):
+    refused = annulus("verify", "--length", 31, "--transport", transport, "--timeout", 60)
+    assert refused.code == 2 and transport in refused.err
+
+
+def test_a_timeout_needs_nobody_to_wait_for(annulus):
+    annulus.ok("verify", "--length", 31, "--timeout", 60)
+    annulus.refused("verify", "--length", 31, "--timeout", 0, says=["--timeout: '?0"])

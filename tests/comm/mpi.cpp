@@ -3,12 +3,17 @@
 #include "annulus/comm/mpi.hpp"
 
 #include <array>
+#include <chrono>
 #include <limits>
+#include <memory>
+#include <thread>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "annulus/base/error.hpp"
+#include "annulus/base/host_name.hpp"
 #include "annulus/device/buffer.hpp"
 #include "comm/mpi_call.hpp"
 #include "support/model_device.hpp"
@@ -17,7 +22,9 @@ namespace annulus::comm {
 namespace {
 
 using testing::AllOf;
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 TEST(Mpi, TurnsAnErrorOfMpiIntoOneLine) {
   const auto world = mpi(MPI_COMM_WORLD);
@@ -96,6 +103,60 @@ TEST(Mpi, DoesNotWaitForPeersWhileThrowing) {
     throw Error("in the middle");
   };
   EXPECT_THROW(fail(), Error);
+}
+
+// The last rank sends late; rank 0, which waits, says so, and nobody else does.
+TEST(Mpi, SaysForWhomARankWaits) {
+  std::vector<std::string> said;
+  const Watch watch{.patience = std::chrono::seconds(1),
+                    .say = [&](const std::string& line) { said.push_back(line); }};
+  const auto world = std::make_unique<MpiCommunicator>(MPI_COMM_WORLD, usual_largest_message,
+                                                       DevicePath::staged, watch);
+  const int last = world->size() - 1;
+  if (last == 0) return;
+  std::vector<std::byte> data(1009);
+  world->barrier();
+  if (world->rank() == last) std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  if (world->rank() == 0) world->exchange(std::nullopt, Receive{last, data})->wait();
+  if (world->rank() == last) world->exchange(Send{0, data}, std::nullopt)->wait();
+  if (world->rank() == 0) {
+    EXPECT_THAT(said, ElementsAre(fmt::format("rank 0 on host {0} has waited 1 s for rank {1} on "
+                                              "host {0}",
+                                              host_name(), last)));
+  } else {
+    EXPECT_THAT(said, IsEmpty());
+  }
+}
+
+// The last rank stays away for longer than the others wait, from an exchange and from a collective.
+TEST(Mpi, WaitsNoLongerThanTheTimeout) {
+  for (const bool collective : {false, true}) {
+    MpiCommunicator world(MPI_COMM_WORLD, usual_largest_message, DevicePath::staged,
+                          {.timeout = std::chrono::seconds(1)});
+    const int last = world.size() - 1;
+    if (last == 0) return;
+    std::vector<std::byte> data(1009);
+    const auto wait = [&] {
+      if (collective) return world.barrier();
+      if (world.rank() < last) return world.exchange(std::nullopt, Receive{last, data})->wait();
+      for (int to = 0; to < last; ++to) world.exchange(Send{to, data}, std::nullopt)->wait();
+    };
+    if (world.rank() == last) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+      EXPECT_NO_THROW(wait());
+    } else {
+      try {
+        wait();
+        ADD_FAILURE() << "it waited";
+      } catch (const Error& error) {
+        EXPECT_THAT(error.what(), AllOf(HasSubstr("has waited 1 s for "), HasSubstr("the timeout"),
+                                        HasSubstr(collective ? "the other ranks"
+                                                             : fmt::format("rank {} on", last))));
+      }
+    }
+    // What was left is over before the communicator is.
+    check_mpi(MPI_Barrier(MPI_COMM_WORLD), "MPI_Barrier", world.rank());
+  }
 }
 
 // The same on a device, one exchange that has started and one that waits for the device; what is

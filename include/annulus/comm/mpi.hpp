@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "annulus/comm/communicator.hpp"
+#include "annulus/comm/watch.hpp"
 
 namespace annulus::comm {
 
@@ -15,12 +16,20 @@ namespace annulus::comm {
 [[nodiscard]] bool cuda_aware();
 
 class ExchangeQueue;
+class MpiWatch;
 
 /// How MPI gets at memory of a device.
 enum class DevicePath {
   staged,  ///< the bytes go through pinned memory of the host
   direct,  ///< it is given their addresses, once the host sees that the work before is done
 };
+
+[[nodiscard]] inline DevicePath best_device_path() {
+  return cuda_aware() ? DevicePath::direct : DevicePath::staged;
+}
+
+/// Bytes of one MPI call.
+inline constexpr Index usual_largest_message = Index{1} << 30;
 
 /// Owns a duplicate of the MPI communicator it is made from, so that its messages meet no others,
 /// with errors returned rather than fatal. MPI must be initialised with at least
@@ -30,10 +39,11 @@ enum class DevicePath {
 class MpiCommunicator final : public Communicator {
  public:
   /// `largest_message` bytes is what one MPI call carries; longer payloads travel in pieces.
-  /// Throws Error unless it is 1 .. 2^31 - 1. `device_path` is the same on all ranks.
-  explicit MpiCommunicator(MPI_Comm borrowed, Index largest_message = Index{1} << 30,
-                           DevicePath device_path = cuda_aware() ? DevicePath::direct
-                                                                 : DevicePath::staged);
+  /// Throws Error unless it is 1 .. 2^31 - 1. `device_path` is the same on all ranks. `watch` is
+  /// the same on all ranks; progress of exchanges is seen message by message, and of collective
+  /// calls, which may wait for ranks that compute, only the timeout is watched.
+  explicit MpiCommunicator(MPI_Comm borrowed, Index largest_message = usual_largest_message,
+                           DevicePath device_path = best_device_path(), const Watch& watch = {});
   ~MpiCommunicator() override;
 
   [[nodiscard]] int rank() const override { return rank_; }
@@ -60,6 +70,9 @@ class MpiCommunicator final : public Communicator {
   [[nodiscard]] MPI_Comm handle() const { return handle_; }
 
  private:
+  /// Before a collective call, where there is a timeout: waits for all ranks as long as it allows,
+  /// with no buffers, which MPI would go on to use after an Error. Whether there is one.
+  bool meet();
   /// Where the order of the ranks makes a difference.
   void sum_in_order(std::span<double> data);
   /// Where it makes none.
@@ -70,6 +83,8 @@ class MpiCommunicator final : public Communicator {
   MPI_Comm node_ = MPI_COMM_NULL;  // the ranks that share this rank's memory
   Index largest_message_;
   DevicePath device_path_;
+  Watch watch_;
+  std::unique_ptr<MpiWatch> watcher_;  // null: nobody is told
   int rank_ = 0;
   Topology topology_;
   std::unique_ptr<ExchangeQueue> exchanges_;
@@ -78,8 +93,8 @@ class MpiCommunicator final : public Communicator {
 };
 
 /// A communicator over the ranks of `borrowed`.
-[[nodiscard]] inline MpiCommunicator mpi(MPI_Comm borrowed) {
-  return MpiCommunicator(borrowed);
+[[nodiscard]] inline MpiCommunicator mpi(MPI_Comm borrowed, const Watch& watch = {}) {
+  return MpiCommunicator(borrowed, usual_largest_message, best_device_path(), watch);
 }
 
 }  // namespace annulus::comm

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "annulus/comm/communicator.hpp"
+#include "annulus/comm/watch.hpp"
 
 namespace annulus::comm {
 
@@ -22,6 +23,7 @@ struct Job {
   bool launched = false;              ///< by a launcher, and MPI is initialised
   int processes = 1;                  ///< of the job
   std::function<void()> start_mpi{};  ///< initialises MPI where that has not happened yet
+  Watch watch{};                      ///< of waits for other processes
 };
 
 /// A transport. One file each in src/comm/transports, and one line in registry.cpp there.
@@ -33,6 +35,8 @@ struct Transport {
   std::string_view missing{};
   /// Whether all ranks are in one process.
   bool one_process = false;
+  /// Whether a wait for a peer can end at Watch::timeout: where there are peers to wait for.
+  bool has_timeout = false;
   /// Whether `auto` means this one; null: never.
   bool (*automatic)(const Job& job) = nullptr;
   /// Makes the ranks, given what follows the colon. Throws InputError where that makes no sense, or

@@ -2,7 +2,9 @@
 // How this process takes part in a job: alone, as one rank among MPI processes, or as ranks that
 // are threads; and how it ends.
 
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -34,8 +36,10 @@ class Process {
 
   /// Runs `body` on every rank of `transport`, see comm::open_transport; starts MPI where there are
   /// several processes or the transport asks for it. Throws InputError where the transport cannot
-  /// be opened, and where a launcher started processes that MPI does not join.
-  int run(const std::string& transport, const comm::RankBody& body);
+  /// be opened, and where a launcher started processes that MPI does not join. Says for whom a
+  /// process waits that waits long; throws Error where that lasts for `timeout`.
+  int run(const std::string& transport, std::optional<std::chrono::seconds> timeout,
+          const comm::RankBody& body);
 
   /// Reports a failure and returns `code` for main. Where all processes fail alike, the first alone
   /// prints; a process that fails alone prints its own message and ends the whole job.

@@ -10,11 +10,11 @@ namespace annulus::comm::transport {
 extern const Transport mpi {
   .name = "mpi", .description = "ranks that are processes",
 #if ANNULUS_HAVE_MPI
-  .automatic = [](const Job& job) { return job.launched; },
+  .has_timeout = true, .automatic = [](const Job& job) { return job.launched; },
   .open = [](std::string_view, const Job& job) -> RankRunner {
     job.start_mpi();
-    return [](const RankBody& body) {
-      auto communicator = comm::mpi(MPI_COMM_WORLD);
+    return [watch = job.watch](const RankBody& body) {
+      auto communicator = comm::mpi(MPI_COMM_WORLD, watch);
       return body(communicator, communicator);
     };
   },

@@ -9,6 +9,7 @@ extern const Transport self{
     .name = "self",
     .description = "one rank alone",
     .one_process = true,
+    .has_timeout = true,
     .automatic = [](const Job& job) { return !job.launched; },
     .open = [](std::string_view, const Job&) -> RankRunner {
       return [](const RankBody& body) {
