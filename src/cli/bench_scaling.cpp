@@ -82,6 +82,7 @@ class BenchScaling final : public Command {
     const auto cores = options.execution.cores(context);
     const auto planned = options.execution.plan_options(Pass::forward, cores, world);
     for (auto& point : points) {
+      if (planned.machine == nullptr) break;
       point.options.machine = planned.machine;
       point.options.threads = planned.threads;
       point.options.pass = point.pass;

@@ -223,27 +223,27 @@ PlanOptions ExecutionOptions::plan_options() const {
 
 PlanOptions ExecutionOptions::plan_options(Pass pass, int threads_of_rank) const {
   auto options = plan_options();
+  if (machine.empty()) return options;
   options.pass = pass;
   options.threads = threads_of_rank;
-  if (!machine.empty()) {
-    options.machine = std::make_shared<const Machine>(
-        is_known_machine(machine) ? find_machine(machine)
-                                  : measure::parse_machine(text_of_machine(machine), machine));
-  }
+  options.machine = std::make_shared<const Machine>(
+      is_known_machine(machine) ? find_machine(machine)
+                                : measure::parse_machine(text_of_machine(machine), machine));
   return options;
 }
 
 PlanOptions ExecutionOptions::plan_options(Pass pass, const CoreShare& cores,
                                            comm::Communicator& communicator) const {
+  auto options = plan_options();
+  if (machine.empty()) return options;
   std::array<Index, 2> least{cores.threads, cores.cores_of_node};
   communicator.all_reduce(least, comm::Reduction::minimum);
-  auto options = plan_options();
   options.pass = pass;
   options.threads = static_cast<int>(least[0]);
-  auto chosen = default_machine(options.peer_memory);
+  Machine chosen;
   if (is_known_machine(machine)) {
     chosen = find_machine(machine);
-  } else if (!machine.empty()) {
+  } else {
     // Hosts may have different files of one name.
     std::string text;
     comm::on_root(communicator, [&] { text = text_of_machine(machine); });

@@ -97,8 +97,9 @@ struct ExecutionOptions {
 
   /// Without a machine and what it computes with.
   [[nodiscard]] PlanOptions plan_options() const;
-  /// The same for `pass` on --machine, of which a rank computes with so many cores. Throws
-  /// InputError where there is no such machine.
+  /// The same for `pass` on --machine, of which a rank computes with so many cores; where there is
+  /// none, as it is, so that what is planned without running it is what runs. Throws InputError
+  /// where there is no such machine.
   [[nodiscard]] PlanOptions plan_options(Pass pass, int threads_of_rank) const;
   /// Collective. The same on all ranks, for the fewest cores that any of them has.
   [[nodiscard]] PlanOptions plan_options(Pass pass, const CoreShare& cores,

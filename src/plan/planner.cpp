@@ -88,8 +88,9 @@ std::vector<Sharding> promising_shardings(const Problem& problem, const Topology
 }  // namespace
 
 Plan best_plan(const Problem& problem, const Topology& topology, const PlanOptions& options) {
+  constexpr int too_many_ranks = 4096;  // to look at every schedule each time
   auto best = simplest_plan(problem, topology, options);
-  if (options.schedule || topology.ranks == 1) return best.plan;
+  if (options.schedule || topology.ranks == 1 || topology.ranks > too_many_ranks) return best.plan;
   constexpr double worth_it = 0.97;
   auto effort = little_effort(options.threads);
   const auto shardings = promising_shardings(problem, topology, options);

@@ -137,7 +137,7 @@ class OneNodeSlurm:
             **{"env": self.environment, **options},
         )
 
-    def wait_for(self, condition, what, seconds=30):
+    def wait_for(self, condition, what, seconds=90):
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"{what}: {self.log()}"

@@ -13,12 +13,14 @@ COMMANDS = {
     "study": "a.toml -o study.h5",
     "report": "study.h5",
     "plan": "--length 9 --ranks 2 --mask causal --sharding contiguous",
+    "plan --machine": "zen4 --length 9 --ranks 2",
     "verify": "--length 9",
     "info": "",
     "bench kernel": "--length 9 --head-dim 8 --repetitions 1",
     "bench strong": "--length 9 --repetitions 1",
     "bench weak": "--length 9 --repetitions 1",
     "bench decode": "--length 9 --tokens 1",
+    "bench machine": "--output here.toml --precision fp32 --head-dim 8 --seconds 1",
 }
 # Objects or null, by the build; and the variables of a study.
 OPEN = {"info": r"(mpi|hdf5|cuda|nccl|cudnn|gpus\[\])(\..*)?", "study": r"points\[\]\..*"}
