@@ -176,7 +176,8 @@ def _loss(value):
 
 
 def _times(all_series):
-    predicted = any("predicted_seconds" in series.points[0] for series in all_series)
+    predicted = any(numpy.isfinite(point.get("predicted_seconds", numpy.nan))
+                    for series in all_series for point in series.points)
 
     def cells(series, i):
         point = series.points[i]

@@ -210,7 +210,8 @@ def _steps(all_series, title, footer):
 
 def _prediction(all_series, title, footer):
     """Predicted over measured times, where the file has predictions."""
-    if not all("predicted_seconds" in point for series in all_series for point in series.points):
+    if not all(numpy.isfinite(point.get("predicted_seconds", numpy.nan)) for series in all_series
+               for point in series.points):
         return None
     figure, axis = _curves(all_series, title, footer, "predicted / measured time",
                            lambda series: series.column("predicted_seconds") / series.seconds,

@@ -18,7 +18,8 @@ import sys
 MARKER = re.compile(r"^<!-- (run|prints)\b", re.MULTILINE)
 BLOCK = re.compile(r"^<!-- (run|prints|prints exactly) -->\n```(\w*)\n(.*?)^```$",
                    re.MULTILINE | re.DOTALL)
-SHELLS = {"sh": ["bash", "-euo", "pipefail", "-s"], "python": [sys.executable, "-"]}
+# Not by standard input, which mpirun reads to its end.
+SHELLS = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
 ANY_LINES = "…"
 SAME = [  # what may differ, and what stands for it; in this order
     (r"(?<![\w.])(?=\d*[a-f])(?=[a-f]*\d)[0-9a-f]{7,40}(\+changes)?(?![\w.+-])", "#"),  # a commit
@@ -52,8 +53,8 @@ def marked_blocks(document):
 
 def run(block, folder):
     """What a block prints in `folder`; throws RuntimeError where it fails."""
-    done = subprocess.run(SHELLS[block.language], input=block.text, cwd=folder, text=True,
-                          capture_output=True, check=False)
+    done = subprocess.run([*SHELLS[block.language], block.text], cwd=folder, text=True,
+                          stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"exit code {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout

@@ -29,8 +29,8 @@ WholeProblem<double> values_that_are_keys() {
 /// Gradients of the sum of lse over all rows, beside what they should be.
 void check_rank(const WholeProblem<double>& whole, comm::Communicator& communicator, Spread spread,
                 const kernels::Kernel& kernel) {
-  const auto plan = make_plan(whole.problem, communicator.topology(),
-                              spread.options(DataType::float64, kernel.device()));
+  const auto plan =
+      make_plan(whole.problem, communicator.topology(), spread.options(DataType::float64, kernel));
   const RankInputs<double> inputs(whole, plan, communicator.rank());
   const auto rows = static_cast<Index>(inputs.rows.size());
   RingAttention attention(plan, communicator, kernel);

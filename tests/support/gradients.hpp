@@ -75,8 +75,8 @@ void gradients_of_rank(const WholeProblem<T>& whole, const Tensor<T>& dout,
                        comm::Communicator& communicator, Spread spread,
                        const kernels::Kernel& kernel, bool keep,
                        AllGradients<Accumulator<T>>& result, int threads = 1) {
-  const auto plan = make_plan(whole.problem, communicator.topology(),
-                              spread.options(data_type_of<T>, kernel.device()));
+  const auto plan =
+      make_plan(whole.problem, communicator.topology(), spread.options(data_type_of<T>, kernel));
   const RankInputs<T> inputs(whole, plan, communicator.rank());
   const auto local_dout = take_rows(dout, inputs.rows);
   RingAttention attention(plan, communicator, kernel, threads);

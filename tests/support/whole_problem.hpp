@@ -116,12 +116,15 @@ struct Spread {
     return even_topology(ranks, per_node == 0 ? ranks : per_node);
   }
 
-  [[nodiscard]] PlanOptions options(DataType type, DeviceKind device = DeviceKind::cpu) const {
-    return {.sharding = queries,
-            .key_sharding = keys,
-            .schedule = schedule,
-            .peer_memory = kernels::peer_memory_of(device),
-            .data_type = type};
+  [[nodiscard]] PlanOptions options(DataType type) const {
+    return {.sharding = queries, .key_sharding = keys, .schedule = schedule, .data_type = type};
+  }
+  /// What the kernel can honour.
+  [[nodiscard]] PlanOptions options(DataType type, const kernels::Kernel& kernel) const {
+    auto options = this->options(type);
+    options.peer_memory = kernels::peer_memory_of(kernel.device());
+    options.merges_states = kernel.merges_states();
+    return options;
   }
 };
 
@@ -224,8 +227,8 @@ template <class T>
 void attend(const WholeProblem<T>& whole, comm::Communicator& communicator, Spread spread,
             const kernels::Kernel& kernel, Outputs<Accumulator<T>>& result, int threads = 1,
             Statistics statistics = Statistics::on) {
-  const auto plan = make_plan(whole.problem, communicator.topology(),
-                              spread.options(data_type_of<T>, kernel.device()));
+  const auto plan =
+      make_plan(whole.problem, communicator.topology(), spread.options(data_type_of<T>, kernel));
   const RankInputs<T> inputs(whole, plan, communicator.rank());
   RingAttention attention(plan, communicator, kernel, threads);
   PassTensors tensors(plan, communicator.rank(), {.statistics = statistics});

@@ -13,7 +13,7 @@ Arrays are those of any library that speaks DLPack, used in place. annulus.torch
 imported, is the same for models of PyTorch.
 """
 
-from annulus import comm
+from annulus import _nccl, comm  # noqa: F401  in this order
 from annulus._core import Plan, Problem, make_plan
 from annulus._core import version as __version__
 from annulus.attention import Forward, Gradients, RingAttention
