@@ -52,12 +52,13 @@ TomlReader TomlReader::table(std::string_view key) {
 std::vector<TomlReader> TomlReader::tables(std::string_view key) {
   if (!has(key)) return {};
   const auto* list = node(key).as_array();
-  std::vector<TomlReader> all;
+  std::vector<TomlReader> found;
   if (list == nullptr || !list->is_array_of_tables()) throw error(key, "expected a list of tables");
   for (const auto& element : *list) {
-    all.push_back({*element.as_table(), fmt::format("{}: {} {}", source_, key, all.size() + 1)});
+    found.push_back(
+        {*element.as_table(), fmt::format("{}: {} {}", source_, key, found.size() + 1)});
   }
-  return all;
+  return found;
 }
 
 std::string TomlReader::text(std::string_view key) {
