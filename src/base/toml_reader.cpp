@@ -73,6 +73,14 @@ Index TomlReader::integer(std::string_view key) {
   return *found.value<Index>();
 }
 
+Index TomlReader::integer_in(std::string_view key, const WholeRange<Index>& range) {
+  const Index value = integer(key);
+  if (!range.contains(value)) {
+    throw error(key, fmt::format("{}; expected {}", value, range.limits()));
+  }
+  return value;
+}
+
 double TomlReader::number(std::string_view key) {
   const auto value = number_of(node(key));
   if (!value) throw error(key, "expected a finite number");

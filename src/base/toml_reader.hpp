@@ -12,6 +12,7 @@
 
 #include "annulus/base/error.hpp"
 #include "annulus/base/index.hpp"
+#include "base/range.hpp"
 
 namespace annulus {
 
@@ -35,6 +36,7 @@ class TomlReader {
   /// Values of a key that must be there; throw InputError where it is not, or is of another type.
   [[nodiscard]] std::string text(std::string_view key);
   [[nodiscard]] Index integer(std::string_view key);
+  [[nodiscard]] Index integer_in(std::string_view key, const WholeRange<Index>& range);
   [[nodiscard]] double number(std::string_view key);
   [[nodiscard]] std::vector<std::string> texts(std::string_view key);
   /// A number, a list of numbers, or {from, to, count, spacing = "linear" | "log"}.

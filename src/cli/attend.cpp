@@ -66,8 +66,7 @@ class Attend final : public Command {
   }
 
   void check() const override {
-    refuse_without(backward_ ? Pass::backward : Pass::forward,
-                   execution_.kernel(execution_.precision));
+    refuse_without(pass(), execution_.kernel(execution_.precision));
     run::check_not_the_input(input_, output_);
     trace_.check();
     run::try_input(input_, {.layout = layout_});
@@ -80,9 +79,8 @@ class Attend final : public Command {
     const auto& kernel = execution_.kernel(execution_.precision, communicator);
     const auto cores = execution_.cores(context);
     const int threads = cores.threads;
-    const auto pass = backward_ ? Pass::backward : Pass::forward;
     const auto plan = plan_for(input.shape(), communicator.topology(),
-                               execution_.plan_options(pass, cores, communicator));
+                               execution_.plan_options(pass(), cores, communicator));
     if (kernel.device() == DeviceKind::cpu) {
       check_memory(plan, Pass::forward, communicator);
       if (backward_) check_memory(plan, Pass::backward, communicator);
@@ -111,6 +109,8 @@ class Attend final : public Command {
   }
 
  private:
+  [[nodiscard]] Pass pass() const { return backward_ ? Pass::backward : Pass::forward; }
+
   /// Says so where heads and rows may have changed places.
   void warn_of_heads(const results::InputShape& shape) const {
     const auto& documents = shape.documents;

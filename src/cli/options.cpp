@@ -2,9 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -22,6 +19,7 @@
 #include "annulus/ring/ring_attention.hpp"
 #include "annulus/run/chrome_trace.hpp"
 #include "annulus/run/process.hpp"
+#include "base/text_file.hpp"
 #include "cli/command.hpp"
 #include "cli/option_value.hpp"
 #include "comm/broadcast.hpp"
@@ -37,10 +35,6 @@ std::string backend_help() {
   return text;
 }
 
-bool is_known_machine(std::string_view name) {
-  return std::ranges::find(known_machines(), name, &Machine::name) != known_machines().end();
-}
-
 std::string machine_names() {
   std::vector<std::string_view> names;
   for (const auto& machine : known_machines()) names.emplace_back(machine.name);
@@ -49,18 +43,20 @@ std::string machine_names() {
 
 /// What a file says; throws InputError naming --machine.
 std::string text_of_machine(const std::string& path) {
-  std::error_code ignored;
-  if (!std::filesystem::is_regular_file(path, ignored)) {
-    throw InputError(fmt::format(
-        "--machine: '{}' is no file; expected one that bench machine has written, or {}", path,
-        machine_names()));
-  }
-  std::ifstream file(path);
-  std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (!file.is_open() || file.bad()) {
-    throw InputError(fmt::format("--machine: {} cannot be read", path));
-  }
-  return text;
+  auto text = text_of_file(path);
+  if (text) return *std::move(text);
+  throw InputError(fmt::format(
+      "--machine: '{}' is no file that can be read; expected one that bench machine has "
+      "written, or {}",
+      path, machine_names()));
+}
+
+/// By name, or from the text of a file that `read` gets.
+template <class Read>
+Machine machine_of(const std::string& name, const Read& read) {
+  const auto& known = known_machines();
+  const bool is_known = std::ranges::find(known, name, &Machine::name) != known.end();
+  return is_known ? find_machine(name) : measure::parse_machine(read(), name);
 }
 
 }  // namespace
@@ -227,8 +223,7 @@ PlanOptions ExecutionOptions::plan_options(Pass pass, int threads_of_rank) const
   options.pass = pass;
   options.threads = threads_of_rank;
   options.machine = std::make_shared<const Machine>(
-      is_known_machine(machine) ? find_machine(machine)
-                                : measure::parse_machine(text_of_machine(machine), machine));
+      machine_of(machine, [&] { return text_of_machine(machine); }));
   return options;
 }
 
@@ -238,19 +233,16 @@ PlanOptions ExecutionOptions::plan_options(Pass pass, const CoreShare& cores,
   if (machine.empty()) return options;
   std::array<Index, 2> least{cores.threads, cores.cores_of_node};
   communicator.all_reduce(least, comm::Reduction::minimum);
-  options.pass = pass;
-  options.threads = static_cast<int>(least[0]);
-  Machine chosen;
-  if (is_known_machine(machine)) {
-    chosen = find_machine(machine);
-  } else {
-    // Hosts may have different files of one name.
+  // Hosts may have different files of one name.
+  auto chosen = machine_of(machine, [&] {
     std::string text;
     comm::on_root(communicator, [&] { text = text_of_machine(machine); });
     comm::broadcast(communicator, text);
-    chosen = measure::parse_machine(text, machine);
-  }
+    return text;
+  });
   if (chosen.cores == 0) chosen.cores = static_cast<int>(least[1]);
+  options.pass = pass;
+  options.threads = static_cast<int>(least[0]);
   options.machine = std::make_shared<const Machine>(std::move(chosen));
   return options;
 }

@@ -49,7 +49,7 @@ class Verify final : public Command {
       throw InputError(fmt::format(
           "--statistics: backend {} keeps none; expected another --backend", kernel.name()));
     }
-    refuse_without(backward_ ? Pass::backward : Pass::forward, kernel);
+    refuse_without(pass(), kernel);
   }
 
   int run(const Context& context) const override {
@@ -57,10 +57,9 @@ class Verify final : public Command {
     const auto& kernel = execution_.kernel(execution_.precision, communicator);
     const auto cores = execution_.cores(context);
     const int threads = cores.threads;
-    const auto pass = backward_ ? Pass::backward : Pass::forward;
     const auto plan = make_plan(shape_.problem(), communicator.topology(),
-                                execution_.plan_options(pass, cores, communicator));
-    if (kernel.device() == DeviceKind::cpu) check_memory(plan, pass, communicator);
+                                execution_.plan_options(pass(), cores, communicator));
+    if (kernel.device() == DeviceKind::cpu) check_memory(plan, pass(), communicator);
     const auto what = checked(kernel);
     std::vector<PassTrace> traces;
     const auto validation = verify::validate_plan(plan, communicator, kernel, threads, what, seed_,
@@ -71,10 +70,11 @@ class Verify final : public Command {
   }
 
  private:
+  [[nodiscard]] Pass pass() const { return backward_ ? Pass::backward : Pass::forward; }
+
   [[nodiscard]] verify::Checked checked(const kernels::Kernel& kernel) const {
     if (decode_) return verify::Checked::decode;
-    return verify::checked_of(backward_ ? Pass::backward : Pass::forward,
-                              kernel.keeps_statistics() ? Statistics::on : Statistics::off);
+    return verify::checked_of(pass(), kernel.keeps_statistics() ? Statistics::on : Statistics::off);
   }
 
   static void print(const Context& context, const Plan& plan, std::string_view backend,

@@ -11,15 +11,7 @@
 namespace annulus::measure {
 namespace {
 
-constexpr Index most_cores = 1 << 20;
-
-Index positive_integer(TomlReader& reader, std::string_view key) {
-  const Index value = reader.integer(key);
-  if (value < 1 || value > most_cores) {
-    throw reader.error(key, fmt::format("{}; expected 1 to {}", value, most_cores));
-  }
-  return value;
-}
+constexpr WholeRange<Index> counts{1, 1 << 20};
 
 /// Seconds, at least 0.
 double seconds(TomlReader& reader, std::string_view key) {
@@ -62,7 +54,7 @@ constexpr std::array<CostKey, 5> cost_keys{{{"per_pair", &KernelCost::per_pair},
 KernelCost kernel_of(TomlReader reader) {
   KernelCost cost{.type = word(reader, "precision", parse_data_type),
                   .pass = word(reader, "pass", parse_pass),
-                  .head_dim = positive_integer(reader, "head_dim")};
+                  .head_dim = reader.integer_in("head_dim", counts)};
   for (const auto& [name, value] : cost_keys) cost.*value = seconds(reader, name);
   if (cost.per_pair == 0) throw reader.error("per_pair", "0; expected seconds above 0");
   reader.refuse_unknown("a kernel");
@@ -94,10 +86,10 @@ Machine parse_machine(std::string_view text, const std::string& source) {
   Machine machine{.name = reader.text("name"),
                   .source = reader.text("source"),
                   .memory = word(reader, "memory", parse_memory),
-                  .cores = static_cast<int>(positive_integer(reader, "cores")),
+                  .cores = static_cast<int>(reader.integer_in("cores", counts)),
                   .inside = link_of(reader.table("inside")),
                   .between = link_of(reader.table("between")),
-                  .links = static_cast<int>(positive_integer(reader, "links"))};
+                  .links = static_cast<int>(reader.integer_in("links", counts))};
   for (auto& kernel : reader.tables("kernel")) {
     machine.kernels.push_back(kernel_of(std::move(kernel)));
   }

@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <functional>
 #include <limits>
 #include <list>
-#include <set>
 #include <vector>
 
 #include "ring/buffer_pool.hpp"
+#include "ring/due_transfers.hpp"
 
 namespace annulus::measure {
 namespace {
@@ -48,11 +47,7 @@ class Transfers {
     for (std::size_t at = 0; at < program_.steps.size(); ++at) {
       wait_for_due(at);
       const auto& step = program_.steps[at];
-      std::set<std::size_t, std::greater<>> dues;
-      for (const auto* transfers : {&step.sends, &step.receives}) {
-        for (const auto& transfer : *transfers) dues.insert(transfer.due);
-      }
-      for (const auto due : dues) start(step, due);
+      for (const auto due : ring::dues_of(step)) start(step, due);
     }
     wait_for_due(program_.steps.size());
     pool_.stream()->synchronize();
@@ -78,16 +73,10 @@ class Transfers {
   }
 
   void wait_for_due(std::size_t step) {
-    for (auto at = under_way_.begin(); at != under_way_.end();) {
-      if (at->due > step) {
-        ++at;
-        continue;
-      }
-      at->exchange->wait();
-      at->exchange.reset();
-      for (auto& room : at->rooms) pool_.give(std::move(room));
-      at = under_way_.erase(at);
-    }
+    ring::wait_for_due(under_way_, step, [this](UnderWay& transfers) {
+      transfers.exchange.reset();
+      for (auto& room : transfers.rooms) pool_.give(std::move(room));
+    });
   }
 
   const Plan& plan_;

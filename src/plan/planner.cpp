@@ -94,7 +94,9 @@ Plan best_plan(const Problem& problem, const Topology& topology, const PlanOptio
   constexpr double worth_it = 0.97;
   auto effort = little_effort(options.threads);
   const auto shardings = promising_shardings(problem, topology, options);
+  const auto simplest = best.plan.schedule();
   for (const auto& schedule : schedules_of(problem, topology, options)) {
+    if (schedule == simplest) continue;
     auto other = options;
     other.schedule = schedule;
     effort.enough = worth_it * best.prediction.seconds;

@@ -60,10 +60,10 @@ struct Message {
 
 class Replay {
  public:
-  Replay(const Plan& plan, const Topology& topology, const Machine& machine,
+  /// `nodes` are the ranks of each.
+  Replay(const Plan& plan, const std::vector<std::vector<int>>& nodes, const Machine& machine,
          const std::vector<int>& ranks)
-      : plan_(plan), machine_(machine), node_of_(static_cast<std::size_t>(topology.ranks)) {
-    const auto nodes = ranks_of_nodes(topology);
+      : plan_(plan), machine_(machine), node_of_(static_cast<std::size_t>(plan.ranks())) {
     for (std::size_t node = 0; node < nodes.size(); ++node) {
       for (const int rank : nodes[node]) node_of_[static_cast<std::size_t>(rank)] = node;
     }
@@ -238,19 +238,15 @@ std::vector<Interval> parts_of(std::size_t count, std::size_t most) {
   return intervals;
 }
 
-int most_ranks_of_node(const Topology& topology) {
-  std::size_t most = 1;
-  for (const auto& ranks : ranks_of_nodes(topology)) most = std::max(most, ranks.size());
-  return static_cast<int>(most);
-}
-
 }  // namespace
 
 Prediction predict(const Plan& plan, const Topology& topology, Pass pass, const Machine& machine,
                    const PredictionOptions& options) {
   const auto ranks = some_of(topology.ranks, options.most_ranks);
-  const StepSeconds seconds(plan, pass, machine, options.threads, most_ranks_of_node(topology));
-  Replay replay(plan, topology, machine, ranks);
+  const auto nodes = ranks_of_nodes(topology);
+  const auto largest = std::ranges::max(nodes, {}, &std::vector<int>::size).size();
+  const StepSeconds seconds(plan, pass, machine, options.threads, static_cast<int>(largest));
+  Replay replay(plan, nodes, machine, ranks);
   std::vector<std::vector<Step>> programs(ranks.size());
   if (pass == Pass::backward) {
     for (std::size_t i = 0; i < ranks.size(); ++i) programs[i] = plan.program(ranks[i], pass).steps;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "annulus/base/error.hpp"
+#include "ring/due_transfers.hpp"
 
 namespace annulus::ring {
 namespace {
@@ -85,19 +86,15 @@ class Execution {
   }
 
   void wait_for_due(std::size_t step) {
-    for (auto at = under_way_.begin(); at != under_way_.end();) {
-      if (at->due > step) {
-        ++at;
-        continue;
+    ring::wait_for_due(under_way_, step, [this](UnderWay& transfers) {
+      note_end(transfers);
+      transfers.exchange.reset();
+      for (const auto& event : transfers.traced) {
+        meter_.add(event, transfers.begin, *transfers.end);
       }
-      at->exchange->wait();
-      note_end(*at);
-      at->exchange.reset();
-      for (const auto& event : at->traced) meter_.add(event, at->begin, *at->end);
-      for (auto& copy : at->copies) store_.give(std::move(copy));
-      for (auto& arrival : at->arrivals) arrived_.push_back(std::move(arrival));
-      at = under_way_.erase(at);
-    }
+      for (auto& copy : transfers.copies) store_.give(std::move(copy));
+      for (auto& arrival : transfers.arrivals) arrived_.push_back(std::move(arrival));
+    });
   }
 
   [[nodiscard]] HeldItem take_held(const Item& item) {
@@ -132,17 +129,9 @@ class Execution {
     }
   }
 
-  /// Starts the transfers of a step: one exchange for all that are due together, on every rank
-  /// those first that are due last.
+  /// Starts the transfers of a step.
   void start(const Step& step, std::size_t at) {
-    std::vector<std::size_t> dues;
-    for (const auto* transfers : {&step.sends, &step.receives}) {
-      for (const auto& transfer : *transfers) {
-        if (std::ranges::find(dues, transfer.due) == dues.end()) dues.push_back(transfer.due);
-      }
-    }
-    std::ranges::sort(dues, std::greater{});
-    for (const std::size_t due : dues) start(step, at, due);
+    for (const std::size_t due : dues_of(step)) start(step, at, due);
   }
 
   void start(const Step& step, std::size_t at, std::size_t due) {

@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <initializer_list>
-#include <iterator>
 #include <numeric>
 
 #include <fmt/format.h>
 
 #include "base/range.hpp"
+#include "base/text_file.hpp"
 #include "base/toml_reader.hpp"
 
 namespace annulus::simulate {
@@ -18,12 +17,7 @@ namespace {
 constexpr Index most = Index{1} << 20;
 
 Index count(TomlReader& reader, const char* key, Index least = 1) {
-  const WholeRange<Index> range{least, most};
-  const Index value = reader.integer(key);
-  if (!range.contains(value)) {
-    throw reader.error(key, fmt::format("{}; expected {}", value, range.limits()));
-  }
-  return value;
+  return reader.integer_in(key, {least, most});
 }
 
 double number(TomlReader& reader, const char* key, const RealRange& range) {
@@ -85,12 +79,6 @@ Index nodes_of(const Dragonfly& network) {
   return product({network.groups[0], network.chassis[0], network.routers[0], network.nodes});
 }
 
-std::string contents(const std::string& path) {
-  std::ifstream file(path);
-  if (!file) throw InputError(fmt::format("{} cannot be read; expected a platform", path));
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 }  // namespace
 
 Index Platform::nodes() const {
@@ -98,7 +86,9 @@ Index Platform::nodes() const {
 }
 
 Platform read_platform(const std::string& path) {
-  TomlReader reader(contents(path), path);
+  const auto text = text_of_file(path);
+  if (!text) throw InputError(fmt::format("{} cannot be read; expected a platform", path));
+  TomlReader reader(*text, path);
   Platform platform{.name = std::filesystem::path(path).stem()};
   platform.ranks_per_node = count(reader, "ranks_per_node");
   platform.inside = link(reader, "inside_bandwidth", "inside_latency");

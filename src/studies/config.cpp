@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "annulus/base/error.hpp"
 #include "base/choices.hpp"
+#include "base/text_file.hpp"
 #include "base/toml_reader.hpp"
 #include "studies/key_type.hpp"
 #include "studies/keys.hpp"
@@ -127,15 +126,11 @@ StudyConfig read_config(const std::string& path) {
   if (!std::filesystem::exists(path, ignored)) {
     throw InputError(fmt::format("{}: there is no such file; expected a TOML file", path));
   }
-  std::ifstream file;
-  // A pipe would be waited for.
-  if (std::filesystem::is_regular_file(path, ignored)) file.open(path);
-  // Not by operator<<, to which an empty file is a failure.
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (!file.is_open() || file.bad()) {
+  const auto text = text_of_file(path);
+  if (!text) {
     throw InputError(fmt::format("{}: this config cannot be read; expected a TOML file", path));
   }
-  return parse_config(text, path);
+  return parse_config(*text, path);
 }
 
 std::string canonical(const StudyConfig& config) {
