@@ -8,8 +8,8 @@
 #include <CLI/CLI.hpp>
 
 #include "annulus/base/tensor.hpp"
-#include "annulus/kernels/cpu.hpp"
-#include "annulus/measure/measurement.hpp"
+#include "annulus/device/device_tensor.hpp"
+#include "annulus/measure/rulers.hpp"
 #include "annulus/ring/cached_attention.hpp"
 #include "annulus/verify/validation.hpp"
 #include "cli/command.hpp"
@@ -77,22 +77,25 @@ class BenchDecode final : public Command {
     Index bytes = attention.bytes();
     communicator.all_reduce(std::span(&bytes, 1), comm::Reduction::sum);
 
-    communicator.barrier();
-    double bandwidth = kernels::measure_read_bandwidth(threads) *
-                       share_of_a_core(communicator.topology(), communicator.rank(), cores);
-    communicator.all_reduce(std::span(&bandwidth, 1), comm::Reduction::sum);
+    const double bandwidth = measure::read_bandwidth(communicator, cores, attention.stream());
     std::vector<std::array<double, 2>> times;
     Index bytes_sent = 0;
     const std::vector<Index> one(counts.size(), 1);
     for (int token = 0; token <= tokens_; ++token) {
       const auto chunk = attention.layout().next(one);
       append(attention, communicator, chunk, type);
-      Tensor q(type, chunk.rows(communicator.rank()), problem.query_heads, problem.head_dim);
-      Tensor out(accumulator_of(type), chunk.rows(communicator.rank()), problem.query_heads,
-                 problem.output_dim());
+      const Index rows = chunk.rows(communicator.rank());
+      Tensor q(type, rows, problem.query_heads, problem.head_dim);
       fill(q.view(), seed_);
+      // Where a model has them.
+      const auto& stream = attention.stream();
+      const device::DeviceTensor queries(stream, type, rows, problem.query_heads, problem.head_dim);
+      const device::DeviceTensor out(stream, accumulator_of(type), rows, problem.query_heads,
+                                     problem.output_dim());
+      device::upload(*stream, queries.view(), std::as_const(q).view());
+      stream->synchronize();
       communicator.barrier();
-      const auto report = attention.attend(chunk, std::as_const(q).view(), out.view());
+      const auto report = attention.attend(chunk, queries.view(), out.view());
       std::array<double, 2> slowest{report.seconds, report.exposed_seconds};
       communicator.all_reduce(slowest, comm::Reduction::maximum);
       if (token > 0) times.push_back(slowest);  // the first one warms up

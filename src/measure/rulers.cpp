@@ -20,6 +20,18 @@ constexpr std::chrono::milliseconds until_blas_sleeps{150};
 
 }  // namespace
 
+double read_bandwidth(comm::Communicator& communicator, const CoreShare& cores,
+                      const std::shared_ptr<device::Stream>& stream) {
+  communicator.barrier();
+  const bool on_gpu = stream->device().kind == DeviceKind::cuda;
+  std::array<double, 1> bandwidth{
+      on_gpu ? kernels::gpu::GpuRulers(stream).copy_bytes(seconds_a_sample)
+             : share_of_a_core(communicator.topology(), communicator.rank(), cores) *
+                   kernels::measure_read_bandwidth(cores.threads)};
+  communicator.all_reduce(bandwidth, comm::Reduction::sum);
+  return bandwidth[0];
+}
+
 Rulers::Rulers(const std::vector<DataType>& types, comm::Communicator& communicator,
                const CoreShare& cores, WithGemm gemm, const std::shared_ptr<device::Stream>& stream)
     : communicator_(communicator),

@@ -8,10 +8,9 @@
 #include "annulus/attention/partial_state.hpp"
 #include "annulus/base/error.hpp"
 #include "annulus/base/tensor.hpp"
-#include "annulus/kernels/backend.hpp"
-#include "base/choices.hpp"
 #include "ring/cached_queries.hpp"
 #include "ring/check_shapes.hpp"
+#include "ring/device_tensors.hpp"
 #include "ring/merge_states.hpp"
 
 namespace annulus {
@@ -27,6 +26,29 @@ double seconds_since(Clock::time_point start) {
 /// the keys worth its while, and few enough for their states to be small beside a cache.
 constexpr Index queries_at_a_time = 2048;
 
+/// What a caller wants, where the host writes it.
+class HostOutputs {
+ public:
+  HostOutputs(const std::shared_ptr<device::Stream>& stream, const ForwardOutputs& wanted)
+      : out_(stream, wanted.out), lse_(stream, wanted.lse) {
+    for (const auto& view : wanted.statistics.views) statistics_.emplace_back(stream, view);
+  }
+
+  [[nodiscard]] ForwardOutputs views() const {
+    return {.out = out_.view(), .lse = lse_.view(), .statistics = statistics_view_of(statistics_)};
+  }
+
+  void finish() const {
+    for (const auto* output : {&out_, &lse_}) output->finish();
+    for (const auto& table : statistics_) table.finish();
+  }
+
+ private:
+  ring::HostOutput out_;
+  ring::HostOutput lse_;
+  std::vector<ring::HostOutput> statistics_;
+};
+
 }  // namespace
 
 CachedAttention::CachedAttention(const Problem& problem, DataType type,
@@ -36,6 +58,7 @@ CachedAttention::CachedAttention(const Problem& problem, DataType type,
       type_(type),
       communicator_(communicator),
       kernel_(kernel),
+      stream_(kernel.open_stream(place_on_node(communicator.topology(), communicator.rank()))),
       threads_(threads),
       layout_(problem.documents.count(), communicator.size()),
       rows_(static_cast<std::size_t>(problem.documents.count())) {
@@ -44,14 +67,16 @@ CachedAttention::CachedAttention(const Problem& problem, DataType type,
     throw InputError(
         fmt::format("backend {} does not compute in precision {}", kernel.name(), name_of(type)));
   }
-  if (kernel.device() != DeviceKind::cpu) {
-    throw InputError(fmt::format("backend {} has no cache of keys; expected {}", kernel.name(),
-                                 choices(kernels::backend_names(DeviceKind::cpu))));
+  if (!kernel.merges_states()) {
+    throw InputError(
+        fmt::format("backend {} has no states, which attention over a cache merges; "
+                    "expected auto",
+                    kernel.name()));
   }
   if (threads < 1) throw InputError(fmt::format("{} threads; expected at least 1", threads));
   for (auto& own : rows_) {
-    own = {GrowingRows(type, problem.key_heads, problem.head_dim),
-           GrowingRows(type, problem.key_heads, problem.output_dim())};
+    own = {GrowingRows(stream_, type, problem.key_heads, problem.head_dim),
+           GrowingRows(stream_, type, problem.key_heads, problem.output_dim())};
   }
 }
 
@@ -169,11 +194,13 @@ PassReport CachedAttention::attend(const CacheChunk& chunk, ConstTensorView q, T
   check_tokens(chunk);
   const Index rows = chunk.rows(rank);
   const auto sums = accumulator_of(type_);
-  const ForwardOutputs outputs{.out = out, .lse = options.lse, .statistics = options.statistics};
+  const ForwardOutputs wanted{.out = out, .lse = options.lse, .statistics = options.statistics};
   ring::check_shape(q, "q", type_, rows, problem_.query_heads, problem_.head_dim);
-  ring::check_outputs(outputs, sums, rows, problem_.query_heads, problem_.output_dim());
+  ring::check_outputs(wanted, sums, rows, problem_.query_heads, problem_.output_dim());
   ring::check_options(problem_, rows, options.gain, options.sink, options.logit_scale);
   const auto scales = scale_of(chunk, options);
+  const ring::HostInput own_queries(*stream_, q);
+  const HostOutputs outputs(stream_, wanted);
 
   PassReport report;
   const Index piece = std::max<Index>(1, queries_at_a_time / ranks);
@@ -187,24 +214,30 @@ PassReport CachedAttention::attend(const CacheChunk& chunk, ConstTensorView q, T
       offsets.push_back(offsets.back() + row_count(shards.back()));
     }
     auto waiting = Clock::now();
-    const auto queries = ring::gather_queries(communicator_, q, scales, first, offsets, report);
+    const auto queries =
+        ring::gather_queries(communicator_, own_queries.view(), scales, first, offsets, report);
     report.exposed_seconds += seconds_since(waiting);
 
-    const auto pass = kernel_.forward({.q = queries.q.view(), .scale = queries.scales, .sink = {}},
+    const ring::DeviceInput on_device(stream_, queries.q.view());
+    const auto pass = kernel_.forward({.q = on_device.view(), .scale = queries.scales, .sink = {}},
                                       {.key_heads = problem_.key_heads,
                                        .value_dim = problem_.output_dim(),
                                        .statistics = options.statistics.present(),
-                                       .threads = threads_});
+                                       .threads = threads_,
+                                       .stream = stream_});
     accumulate(*pass, shards, options.poll);
     Tensor states(sums, offsets.back(), problem_.query_heads, state_width(problem_.output_dim()));
-    pass->write_state(states.view());
+    const ring::DeviceOutput states_there(stream_, states.view());
+    pass->write_state(states_there.view());
+    states_there.finish();
 
     waiting = Clock::now();
     ring::merge_states(communicator_, states.view(), offsets, report);
     report.exposed_seconds += seconds_since(waiting);
     const auto at = static_cast<std::size_t>(rank);
-    finish(states.view(), {offsets[at], offsets[at + 1]}, first, options.sink, outputs);
+    finish(states.view(), {offsets[at], offsets[at + 1]}, first, options.sink, outputs.views());
   }
+  outputs.finish();
   report.seconds = seconds_since(start);
   return report;
 }

@@ -1,5 +1,7 @@
 #include "ring/device_tensors.hpp"
 
+#include <utility>
+
 #include "annulus/device/tensor_copy.hpp"
 
 namespace annulus::ring {
@@ -8,6 +10,13 @@ namespace {
 bool reaches(const device::Stream& stream, ConstTensorView tensor) {
   const bool nothing = tensor.rows == 0 || tensor.heads == 0 || tensor.dim == 0;
   return nothing || stream.reaches(tensor.data);
+}
+
+/// Whether it is there, and not where the host reads and writes.
+bool is_on_device(const device::Stream& stream, ConstTensorView tensor) {
+  const bool nothing = tensor.rows == 0 || tensor.heads == 0 || tensor.dim == 0;
+  return stream.device().kind != DeviceKind::cpu && !nothing && tensor.data != nullptr &&
+         stream.reaches(tensor.data);
 }
 
 /// A dense tensor of the same shape in a new buffer.
@@ -46,6 +55,26 @@ void DeviceOutput::finish() const {
   } else {
     device::download(*stream_, caller_, view_);
   }
+}
+
+HostInput::HostInput(device::Stream& stream, ConstTensorView tensor) : view_(tensor) {
+  if (!is_on_device(stream, tensor)) return;
+  copy_ = Tensor(tensor.type, tensor.rows, tensor.heads, tensor.dim);
+  device::download(stream, copy_.view(), tensor);
+  view_ = std::as_const(copy_).view();
+}
+
+HostOutput::HostOutput(const std::shared_ptr<device::Stream>& stream, TensorView tensor)
+    : stream_(stream), caller_(tensor), view_(tensor) {
+  if (!is_on_device(*stream, tensor)) return;
+  copy_ = Tensor(tensor.type, tensor.rows, tensor.heads, tensor.dim);
+  view_ = copy_.view();
+}
+
+void HostOutput::finish() const {
+  if (view_.data == caller_.data) return;
+  device::upload(*stream_, caller_, view_);
+  stream_->synchronize();
 }
 
 }  // namespace annulus::ring

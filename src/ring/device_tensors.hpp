@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "annulus/base/tensor.hpp"
 #include "annulus/base/tensor_view.hpp"
 #include "annulus/device/buffer.hpp"
 
@@ -33,6 +34,33 @@ class DeviceOutput {
   std::shared_ptr<device::Stream> stream_;
   TensorView caller_;
   device::Buffer copy_;
+  TensorView view_;
+};
+
+/// A tensor that the host reads: the caller's, or a copy of what is on the device.
+class HostInput {
+ public:
+  HostInput(device::Stream& stream, ConstTensorView tensor);
+  [[nodiscard]] ConstTensorView view() const { return view_; }
+
+ private:
+  Tensor copy_;
+  ConstTensorView view_;
+};
+
+/// A tensor that the host writes, or an absent one: the caller's, or one of the host where that is
+/// on the device.
+class HostOutput {
+ public:
+  HostOutput(const std::shared_ptr<device::Stream>& stream, TensorView tensor);
+  [[nodiscard]] TensorView view() const { return view_; }
+  /// Brings what was written to the caller's, where that is another; returns when it is there.
+  void finish() const;
+
+ private:
+  std::shared_ptr<device::Stream> stream_;
+  TensorView caller_;
+  Tensor copy_;
   TensorView view_;
 };
 

@@ -13,6 +13,31 @@ TEST_P(ForwardKernel, WithoutStatistics) {
   }
 }
 
+// Heads of a group may then share a tile, and keys be cut into parts.
+TEST_P(ForwardKernel, FewQueriesOverManyKeys) {
+  for (const Index queries : {1, 3, 21}) {
+    for (const auto* mask : {"causal", "window:500,20"}) {
+      for_each_type([&]<class T>() {
+        expect_outputs(random_problem<T>({.query_heads = 10,
+                                          .key_heads = 2,
+                                          .head_dim = 16,
+                                          .value_dim = 24,
+                                          .documents = Documents::single(queries, 1031),
+                                          .mask = Mask::parse(mask)},
+                                         seed<T>()),
+                       {{.statistics = queries != 3}});
+      });
+    }
+  }
+  // Several sequences, each with a query or a few of its own.
+  expect_outputs({.query_heads = 4,
+                  .key_heads = 1,
+                  .head_dim = 16,
+                  .documents = Documents::packed({0, 1, 4, 6}, {0, 400, 403, 1100}),
+                  .mask = Mask::causal()},
+                 in_one_and_three_shards);
+}
+
 // z up to 10^5; weights of all keys but one are 0, and an exponent of base 2 that is not centred
 // overflows.
 TEST_P(ForwardKernel, LargeLogits) {

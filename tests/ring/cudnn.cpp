@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "annulus/base/error.hpp"
+#include "annulus/comm/self.hpp"
+#include "annulus/ring/cached_attention.hpp"
 #include "support/cudnn_under_test.hpp"
 #include "support/expect_close.hpp"
 
@@ -220,6 +222,18 @@ class CudnnRefusal : public testing::Test {
 
 TEST_F(CudnnRefusal, TypesOfMoreThan16Bits) {
   expect_refused(random_problem<float>(problem_, 1), "fp32");
+}
+
+TEST_F(CudnnRefusal, Caches) {
+  comm::SelfCommunicator self;
+  for (const auto* kernel : cudnn_under_test()) {
+    try {
+      CachedAttention(problem_, DataType::bfloat16, self, *kernel);
+      ADD_FAILURE() << "no InputError";
+    } catch (const InputError& error) {
+      EXPECT_THAT(error.what(), testing::HasSubstr("backend cudnn has no states"));
+    }
+  }
 }
 
 TEST_F(CudnnRefusal, Windows) {

@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include "annulus/base/error.hpp"
+#include "annulus/comm/self.hpp"
+#include "annulus/device/device_tensor.hpp"
 #include "annulus/device/tensor_copy.hpp"
 #include "annulus/kernels/backend.hpp"
-#include "annulus/ring/cached_attention.hpp"
 #include "ring/on_gpu.hpp"
+#include "support/decode.hpp"
 
 namespace annulus::test {
 namespace {
@@ -243,14 +245,80 @@ TEST(RingOnGpu, RefusesWhatItCannotDo) {
                             {.schedule = annulus::Schedule::ring, .data_type = DataType::float64}),
                   kernel.open_stream(0)),
         testing::HasSubstr("fp64"));
-    EXPECT_THAT(
-        reason([&] { CachedAttention(problem, DataType::float32, communicator, kernel, 1); }),
-        testing::HasSubstr("cache"));
   });
   EXPECT_THROW(static_cast<void>(attend_by_ranks(
                    random_problem<float>({.head_dim = 257, .documents = Documents::single(4)}, 1),
                    1, spread_for(1), kernel)),
                InputError);
+}
+
+/// A prefill and tokens one by one, on every number of ranks.
+template <class T>
+void expect_decodes(const Problem& problem) {
+  auto whole = random_problem<T>(problem, 23);
+  const auto expected = direct(whole);
+  for (const auto* kernel : gpus_under_test()) {
+    const auto bounds = bounds_of(whole, *kernel);
+    for (const int ranks : {1, 2, 3, 5}) {
+      SCOPED_TRACE(std::string(name_of(data_type_of<T>)) + ", P = " + std::to_string(ranks));
+      expect_close(
+          decode(whole, problem, ranks, *kernel, chunks_then_one_by_one, sharding_for(ranks)),
+          expected, bounds);
+    }
+  }
+}
+
+TEST(RingOnGpu, DecodesOverACache) {
+  Problem problem{.query_heads = 6,
+                  .key_heads = 2,
+                  .head_dim = 24,
+                  .value_dim = 16,
+                  .documents = Documents::packed({0, 37, 38, 38, 90}),
+                  .mask = Mask::causal(),
+                  .logit_scale = LogitScale::critical(0.4)};
+  expect_decodes<float>(problem);
+  problem.mask = Mask::window(11);
+  expect_decodes<BFloat16>(problem);
+  expect_decodes<Float16>(problem);
+}
+
+// What a cache is given, and what it gives, may be in memory of the device as well.
+TEST(RingOnGpu, DecodesTensorsOfTheDevice) {
+  auto whole = random_problem<float>(
+      {.query_heads = 4, .key_heads = 2, .head_dim = 8, .documents = Documents::single(71)}, 4);
+  const auto& problem = whole.problem;
+  const auto expected = direct(whole);
+  for (const auto* kernel : gpus_under_test()) {
+    comm::SelfCommunicator self;
+    CachedAttention attention(problem, DataType::float32, self, *kernel);
+    const auto chunk = attention.layout().next(std::vector<Index>{71});
+    // The stream of the caller, whose work is done before the cache reads what it wrote.
+    const auto stream = kernel->open_stream(0);
+    const auto on_device = [&](ConstTensorView host) {
+      device::DeviceTensor tensor(stream, host.type, host.rows, host.heads, host.dim);
+      device::upload(*stream, tensor.view(), host);
+      return tensor;
+    };
+    const auto q = on_device(whole.q.view());
+    const auto k = on_device(whole.k.view());
+    const auto v = on_device(whole.v.view());
+    const device::DeviceTensor out(stream, DataType::float32, 71, 4, 8);
+    const device::DeviceTensor lse(stream, DataType::float32, 71, 4, 1);
+    stream->synchronize();
+    attention.append(chunk, k.view(), v.view());
+    attention.attend(chunk, q.view(), out.view(), {.lse = lse.view()});
+    const auto bounds = bounds_of(whole, *kernel);
+    const auto expect_there = [&](const char* name, const device::DeviceTensor& tensor,
+                                  const auto& exact, const auto& bound) {
+      std::vector<float> got(exact.size());
+      auto view = tensor.view();
+      view.data = got.data();
+      device::download(*stream, view, tensor.view());
+      expect_close(name, got, exact, bound);
+    };
+    expect_there("out", out, expected.out.values, bounds.out.values);
+    expect_there("lse", lse, expected.lse.values, bounds.lse.values);
+  }
 }
 
 }  // namespace

@@ -17,6 +17,12 @@ class GpuRulers;
 
 namespace annulus::measure {
 
+/// Collective. Bytes a second that all ranks together read from memory, by the threads of `cores`,
+/// which have no more cores than there are; on a GPU, that a copy within its memory reads and
+/// writes. What a token over a cache takes at least follows from it.
+[[nodiscard]] double read_bandwidth(comm::Communicator& communicator, const CoreShare& cores,
+                                    const std::shared_ptr<device::Stream>& stream);
+
 /// NaN where nothing is timed, and where it is not measured.
 struct Ceilings {
   /// FLOP/s of independent multiply-adds in registers, on all ranks at once, which have no more

@@ -23,8 +23,10 @@ class CachedAttention {
   /// An empty cache of problem.documents.count() sequences, kept in `type`. The key lengths of the
   /// documents are those that the sequences have in the end, which is what logit scales with
   /// length=global see; of a sequence of length 0 they see the tokens that are there so far.
-  /// Borrows `communicator` and `kernel`. Throws InputError where the kernel does not compute with
-  /// the type, or for a problem that makes no sense. `threads` per rank, at least 1.
+  /// The cache lies in memory of the device that the kernel computes on, the rank's as in
+  /// RingAttention. Borrows `communicator` and `kernel`. Throws InputError where the kernel does
+  /// not compute with the type or has no states to merge, or for a problem that makes no sense.
+  /// `threads` per rank, at least 1.
   CachedAttention(const Problem& problem, DataType type, comm::Communicator& communicator,
                   const kernels::Kernel& kernel, int threads = 1);
 
@@ -32,7 +34,8 @@ class CachedAttention {
   [[nodiscard]] const CacheLayout& layout() const { return layout_; }
 
   /// Appends the rank's rows of a chunk, which is the same on all ranks: k (rows, G, d) and
-  /// v (rows, G, d_v) in the order of its shard. Nothing is communicated: after a prefill by
+  /// v (rows, G, d_v) in the order of its shard, in memory of the host or of the device, where the
+  /// copy is enqueued on stream(). Nothing is communicated: after a prefill by
   /// RingAttention, the shards that it was given are a chunk. Throws InputError as
   /// CacheLayout::append does, and where a sequence outgrows its document; Error where shapes or
   /// types do not fit.
@@ -40,11 +43,15 @@ class CachedAttention {
 
   /// Collective. Attention of the rank's rows of `chunk`, whose tokens are in the cache already:
   /// q (rows, H, d) in the type of the cache, out (rows, H, d_v) in its accumulator type; options
-  /// as in RingAttention::forward, without `held`. A query sees what the mask shows it of the
+  /// as in RingAttention::forward, without `held`. Each in memory of the host or of the device, and
+  /// written on return. A query sees what the mask shows it of the
   /// tokens that are there. Memory beside the cache is that of a few thousand rows at a time,
   /// whatever the length of the chunk. Throws as RingAttention::forward does.
   PassReport attend(const CacheChunk& chunk, ConstTensorView q, TensorView out,
                     const ForwardOptions& options = {});
+
+  /// What the rank computes on: tensors on a device that other streams wrote must be there.
+  [[nodiscard]] const std::shared_ptr<device::Stream>& stream() const { return stream_; }
 
   /// Bytes of the keys and values that this rank holds.
   [[nodiscard]] Index bytes() const;
@@ -71,6 +78,7 @@ class CachedAttention {
   DataType type_;
   comm::Communicator& communicator_;
   const kernels::Kernel& kernel_;
+  std::shared_ptr<device::Stream> stream_;
   int threads_;
   CacheLayout layout_;
   std::vector<Rows> rows_;  // of each sequence

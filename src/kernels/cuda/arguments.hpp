@@ -44,6 +44,7 @@ struct ForwardArguments {
   const float* scale = nullptr;  ///< (rows, H): z = scale * <q, k>
   int heads = 0;                 ///< H
   int group = 1;                 ///< H / G
+  int shared = 1;                ///< query heads that share a tile: 1, or all of a key head
   DeviceState state{};
   DeviceTileList tiles{};  ///< of queries
 };
@@ -80,6 +81,25 @@ struct StoredStates {
   Number* data = nullptr;
   Index row_stride = 0;
   Index head_stride = 0;
+};
+
+/// A tile whose streaming rows were cut into parts, each with states of its own: those of part p
+/// begin at row state_row + p * rows.
+struct TileParts {
+  int row = 0;  ///< first local row
+  int rows = 0;
+  int state_row = 0;
+  int parts = 0;
+};
+
+/// Merges the states of the parts of tiles into those of their rows, part after part.
+struct MergePartsArguments {
+  DeviceState state{};
+  DeviceState parts{};
+  const TileParts* tiles = nullptr;  ///< on the device
+  int count = 0;                     ///< of `tiles`
+  int heads = 0;
+  int value_dim = 0;
 };
 
 /// Writes the states of all rows and heads.

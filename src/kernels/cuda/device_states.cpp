@@ -7,30 +7,34 @@
 
 namespace annulus::kernels::gpu {
 
+StateShape StateShape::of(const Queries& queries, const PassOptions& options) {
+  ensure(std::ssize(queries.scale) == queries.q.rows * queries.q.heads,
+         "one scale per query row and head");
+  return {.rows = narrow<int>(queries.q.rows),
+          .heads = narrow<int>(queries.q.heads),
+          .value_dim = narrow<int>(options.value_dim),
+          .statistics = options.statistics};
+}
+
 DeviceStates::DeviceStates(const Launcher& launcher, const StreamPointer& stream,
-                           const Queries& queries, const PassOptions& options)
+                           const StateShape& shape, std::span<const double> sink)
     : launcher_(launcher),
       stream_(stream),
-      rows_(narrow<int>(queries.q.rows)),
-      heads_(narrow<int>(queries.q.heads)),
-      value_dim_(narrow<int>(options.value_dim)),
-      statistics_(options.statistics),
-      maximum_(stream, queries.q.rows * queries.q.heads),
-      sum_(stream, queries.q.rows * queries.q.heads),
-      values_(stream, queries.q.rows * queries.q.heads * options.value_dim) {
-  const Index numbers = queries.q.rows * queries.q.heads;
-  ensure(std::ssize(queries.scale) == numbers, "one scale per query row and head");
-  if (statistics_) {
-    moment_ = DeviceArray<double>(stream, numbers);
-    squares_ = DeviceArray<double>(stream, numbers);
-    self_logit_ = DeviceArray<float>(stream, numbers);
+      shape_(shape),
+      maximum_(stream, shape.count()),
+      sum_(stream, shape.count()),
+      values_(stream, shape.count() * shape.value_dim) {
+  if (shape.statistics) {
+    moment_ = DeviceArray<double>(stream, shape.count());
+    squares_ = DeviceArray<double>(stream, shape.count());
+    self_logit_ = DeviceArray<float>(stream, shape.count());
   }
-  const auto sink = upload_narrowed(stream, queries.sink);
+  const auto there = upload_narrowed(stream, sink);
   launcher_.start({.state = view(),
-                   .sink = sink.data(),
-                   .rows = rows_,
-                   .heads = heads_,
-                   .value_dim = value_dim_},
+                   .sink = there.data(),
+                   .rows = shape.rows,
+                   .heads = shape.heads,
+                   .value_dim = shape.value_dim},
                   *stream_);
 }
 
@@ -46,35 +50,48 @@ DeviceState DeviceStates::view() const {
 static_assert(stored_scalars == state_width(0));
 
 void DeviceStates::write(TensorView state) const {
-  ensure(state.type == DataType::float32 && state.has_shape(rows_, heads_, state_width(value_dim_)),
+  ensure(state.type == DataType::float32 &&
+             state.has_shape(shape_.rows, shape_.heads, state_width(shape_.value_dim)),
          "the state has the type and shape of the pass");
   launcher_.write({.state = view(),
                    .to = {static_cast<float*>(state.data), state.row_stride, state.head_stride},
-                   .rows = rows_,
-                   .heads = heads_,
-                   .value_dim = value_dim_},
+                   .rows = shape_.rows,
+                   .heads = shape_.heads,
+                   .value_dim = shape_.value_dim},
                   *stream_);
 }
 
 void DeviceStates::merge(ConstTensorView state, Index first_head) {
-  ensure(state.type == DataType::float32 && state.rows == rows_ &&
-             state.dim == state_width(value_dim_) && first_head >= 0 &&
-             first_head + state.heads <= heads_,
+  ensure(state.type == DataType::float32 && state.rows == shape_.rows &&
+             state.dim == state_width(shape_.value_dim) && first_head >= 0 &&
+             first_head + state.heads <= shape_.heads,
          "a state of rows and heads of the pass is merged");
   launcher_.merge(
       {.state = view(),
        .from = {static_cast<const float*>(state.data), state.row_stride, state.head_stride},
-       .rows = rows_,
+       .rows = shape_.rows,
        .heads = narrow<int>(state.heads),
        .first_head = narrow<int>(first_head),
-       .all_heads = heads_,
-       .value_dim = value_dim_},
+       .all_heads = shape_.heads,
+       .value_dim = shape_.value_dim},
       *stream_);
+}
+
+void DeviceStates::merge(const DeviceStates& parts, std::span<const TileParts> tiles) {
+  const DeviceArray<TileParts> on_device(stream_, tiles);
+  launcher_.merge({.state = view(),
+                   .parts = parts.view(),
+                   .tiles = on_device.data(),
+                   .count = narrow<int>(std::ssize(tiles)),
+                   .heads = shape_.heads,
+                   .value_dim = shape_.value_dim},
+                  *stream_);
 }
 
 void DeviceStates::finish(const ForwardOutputs& outputs) const {
   const auto& statistics = outputs.statistics;
-  ensure(statistics_ || !statistics.present(), "statistics are kept from the start of a pass");
+  ensure(shape_.statistics || !statistics.present(),
+         "statistics are kept from the start of a pass");
   const DenseOutput out(stream_, outputs.out);
   const DenseOutput lse(stream_, outputs.lse);
   const DenseOutput lse_low(stream_, outputs.lse_low);
@@ -87,9 +104,9 @@ void DeviceStates::finish(const ForwardOutputs& outputs) const {
   }
   const DeviceArray<float*> on_device(stream_, addresses);
   launcher_.finish({.state = view(),
-                    .rows = rows_,
-                    .heads = heads_,
-                    .value_dim = value_dim_,
+                    .rows = shape_.rows,
+                    .heads = shape_.heads,
+                    .value_dim = shape_.value_dim,
                     .out = out.data(),
                     .lse = lse.data(),
                     .lse_low = lse_low.data(),

@@ -1,24 +1,40 @@
 #pragma once
 // The softmax states of a forward pass in device memory.
 
+#include <span>
+
 #include "annulus/kernels/kernel.hpp"
 #include "kernels/cuda/device_arrays.hpp"
 #include "kernels/cuda/launcher.hpp"
 
 namespace annulus::kernels::gpu {
 
+/// How many there are, and what they consist of.
+struct StateShape {
+  int rows = 0;
+  int heads = 0;
+  int value_dim = 0;
+  bool statistics = false;  ///< whether they have what statistics are made of
+
+  /// Those that a pass needs. Throws Error where there is not one scale for each.
+  [[nodiscard]] static StateShape of(const Queries& queries, const PassOptions& options);
+
+  [[nodiscard]] Index count() const { return Index{rows} * heads; }
+};
+
 /// Those of all rows and heads of some queries, from their start to the outputs. What kernels do to
 /// them is enqueued on one stream.
 class DeviceStates {
  public:
-  /// Starts them: the identity, or the sinks where there are any. Borrows `launcher`. `options` say
-  /// whether the states have what statistics are made of.
-  DeviceStates(const Launcher& launcher, const StreamPointer& stream, const Queries& queries,
-               const PassOptions& options);
+  /// Starts them: the identity, or the sinks of the heads where there are any. Borrows `launcher`.
+  DeviceStates(const Launcher& launcher, const StreamPointer& stream, const StateShape& shape,
+               std::span<const double> sink);
 
   [[nodiscard]] DeviceState view() const;
-  [[nodiscard]] int heads() const { return heads_; }
-  [[nodiscard]] int value_dim() const { return value_dim_; }
+  [[nodiscard]] const StateShape& shape() const { return shape_; }
+
+  /// Merges those of parts of tiles, of the same heads and dimension.
+  void merge(const DeviceStates& parts, std::span<const TileParts> tiles);
 
   /// As those of ForwardPass.
   void write(TensorView state) const;
@@ -28,10 +44,7 @@ class DeviceStates {
  private:
   const Launcher& launcher_;
   StreamPointer stream_;
-  int rows_;
-  int heads_;
-  int value_dim_;
-  bool statistics_;
+  StateShape shape_;
   DeviceArray<float> maximum_;
   DeviceArray<double> sum_;
   DeviceArray<double> moment_;  // with statistics, as the next two

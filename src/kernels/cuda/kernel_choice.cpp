@@ -16,6 +16,11 @@ int element_bytes(const KernelChoice& choice) {
   return static_cast<int>(size_of(choice.type));
 }
 
+TileShape shape_of(const KernelChoice& choice) {
+  return choice.few_rows ? few_rows_shape(element_bytes(choice), choice.dim)
+                         : forward_shape(element_bytes(choice), choice.dim);
+}
+
 void check_rows(const KernelChoice& choice, const InputRows& rows, int dim) {
   const auto bytes = [&](Index elements) { return elements * element_bytes(choice); };
   ensure(reinterpret_cast<std::uintptr_t>(rows.data) % 16 == 0 &&
@@ -37,6 +42,8 @@ void check_arguments(const KernelChoice& choice, const ForwardArguments& argumen
   check_rows(choice, arguments.k, arguments.q.dim);
   check_rows(choice, arguments.v, arguments.v.dim);
   check_heads(arguments.heads, arguments.group);
+  ensure(arguments.shared == 1 || arguments.shared == arguments.group,
+         "the query heads of one key head share a tile, or none do");
   ensure(!choice.statistics || arguments.state.moment != nullptr,
          "statistics are kept from the start of a pass");
 }
@@ -63,7 +70,11 @@ KernelChoice choose_kernel(DataType type, Index head_dim, Index value_dim) {
 }
 
 int forward_tile_rows(const KernelChoice& choice) {
-  return forward_shape(element_bytes(choice), choice.dim).rows();
+  return shape_of(choice).rows();
+}
+
+int forward_step_rows(const KernelChoice& choice) {
+  return shape_of(choice).columns;
 }
 
 int query_gradient_tile_rows(const KernelChoice& choice) {

@@ -18,6 +18,7 @@ struct KernelChoice {
   DataType type = DataType::bfloat16;  ///< of q, k, v and dout: bf16, fp16 or fp32
   int dim = 64;                        ///< one of head_dims
   bool statistics = false;             ///< whether the state has moments, squares and self logits
+  bool few_rows = false;               ///< of the forward pass: whether its tiles are those of few
 };
 
 /// The choice for inputs of this type and these head dimensions: the next of head_dims. Throws
@@ -26,6 +27,8 @@ struct KernelChoice {
 
 /// Rows of the tiles that each kernel expects in its list; see query_tiles and key_tiles.
 [[nodiscard]] int forward_tile_rows(const KernelChoice& choice);
+/// Streaming rows of a step of the forward kernel.
+[[nodiscard]] int forward_step_rows(const KernelChoice& choice);
 [[nodiscard]] int query_gradient_tile_rows(const KernelChoice& choice);
 [[nodiscard]] int key_gradient_tile_rows(const KernelChoice& choice);
 
@@ -44,12 +47,16 @@ class Launcher {
   /// A stream that it starts kernels on, see Kernel::open_stream.
   [[nodiscard]] virtual std::shared_ptr<Stream> open_stream(int place_on_node) const = 0;
 
+  /// Thread blocks that the device of a stream runs at once, about: what keeps all of it busy.
+  [[nodiscard]] virtual int blocks_at_once(Stream& stream) const = 0;
+
   virtual void start(const StartArguments& arguments, Stream& stream) const = 0;
   virtual void forward(const KernelChoice& choice, const ForwardArguments& arguments,
                        Stream& stream) const = 0;
   /// `type` is that of what is merged.
   virtual void merge(DataType type, const MergeArguments& arguments, Stream& stream) const = 0;
   virtual void merge(const MergeStatesArguments& arguments, Stream& stream) const = 0;
+  virtual void merge(const MergePartsArguments& arguments, Stream& stream) const = 0;
   virtual void write(const WriteStatesArguments& arguments, Stream& stream) const = 0;
   virtual void finish(const FinishArguments& arguments, Stream& stream) const = 0;
 

@@ -1,8 +1,11 @@
 #include "kernels/cuda/passes.hpp"
 
+#include <algorithm>
+
 #include "annulus/base/error.hpp"
 #include "annulus/base/narrow.hpp"
 #include "annulus/device/tensor_copy.hpp"
+#include "kernels/cuda/tile_parts.hpp"
 
 namespace annulus::kernels::gpu {
 namespace {
@@ -31,30 +34,64 @@ GpuForward::GpuForward(const Launcher& launcher, const Queries& queries, const P
       q_(stream_, queries.q),
       scale_(upload_narrowed(stream_, queries.scale)),
       key_heads_(narrow<int>(options.key_heads)),
-      states_(launcher, stream_, queries, options) {}
+      states_(launcher, stream_, StateShape::of(queries, options), queries.sink) {}
 
 void GpuForward::accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                             const Poll& poll) {
   ensure(k.heads == key_heads_ && v.heads == key_heads_ && k.dim == q_.rows().dim &&
-             v.dim == states_.value_dim() && k.rows == v.rows,
+             v.dim == states_.shape().value_dim && k.rows == v.rows,
          "keys and values have the shapes of the pass");
-  const auto tiles = query_tiles(blocks, forward_tile_rows(choice_));
+  const auto tiling = tiling_for(blocks);
+  const auto tiles = query_tiles(blocks, forward_tile_rows(tiling.choice) / tiling.shared);
   if (!tiles.work.empty()) {
     const AlignedRows keys(stream_, k);
     const AlignedRows values(stream_, v);
-    const DeviceTiles on_device(stream_, tiles);
-    launcher_.forward(choice_,
-                      {.q = q_.rows(),
-                       .k = keys.rows(),
-                       .v = values.rows(),
-                       .scale = scale_.data(),
-                       .heads = states_.heads(),
-                       .group = states_.heads() / key_heads_,
-                       .state = states_.view(),
-                       .tiles = on_device.view()},
-                      *stream_);
+    ForwardArguments arguments{.q = q_.rows(),
+                               .k = keys.rows(),
+                               .v = values.rows(),
+                               .scale = scale_.data(),
+                               .heads = states_.shape().heads,
+                               .group = states_.shape().heads / key_heads_,
+                               .shared = tiling.shared};
+    enqueue(tiling.choice, arguments, tiles);
   }
   if (poll) poll();
+}
+
+GpuForward::Tiling GpuForward::tiling_for(std::span<const Block> blocks) const {
+  const int group = states_.shape().heads / key_heads_;
+  Index most = 0;
+  for (const auto& block : blocks) most = std::max(most, block.queries.count);
+  const auto fits = [&](const KernelChoice& choice) {
+    return most * group <= forward_tile_rows(choice);
+  };
+  auto few = choice_;
+  few.few_rows = true;
+  if (fits(few)) return {few, group};
+  return {choice_, fits(choice_) ? group : 1};
+}
+
+void GpuForward::enqueue(const KernelChoice& choice, ForwardArguments& arguments,
+                         const TileList& tiles) {
+  const int step_rows = forward_step_rows(choice);
+  const int parts = parts_to_fill(tiles, arguments.heads / arguments.shared,
+                                  launcher_.blocks_at_once(*stream_), step_rows);
+  const auto run = [&](const TileList& list, const DeviceStates& states) {
+    const DeviceTiles on_device(stream_, list);
+    arguments.state = states.view();
+    arguments.tiles = on_device.view();
+    launcher_.forward(choice, arguments, *stream_);
+  };
+  if (parts == 1) {
+    run(tiles, states_);
+    return;
+  }
+  const auto parted = part_tiles(tiles, parts, step_rows);
+  auto shape = states_.shape();
+  shape.rows = parted.state_rows;
+  const DeviceStates of_parts(launcher_, stream_, shape, {});
+  run(parted.list, of_parts);
+  states_.merge(of_parts, parted.tiles);
 }
 
 void GpuForward::finish(const ForwardOutputs& outputs) {

@@ -21,6 +21,18 @@ class GpuForward final : public ForwardPass {
   void merge(ConstTensorView state, Index first_head) override;
 
  private:
+  /// A kernel, and the query heads that share a tile of it.
+  struct Tiling {
+    KernelChoice choice;
+    int shared;
+  };
+
+  /// Where all heads of a key head fit into one tile they share it: keys are then read once for all
+  /// of them.
+  [[nodiscard]] Tiling tiling_for(std::span<const Block> blocks) const;
+  /// Adds what `tiles` see to the states, in parts where there are few tiles. Fills `arguments` in.
+  void enqueue(const KernelChoice& choice, ForwardArguments& arguments, const TileList& tiles);
+
   const Launcher& launcher_;
   StreamPointer stream_;
   KernelChoice choice_;

@@ -142,6 +142,7 @@ TileList tiles_of(const std::vector<Block>& blocks, int tile_rows) {
       }
       if (list.visits.size() == first_visit) continue;
       list.work.push_back({.row = narrow<int>(row),
+                           .state_row = narrow<int>(row),
                            .rows = narrow<int>(rows),
                            .first_visit = narrow<int>(first_visit),
                            .visits = narrow<int>(list.visits.size() - first_visit)});

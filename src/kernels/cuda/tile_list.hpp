@@ -16,6 +16,7 @@ struct RowRange {
   int end = 0;
 
   [[nodiscard]] constexpr bool empty() const { return end <= begin; }
+  [[nodiscard]] constexpr int size() const { return end - begin; }
   friend constexpr bool operator==(const RowRange&, const RowRange&) = default;
 };
 
@@ -66,10 +67,12 @@ struct TileVisit {
   }
 };
 
-/// The work of one thread block for one head: a tile, and its visits in the order of their sums.
+/// The work of one thread block for one head, or for the few that share its tile: a tile, and its
+/// visits in the order of their sums.
 struct TileWork {
-  int row = 0;   ///< first local row
-  int rows = 0;  ///< at most those of the kernel's tile
+  int row = 0;        ///< first local row
+  int state_row = 0;  ///< where the states or sums of that row are
+  int rows = 0;       ///< at most those of the kernel's tile
   int first_visit = 0;
   int visits = 0;
 };

@@ -62,6 +62,13 @@ template <class T>
   return {.warps = 4, .row_blocks = 1, .columns = 32};
 }
 
+/// The same for few queries, such as those of one token: one warp, where its lanes can copy a row
+/// together, so that the other warps do not compute on zeros. Many such blocks share a processor.
+[[nodiscard]] constexpr TileShape few_rows_shape(int element_bytes, int dim) {
+  const int chunks = dim * element_bytes / 16;
+  return {.warps = chunks > warp_lanes ? 2 : 1, .row_blocks = 1, .columns = chunks > 16 ? 16 : 32};
+}
+
 /// Queries own tiles: q and dout; k and v stream.
 [[nodiscard]] constexpr TileShape query_gradient_shape(int element_bytes, int dim) {
   if (element_bytes == 4) {

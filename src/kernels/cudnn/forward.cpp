@@ -82,12 +82,13 @@ CudnnForward::CudnnForward(const Launcher& launcher, const PairLibrary& library,
       pairs_(library.open(stream_)),
       q_(stream_, queries.q),
       key_heads_(narrow<int>(options.key_heads)),
-      states_(launcher, stream_, queries, options) {}
+      states_(launcher, stream_, StateShape::of(queries, options), queries.sink) {}
 
 void CudnnForward::accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                               const Poll& poll) {
   ensure(k.heads == key_heads_ && v.heads == key_heads_ && k.dim == q_.rows().dim &&
-             v.dim == states_.value_dim() && k.rows == v.rows && k.type == type_ && v.type == type_,
+             v.dim == states_.shape().value_dim && k.rows == v.rows && k.type == type_ &&
+             v.type == type_,
          "keys and values have the shapes of the pass");
   std::vector<Piece> pieces;
   Index longest = 0;
@@ -101,16 +102,16 @@ void CudnnForward::accumulate(ConstTensorView k, ConstTensorView v, std::span<co
     const AlignedRows keys(stream_, k);
     const AlignedRows values(stream_, v);
     // The stream merges one piece before it comes to the next.
-    const device::Buffer out(
-        stream_,
-        static_cast<std::size_t>(longest * states_.heads() * states_.value_dim()) * size_of(type_));
-    const DeviceArray<float> lse(stream_, longest * states_.heads());
+    const device::Buffer out(stream_, static_cast<std::size_t>(longest * states_.shape().heads *
+                                                               states_.shape().value_dim) *
+                                          size_of(type_));
+    const DeviceArray<float> lse(stream_, longest * states_.shape().heads);
     for (const auto& piece : pieces) {
       pairs_->enqueue({.type = type_,
                        .mask = piece.mask,
                        .queries = piece.queries,
                        .keys = piece.keys,
-                       .heads = states_.heads(),
+                       .heads = states_.shape().heads,
                        .key_heads = key_heads_,
                        .scale = scale_,
                        .q = rows_from(q_.rows(), piece.query, type_),
@@ -124,8 +125,8 @@ void CudnnForward::accumulate(ConstTensorView k, ConstTensorView v, std::span<co
                        .lse = lse.data(),
                        .first = piece.query,
                        .rows = narrow<int>(piece.queries),
-                       .heads = states_.heads(),
-                       .value_dim = states_.value_dim()},
+                       .heads = states_.shape().heads,
+                       .value_dim = states_.shape().value_dim},
                       *stream_);
     }
   }

@@ -51,6 +51,10 @@ void ModelLauncher::merge(const gpu::MergeStatesArguments& arguments, Stream& st
   gpu::dispatch_rows<gpu::MergeStatesKernel>(arguments, launch(stream));
 }
 
+void ModelLauncher::merge(const gpu::MergePartsArguments& arguments, Stream& stream) const {
+  gpu::dispatch_parts(arguments, launch(stream));
+}
+
 void ModelLauncher::write(const gpu::WriteStatesArguments& arguments, Stream& stream) const {
   gpu::dispatch_rows<gpu::WriteStatesKernel>(arguments, launch(stream));
 }

@@ -16,6 +16,8 @@ class ModelLauncher final : public kernels::gpu::Launcher {
 
   /// All streams are of one device.
   [[nodiscard]] std::shared_ptr<device::Stream> open_stream(int place_on_node) const override;
+  /// So few that small tests fill them in part only, and so many that they then need parts.
+  [[nodiscard]] int blocks_at_once(device::Stream& /*stream*/) const override { return 12; }
   void start(const kernels::gpu::StartArguments& arguments, device::Stream& stream) const override;
   void forward(const kernels::gpu::KernelChoice& choice,
                const kernels::gpu::ForwardArguments& arguments,
@@ -23,6 +25,8 @@ class ModelLauncher final : public kernels::gpu::Launcher {
   void merge(DataType type, const kernels::gpu::MergeArguments& arguments,
              device::Stream& stream) const override;
   void merge(const kernels::gpu::MergeStatesArguments& arguments,
+             device::Stream& stream) const override;
+  void merge(const kernels::gpu::MergePartsArguments& arguments,
              device::Stream& stream) const override;
   void write(const kernels::gpu::WriteStatesArguments& arguments,
              device::Stream& stream) const override;

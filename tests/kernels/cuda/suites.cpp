@@ -45,6 +45,28 @@ TEST(CudaOrder, OfWarpsDoesNotChangeABitForward) {
   });
 }
 
+// Tiles of few rows, in parts.
+TEST(CudaOrder, OfWarpsDoesNotChangeABitOfFewQueries) {
+  for (const Index d : {128, 256}) {
+    const Problem problem{.query_heads = 6,
+                          .key_heads = 2,
+                          .head_dim = d,
+                          .documents = Documents::single(3, 701),
+                          .mask = Mask::causal()};
+    const auto check = [&]<class T>() {
+      const auto whole = random_problem<T>(problem, 8);
+      const auto first = attend_by(*open_cuda({}), whole);
+      for (const auto& schedule : other_schedules) {
+        const auto other = attend_by(*open_cuda(schedule), whole);
+        EXPECT_EQ(first.out.values, other.out.values);
+        EXPECT_EQ(first.lse.values, other.lse.values);
+      }
+    };
+    check.operator()<float>();
+    check.operator()<BFloat16>();
+  }
+}
+
 TEST(CudaOrder, OfWarpsDoesNotChangeABitBackward) {
   for_each_kernel(139, Mask::window(90, 20), []<class T>(const Problem& problem) {
     const auto whole = random_problem<T>(problem, 8);

@@ -9,42 +9,25 @@
 #include "annulus/base/error.hpp"
 #include "kernels/cuda/launcher.hpp"
 #include "kernels/cuda/tile_list.hpp"
+#include "kernels/cuda/tile_pairs.hpp"
 
 namespace annulus::test {
 namespace {
 
 namespace gpu = kernels::gpu;
 
-/// What a kernel makes of a list: how often each pair (row, streaming row) is visited.
-std::map<std::pair<Index, Index>, int> pairs_of(const gpu::TileList& list, int tile_rows) {
-  std::map<std::pair<Index, Index>, int> pairs;
+/// That no row is in two tiles.
+void expect_tiles_apart(const gpu::TileList& list) {
   std::map<Index, int> tiles_of_row;
   for (const auto& work : list.work) {
-    EXPECT_LE(work.rows, tile_rows);
-    EXPECT_GT(work.visits, 0);
+    EXPECT_EQ(work.state_row, work.row);
     for (Index i = 0; i < work.rows; ++i) EXPECT_EQ(++tiles_of_row[work.row + i], 1);
-    for (int v = 0; v < work.visits; ++v) {
-      const auto& visit = list.visits[static_cast<std::size_t>(work.first_visit + v)];
-      EXPECT_FALSE(visit.seen.empty());
-      for (int i = 0; i < work.rows; ++i) {
-        const auto visible = visit.visible(i);
-        for (int j = visit.seen.begin; j < visit.seen.end; ++j) {
-          const bool whole = visit.whole.begin <= j && j < visit.whole.end;
-          const bool sees = visible.begin <= j && j < visible.end;
-          EXPECT_TRUE(!whole || sees) << "whole is more than all rows see";
-          if (sees) ++pairs[{work.row + i, visit.row + j}];
-        }
-        const int self = visit.self_key(i);
-        EXPECT_TRUE(self < 0 || (visit.self.begin <= self && self < visit.self.end));
-      }
-    }
   }
-  return pairs;
 }
 
 /// The pairs of rows that stand at the same position, found the same way.
-std::map<std::pair<Index, Index>, int> self_pairs_of(const gpu::TileList& list) {
-  std::map<std::pair<Index, Index>, int> pairs;
+Pairs self_pairs_of(const gpu::TileList& list) {
+  Pairs pairs;
   for (const auto& work : list.work) {
     for (int v = 0; v < work.visits; ++v) {
       const auto& visit = list.visits[static_cast<std::size_t>(work.first_visit + v)];
@@ -59,21 +42,8 @@ std::map<std::pair<Index, Index>, int> self_pairs_of(const gpu::TileList& list) 
   return pairs;
 }
 
-std::map<std::pair<Index, Index>, int> visible_pairs(const std::vector<Block>& blocks) {
-  std::map<std::pair<Index, Index>, int> pairs;
-  for (const auto& block : blocks) {
-    for (Index i = 0; i < block.queries.count; ++i) {
-      const auto visible = block.visible(i);
-      for (Index j = visible.begin; j < visible.end; ++j) {
-        ++pairs[{block.queries.row + i, block.keys.row + j}];
-      }
-    }
-  }
-  return pairs;
-}
-
-std::map<std::pair<Index, Index>, int> self_pairs(const std::vector<Block>& blocks) {
-  std::map<std::pair<Index, Index>, int> pairs;
+Pairs self_pairs(const std::vector<Block>& blocks) {
+  Pairs pairs;
   for (const auto& block : blocks) {
     for (Index i = 0; i < block.queries.count; ++i) {
       const Index self = block.self_key(i);
@@ -85,13 +55,16 @@ std::map<std::pair<Index, Index>, int> self_pairs(const std::vector<Block>& bloc
 
 void expect_all_pairs_once(const std::vector<Block>& blocks) {
   const auto expected = visible_pairs(blocks);
-  std::map<std::pair<Index, Index>, int> exchanged;
+  Pairs exchanged;
   for (const auto& [pair, times] : expected) exchanged[{pair.second, pair.first}] = times;
   for (const int tile_rows : {1, 4, 16}) {
     const auto tiles = gpu::query_tiles(blocks, tile_rows);
+    expect_tiles_apart(tiles);
     EXPECT_EQ(pairs_of(tiles, tile_rows), expected);
     EXPECT_EQ(self_pairs_of(tiles), self_pairs(blocks));
-    EXPECT_EQ(pairs_of(gpu::key_tiles(blocks, tile_rows), tile_rows), exchanged);
+    const auto of_keys = gpu::key_tiles(blocks, tile_rows);
+    expect_tiles_apart(of_keys);
+    EXPECT_EQ(pairs_of(of_keys, tile_rows), exchanged);
   }
 }
 

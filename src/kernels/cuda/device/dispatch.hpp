@@ -58,6 +58,11 @@ void dispatch_rows(const typename Kernel::Arguments& arguments, Launch launch) {
 }
 
 template <class Launch>
+void dispatch_parts(const MergePartsArguments& arguments, Launch launch) {
+  launch.template operator()<MergePartsKernel>(arguments.count, arguments.heads, arguments);
+}
+
+template <class Launch>
 void dispatch_add(const AddArguments& arguments, Launch launch) {
   launch.template operator()<AddKernel>(
       static_cast<int>(ceil_div(arguments.count, AddKernel::block_numbers)), 1, arguments);
@@ -68,13 +73,21 @@ void dispatch_forward(const KernelChoice& choice, const ForwardArguments& argume
                       Launch launch) {
   check_arguments(choice, arguments);
   const auto run = [&]<class Kernel>() {
-    launch.template operator()<Kernel>(arguments.tiles.count, arguments.heads, arguments);
+    launch.template operator()<Kernel>(arguments.tiles.count, arguments.heads / arguments.shared,
+                                       arguments);
+  };
+  const auto run_with = [&]<int dim, Statistics statistics>() {
+    if (choice.few_rows) {
+      run.template operator()<ForwardKernel<T, dim, statistics, true>>();
+    } else {
+      run.template operator()<ForwardKernel<T, dim, statistics, false>>();
+    }
   };
   with_dim(choice, [&]<int dim>() {
     if (choice.statistics) {
-      run.template operator()<ForwardKernel<T, dim, Statistics::on>>();
+      run_with.template operator()<dim, Statistics::on>();
     } else {
-      run.template operator()<ForwardKernel<T, dim, Statistics::off>>();
+      run_with.template operator()<dim, Statistics::off>();
     }
   });
 }

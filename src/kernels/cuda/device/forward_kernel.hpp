@@ -1,6 +1,6 @@
 #pragma once
 // Attention of a tile of queries over all keys that it sees: one thread block for each tile and
-// head.
+// head, or for each tile and the query heads of a key head that share it.
 
 #include "kernels/cuda/device/fma_products.hpp"
 #include "kernels/cuda/device/own_rows.hpp"
@@ -10,11 +10,13 @@
 
 namespace annulus::kernels::gpu {
 
-/// T: element type of q, k and v. dim: one of head_dims, at least d and d_v.
-template <class T, int dim, Statistics statistics>
+/// T: element type of q, k and v. dim: one of head_dims, at least d and d_v. few: whether tiles
+/// have the rows of few_rows_shape.
+template <class T, int dim, Statistics statistics, bool few>
 struct ForwardKernel {
   using Arguments = ForwardArguments;
-  static constexpr TileShape shape = forward_shape(sizeof(T), dim);
+  static constexpr TileShape shape =
+      few ? few_rows_shape(sizeof(T), dim) : forward_shape(sizeof(T), dim);
   static constexpr int threads = shape.threads();
   static constexpr int row_bytes = dim * static_cast<int>(sizeof(T));
   static constexpr int shared_bytes = shape.shared_bytes(row_bytes, 1);
@@ -30,11 +32,14 @@ struct ForwardKernel {
     };
     // Made again where it is needed after tiles have begun to stream past, so that no register
     // holds what follows from it meanwhile.
-    const auto own_rows = [&] { return OwnRows::of_block(a.tiles, shape.warp_rows(), a.heads); };
+    const auto own_rows = [&] {
+      return OwnRows::of_block(a.tiles, shape.warp_rows(), a.heads, a.shared);
+    };
     const OwnRows own = own_rows();
     const int key_head = own.head / a.group;
 
-    copy_tile<T, dim, shape.rows(), threads>(0, a.q, own.work.row, own.work.rows, own.head);
+    copy_tile<T, dim, shape.rows(), threads>(0, a.q, own.work.row, own.work.rows * a.shared,
+                                             own.head, a.shared);
     RowStates<rows_of_lane> states(a.state, own);
     Sums<shape.row_blocks, dim> values;
     const RowNumbers<rows_of_lane> scale(a.scale, own);

@@ -42,7 +42,7 @@ ANNULUS_DEVICE void capture_self_logits(float* self_logit, const OwnRows& own,
     if (!own.has(r)) continue;
     const int self = walk.visit().self_key(own.row(r)) - walk.begin();
     for_each_number<1, columns / 8>([&](int, int n, int side) {
-      if (self == column_of_lane(n, side)) self_logit[own.at(r)] = logits.at(r, n, side);
+      if (self == column_of_lane(n, side)) self_logit[own.state_at(r)] = logits.at(r, n, side);
     });
   }
 }

@@ -10,30 +10,37 @@ namespace annulus::kernels::gpu {
 
 inline constexpr float minus_infinity = -std::numeric_limits<float>::infinity();
 
-/// Rows of this warp for the head of this thread block. r: one of the rows that a lane holds a part
-/// of.
+/// Rows of this warp for the heads of this thread block: one, or a few that share its tile, which
+/// then has one line for each head of each row. r: one of the lines that a lane holds a part of.
 struct OwnRows {
   TileWork work;
-  int first = 0;  ///< the warp's first row in the tile
-  int heads = 1;  ///< of the tables
-  int head = 0;
+  int first = 0;   ///< the warp's first line in the tile
+  int heads = 1;   ///< of the tables
+  int head = 0;    ///< the first one
+  int shared = 1;  ///< heads that share the tile
 
-  /// Those of the tile of this thread block, of which every warp owns `warp_rows`.
-  [[nodiscard]] ANNULUS_DEVICE static OwnRows of_block(const DeviceTileList& tiles, int warp_rows,
-                                                       int heads) {
+  /// Those of the tile of this thread block, of which every warp owns `warp_lines`.
+  [[nodiscard]] ANNULUS_DEVICE static OwnRows of_block(const DeviceTileList& tiles, int warp_lines,
+                                                       int heads, int shared = 1) {
     return {.work = tiles.work[block_x()],
-            .first = warp_index() * warp_rows,
+            .first = warp_index() * warp_lines,
             .heads = heads,
-            .head = block_y()};
+            .head = block_y() * shared,
+            .shared = shared};
   }
 
-  /// The row, counted in the tile, and whether the tile has it.
-  [[nodiscard]] ANNULUS_DEVICE int row(int r) const { return first + row_of_lane(r); }
-  [[nodiscard]] ANNULUS_DEVICE bool has(int r) const { return row(r) < work.rows; }
+  /// The line, whether the tile has it, and the row that it is of, counted in the tile.
+  [[nodiscard]] ANNULUS_DEVICE int line(int r) const { return first + row_of_lane(r); }
+  [[nodiscard]] ANNULUS_DEVICE bool has(int r) const { return line(r) < work.rows * shared; }
+  [[nodiscard]] ANNULUS_DEVICE int row(int r) const { return line(r) / shared; }
 
-  /// Its place in a table (rows, heads).
-  [[nodiscard]] ANNULUS_DEVICE Index at(int r) const {
-    return static_cast<Index>(work.row + row(r)) * heads + head;
+  /// Its place in a table (rows, heads) of inputs, and in one of states or sums.
+  [[nodiscard]] ANNULUS_DEVICE Index at(int r) const { return place(work.row, r); }
+  [[nodiscard]] ANNULUS_DEVICE Index state_at(int r) const { return place(work.state_row, r); }
+
+ private:
+  [[nodiscard]] ANNULUS_DEVICE Index place(int first_row, int r) const {
+    return static_cast<Index>(first_row + row(r)) * heads + head + line(r) % shared;
   }
 };
 
@@ -60,7 +67,7 @@ ANNULUS_DEVICE void with_tables(Sums<row_blocks, columns>& sums, const OwnRows& 
   ANNULUS_UNROLL
   for (int r = 0; r < 2 * row_blocks; ++r) {
     const int present = own.has(r) ? columns_left : 0;
-    const Index row = own.at(r) * dim + first;
+    const Index row = own.state_at(r) * dim + first;
     ANNULUS_UNROLL
     for (int n = 0; n < columns / 8; ++n) {
       ANNULUS_UNROLL

@@ -36,7 +36,7 @@ struct RowStates {
   ANNULUS_DEVICE RowStates(const DeviceState& state, const OwnRows& own) {
     ANNULUS_UNROLL
     for (int r = 0; r < rows; ++r) {
-      maximum[r] = own.has(r) ? state.maximum[own.at(r)] : minus_infinity;
+      maximum[r] = own.has(r) ? state.maximum[own.state_at(r)] : minus_infinity;
     }
   }
 
@@ -50,23 +50,25 @@ struct RowStates {
     for (int r = 0; r < rows; ++r) {
       const bool writes = own.has(r) && lane_index() == first_lane;
       // The first lane alone reads what it writes below.
-      const float old = shuffle(writes ? state.maximum[own.at(r)] : minus_infinity, first_lane);
+      const float old =
+          shuffle(writes ? state.maximum[own.state_at(r)] : minus_infinity, first_lane);
       const auto rise = MaximumRise::of(old, maximum[r]);
       kept[r] = rise.factor;
       const auto factor = static_cast<double>(rise.factor);
       const auto move = [&](double* table, double before, float& panel) {
         const auto more = static_cast<double>(sum_of_row(panel));
-        if (writes) table[own.at(r)] = factor * before + more;
+        if (writes) table[own.state_at(r)] = factor * before + more;
         panel = 0;
       };
-      const double before = writes ? state.sum[own.at(r)] : 0.0;
+      const double before = writes ? state.sum[own.state_at(r)] : 0.0;
       if constexpr (statistics == Statistics::on) {
         const auto shift = static_cast<double>(rise.shift);
-        move(state.moment, writes ? state.moment[own.at(r)] + before * shift : 0.0, moment[r]);
-        move(state.squares, writes ? state.squares[own.at(r)] * factor : 0.0, squares[r]);
+        move(state.moment, writes ? state.moment[own.state_at(r)] + before * shift : 0.0,
+             moment[r]);
+        move(state.squares, writes ? state.squares[own.state_at(r)] * factor : 0.0, squares[r]);
       }
       move(state.sum, before, sum[r]);
-      if (writes) state.maximum[own.at(r)] = maximum[r];
+      if (writes) state.maximum[own.state_at(r)] = maximum[r];
     }
   }
 };

@@ -58,6 +58,13 @@ struct MergingKernel : RowKernel {
     MaximumRise other;
   };
 
+  /// A number of a part; those that are not fp64 become fp32 first.
+  template <class T>
+  [[nodiscard]] ANNULUS_DEVICE static double widened(T value) {
+    return static_cast<double>(static_cast<float>(value));
+  }
+  [[nodiscard]] ANNULUS_DEVICE static double widened(double value) { return value; }
+
   /// Merges maximum, sum and values, the last (d_v) of type T, into those of row and head `own`.
   /// A side that is empty adds nothing.
   template <class T>
@@ -71,14 +78,41 @@ struct MergingKernel : RowKernel {
     const auto added = static_cast<double>(rises.other.factor);
     double* own_values = state.values + own * value_dim;
     for (int c = lane_index(); c < value_dim; c += warp_lanes) {
-      const auto value = static_cast<double>(static_cast<float>(values[c]));
-      own_values[c] = own_values[c] * kept + value * added;
+      own_values[c] = own_values[c] * kept + widened(values[c]) * added;
     }
     if (lane_index() == 0) {
       state.maximum[own] = larger;
       state.sum[own] = state.sum[own] * kept + sum * added;
     }
     return rises;
+  }
+
+  /// Numbers of a whole state, but for its values.
+  struct Scalars {
+    float maximum;
+    double sum;
+    double moment;
+    double squares;
+    float self_logit;
+  };
+
+  /// The same for a whole state: with statistics, where the states have them.
+  template <class T>
+  ANNULUS_DEVICE static void merge_state(const DeviceState& state, Index own, const Scalars& more,
+                                         const T* values, int value_dim) {
+    const double sum = lane_index() == 0 ? state.sum[own] : 0.0;
+    const auto rises = merge(state, own, more.maximum, more.sum, values, value_dim);
+    if (lane_index() != 0 || state.moment == nullptr) return;
+    const auto kept = static_cast<double>(rises.own.factor);
+    const auto added = static_cast<double>(rises.other.factor);
+    const auto own_shift = static_cast<double>(rises.own.shift);
+    const auto shift = static_cast<double>(rises.other.shift);
+    double& moment = state.moment[own];
+    moment = kept * (moment + sum * own_shift) + added * (more.moment + more.sum * shift);
+    double& squares = state.squares[own];
+    squares = squares * kept * kept + more.squares * added * added;
+    float& self_logit = state.self_logit[own];
+    self_logit = fmaxf(self_logit, more.self_logit);
   }
 };
 
@@ -105,22 +139,38 @@ struct MergeStatesKernel : MergingKernel {
       const Index row = at / a.heads;
       const float* from = a.from.data + row * a.from.row_stride + block_y() * a.from.head_stride;
       const Index own = row * a.all_heads + a.first_head + block_y();
-      const double sum = lane_index() == 0 ? a.state.sum[own] : 0.0;
-      const auto more = static_cast<double>(from[1]);
-      const auto rises = merge(a.state, own, from[0], more, from + stored_scalars, a.value_dim);
-      if (lane_index() != 0 || a.state.moment == nullptr) return;
-      const auto kept = static_cast<double>(rises.own.factor);
-      const auto added = static_cast<double>(rises.other.factor);
-      const auto own_shift = static_cast<double>(rises.own.shift);
-      const auto shift = static_cast<double>(rises.other.shift);
-      double& moment = a.state.moment[own];
-      moment =
-          kept * (moment + sum * own_shift) + added * (static_cast<double>(from[2]) + more * shift);
-      double& squares = a.state.squares[own];
-      squares = squares * kept * kept + static_cast<double>(from[3]) * added * added;
-      float& self_logit = a.state.self_logit[own];
-      self_logit = fmaxf(self_logit, from[4]);
+      merge_state(a.state, own,
+                  {.maximum = from[0],
+                   .sum = widened(from[1]),
+                   .moment = widened(from[2]),
+                   .squares = widened(from[3]),
+                   .self_logit = from[4]},
+                  from + stored_scalars, a.value_dim);
     });
+  }
+};
+
+/// block_x is the tile, whose rows the warps take in turns.
+struct MergePartsKernel : MergingKernel {
+  using Arguments = MergePartsArguments;
+
+  ANNULUS_DEVICE static void run(const Arguments& a) {
+    const TileParts tile = a.tiles[block_x()];
+    for (int row = warp_index(); row < tile.rows; row += rows) {
+      const Index own = static_cast<Index>(tile.row + row) * a.heads + block_y();
+      for (int part = 0; part < tile.parts; ++part) {
+        const Index at =
+            static_cast<Index>(tile.state_row + part * tile.rows + row) * a.heads + block_y();
+        const bool statistics = a.state.moment != nullptr;
+        merge_state(a.state, own,
+                    {.maximum = a.parts.maximum[at],
+                     .sum = a.parts.sum[at],
+                     .moment = statistics ? a.parts.moment[at] : 0.0,
+                     .squares = statistics ? a.parts.squares[at] : 0.0,
+                     .self_logit = statistics ? a.parts.self_logit[at] : minus_infinity},
+                    a.parts.values + at * a.value_dim, a.value_dim);
+      }
+    }
   }
 };
 

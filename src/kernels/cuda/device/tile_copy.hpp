@@ -8,13 +8,14 @@
 
 namespace annulus::kernels::gpu {
 
-/// Starts the copy of `count` rows of one head from `row` on to a tile of `rows`, by all threads of
-/// the block. The rest of the tile becomes zeros: rows past the end, whose products must not be NaN
-/// even where their weight is 0, and columns that the input does not have. Each thread copies one
-/// chunk of every few rows; the loop stays a loop, for its addresses would fill the registers.
+/// Starts the copy of `count` lines from `row` on to a tile of `rows`, by all threads of the block:
+/// rows of one head, or of `shared` heads one after the other, those of a row side by side. The
+/// rest of the tile becomes zeros: rows past the end, whose products must not be NaN even where
+/// their weight is 0, and columns that the input does not have. Each thread copies one chunk of
+/// every few rows; the loop stays a loop, for its addresses would fill the registers.
 template <class T, int dim, int rows, int threads>
 ANNULUS_DEVICE void copy_tile(SharedOffset tile, const InputRows& input, Index row, int count,
-                              int head) {
+                              int head, int shared = 1) {
   using Layout = TileLayout<T, dim>;
   constexpr int rows_at_once = threads / Layout::chunks;
   static_assert(rows_at_once > 0);
@@ -30,7 +31,8 @@ ANNULUS_DEVICE void copy_tile(SharedOffset tile, const InputRows& input, Index r
   for (int i = index / Layout::chunks; i < rows; i += rows_at_once) {
     // The address of a copy of nothing is still an address.
     const bool there = i < count && bytes > 0;
-    cp_async<16>(tile + Layout::at(i, chunk), there ? first + i * input.row_stride + column : first,
+    const Index at = (i / shared) * input.row_stride + (i % shared) * input.head_stride;
+    cp_async<16>(tile + Layout::at(i, chunk), there ? first + at + column : first,
                  there ? bytes : 0);
   }
 }

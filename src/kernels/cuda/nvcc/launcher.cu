@@ -15,6 +15,12 @@ class CudaLauncher final : public Launcher {
     return device::open_stream(Device::cuda(place_on_node % gpus));
   }
 
+  [[nodiscard]] int blocks_at_once(Stream& stream) const override {
+    static_cast<void>(stream.handle());  // makes its device current
+    // Shared memory has room for at least two.
+    return 2 * attribute_of_device(cudaDevAttrMultiProcessorCount);
+  }
+
   void start(const StartArguments& arguments, Stream& stream) const override {
     dispatch_rows<StartKernel>(arguments, LaunchOn{stream});
   }
@@ -30,6 +36,10 @@ class CudaLauncher final : public Launcher {
 
   void merge(const MergeStatesArguments& arguments, Stream& stream) const override {
     dispatch_rows<MergeStatesKernel>(arguments, LaunchOn{stream});
+  }
+
+  void merge(const MergePartsArguments& arguments, Stream& stream) const override {
+    dispatch_parts(arguments, LaunchOn{stream});
   }
 
   void write(const WriteStatesArguments& arguments, Stream& stream) const override {

@@ -1,0 +1,55 @@
+#pragma once
+// The pairs of rows that lists of tiles visit, and those that blocks show.
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "kernels/cuda/tile_list.hpp"
+
+namespace annulus::test {
+
+/// How often each pair (row, streaming row) is there.
+using Pairs = std::map<std::pair<Index, Index>, int>;
+
+/// What a kernel makes of a list: how often each pair (row, streaming row) is visited.
+[[nodiscard]] inline Pairs pairs_of(const kernels::gpu::TileList& list, int tile_rows) {
+  Pairs pairs;
+  for (const auto& work : list.work) {
+    EXPECT_LE(work.rows, tile_rows);
+    EXPECT_GT(work.visits, 0);
+    for (int v = 0; v < work.visits; ++v) {
+      const auto& visit = list.visits[static_cast<std::size_t>(work.first_visit + v)];
+      EXPECT_FALSE(visit.seen.empty());
+      for (int i = 0; i < work.rows; ++i) {
+        const auto visible = visit.visible(i);
+        for (int j = visit.seen.begin; j < visit.seen.end; ++j) {
+          const bool whole = visit.whole.begin <= j && j < visit.whole.end;
+          const bool sees = visible.begin <= j && j < visible.end;
+          EXPECT_TRUE(!whole || sees) << "whole is more than all rows see";
+          if (sees) ++pairs[{work.row + i, visit.row + j}];
+        }
+        const int self = visit.self_key(i);
+        EXPECT_TRUE(self < 0 || (visit.self.begin <= self && self < visit.self.end));
+      }
+    }
+  }
+  return pairs;
+}
+
+[[nodiscard]] inline Pairs visible_pairs(const std::vector<Block>& blocks) {
+  Pairs pairs;
+  for (const auto& block : blocks) {
+    for (Index i = 0; i < block.queries.count; ++i) {
+      const auto visible = block.visible(i);
+      for (Index j = visible.begin; j < visible.end; ++j) {
+        ++pairs[{block.queries.row + i, block.keys.row + j}];
+      }
+    }
+  }
+  return pairs;
+}
+
+}  // namespace annulus::test
