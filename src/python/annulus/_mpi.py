@@ -1,8 +1,10 @@
 """Communicators of mpi4py."""
 
 import atexit
+import builtins
 import sys
 from types import TracebackType
+from typing import Any, NoReturn
 
 from mpi4py import MPI
 
@@ -38,16 +40,47 @@ def _check_library() -> None:
                          "expected the same MPI")
 
 
-def _end_job(type_: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """What is not caught here, the others would wait for."""
-    _report(type_, error, trace)
+def _end_job(status: int) -> None:
+    """The others would wait for this rank: whoever cannot go on ends the job."""
     if MPI.COMM_WORLD.Get_size() > 1:
+        sys.stdout.flush()
         sys.stderr.flush()
-        MPI.COMM_WORLD.Abort(1)
+        MPI.COMM_WORLD.Abort(status)
+
+
+def _end_job_after(type_: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    _report(type_, error, trace)
+    _end_job(1)
 
 
 _report = sys.excepthook
-sys.excepthook = _end_job
+sys.excepthook = _end_job_after
+
+
+class _Exit(SystemExit):
+    """What sys.exit raises. No hook tells that nobody has caught it, but that the interpreter then reads its
+    code, below which no function is running."""
+
+    def __init__(self, status: Any) -> None:
+        super().__init__(status)
+        self._status = status
+
+    @property
+    def code(self) -> Any:  # type: ignore[override]
+        if sys._getframe().f_back is None and self._status not in (None, 0):
+            if not isinstance(self._status, int):
+                print(self._status, file=sys.stderr)
+            _end_job(self._status if isinstance(self._status, int) else 1)
+        return self._status
+
+
+def _exit(status: Any = None, /) -> NoReturn:
+    """sys.exit, after which, where it is an error, the job ends as after an exception."""
+    raise _Exit(status)
+
+
+sys.exit = _exit
+builtins.exit = builtins.quit = _exit  # type: ignore[assignment]
 
 
 @atexit.register

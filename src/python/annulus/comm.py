@@ -90,8 +90,8 @@ def mpi(comm: "MPI.Comm | None" = None) -> Communicator:
     for the same communicator. It has a duplicate, so that its messages meet no others, until the
     communicator is freed or the process ends.
 
-    From the first call on, an exception that nobody catches ends all processes of the job, after its
-    message: the others would wait for this one.
+    From the first call on, an exception that nobody catches and sys.exit with an error end all
+    processes of the job, after their message: the others would wait for this one.
 
     Raises InputError where annulus and mpi4py are not built with the same MPI.
     """

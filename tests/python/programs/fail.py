@@ -1,6 +1,6 @@
-"""Rank 1 prints the time and raises, or kills itself, while rank 0 waits for it in a pass.
+"""Rank 1 prints the time and leaves, while rank 0 waits for it in a pass.
 
-    fail.py mpi|torch raise|kill
+    fail.py mpi|torch raise|exit|exit_with_words|vanish|kill
 """
 
 import os
@@ -23,6 +23,16 @@ plan = annulus.make_plan(annulus.Problem(100), ranks=comm)
 attention = annulus.RingAttention(plan, comm)
 if comm.rank == 1:
     print(time.time(), flush=True)
+    if how == "exit":
+        try:
+            sys.exit(4)  # caught, it means nothing
+        except SystemExit as error:
+            assert error.code == 4
+        sys.exit(3)
+    if how == "exit_with_words":
+        sys.exit("the cause of it all")
+    if how == "vanish":
+        os._exit(3)
     if how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     raise RuntimeError("the cause of it all")
