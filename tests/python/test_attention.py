@@ -175,6 +175,20 @@ def test_an_engine_outlives_its_communicator():
     assert (attention.forward(x, x, x).out == 1).all()
 
 
+def test_arrays_of_jax(small):
+    """Where JAX is: DLPack hands out the memory that it has, and it takes the results."""
+    jax = pytest.importorskip("jax")
+    attention, x = small
+    random = numpy.random.default_rng(1)
+    given = [random.standard_normal(x.shape, numpy.float32) for _ in range(3)]
+    expected = attention.forward(*given).out
+    arrays = [jax.numpy.asarray(each) for each in given]
+    assert all(numpy.from_dlpack(each).ctypes.data == each.unsafe_buffer_pointer() for each in arrays)
+    out = attention.forward(*arrays).out
+    assert isinstance(out, numpy.ndarray) and (out == expected).all()
+    assert (jax.numpy.from_dlpack(out) == expected).all()
+
+
 def test_inputs_are_not_copied(small):
     """By Python: nothing of the size of an input is allocated but the output."""
     n, comm = 1 << 16, annulus.comm.self()

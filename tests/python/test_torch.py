@@ -261,7 +261,7 @@ def test_transforms_that_cannot_be_are_refused():
         torch.func.grad(lambda q: attend(q).sum())(q)
     with torch.autograd.forward_ad.dual_level(), pytest.raises(annulus.InputError, match="forward_ad"):
         attend(torch.autograd.forward_ad.make_dual(q, q))
-    with pytest.raises(RuntimeError, match="annulus.backward"):
+    with pytest.raises(annulus.InputError, match="first derivatives alone"):
         torch.autograd.functional.hessian(lambda q: attend(q).sin().sum(), q)
 
 

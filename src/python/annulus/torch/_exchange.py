@@ -8,17 +8,18 @@ from typing import Any
 
 import torch
 
+from annulus.torch._operator import fake, operator
 from annulus.torch._registry import context_of
 
 
-@torch.library.custom_op("annulus::shard", mutates_args=())
+@operator
 def shard(x: torch.Tensor, dim: int, context: int) -> torch.Tensor:
     """The tokens of x, along dim, that this rank holds."""
     rows = context_of(context).rows
     return x.index_select(dim, rows.to(x.device))
 
 
-@torch.library.custom_op("annulus::unshard", mutates_args=())
+@operator
 def unshard(x: torch.Tensor, dim: int, context: int) -> torch.Tensor:
     """Collective. The tokens of all ranks, in the order of the sequence."""
     known = context_of(context)
@@ -41,12 +42,12 @@ def _of_length(x: torch.Tensor, dim: int, length: int) -> torch.Tensor:
     return x.new_empty(shape)
 
 
-@shard.register_fake
+@fake(shard)
 def _(x: torch.Tensor, dim: int, context: int) -> torch.Tensor:
     return _of_length(x, dim, context_of(context).count)
 
 
-@unshard.register_fake
+@fake(unshard)
 def _(x: torch.Tensor, dim: int, context: int) -> torch.Tensor:
     return _of_length(x, dim, context_of(context).length)
 
@@ -63,5 +64,5 @@ def _unshard_backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, N
     return shard(gradient, ctx.dim, ctx.context), None, None
 
 
-shard.register_autograd(_shard_backward, setup_context=_remember)
-unshard.register_autograd(_unshard_backward, setup_context=_remember)
+torch.library.register_autograd(shard, _shard_backward, setup_context=_remember)
+torch.library.register_autograd(unshard, _unshard_backward, setup_context=_remember)

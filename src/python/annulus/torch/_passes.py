@@ -18,6 +18,8 @@ import torch
 from annulus import _core
 from annulus._arrays import numbers, settle
 from annulus.attention import RingAttention
+from annulus.errors import InputError
+from annulus.torch._operator import fake, operator
 from annulus.torch._registry import context_of
 
 
@@ -30,7 +32,7 @@ def _as_rows(x: torch.Tensor) -> torch.Tensor:
     x = x.detach()
     if x.stride(-1) != 1 and x.shape[-1] > 1:
         x = x.contiguous()
-    return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]).transpose(0, 1)
+    return x.flatten(0, 1).transpose(0, 1)
 
 
 def _empty(like: torch.Tensor, width: int | None, rows_first: bool) -> torch.Tensor:
@@ -52,11 +54,11 @@ def _engine(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, context: int) -> 
 
 def _of_heads(values: torch.Tensor | None, batch: int) -> numpy.ndarray | None:
     """Numbers for the heads of all sequences."""
-    each = numbers(values)
+    each = None if values is None else numbers(values)
     return None if each is None else numpy.tile(each, batch)
 
 
-@torch.library.custom_op("annulus::forward", mutates_args=())
+@operator
 def forward(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gain: torch.Tensor | None,
             sink: torch.Tensor | None, context: int,
             rows_first: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -64,22 +66,23 @@ def forward(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gain: torch.Tenso
     engine = _engine(q, k, v, context)
     out = _empty(q, v.shape[3], rows_first)
     lse, lse_low = (_empty(q, None, False) for _ in range(2))
-    arguments = _core.ForwardArguments(_as_rows(lse), {}, _of_heads(gain, len(q)),
-                                       _of_heads(sink, len(q)), None)
+    batch = q.shape[0]
+    arguments = _core.ForwardArguments(_as_rows(lse), {}, _of_heads(gain, batch),
+                                       _of_heads(sink, batch), None)
     settle(q)
     engine._engine.forward(_as_rows(q), _as_rows(k), _as_rows(v), _as_rows(out), arguments,
                            lse_low=_as_rows(lse_low))
     return out, lse, lse_low
 
 
-@forward.register_fake
+@fake(forward)
 def _(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gain: torch.Tensor | None,
       sink: torch.Tensor | None, context: int,
       rows_first: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return (_empty(q, v.shape[3], rows_first), _empty(q, None, False), _empty(q, None, False))
 
 
-@torch.library.custom_op("annulus::backward", mutates_args=())
+@operator
 def backward(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gain: torch.Tensor | None,
              sink: torch.Tensor | None, out: torch.Tensor, lse: torch.Tensor,
              lse_low: torch.Tensor, dout: torch.Tensor | None, dlse: torch.Tensor | None,
@@ -104,7 +107,7 @@ def backward(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gain: torch.Tens
     return dq, dk, dv, of_gain, of_sink
 
 
-@backward.register_fake
+@fake(backward)
 def _(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gain: torch.Tensor | None,
       sink: torch.Tensor | None, out: torch.Tensor, lse: torch.Tensor, lse_low: torch.Tensor,
       dout: torch.Tensor | None, dlse: torch.Tensor | None, context: int,
@@ -113,6 +116,14 @@ def _(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gain: torch.Tensor | No
     dq, dk, dv = (_empty(x, x.shape[3], rows_first) for x in (q, k, v))
     of_gain, of_sink = (q.new_empty((q.shape[1],), dtype=torch.float64) for _ in range(2))
     return dq, dk, dv, of_gain, of_sink
+
+
+def _refuse(ctx: Any, *gradients: torch.Tensor | None) -> None:
+    raise InputError("annulus.torch.ring_attention has first derivatives alone; expected a loss without "
+                     "gradients of its gradients")
+
+
+torch.library.register_autograd(backward, _refuse)
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
@@ -132,4 +143,4 @@ def _gradients(ctx: Any, dout: torch.Tensor | None, dlse: torch.Tensor | None,
             None if sink is None else dsink.to(sink.dtype), None, None)
 
 
-forward.register_autograd(_gradients, setup_context=_remember)
+torch.library.register_autograd(forward, _gradients, setup_context=_remember)

@@ -4,11 +4,12 @@ from typing import Any
 
 import torch
 
+from annulus.torch._operator import fake, operator
 from annulus.torch._registry import context_of
 from annulus.torch.context import Context
 
 
-@torch.library.custom_op("annulus::sum_over_ranks", mutates_args=())
+@operator
 def sum_over_ranks(x: torch.Tensor, context: int) -> torch.Tensor:
     """Collective. The sum of everybody's numbers, in fp64 and in the order of ranks, on all of them: its
     gradient is that of this rank's part."""
@@ -18,7 +19,7 @@ def sum_over_ranks(x: torch.Tensor, context: int) -> torch.Tensor:
     return total.to(x.device, x.dtype)
 
 
-@sum_over_ranks.register_fake
+@fake(sum_over_ranks)
 def _(x: torch.Tensor, context: int) -> torch.Tensor:
     return torch.empty_like(x)
 
@@ -31,7 +32,7 @@ def _own_part(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
     return gradient, None
 
 
-sum_over_ranks.register_autograd(_own_part, setup_context=_remember)
+torch.library.register_autograd(sum_over_ranks, _own_part, setup_context=_remember)
 
 
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor, context: Context, *,
