@@ -12,6 +12,7 @@ import torch._dynamo.testing
 import annulus
 import annulus.torch
 from annulus.torch import _exchange, _passes
+from reference import assert_close, attention, random_case
 
 N, HEADS, KEY_HEADS, D = 23, 4, 2, 8
 
@@ -113,6 +114,38 @@ def test_ranks_that_are_threads(ranks):
         torch.testing.assert_close(own, gradients)
 
 
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_random_problems(seed, ranks, dtype):
+    """Masks, scales, documents, grouped heads, gains and sinks against the definition in fp64."""
+    case = random_case(seed)
+    expected, largest = attention(case)
+    problem = case.problem
+
+    def whole(x):
+        return None if x is None else torch.from_numpy(x).to(dtype)
+
+    def body(comm):
+        context = annulus.torch.Context(problem["documents"][-1], problem["documents"], comm,
+                                        problem["mask"], problem["logit_scale"], threads=1)
+        q, k, v = (whole(x).requires_grad_() for x in (case.q, case.k, case.v))
+        gain, sink = (None if x is None else torch.from_numpy(x).requires_grad_()
+                      for x in (case.gain, case.sink))
+        out, lse = (context.unshard(x, dim) for x, dim in zip(annulus.torch.ring_attention(
+            *(context.shard(x, 0) for x in (q, k, v)), context, gain=gain, sink=sink, layout="nhd",
+            return_lse=True), (0, 2), strict=True))
+        out.backward(whole(case.dout))
+        found = {"out": out, "lse": lse[0].T, "dq": q.grad, "dk": k.grad, "dv": v.grad}
+        found |= {name: x.grad for name, x in (("dgain", gain), ("dsink", sink)) if x is not None}
+        return {name: x.detach().numpy() for name, x in found.items()}
+
+    unit = torch.finfo(dtype).eps / 2
+    for found in annulus.comm.threads(ranks).run(body):
+        for name, value in found.items():
+            assert_close(value, expected[name], unit, 256, largest[name])
+
+
 def test_gradients_of_parameters_that_the_trainer_sums():
     def body(comm):
         context = annulus.torch.Context(N, comm=comm, threads=1)
@@ -147,6 +180,20 @@ def test_cross_entropy_counts_tokens_of_all_ranks(ranks):
     for loss, own in annulus.comm.threads(ranks).run(body):
         torch.testing.assert_close(loss, expected)
         torch.testing.assert_close(own, gradient)
+
+
+@pytest.mark.parametrize("other, message", [
+    (dict(length=101), r"documents: \[0, 101\] on rank 1 and \[0, 100\] on rank 0"),
+    (dict(mask="full"), "mask: full on rank 1 and causal on rank 0"),
+    (dict(documents=[0, 4, 100]), "documents"),
+    (dict(logit_scale="ssmax"), "logit_scale"),
+    (dict(sharding="contiguous"), "sharding: contiguous on rank 1"),
+])
+def test_ranks_that_make_different_contexts_are_told_the_same(other, message):
+    def body(comm):
+        with pytest.raises(annulus.InputError, match=message):
+            annulus.torch.Context(**(dict(length=100) | (other if comm.rank == 1 else {})), comm=comm)
+    annulus.comm.threads(3).run(body)
 
 
 def test_positions_and_rows():

@@ -53,6 +53,7 @@ class Context:
         # Who holds what does not depend on heads: it is decided here, for all that will be computed.
         self._sharding = sharding
         plan = self._plan(1, 1, 64, 64, "fp32")
+        RingAttention(plan, self.comm)  # which raises, on all ranks, where they do not say the same
         self._sharding = plan.sharding
         self._rows = [torch.from_numpy(plan.query_rows(rank)) for rank in range(self.comm.size)]
         self.ranks, self.rank = self.comm.size, self.comm.rank
