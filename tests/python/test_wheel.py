@@ -26,7 +26,8 @@ def test_a_wheel(tmp_path):
         return done.stdout
 
     run("-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps", "--wheel-dir", tmp_path,
-        "-Ccmake.define.ANNULUS_CUDA=OFF", f"-Cbuild-dir={tmp_path}/build", ROOT)
+        "--config-settings=cmake.define.ANNULUS_CUDA=OFF", f"--config-settings=build-dir={tmp_path}/build",
+        ROOT)
     wheel, = tmp_path.glob("*.whl")
     run("-m", "pip", "install", "--quiet", "--no-deps", "--target", site, wheel)
     (tmp_path / "build").rename(tmp_path / "gone")
