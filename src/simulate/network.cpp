@@ -167,8 +167,12 @@ void configure(const Platform& platform) {
   // Up to eager_bytes, a message leaves at once; above, when both ends have asked for it.
   set("smpi/async-small-thresh", platform.eager_bytes);
   set("smpi/send-is-detached-thresh", platform.eager_bytes);
-  // Collectives as Open MPI does them; SMPI's own have all ranks send to all at once.
+  // Collectives as Open MPI does them; SMPI's own have all ranks send to all at once. What comes
+  // before a pass takes log P rounds: by default SMPI has nodes gather by rings of P ranks, P^2
+  // messages to simulate for each communicator.
   set("smpi/coll-selector", "ompi");
+  set("smpi/allgather", "bruck");
+  set("smpi/bcast", "binomial_tree");
   // Kernels alone take time: no part of what this process computes does, and calls of MPI take none
   // on the host; but a rank that asks again and again has to let time pass.
   set("smpi/simulate-computation", "no");

@@ -109,6 +109,26 @@ def test_bad_input(program, arguments, expected):
     assert expected in done.stderr and done.stderr.count("\n") == 1
 
 
+def test_the_launcher_refuses_what_a_platform_lacks(program):
+    done = run(ROOT / "launch/simulate", "--platform", "two-hosts")
+    assert done.returncode == 2
+    assert done.stdout == "" and "--ranks" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_weak_scaling_computes_whole_tiles(program):
+    done = run(ROOT / "launch/simulate", "--ranks", 16, "--study", "work", "--schedule", "auto",
+               "--length", 9000, "--json")
+    assert done.returncode == 0, done.stderr
+    fewer, more = json.loads(done.stdout)["rows"]
+    for row in (fewer, more):
+        assert row["asked_schedule"] == "auto" and row["schedule"] != "auto"
+        assert row["n_q"] % (2 * row["ranks"] * 64) == 0
+    assert fewer["simulated_efficiency"] == 1
+    work = (more["n_q"] / fewer["n_q"]) ** 2 / 2  # of a rank
+    speed = work * fewer["simulated_seconds"] / more["simulated_seconds"]
+    assert more["simulated_efficiency"] == pytest.approx(speed)
+
+
 @pytest.mark.parametrize("line,instead", [
     ("nodes = 2", "nodes = 0"), ("nodes = 2", ""), ("network = \"crossbar\"", "network = \"torus\""),
     ("payload = 0.94", "payload = 1.5"), ("outside_latency = 25e-6", "outside_latency = \"low\""),
