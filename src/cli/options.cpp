@@ -287,8 +287,11 @@ CoreShare ExecutionOptions::cores(const Context& context) const {
     }
   });
   auto share = core_share(context.communicator);
-  if (threads) share.threads = *threads;
-  if (context.launched && context.speaks() && !share.remedy.empty()) run::say(share.remedy);
+  if (threads) {
+    share.threads = *threads;  // so idle cores are what was asked for
+  } else if (context.launched && context.speaks() && !share.remedy.empty()) {
+    run::say(share.remedy);
+  }
   return share;
 }
 

@@ -59,11 +59,16 @@ Json json_of(const Plan& plan, int rank, const Program& program) {
   Json steps = Json::array();
   for (const auto& step : program.steps) {
     Json computes = Json::array();
-    for (const auto& [queries, keys, holder] : step.computes) {
-      auto json = json_of(keys);
-      json["queries"] = json_of(queries);
-      json["holder"] = holder;
-      computes.push_back(std::move(json));
+    for (const auto& compute : step.computes) {
+      for (const auto& queries : compute.queries) {
+        for (const auto& keys : compute.keys) {
+          if (plan.blocks({queries, keys, compute.holder}).empty()) continue;
+          auto json = json_of(keys);
+          json["queries"] = json_of(queries);
+          json["holder"] = compute.holder;
+          computes.push_back(std::move(json));
+        }
+      }
     }
     steps.push_back({{"computes", std::move(computes)},
                      {"sends", json_of(plan, step.sends, "to")},

@@ -1,20 +1,36 @@
 #include "cli/plan_ranking.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "annulus/plan/cost.hpp"
+#include "plan/some_of.hpp"
 
 namespace annulus::cli {
 namespace {
 
-/// The most that a rank holds, of some ranks.
-Index memory_bytes(const PlanCost& cost) {
-  Index most = 0;
-  for (const auto& rank : cost.ranks) most = std::max(most, rank.memory.total());
-  return most;
+/// What transfers and memory come to, going by some ranks.
+struct Load {
+  Index bytes_sent = 0;    // by all ranks
+  Index memory_bytes = 0;  // the most that a rank holds
+};
+
+Load load_of(const Plan& plan, Pass pass, int asked) {
+  Load load;
+  double sent = 0;
+  const auto ranks = some_of(plan.ranks(), asked);
+  for (const int rank : ranks) {
+    const auto forward = plan.program(rank);
+    const auto program = pass == Pass::forward ? forward : plan.backward_program(rank, forward);
+    sent += static_cast<double>(bytes_sent(plan, program));
+    load.memory_bytes =
+        std::max(load.memory_bytes, memory_of(plan, rank, pass, forward, program).total());
+  }
+  load.bytes_sent = std::llround(sent / static_cast<double>(ranks.size()) * plan.ranks());
+  return load;
 }
 
 }  // namespace
@@ -28,10 +44,10 @@ PlanRanking::PlanRanking(const Problem& problem, const Topology& topology, PlanO
   const int asked = ranks_ <= 64 ? ranks_ : ranks_ <= 4096 ? 8 : 3;
   const auto candidates = rank_plans(problem, topology, options_);
   for (const auto& [plan, prediction] : candidates) {
-    const auto cost = cost_of(plan, options_.pass, asked);
+    const auto load = load_of(plan, options_.pass, asked);
     table_.add({cell(name_of(plan.schedule())), cell(std::string(name_of(plan.sharding()))),
                 cell(prediction.seconds), cell(prediction.exposed_seconds, 3),
-                cell(cost.bytes_sent), cell(memory_bytes(cost)), cell(reason(prediction))});
+                cell(load.bytes_sent), cell(load.memory_bytes), cell(reason(prediction))});
   }
   const auto& documents = problem.documents;
   const bool scales = documents.count() == 1 && documents.self_attention();

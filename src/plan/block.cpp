@@ -38,6 +38,14 @@ Index keys_below(Index start, Index query_stride, Index queries, Index key_strid
 }  // namespace
 
 Index visible_area(const Block& block) {
+  // Most blocks are hidden or whole, by where their ends are.
+  const auto last = [](const PlacedRows& rows) { return rows.position_of(rows.count - 1); };
+  const Index least = block.keys.position - last(block.queries);
+  const Index most = last(block.keys) - block.queries.position;
+  if (most < -block.mask.left() || least > block.mask.right()) return 0;
+  if (least >= -block.mask.left() && most <= block.mask.right()) {
+    return block.queries.count * block.keys.count;
+  }
   const auto below = [&](Index reach) {
     return keys_below(block.queries.position - block.keys.position + reach, block.queries.stride,
                       block.queries.count, block.keys.stride, block.keys.count);

@@ -27,7 +27,7 @@ Index area_of(const Plan& plan, int rank, const Program& program) {
   for (const auto& step : program.steps) {
     for (const auto& compute : step.computes) {
       for (const auto& block : plan.blocks(compute)) {
-        area += visible_area(block) * compute.queries.heads.size();
+        area += visible_area(block) * compute.queries.heads().size();
       }
     }
   }
@@ -41,6 +41,14 @@ double forward_flops(const Problem& problem, Index area) {
                         static_cast<double>(area) * static_cast<double>(problem.query_heads));
 }
 
+Index bytes_sent(const Plan& plan, const Program& program) {
+  Index bytes = 0;
+  for (const auto& step : program.steps) {
+    for (const auto& send : step.sends) bytes += plan.bytes(send.item);
+  }
+  return bytes;
+}
+
 RankCost cost_of(const Plan& plan, int rank, Pass pass) {
   const auto forward = plan.program(rank);
   if (pass == Pass::forward) return cost_of(plan, rank, pass, forward, forward);
@@ -51,8 +59,8 @@ RankCost cost_of(const Plan& plan, int rank, Pass pass, const Program& forward,
                  const Program& program) {
   RankCost cost;
   cost.area = area_of(plan, rank, program);
+  cost.bytes_sent = bytes_sent(plan, program);
   for (const auto& step : program.steps) {
-    for (const auto& send : step.sends) cost.bytes_sent += plan.bytes(send.item);
     cost.messages_sent += static_cast<Index>(step.sends.size());
   }
   cost.flops = flops_of(plan.problem(), pass, cost.area);

@@ -30,22 +30,29 @@ std::string to_string(const Plan& plan, const Item& item) {
                                   : fmt::format(" (heads {}..{})", begin, end - 1));
 }
 
+std::string to_string(const Plan& plan, const ItemList& items) {
+  std::string text;
+  for (const auto& item : items) text += " " + to_string(plan, item);
+  return text;
+}
+
 /// What queries meet: keys that a rank holds itself, and those that it reads where they are.
 std::string to_string(const Plan& plan, const std::vector<Compute>& computes, int rank) {
   if (computes.empty()) return "computes nothing";
   std::string text = "computes";
-  const Item* before = nullptr;
+  const ItemList* before = nullptr;
   for (const auto& [queries, keys, holder] : computes) {
-    if (before == nullptr || *before != queries) {
-      if (queries != plan.queries_of(rank)) {
+    if (before == nullptr || !(*before == queries)) {
+      if (!(queries == plan.queries_of(rank))) {
         text +=
-            fmt::format("{} queries of {}", before == nullptr ? "" : ",", to_string(plan, queries));
+            fmt::format("{} queries of{}", before == nullptr ? "" : ",", to_string(plan, queries));
       }
       text += " with keys of";
       before = &queries;
     }
-    text += " " + to_string(plan, keys);
-    if (holder != rank && holder != keys.owner) text += fmt::format(" (held by {})", holder);
+    text += to_string(plan, keys);
+    const bool elsewhere = holder != rank && holder != keys.front().owner;
+    if (elsewhere) text += fmt::format(" (held by {})", holder);
   }
   return text;
 }

@@ -32,12 +32,40 @@ Index most_buffered(const Plan& plan, int rank, Pass pass, const std::vector<Ite
   const bool shares = plan.peers(rank).size() > 1;
   const std::array room{room_for(plan, program, What::keys),
                         room_for(plan, program, What::key_gradients)};
+  const Index arriving = room_for_arriving_gradients(plan, program);
   const auto room_of = [&](const Item& item) { return room[static_cast<std::size_t>(item.what)]; };
+  auto next_kept = kept.begin();
   const auto keeps = [&](const Item& item) {
-    return pass == Pass::forward && std::ranges::find(kept, item) != kept.end();
+    if (pass == Pass::backward || next_kept == kept.end() || *next_kept != item) return false;
+    ++next_kept;
+    return true;
+  };
+  // A buffer is free when all is let go that came to lie in it together.
+  struct Held {
+    Item item;
+    std::size_t piece;
   };
   Bytes buffers;
-  std::vector<Item> held;
+  std::vector<Held> held;
+  std::size_t pieces = 0;
+  const auto find = [&](const Item& item) { return std::ranges::find(held, item, &Held::item); };
+  const auto hold = [&](const ItemList& piece) {
+    if (find(piece.front()) != held.end()) return;
+    for (const auto& item : piece) held.push_back({item, pieces});
+    ++pieces;
+    if (!shares) buffers.take(room_of(piece.front()));
+  };
+  const auto let_go = [&](const Item& item) {
+    const auto piece = find(item)->piece;
+    held.erase(find(item));
+    return std::ranges::find(held, piece, &Held::piece) == held.end();
+  };
+  // Sums among others are packed to be sent.
+  const auto lies_ready = [&](const Item& item) {
+    const auto found = find(item);
+    if (found == held.end() || item.what == What::keys) return found != held.end();
+    return std::ranges::count(held, found->piece, &Held::piece) == 1;
+  };
   std::vector<Index> done(program.steps.size() + 1);  // bytes of transfers that are over by then
   if (pass == Pass::backward) {
     for (const auto& item : kept) buffers.take(room_of(item));
@@ -46,7 +74,7 @@ Index most_buffered(const Plan& plan, int rank, Pass pass, const std::vector<Ite
     const auto& step = program.steps[at];
     buffers.give(done[at]);
     for (const auto& item : step.takes) {
-      held.push_back(item);
+      held.push_back({item, pieces++});
       if (shares) buffers.give(room_of(item));  // copied to where peers read it
     }
     for (const auto& item : step.releases) {
@@ -54,21 +82,16 @@ Index most_buffered(const Plan& plan, int rank, Pass pass, const std::vector<Ite
         buffers.give(plan.bytes(item));
         continue;
       }
-      std::erase(held, item);
+      const bool last = let_go(item);
       if (keeps(item)) {
         if (shares) buffers.take(room_of(item));  // copied from there
-      } else if (!shares) {
+      } else if (!shares && last) {
         buffers.give(room_of(item));
       }
     }
-    for (const auto& item : step.begins) {
-      held.push_back(item);
-      if (!shares) buffers.take(room_of(item));
-    }
+    for (const auto& item : step.begins) hold(program.piece_of(item, at));
     for (const auto& send : step.sends) {
-      const bool packed = std::ranges::find(held, send.item) != held.end() ||
-                          (shares && send.item == plan.keys_of(rank));
-      if (packed) continue;
+      if (lies_ready(send.item) || (shares && send.item == plan.keys_of(rank))) continue;
       buffers.take(plan.bytes(send.item));
       done[send.due] += plan.bytes(send.item);
     }
@@ -79,67 +102,103 @@ Index most_buffered(const Plan& plan, int rank, Pass pass, const std::vector<Ite
         const bool stays = what == What::queries || what == What::output_gradients;
         if (!stays) done[receive.due] += plan.bytes(receive.item);
       } else if (what == What::key_gradients) {
-        buffers.take(room_of(receive.item));
-        done[receive.due] += room_of(receive.item);
+        buffers.take(arriving);
+        done[receive.due] += arriving;
       } else {
-        held.push_back(receive.item);
-        if (!shares) buffers.take(room_of(receive.item));
+        hold(program.piece_of(receive.item, receive.due));
       }
     }
   }
   return buffers.peak();
 }
 
-/// Rows of the most keys that the rank computes with at once.
+/// Rows and heads of the most keys that the rank computes with at once.
 Index most_read(const Program& program) {
-  Index rows = 0;
-  for (const auto& step : program.steps) {
-    for (const auto& compute : step.computes) rows = std::max(rows, compute.keys.rows.count());
-  }
-  return rows;
-}
-
-/// Items of some heads of what is the rank's own that it computes with: those of a team.
-std::vector<Item> own_parts(const Plan& plan, int rank, const Program& program) {
-  std::vector<Item> parts;
-  if (plan.schedule().heads == 1) return parts;
+  Index most = 0;
   for (const auto& step : program.steps) {
     for (const auto& compute : step.computes) {
-      for (const auto& item : {compute.queries, compute.keys}) {
-        const bool known = std::ranges::find(parts, item) != parts.end();
-        if (item.owner == rank && !known) parts.push_back(item);
-      }
+      most = std::max(most, compute.keys.rows() * compute.keys.heads().size());
+    }
+  }
+  return most;
+}
+
+/// Keys of the rank's own, of some heads, that it computes with, each once.
+std::vector<Item> own_parts(const Plan& plan, int rank, const Program& program) {
+  std::vector<Item> parts;
+  const auto all = plan.keys_of(rank);
+  for (const auto& step : program.steps) {
+    for (const auto& compute : step.computes) {
+      const auto& item = compute.keys.front();
+      if (item.owner != rank || item == all) continue;
+      if (std::ranges::find(parts, item) == parts.end()) parts.push_back(item);
     }
   }
   return parts;
 }
 
-/// Items of queries that a pass has a state of beside that of the rank's own: of others, and of
-/// `parts` of its own.
-std::vector<Item> guests_of(const Program& program, const std::vector<Item>& parts) {
-  std::vector<Item> guests;
-  for (const auto& part : parts) {
-    if (part.what == What::queries) guests.push_back(part);
-  }
+/// Queries that a pass has a state of beside that of all the rank's own, each once.
+std::vector<ItemList> guests_of(const Plan& plan, int rank, const Program& program) {
+  std::vector<ItemList> guests;
+  const ItemList own = plan.queries_of(rank);
   for (const auto& step : program.steps) {
-    for (const auto& receive : step.receives) {
-      if (receive.item.what == What::queries) guests.push_back(receive.item);
+    for (const auto& compute : step.computes) {
+      const auto& queries = compute.queries;
+      if (queries == own || std::ranges::find(guests, queries) != guests.end()) continue;
+      guests.push_back(queries);
     }
   }
   return guests;
+}
+
+/// Bytes of what is made of guests where it is not made in the message that takes it home: of own
+/// queries, and of those of several owners, which have been joined besides.
+Index guest_bytes(const Plan& plan, int rank, Pass pass, const ItemList& guests) {
+  const bool joined = guests.size() > 1;
+  const bool forward = pass == Pass::forward;
+  Index bytes = 0;
+  for (const auto& item : guests) {
+    if (joined || item.owner == rank) {
+      bytes += plan.bytes(item.as(forward ? What::states : What::query_gradients));
+    }
+    if (!joined) continue;
+    bytes += plan.bytes(item);
+    if (!forward) bytes += plan.bytes(item.as(What::output_gradients));
+  }
+  return bytes;
 }
 
 }  // namespace
 
 Index room_for(const Plan& plan, const Program& program, What what) {
   Index room = 0;
-  const auto fit = [&](const Item& item) {
-    if (item.what == what) room = std::max(room, plan.bytes(item));
+  const auto fit = [&](const ItemList& piece) {
+    Index bytes = 0;
+    for (const auto& item : piece) bytes += plan.bytes(item);
+    room = std::max(room, bytes);
   };
+  for (std::size_t at = 0; at < program.steps.size(); ++at) {
+    const auto& step = program.steps[at];
+    for (const auto& item : step.takes) {
+      if (item.what == what) fit(item);
+    }
+    for (const auto& item : step.begins) {
+      if (item.what == what) fit(program.piece_of(item, at));
+    }
+    if (what != What::keys) continue;  // gradients that arrive are added to what is there
+    for (const auto& receive : step.receives) {
+      if (receive.item.what == what) fit(program.piece_of(receive.item, receive.due));
+    }
+  }
+  return room;
+}
+
+Index room_for_arriving_gradients(const Plan& plan, const Program& program) {
+  Index room = 0;
   for (const auto& step : program.steps) {
-    for (const auto& item : step.takes) fit(item);
-    for (const auto& item : step.begins) fit(item);
-    for (const auto& receive : step.receives) fit(receive.item);
+    for (const auto& receive : step.receives) {
+      if (receive.item.what == What::key_gradients) room = std::max(room, plan.bytes(receive.item));
+    }
   }
   return room;
 }
@@ -163,24 +222,20 @@ RankMemory memory_of(const Plan& plan, int rank, Pass pass, const Program& forwa
   const Index results = rows * (d_v + 1) * sum;  // out and lse
   Index buffers =
       node_memory_of(plan, pass).bytes + most_buffered(plan, rank, pass, forward.kept, program);
-  const auto parts = own_parts(plan, rank, program);
   Index states = rows;  // of rows and heads
-  for (const auto& guest : guests_of(program, parts)) {
-    states += guest.rows.count() * guest.heads.size();
+  for (const auto& guests : guests_of(plan, rank, program)) {
+    states += guests.rows() * guests.heads().size();
+    buffers += guest_bytes(plan, rank, pass, guests);
   }
   if (pass == Pass::forward) {
-    for (const auto& part : parts) {
-      if (part.what == What::queries) buffers += plan.bytes(part.as(What::states));
-    }
     return {.inputs = inputs,
             .outputs = results,
             .state = states * (state_width(d_v) + 1) * number,  // and the scale
             .buffers = buffers};
   }
   // What is added to the own gradients at the end.
-  for (const auto& part : parts) {
-    buffers += plan.bytes(
-        part.as(part.what == What::queries ? What::query_gradients : What::key_gradients));
+  for (const auto& part : own_parts(plan, rank, program)) {
+    buffers += plan.bytes(part.as(What::key_gradients));
   }
   if (plan.schedule().queries_travel()) {
     buffers += plan.bytes(plan.queries_of(rank).as(What::query_gradients));
@@ -190,7 +245,7 @@ RankMemory memory_of(const Plan& plan, int rank, Pass pass, const Program& forwa
           .outputs = rows * d * sum + plan.key_rows(rank) * key_width,
           // the sums of dq, scale twice, <dout, out> and d scale; lse_low twice, lse, <dout, out>;
           // the low parts of the sums of dk and dv
-          .state = states * ((d + 4) * number + 4 * sum) + most_read(program) * key_width,
+          .state = states * ((d + 4) * number + 4 * sum) + most_read(program) * (d + d_v) * sum,
           .buffers = buffers};
 }
 

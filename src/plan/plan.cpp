@@ -120,9 +120,26 @@ std::vector<Step> Plan::steps(int rank, Interval which) const {
 }
 
 std::vector<Block> Plan::blocks(const Compute& compute) const {
-  const auto& [queries, keys, holder] = compute;
-  return visible_blocks(problem(), select(query_shard(queries.owner), queries.rows),
-                        select(key_shard(keys.owner), keys.rows));
+  std::vector<Shard> key_rows;
+  for (const auto& keys : compute.keys) {
+    key_rows.push_back(select(key_shard(keys.owner), keys.rows));
+  }
+  std::vector<Block> blocks;
+  Index query_row = 0;
+  for (const auto& queries : compute.queries) {
+    const auto query_rows = select(query_shard(queries.owner), queries.rows);
+    Index key_row = 0;
+    for (const auto& rows : key_rows) {
+      for (auto block : visible_blocks(problem(), query_rows, rows)) {
+        block.queries.row += query_row;
+        block.keys.row += key_row;
+        blocks.push_back(block);
+      }
+      key_row += row_count(rows);
+    }
+    query_row += queries.rows.count();
+  }
+  return blocks;
 }
 
 std::vector<int> Plan::peers(int rank) const {

@@ -25,7 +25,7 @@ PredictionOptions effort_for(int ranks, int threads) {
   constexpr int many = 4096;
   if (ranks <= few) return {.threads = threads, .most_ranks = few};
   if (ranks <= many) return {.threads = threads, .most_ranks = 8, .most_steps = many};
-  return {.threads = threads, .most_ranks = 4, .most_steps = 256};
+  return {.threads = threads, .most_ranks = 2, .most_steps = 256};
 }
 
 const Machine& machine_of(const PlanOptions& options) {
@@ -92,6 +92,7 @@ Plan best_plan(const Problem& problem, const Topology& topology, const PlanOptio
   auto best = simplest_plan(problem, topology, options);
   if (options.schedule || topology.ranks == 1 || topology.ranks > too_many_ranks) return best.plan;
   constexpr double worth_it = 0.97;
+  const double others = worth_it * best.prediction.seconds;  // have to be better than that
   auto effort = little_effort(options.threads);
   const auto shardings = promising_shardings(problem, topology, options);
   const auto simplest = best.plan.schedule();
@@ -99,7 +100,7 @@ Plan best_plan(const Problem& problem, const Topology& topology, const PlanOptio
     if (schedule == simplest) continue;
     auto other = options;
     other.schedule = schedule;
-    effort.enough = worth_it * best.prediction.seconds;
+    effort.enough = std::min(others, best.prediction.seconds);
     if (auto found = best_sharding(problem, topology, other, shardings, effort)) {
       best = *std::move(found);
     }

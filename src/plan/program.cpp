@@ -63,6 +63,40 @@ std::string_view name_of(What what) {
   return names[static_cast<std::size_t>(what)];
 }
 
+ItemList::ItemList(std::span<const Item> items)
+    : items_(std::make_shared<Item[]>(items.size())), size_(items.size()) {
+  ensure(size_ > 0, "a list of items has one at least");
+  std::ranges::copy(items, items_.get());
+}
+
+Index ItemList::rows() const {
+  Index rows = 0;
+  for (const auto& item : *this) rows += item.rows.count();
+  return rows;
+}
+
+bool ItemList::contains(const Item& item) const {
+  return std::ranges::find(*this, item) != end();
+}
+
+ItemList ItemList::as(What other) const {
+  std::vector<Item> items;
+  for (const auto& item : *this) items.push_back(item.as(other));
+  return ItemList(items);
+}
+
+ItemList Program::piece_of(const Item& item, std::size_t step) const {
+  const auto keys = item.as(What::keys);
+  for (std::size_t at = step; at < steps.size(); ++at) {
+    const auto& [takes, releases, begins, sends, receives, computes] = steps[at];
+    if (at > step && std::ranges::find(releases, item) != releases.end()) break;
+    for (const auto& compute : computes) {
+      if (compute.keys.contains(keys)) return compute.keys.as(item.what);
+    }
+  }
+  return item;
+}
+
 Shard select(const Shard& shard, const Rows& rows) {
   Shard selected;
   for (const auto& [begin, end] : rows.intervals()) {

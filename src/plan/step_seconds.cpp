@@ -51,8 +51,8 @@ StepSeconds::StepSeconds(const Plan& plan, Pass pass, const Machine& machine, in
 double StepSeconds::of(const Step& step) const {
   double seconds = 0;
   for (const auto& compute : step.computes) {
-    seconds += accumulate_seconds(cost_, plan_.blocks(compute), compute.queries.heads.size(),
-                                  compute.keys.heads.size());
+    seconds += accumulate_seconds(cost_, plan_.blocks(compute), compute.queries.heads().size(),
+                                  compute.keys.heads().size());
   }
   for (const auto& receive : step.receives) {
     const auto& item = receive.item;

@@ -23,6 +23,23 @@ std::vector<Bounds> bounds_of(const Rows& rows) {
   return all;
 }
 
+/// A compute of one item with one item.
+struct Meeting {
+  Item queries;
+  Item keys;
+  int holder;
+};
+
+std::vector<Meeting> meetings_of(const Step& step) {
+  std::vector<Meeting> meetings;
+  for (const auto& compute : step.computes) {
+    for (const auto& queries : compute.queries) {
+      for (const auto& keys : compute.keys) meetings.push_back({queries, keys, compute.holder});
+    }
+  }
+  return meetings;
+}
+
 }  // namespace
 
 void bind_program(nb::module_& module) {
@@ -51,10 +68,10 @@ void bind_program(nb::module_& module) {
       .def_ro("peer", &Transfer::peer)
       .def_ro("due", &Transfer::due, "the step before which it is done")
       .def_ro("returns", &Transfer::returns, "whether a backward pass brings it back");
-  nb::class_<Compute>(module, "Compute", "Queries that meet keys.")
-      .def_ro("queries", &Compute::queries)
-      .def_ro("keys", &Compute::keys)
-      .def_ro("holder", &Compute::holder, "the rank in whose memory the keys are read");
+  nb::class_<Meeting>(module, "Compute", "Queries of a rank that meet keys of a rank.")
+      .def_ro("queries", &Meeting::queries)
+      .def_ro("keys", &Meeting::keys)
+      .def_ro("holder", &Meeting::holder, "the rank in whose memory the keys are read");
   nb::class_<Step>(module, "Step",
                    "Transfers start, and the rank computes while they are under way.")
       .def_ro("takes", &Step::takes, "what is taken up from the forward pass")
@@ -62,7 +79,7 @@ void bind_program(nb::module_& module) {
       .def_ro("begins", &Step::begins, "sums that start from zero")
       .def_ro("sends", &Step::sends)
       .def_ro("receives", &Step::receives)
-      .def_ro("computes", &Step::computes);
+      .def_prop_ro("computes", meetings_of);
 }
 
 }  // namespace annulus::python

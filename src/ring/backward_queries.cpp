@@ -55,19 +55,22 @@ BackwardQueries::BackwardQueries(const Plan& plan, int rank, const kernels::Kern
   if (travel) device::clear(*stream(), dq_);
 }
 
-BackwardQueries::Part BackwardQueries::begin(const Item& queries) const {
+kernels::BackwardQueries BackwardQueries::given_of(const Item& queries, Part& part) const {
   const auto& problem = plan().problem();
   const auto& heads = queries.heads;
-  Part part{.item = queries, .scale = {}, .scale_without_gain = {}, .pass = {}};
-  kernels::BackwardQueries given;
-  const auto scale_by = [&](std::span<const double> betas, std::span<const double> table) {
-    part.scale = query_scale(problem, betas, heads, own_.gain, table);
-    if (!dgain_.empty()) part.scale_without_gain = query_scale(problem, betas, heads, {}, table);
+  const auto add_scale = [&](std::span<const double> betas, std::span<const double> table) {
+    const auto add = [&](std::vector<double>& all, std::span<const double> gain) {
+      const auto scale = query_scale(problem, betas, heads, gain, table);
+      all.insert(all.end(), scale.begin(), scale.end());
+    };
+    add(part.scale, own_.gain);
+    if (!dgain_.empty()) add(part.scale_without_gain, {});
   };
+  kernels::BackwardQueries given;
   if (queries.owner == rank()) {
-    scale_by(own_.betas, heads_of(own_.table, problem.query_heads, heads));
+    add_scale(own_.betas, heads_of(own_.table, problem.query_heads, heads));
     given = {.q = heads_of(own_.q, heads),
-             .scale = part.scale,
+             .scale = {},
              .dout = heads_of(rows_.dout, heads),
              .lse = heads_of(rows_.lse, heads)};
     if (means_.view().present()) {
@@ -76,38 +79,63 @@ BackwardQueries::Part BackwardQueries::begin(const Item& queries) const {
       given.out = heads_of(rows_.out, heads);
     }
     if (rows_.lse_low.present()) given.lse_low = heads_of(rows_.lse_low, heads);
-  } else {
-    const auto there = packed_queries(plan(), queries, held(queries));
-    const auto gradients = queries.as(What::output_gradients);
-    const auto rows = packed_output_gradients(plan(), gradients, held(gradients));
-    scale_by(row_betas(problem, plan().query_shard(queries.owner)),
-             download_numbers(*stream(), there.betas));
-    given = {.q = there.q,
-             .scale = part.scale,
-             .dout = rows.dout,
-             .lse = rows.lse,
-             .lse_low = rows.lse_low,
-             .mean = rows.mean};
+    return given;
   }
+  const auto there = packed_queries(plan(), queries, held(queries));
+  const auto gradients = queries.as(What::output_gradients);
+  const auto rows = packed_output_gradients(plan(), gradients, held(gradients));
+  add_scale(row_betas(problem, plan().query_shard(queries.owner)),
+            download_numbers(*stream(), there.betas));
+  return {.q = there.q,
+          .scale = {},
+          .dout = rows.dout,
+          .lse = rows.lse,
+          .lse_low = rows.lse_low,
+          .mean = rows.mean};
+}
+
+BackwardQueries::Part BackwardQueries::begin(const ItemList& queries) const {
+  Part part{.queries = queries};
+  std::vector<kernels::BackwardQueries> parts;
+  for (const auto& item : queries) parts.push_back(given_of(item, part));
+  const auto join = [&](ConstTensorView kernels::BackwardQueries::*tensor) {
+    std::vector<ConstTensorView> rows;
+    for (const auto& given : parts) {
+      if ((given.*tensor).present()) rows.push_back(given.*tensor);
+    }
+    return part.inputs.emplace_back(stream(), rows).view();
+  };
+  using Given = kernels::BackwardQueries;
+  const Given given{.q = join(&Given::q),
+                    .scale = part.scale,
+                    .dout = join(&Given::dout),
+                    .lse = join(&Given::lse),
+                    .out = join(&Given::out),
+                    .lse_low = join(&Given::lse_low),
+                    .mean = join(&Given::mean)};
   auto options = options_;
-  options.key_heads = key_heads_of(problem, heads).size();
+  options.key_heads = key_heads_of(plan().problem(), queries.heads()).size();
   part.pass = kernel_.backward(given, options);
   return part;
 }
 
-kernels::BackwardPass& BackwardQueries::pass_of(const Item& queries) {
+kernels::BackwardPass& BackwardQueries::pass_of(const ItemList& queries) {
   return *part_of(queries).pass;
 }
 
-BackwardQueries::Part& BackwardQueries::part_of(const Item& queries) {
+BackwardQueries::Part& BackwardQueries::part_of(const ItemList& queries) {
   if (queries == own_item()) return home_;
-  const auto found = std::ranges::find(parts_, queries, &Part::item);
+  const auto found = std::ranges::find(parts_, queries, &Part::queries);
   return found != parts_.end() ? *found : parts_.emplace_back(begin(queries));
 }
 
 void BackwardQueries::pack(const Item& item, std::span<std::byte> packed) {
   if (item.what == What::query_gradients) {
-    write(part_of(item.as(What::queries)), packed_results(plan(), item, packed));
+    const auto queries = item.as(What::queries);
+    const auto with_others = std::ranges::find_if(
+        parts_, [&](const Part& one) { return one.queries.contains(queries); });
+    auto& part = with_others != parts_.end() ? *with_others : part_of(queries);
+    write_made(part.queries, item, packed, part.dq, [&](TensorView dq) { write(part, dq); });
   } else if (item.what == What::queries) {
     pack_queries(plan(), item, own_.q, own_.table, *stream(), packed);
   } else {
@@ -131,11 +159,11 @@ void BackwardQueries::take_in(const Item& item, std::span<const std::byte> packe
 }
 
 void BackwardQueries::let_go(const Item& item) {
-  std::erase_if(parts_, [&](const Part& part) { return part.item == item; });
+  std::erase_if(parts_, [&](const Part& part) { return part.queries.contains(item); });
 }
 
 void BackwardQueries::write(Part& part, TensorView dq) {
-  const auto heads = part.item.heads;
+  const auto heads = part.queries.heads();
   std::vector<double> dscale(part.scale_without_gain.size());
   part.pass->finish(dq, dscale);
   const auto count = static_cast<std::size_t>(heads.size());
@@ -152,7 +180,8 @@ void BackwardQueries::finish() {
   }
   if (plan().schedule().heads == 1) take_home(own_item().as(What::query_gradients));
   for (const auto& part : parts_) {
-    if (part.item.owner == rank()) take_home(part.item.as(What::query_gradients));
+    const auto& own = part.queries.front();
+    if (own.owner == rank()) take_home(own.as(What::query_gradients));
   }
 }
 

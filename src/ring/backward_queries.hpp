@@ -31,7 +31,7 @@ class BackwardQueries final : public QueryStore {
                   std::span<double> dgain, kernels::PassOptions options);
 
   /// The pass over `queries`, which a program computes with.
-  [[nodiscard]] kernels::BackwardPass& pass_of(const Item& queries);
+  [[nodiscard]] kernels::BackwardPass& pass_of(const ItemList& queries);
   /// The pass over all own queries.
   [[nodiscard]] const kernels::BackwardPass& home() const { return *home_.pass; }
   /// The gradients of the own queries are in `dq` when the stream has come so far; all others have
@@ -40,17 +40,21 @@ class BackwardQueries final : public QueryStore {
 
  private:
   struct Part {
-    Item item;
-    std::vector<double> scale;
-    std::vector<double> scale_without_gain;  // where gradients of gains are wanted
-    std::unique_ptr<kernels::BackwardPass> pass;
+    ItemList queries;
+    std::vector<double> scale{};
+    std::vector<double> scale_without_gain{};  // where gradients of gains are wanted
+    std::vector<JoinedRows> inputs{};
+    std::unique_ptr<kernels::BackwardPass> pass{};
+    device::DeviceTensor dq{};
   };
 
   void take_in(const Item& item, std::span<const std::byte> packed) override;
   void pack(const Item& item, std::span<std::byte> packed) override;
   void let_go(const Item& item) override;
-  [[nodiscard]] Part begin(const Item& queries) const;
-  [[nodiscard]] Part& part_of(const Item& queries);
+  [[nodiscard]] Part begin(const ItemList& queries) const;
+  /// What a pass is given of one item, and its scales are added to `part`.
+  [[nodiscard]] kernels::BackwardQueries given_of(const Item& queries, Part& part) const;
+  [[nodiscard]] Part& part_of(const ItemList& queries);
   /// Writes the gradients of a part, and adds its share of those of the gains.
   void write(Part& part, TensorView dq);
 

@@ -66,7 +66,7 @@ class Execution {
       if (!compute) continue;
       for (const auto& part : step.computes) {
         meter_.waiting(at, [&] { node_.wait_for_turn(part.holder, at, poll); });
-        meter_.computing(at, part.keys, [&] { compute(part, at, poll); });
+        meter_.computing(at, part.keys.front(), [&] { compute(part, at, poll); });
         node_.end_turn(part.holder);
       }
     }

@@ -26,21 +26,23 @@ class ForwardQueries final : public QueryStore {
                  const OwnQueries& own, kernels::PassOptions options);
 
   /// The pass over `queries`, which a program computes with.
-  [[nodiscard]] kernels::ForwardPass& pass_of(const Item& queries);
+  [[nodiscard]] kernels::ForwardPass& pass_of(const ItemList& queries);
   /// What follows from the states of the own queries, when all others have arrived.
   void finish(const ForwardOutputs& outputs);
 
  private:
   struct Part {
-    Item item;
-    std::vector<double> scale;
-    std::unique_ptr<kernels::ForwardPass> pass;
+    ItemList queries;
+    std::vector<double> scale{};
+    JoinedRows q{};
+    std::unique_ptr<kernels::ForwardPass> pass{};
+    device::DeviceTensor states{};
   };
 
   void take_in(const Item& item, std::span<const std::byte> packed) override;
   void pack(const Item& item, std::span<std::byte> packed) override;
   void let_go(const Item& item) override;
-  [[nodiscard]] Part begin(const Item& queries) const;
+  [[nodiscard]] Part begin(const ItemList& queries) const;
 
   const kernels::Kernel& kernel_;
   OwnQueries own_;

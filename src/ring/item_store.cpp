@@ -11,6 +11,7 @@ namespace annulus::ring {
 ItemStore::ItemStore(const Plan& plan, int rank, const Program& program, const ConstKeyValues& own,
                      const SharedNode& node, BufferPool& pool)
     : plan_(plan),
+      program_(program),
       rank_(rank),
       own_item_(plan.keys_of(rank)),
       own_sums_item_(own_item_.as(What::key_gradients)),
@@ -18,7 +19,8 @@ ItemStore::ItemStore(const Plan& plan, int rank, const Program& program, const C
       node_(node),
       pool_(pool),
       room_{static_cast<std::size_t>(room_for(plan, program, What::keys)),
-            static_cast<std::size_t>(room_for(plan, program, What::key_gradients))} {
+            static_cast<std::size_t>(room_for(plan, program, What::key_gradients))},
+      arriving_(static_cast<std::size_t>(room_for_arriving_gradients(plan, program))) {
   if (!node.shares()) return;
   const auto there = unpacked(plan, own_item_, node.own(rank, plan.bytes(own_item_)));
   device::copy(*pool.stream(), there.keys, own.keys);
@@ -40,35 +42,58 @@ ItemStore::~ItemStore() {
   for (auto& held : held_) pool_.give(std::move(held.buffer));
 }
 
-const ItemStore::Held* ItemStore::find(const Item& item) const {
-  const auto found = std::ranges::find(held_, item, &Held::item);
+ItemStore::Held* ItemStore::find(const Item& item) {
+  const auto found =
+      std::ranges::find_if(held_, [&](const Held& held) { return held.items.contains(item); });
   return found == held_.end() ? nullptr : &*found;
 }
 
-const ItemStore::Held& ItemStore::holder_of(const Item& item) const {
-  const auto whole = std::ranges::find_if(held_, [&](const Held& held) {
-    return held.item.what == item.what && held.item.owner == item.owner &&
-           held.item.heads == item.heads && held.item.rows.contains(item.rows);
-  });
-  ensure(whole != held_.end(), "a rank sends or receives rows of an item that it does not hold");
-  return *whole;
+const ItemStore::Held& ItemStore::piece(const ItemList& items) const {
+  const auto found = std::ranges::find(held_, items, &Held::items);
+  ensure(found != held_.end(), "a rank computes with items that it does not hold in one piece");
+  return *found;
 }
 
-Buffer ItemStore::take_room(What what) {
-  return pool_.take(room_[static_cast<std::size_t>(what)]);
+KeyValues ItemStore::part(const Held& held, const Item& item) const {
+  Index first = 0;
+  for (const auto* one = held.items.begin(); *one != item; ++one) first += one->rows.count();
+  const auto all = unpacked(plan_, held.items, held.bytes);
+  return {rows_of(all.keys, first, item.rows.count()),
+          rows_of(all.values, first, item.rows.count())};
+}
+
+std::span<std::byte> ItemStore::bytes_of(const Held& held, const Item& item) const {
+  std::size_t first = 0;
+  for (const auto* one = held.items.begin(); *one != item; ++one) first += bytes(*one);
+  return held.bytes.subspan(first, bytes(item));
+}
+
+std::pair<const ItemStore::Held*, Item> ItemStore::holder_of(const Item& item) const {
+  for (const auto& held : held_) {
+    for (const auto& one : held.items) {
+      if (one.what == item.what && one.owner == item.owner && one.heads == item.heads &&
+          one.rows.contains(item.rows)) {
+        return {&held, one};
+      }
+    }
+  }
+  broken_invariant("a rank sends or receives rows of an item that it does not hold");
 }
 
 ItemStore::Held& ItemStore::hold(const Item& item, std::size_t step) {
-  auto& held = held_.emplace_back(item);
-  const Index size = plan_.bytes(item);
+  if (auto* held = find(item)) return *held;
   if (node_.shares()) {
-    held.bytes = item.what == What::keys ? node_.received(rank_, step, size)
-                                         : node_.received_sums(rank_, step, size);
-  } else {
-    held.buffer = item.owner == rank_ ? pool_.take(bytes(item)) : take_room(item.what);
-    held.bytes = held.buffer.bytes().first(bytes(item));
+    const Index size = plan_.bytes(item);
+    const auto there = item.what == What::keys ? node_.received(rank_, step, size)
+                                               : node_.received_sums(rank_, step, size);
+    return held_.emplace_back(Held{item, 1, there, {}});
   }
-  return held;
+  auto items = program_.piece_of(item, step);
+  std::size_t size = 0;
+  for (const auto& one : items) size += bytes(one);
+  auto buffer = item.owner == rank_ ? pool_.take(size) : take_room(item.what);
+  const auto there = buffer.bytes().first(size);
+  return held_.emplace_back(Held{items, items.size(), there, std::move(buffer)});
 }
 
 void ItemStore::take(HeldItem held, std::size_t step) {
@@ -79,43 +104,50 @@ void ItemStore::take(HeldItem held, std::size_t step) {
     std::ranges::copy(held.packed.bytes().first(size), there.bytes.begin());
     pool_.give(std::move(held.packed));
   } else {
-    auto& there = held_.emplace_back(held.item);
-    there.buffer = std::move(held.packed);
-    there.bytes = there.buffer.bytes().first(size);
+    const auto there = held.packed.bytes().first(size);
+    held_.push_back({held.item, 1, there, std::move(held.packed)});
   }
 }
 
 void ItemStore::begin(const Item& sums, std::size_t step) {
   const auto& held = hold(sums, step);
-  pool_.stream()->clear(held.bytes.data(), held.bytes.size());
+  const auto zero = part(held, sums);
+  device::clear(*pool_.stream(), zero.keys);
+  device::clear(*pool_.stream(), zero.values);
 }
 
 std::span<std::byte> ItemStore::arrival(const Item& keys, std::size_t step) {
-  return hold(keys, step).bytes;
-}
-
-ItemStore::Held ItemStore::take_out(const Item& item) {
-  const auto found = std::ranges::find(held_, item, &Held::item);
-  ensure(found != held_.end(), "a rank lets go of an item that it does not hold");
-  auto held = std::move(*found);
-  held_.erase(found);
-  return held;
+  return bytes_of(hold(keys, step), keys);
 }
 
 void ItemStore::release(const Item& item) {
-  give(take_out(item).buffer);
+  const auto held =
+      std::ranges::find_if(held_, [&](const Held& one) { return one.items.contains(item); });
+  ensure(held != held_.end(), "a rank lets go of an item that it does not hold");
+  if (--held->left > 0) return;
+  give(std::move(held->buffer));
+  held_.erase(held);
 }
 
 HeldItem ItemStore::keep(const Item& item) {
-  auto held = take_out(item);
-  if (!node_.shares()) return {item, std::move(held.buffer)};
-  HeldItem kept{item, take_room(item.what)};
-  std::ranges::copy(held.bytes, kept.packed.data());
+  auto* held = find(item);
+  ensure(held != nullptr && held->items.size() == 1, "a rank keeps an item that it holds alone");
+  HeldItem kept{item, {}};
+  if (node_.shares()) {
+    kept.packed = take_room(item.what);
+    std::ranges::copy(held->bytes, kept.packed.data());
+  } else {
+    kept.packed = std::move(held->buffer);
+  }
+  release(item);
   return kept;
 }
 
 std::span<const std::byte> ItemStore::packed(const Item& item, Buffer& copy) {
-  if (const auto* held = item.owner == rank_ ? nullptr : find(item)) return held->bytes;
+  if (const auto* held = item.owner == rank_ ? nullptr : find(item)) {
+    const bool follow = item.what == What::keys || held->items.size() == 1;
+    if (follow) return bytes_of(*held, item);
+  }
   if (node_.shares() && item == own_item_) return node_.own(rank_, plan_.bytes(item));
   copy = pool_.take(bytes(item));
   const auto to = copy.bytes().first(bytes(item));
@@ -129,8 +161,8 @@ std::span<const std::byte> ItemStore::packed(const Item& item, Buffer& copy) {
     pack(heads_of(own_, item.heads), own_item_.rows);
     return to;
   }
-  const auto& whole = holder_of(item);
-  pack(unpacked(plan_, whole.item, whole.bytes), whole.item.rows);
+  const auto [held, whole] = holder_of(item);
+  pack(part(*held, whole), whole.rows);
   return to;
 }
 
@@ -145,17 +177,23 @@ void ItemStore::add(const Item& gradients, Buffer arrived) {
 }
 
 void ItemStore::add(const Item& gradients, std::span<const std::byte> packed) {
-  const bool own = gradients.owner == rank_;
-  const auto* whole = own ? nullptr : &holder_of(gradients);
-  for_each_shared_row(
-      own ? heads_of(own_sums(), gradients.heads) : unpacked(plan_, whole->item, whole->bytes),
-      own ? own_sums_item_.rows : whole->item.rows, unpacked(plan_, gradients, packed),
-      gradients.rows, [&](TensorView there, ConstTensorView more) { pass_->add(there, more); });
+  auto there = own_sums_item_;
+  KeyValues sums;
+  if (gradients.owner == rank_) {
+    sums = heads_of(own_sums(), gradients.heads);
+  } else {
+    const auto [held, whole] = holder_of(gradients);
+    there = whole;
+    sums = part(*held, whole);
+  }
+  for_each_shared_row(sums, there.rows, unpacked(plan_, gradients, packed), gradients.rows,
+                      [&](TensorView to, ConstTensorView more) { pass_->add(to, more); });
 }
 
 void ItemStore::finish() {
   for (const auto& held : held_) {
-    if (held.item.owner == rank_) add(held.item, std::span<const std::byte>(held.bytes));
+    const auto& item = held.items.front();
+    if (item.owner == rank_) add(item, std::span<const std::byte>(held.bytes));
   }
   if (!node_.shares()) return;
   const auto from = own_sums();
@@ -164,38 +202,31 @@ void ItemStore::finish() {
 }
 
 ConstKeyValues ItemStore::keys(const Compute& compute, std::size_t step) const {
-  const auto& item = compute.keys;
+  const auto& items = compute.keys;
+  const auto& item = items.front();
   const int holder = compute.holder;
-  const Index size = plan_.bytes(item);
   if (item.owner == rank_) return heads_of(own_, item.heads);
-  if (holder != rank_) {
-    return unpacked(
-        plan_, item,
-        item.owner == holder ? node_.own(holder, size) : node_.received(holder, step, size));
-  }
-  const auto* held = find(item);
-  ensure(held != nullptr, "a rank computes with an item that it does not hold");
-  return unpacked(plan_, item, held->bytes);
+  if (holder == rank_) return unpacked(plan_, items, piece(items).bytes);
+  const Index size = plan_.bytes(item);
+  return unpacked(
+      plan_, items,
+      item.owner == holder ? node_.own(holder, size) : node_.received(holder, step, size));
 }
 
 KeyValues ItemStore::sums(const Compute& compute, std::size_t step) {
-  const auto item = compute.keys.as(What::key_gradients);
+  const auto items = compute.keys.as(What::key_gradients);
+  const auto& item = items.front();
   const int holder = compute.holder;
-  const Index size = plan_.bytes(item);
   if (holder != rank_) {
-    return unpacked(plan_, item,
+    const Index size = plan_.bytes(item);
+    return unpacked(plan_, items,
                     item.owner == holder ? node_.own_sums(holder, size)
                                          : node_.received_sums(holder, step, size));
   }
   if (item == own_sums_item_) return own_sums();
-  const auto* held = find(item);
   // Sums of some heads of the own keys lie without gaps, and are added to all of them at the end.
-  if (held == nullptr && item.owner == rank_) {
-    begin(item, step);
-    held = find(item);
-  }
-  ensure(held != nullptr, "a rank sums gradients of an item that it does not hold");
-  return unpacked(plan_, item, held->bytes);
+  if (item.owner == rank_ && find(item) == nullptr) begin(item, step);
+  return unpacked(plan_, items, piece(items).bytes);
 }
 
 }  // namespace annulus::ring

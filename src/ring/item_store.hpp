@@ -18,8 +18,8 @@ namespace annulus::ring {
 
 /// Items of keys. A rank always has its own keys and, in a backward pass, sums of their gradients.
 /// What else it holds lies packed in buffers of the pool or, where peers read it, in the memory of
-/// the node, where the step says at which place. Memory is what the program of the rank holds at
-/// once.
+/// the node, where the step says at which place. What comes together lies in one piece. Memory is
+/// what the program of the rank holds at once.
 class ItemStore {
  public:
   /// For a forward program of `rank`: borrows all of these. Packs the rank's own keys where peers
@@ -47,13 +47,13 @@ class ItemStore {
   [[nodiscard]] HeldItem keep(const Item& item);
 
   /// An item as bytes to send. Where these are not there, being rows of the rank's own or of more
-  /// than the item, they are packed into `copy`, a buffer of the pool.
+  /// than the item, or sums among others, they are packed into `copy`, a buffer of the pool.
   [[nodiscard]] std::span<const std::byte> packed(const Item& item, Buffer& copy);
   [[nodiscard]] std::size_t bytes(const Item& item) const {
     return static_cast<std::size_t>(plan_.bytes(item));
   }
   /// A buffer for gradients that arrive, of at least their bytes.
-  [[nodiscard]] Buffer room_for_gradients() { return take_room(What::key_gradients); }
+  [[nodiscard]] Buffer room_for_gradients() { return pool_.take(arriving_); }
   /// Adds gradients that have arrived to the sums that the rank has of these rows. Takes their
   /// buffer back.
   void add(const Item& gradients, Buffer arrived);
@@ -70,23 +70,31 @@ class ItemStore {
 
  private:
   struct Held {
-    Item item;
+    ItemList items;    // in one piece
+    std::size_t left;  // of them that have not been let go
     std::span<std::byte> bytes;
     Buffer buffer;  // empty where these are the node's
   };
 
+  /// Makes room for what is there from `step` on, where there is none.
   Held& hold(const Item& item, std::size_t step);
-  [[nodiscard]] const Held* find(const Item& item) const;
-  /// What is not held any more.
-  [[nodiscard]] Held take_out(const Item& item);
-  /// What is held that has the rows of `item`.
-  [[nodiscard]] const Held& holder_of(const Item& item) const;
-  [[nodiscard]] Buffer take_room(What what);
+  [[nodiscard]] Held* find(const Item& item);
+  [[nodiscard]] const Held& piece(const ItemList& items) const;
+  /// One of the items of a piece.
+  [[nodiscard]] KeyValues part(const Held& held, const Item& item) const;
+  /// The bytes of keys, or of sums that are alone.
+  [[nodiscard]] std::span<std::byte> bytes_of(const Held& held, const Item& item) const;
+  /// What is held that has the rows of `item`, and the item that has them.
+  [[nodiscard]] std::pair<const Held*, Item> holder_of(const Item& item) const;
+  [[nodiscard]] Buffer take_room(What what) {
+    return pool_.take(room_[static_cast<std::size_t>(what)]);
+  }
   [[nodiscard]] KeyValues own_sums() const;
   /// Adds packed gradients to the own sums, or to those that are held of the same rows.
   void add(const Item& gradients, std::span<const std::byte> packed);
 
   const Plan& plan_;
+  const Program& program_;
   int rank_;
   Item own_item_;
   Item own_sums_item_;
@@ -95,7 +103,8 @@ class ItemStore {
   const SharedNode& node_;
   BufferPool& pool_;
   const kernels::BackwardPass* pass_ = nullptr;
-  std::array<std::size_t, 2> room_;  // bytes of a buffer, by kind
+  std::array<std::size_t, 2> room_;  // bytes of a buffer for what is held, by kind
+  std::size_t arriving_;             // and for gradients that arrive
   std::vector<Held> held_;
 };
 

@@ -8,6 +8,7 @@
 #include "annulus/device/stream.hpp"
 #include "annulus/plan/plan.hpp"
 #include "ring/heads_of.hpp"
+#include "ring/joined_rows.hpp"
 
 namespace annulus::ring {
 
@@ -30,10 +31,13 @@ template <class Void>
   return {heads_of(all.keys, heads), heads_of(all.values, heads)};
 }
 
-/// What travels is packed, all keys of an item and then all of its values, so that it is one
-/// message. Views of it; `packed` has the bytes of the item.
-[[nodiscard]] KeyValues unpacked(const Plan& plan, const Item& item, std::span<std::byte> packed);
-[[nodiscard]] ConstKeyValues unpacked(const Plan& plan, const Item& item,
+/// What travels is packed, so that an item is one message: keys row by row, each with its values,
+/// so that items that follow each other are like one of all their rows; of gradients, which kernels
+/// sum without gaps, first those of all keys and then those of all values. Views of items that are
+/// in one piece; `packed` has their bytes.
+[[nodiscard]] KeyValues unpacked(const Plan& plan, const ItemList& items,
+                                 std::span<std::byte> packed);
+[[nodiscard]] ConstKeyValues unpacked(const Plan& plan, const ItemList& items,
                                       std::span<const std::byte> packed);
 
 /// Calls visit(whole, part) with views of the same rows, those of `part`, which has the rows `few`,
@@ -41,19 +45,11 @@ template <class Void>
 template <class Whole, class Part, class Visit>
 void for_each_shared_row(const BasicKeyValues<Whole>& whole, const Rows& all,
                          const BasicKeyValues<Part>& part, const Rows& few, Visit visit) {
-  const auto cut = [](auto view, Index first, Index count) {
-    using Byte = std::conditional_t<std::is_const_v<std::remove_pointer_t<decltype(view.data)>>,
-                                    const std::byte, std::byte>;
-    view.data = static_cast<Byte*>(view.data) +
-                first * view.row_stride * static_cast<Index>(size_of(view.type));
-    view.rows = count;
-    return view;
-  };
   for (const auto& rows : few.intervals()) {
     const Index from = all.place_of(rows.begin);
     const Index to = few.place_of(rows.begin);
-    visit(cut(whole.keys, from, rows.size()), cut(part.keys, to, rows.size()));
-    visit(cut(whole.values, from, rows.size()), cut(part.values, to, rows.size()));
+    visit(rows_of(whole.keys, from, rows.size()), rows_of(part.keys, to, rows.size()));
+    visit(rows_of(whole.values, from, rows.size()), rows_of(part.values, to, rows.size()));
   }
 }
 

@@ -8,8 +8,11 @@
 #include <vector>
 
 #include "annulus/base/tensor_view.hpp"
+#include "annulus/device/device_tensor.hpp"
 #include "annulus/plan/plan.hpp"
 #include "ring/buffer_pool.hpp"
+#include "ring/joined_rows.hpp"
+#include "ring/packed_queries.hpp"
 
 namespace annulus::ring {
 
@@ -45,6 +48,23 @@ class QueryStore {
   [[nodiscard]] const Item& own_item() const { return own_item_; }
   [[nodiscard]] std::span<std::byte> held(const Item& item) const;
 
+  /// Writes to `packed` what is made of `item`, one of `queries`: `write` writes that of all of
+  /// them, (rows, heads, ...), once, to `made` where they are several.
+  template <class Write>
+  void write_made(const ItemList& queries, const Item& item, std::span<std::byte> packed,
+                  device::DeviceTensor& made, const Write& write) const {
+    const auto to = packed_results(plan_, item, packed);
+    if (queries.size() == 1) return write(to);
+    if (!made.view().present()) {
+      made = {stream(), to.type, queries.rows(), to.heads, to.dim};
+      write(made.view());
+    }
+    Index first = 0;
+    for (const auto* one = queries.begin(); !(one->as(item.what) == item); ++one) {
+      first += one->rows.count();
+    }
+    device::copy(*stream(), to, rows_of(made.view(), first, to.rows));
+  }
   /// Takes in what this rank has made of own queries apart from all of them, as if it had come from
   /// another one.
   void take_home(const Item& made) { arrived(made, packed(made)); }

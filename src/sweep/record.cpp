@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 #include <utility>
 
 #include "annulus/base/error.hpp"
@@ -90,19 +91,21 @@ Axis counting(std::string name, std::string long_name, Index first, Index count)
   return axis;
 }
 
+/// A column of what is known of points: numbers, or texts.
 template <class Of>
-Variable known_texts(const char* name, const char* long_name, std::span<const Point> points,
-                     const Of& of) {
-  Variable variable{.name = name, .long_name = long_name, .elements = Elements::texts};
-  for (const auto& point : points) variable.texts.emplace_back(of(point));
-  return variable;
-}
-
-template <class Of>
-Variable known_counts(const char* name, const char* long_name, std::span<const Point> points,
-                      const Of& of) {
-  Variable variable{.name = name, .long_name = long_name, .elements = Elements::counts};
-  for (const auto& point : points) variable.values.push_back(static_cast<double>(of(point)));
+Variable known(const char* name, const char* long_name, std::span<const Point> points,
+               const Of& of) {
+  constexpr bool counts = std::is_arithmetic_v<std::invoke_result_t<Of, const Point&>>;
+  Variable variable{.name = name,
+                    .long_name = long_name,
+                    .elements = counts ? Elements::counts : Elements::texts};
+  for (const auto& point : points) {
+    if constexpr (counts) {
+      variable.values.push_back(static_cast<double>(of(point)));
+    } else {
+      variable.texts.emplace_back(of(point));
+    }
+  }
   return variable;
 }
 
@@ -113,22 +116,21 @@ std::string name_or_auto(const std::optional<Choice>& choice) {
 
 std::vector<Variable> known_of(std::span<const Point> points) {
   return {
-      known_counts("ranks", "ranks", points, [](const Point& one) { return one.ranks; }),
-      known_counts("length", "keys of a sequence on one rank", points,
-                   [](const Point& one) { return one.length; }),
-      known_counts("n_q", "queries", points,
-                   [](const Point& one) { return one.problem.documents.queries(); }),
-      known_counts("n_k", "keys", points,
-                   [](const Point& one) { return one.problem.documents.keys(); }),
-      known_texts("mask", "mask", points, [](const Point& one) { return one.problem.mask.name(); }),
-      known_texts("precision", "type of the inputs", points,
-                  [](const Point& one) { return name_of(one.options.data_type); }),
-      known_texts("pass", "forward or backward", points,
-                  [](const Point& one) { return name_of(one.pass); }),
-      known_texts("asked_schedule", "schedule as asked for", points,
-                  [](const Point& one) { return name_or_auto(one.options.schedule); }),
-      known_texts("asked_sharding", "sharding as asked for", points,
-                  [](const Point& one) { return name_or_auto(one.options.sharding); }),
+      known("ranks", "ranks", points, [](const Point& one) { return one.ranks; }),
+      known("length", "keys of a sequence on one rank", points,
+            [](const Point& one) { return one.length; }),
+      known("n_q", "queries", points,
+            [](const Point& one) { return one.problem.documents.queries(); }),
+      known("n_k", "keys", points, [](const Point& one) { return one.problem.documents.keys(); }),
+      known("mask", "mask", points, [](const Point& one) { return one.problem.mask.name(); }),
+      known("precision", "type of the inputs", points,
+            [](const Point& one) { return name_of(one.options.data_type); }),
+      known("pass", "forward or backward", points,
+            [](const Point& one) { return name_of(one.pass); }),
+      known("asked_schedule", "schedule as asked for", points,
+            [](const Point& one) { return name_or_auto(one.options.schedule); }),
+      known("asked_sharding", "sharding as asked for", points,
+            [](const Point& one) { return name_or_auto(one.options.sharding); }),
   };
 }
 

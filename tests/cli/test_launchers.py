@@ -132,6 +132,7 @@ def test_ranks_that_are_bound_in_the_way_of_others_are_told():
     count, said = threads(*one_core)
     assert count == 1
     assert "the launcher binds 2 ranks to 1 core, and" in said and "--bind-to none" in said
+    assert threads(*one_core, arguments=["--threads", "1"]) == (1, "")
     unbound = mpirun(2, "--bind", "none")
     count, said = threads(*unbound)
     assert count == max(1, CORES // 2) and said == ""

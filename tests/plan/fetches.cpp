@@ -1,5 +1,6 @@
 // Schedules in which ranks fetch what they compute with, by simulation.
 #include <algorithm>
+#include <tuple>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -126,6 +127,24 @@ TEST(Fetches, ManyRanksAreComplete) {
     SCOPED_TRACE(schedule);
     expect_complete(plan_of(problem_of(Documents::single(131), Mask::causal(), heads, key_heads),
                             schedule, {.ranks = ranks}, Sharding::zigzag));
+  }
+}
+
+// What a team brings meets at once: its own queries and those of the others, of each team, meet the
+// own keys, those of the others, and those of each team.
+TEST(Fetches, KeysOfATeamMeetQueriesOfATeamInOneCall) {
+  for (const auto& [schedule, batches, visits] : {std::tuple{"heads:4", 2, 5},
+                                                  {"heads:4+double-ring:2", 2, 5},
+                                                  {"heads:4+tiles:2x2", 3, 3},
+                                                  {"heads:2+tiles:2x4", 3, 5}}) {
+    SCOPED_TRACE(schedule);
+    const auto plan = plan_of(problem_of(Documents::single(256), Mask::causal(), 8, 4), schedule,
+                              {.ranks = 16}, Sharding::zigzag);
+    for (const auto pass : {Pass::forward, Pass::backward}) {
+      std::size_t calls = 0;
+      for (const auto& step : plan.program(5, pass).steps) calls += step.computes.size();
+      EXPECT_EQ(calls, static_cast<std::size_t>(batches * visits));
+    }
   }
 }
 

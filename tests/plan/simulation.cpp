@@ -231,45 +231,73 @@ class Simulator {
     const auto& problem = plan_.problem();
     const auto peers = plan_.peers(rank);
     for (const auto& compute : programs_[at(rank)].steps[step].computes) {
-      const auto& [queries, keys, holder] = compute;
-      const auto rows_of_queries =
-          packed_rows(select(plan_.query_shard(queries.owner), queries.rows),
-                      problem.documents.query_offsets());
-      EXPECT_TRUE(has(rank, queries)) << rank << " computes with queries that it has not";
-      EXPECT_TRUE(pass_ == Pass::forward || has(rank, queries.as(What::output_gradients)));
-      EXPECT_FALSE(sent_home_.contains({rank, key_of(queries)})) << "too late to count";
-      EXPECT_EQ(key_heads_of(problem, queries.heads), keys.heads);
-      EXPECT_TRUE(std::ranges::find(peers, holder) != peers.end());
-      EXPECT_TRUE(keys.owner == holder ||
-                  std::ranges::find(held(holder), keys) != held(holder).end())
-          << rank << " computes with what " << holder << " has not";
-      simulation_.met.insert({rank, keys.owner});
-      const auto rows = packed_keys(keys);
-      auto& met = met_[{rank, key_of(queries)}];
-      for (const auto& block : plan_.blocks(compute)) {
-        for (Index i = 0; i < block.queries.count; ++i) {
-          const auto [begin, end] = block.visible(i);
-          const auto query = rows_of_queries[static_cast<std::size_t>(block.queries.row + i)];
-          for (Index j = begin; j < end; ++j) {
-            const auto key = rows[static_cast<std::size_t>(block.keys.row + j)];
-            for (Index h = queries.heads.begin; h < queries.heads.end; ++h) {
-              met.push_back({static_cast<std::size_t>(h), static_cast<std::size_t>(query),
-                             static_cast<std::size_t>(key)});
-            }
+      EXPECT_TRUE(std::ranges::find(peers, compute.holder) != peers.end());
+      expect_piece(rank, step, compute);
+      for (const auto& queries : compute.queries) {
+        EXPECT_TRUE(has(rank, queries)) << rank << " computes with queries that it has not";
+        EXPECT_TRUE(pass_ == Pass::forward || has(rank, queries.as(What::output_gradients)));
+        EXPECT_FALSE(sent_home_.contains({rank, key_of(queries)})) << "too late to count";
+        EXPECT_EQ(queries.heads, compute.queries.heads());
+        EXPECT_EQ(key_heads_of(problem, queries.heads), compute.keys.heads());
+        for (const auto& keys : compute.keys) meet(rank, queries, keys, compute.holder);
+        if (queries.owner == rank) note_pairs(rank, queries);
+      }
+    }
+  }
+
+  /// Keys of several owners have arrived together, for a step that computes with all of them.
+  void expect_piece(int rank, std::size_t step, const Compute& compute) const {
+    if (compute.keys.size() == 1) return;
+    const auto& steps = programs_[at(rank)].steps;
+    std::set<std::pair<std::size_t, std::size_t>> arrivals;  // when they set out and are there
+    for (const auto& keys : compute.keys) {
+      EXPECT_EQ(keys.heads, compute.keys.heads());
+      for (std::size_t from = 0; from < step; ++from) {
+        for (const auto& receive : steps[from].receives) {
+          if (receive.item == keys) arrivals.insert({from, receive.due});
+        }
+      }
+    }
+    ASSERT_EQ(arrivals.size(), 1U) << "they come one after the other";
+    for (const auto& keys : compute.keys) {
+      const auto there = programs_[at(rank)].piece_of(keys, arrivals.begin()->second);
+      EXPECT_EQ(there, compute.keys) << "they lie apart";
+    }
+  }
+
+  void meet(int rank, const Item& queries, const Item& keys, int holder) {
+    const auto& problem = plan_.problem();
+    EXPECT_TRUE(keys.owner == holder || std::ranges::find(held(holder), keys) != held(holder).end())
+        << rank << " computes with what " << holder << " has not";
+    const auto blocks = plan_.blocks({queries, keys, holder});
+    if (blocks.empty()) return;
+    simulation_.met.insert({rank, keys.owner});
+    const auto rows_of_queries = packed_rows(select(plan_.query_shard(queries.owner), queries.rows),
+                                             problem.documents.query_offsets());
+    const auto rows = packed_keys(keys);
+    auto& met = met_[{rank, key_of(queries)}];
+    for (const auto& block : blocks) {
+      for (Index i = 0; i < block.queries.count; ++i) {
+        const auto [begin, end] = block.visible(i);
+        const auto query = rows_of_queries[static_cast<std::size_t>(block.queries.row + i)];
+        for (Index j = begin; j < end; ++j) {
+          const auto key = rows[static_cast<std::size_t>(block.keys.row + j)];
+          for (Index h = queries.heads.begin; h < queries.heads.end; ++h) {
+            met.push_back({static_cast<std::size_t>(h), static_cast<std::size_t>(query),
+                           static_cast<std::size_t>(key)});
           }
         }
       }
-      if (queries.owner == rank) note_pairs(rank, queries);
-      if (pass_ == Pass::forward) continue;
-      auto& sums = sums_[{holder, keys.owner}];
-      for (const Index row : rows) {
-        auto& counts = sums.try_emplace(row, std::vector<int>(ranks_ * heads_)).first->second;
-        for (Index h = queries.heads.begin; h < queries.heads.end; ++h) {
-          ++counts[at(queries.owner) * heads_ + static_cast<std::size_t>(h)];
-        }
-      }
-      if (holder == keys.owner) note_own(holder);
     }
+    if (pass_ == Pass::forward) return;
+    auto& sums = sums_[{holder, keys.owner}];
+    for (const Index row : rows) {
+      auto& counts = sums.try_emplace(row, std::vector<int>(ranks_ * heads_)).first->second;
+      for (Index h = queries.heads.begin; h < queries.heads.end; ++h) {
+        ++counts[at(queries.owner) * heads_ + static_cast<std::size_t>(h)];
+      }
+    }
+    if (holder == keys.owner) note_own(holder);
   }
 
   /// Ranks that finish each exchange before they start the next one come to their ends.

@@ -29,6 +29,9 @@ struct RankCost {
 [[nodiscard]] RankCost cost_of(const Plan& plan, int rank, Pass pass, const Program& forward,
                                const Program& program);
 
+/// Bytes that the program sends.
+[[nodiscard]] Index bytes_sent(const Plan& plan, const Program& program);
+
 struct PlanCost {
   /// Ranks that were asked: all of them, or some from the first to the last where they are many.
   std::vector<int> asked;

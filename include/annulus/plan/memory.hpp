@@ -25,8 +25,10 @@ struct RankMemory {
 [[nodiscard]] RankMemory memory_of(const Plan& plan, int rank, Pass pass, const Program& forward,
                                    const Program& program);
 
-/// Bytes of a buffer for items of a kind that a program holds beside the rank's own: of the largest
-/// of them, so that any of them fits where another one was.
+/// Bytes of a buffer for keys, or sums of their gradients, that a program holds beside the rank's
+/// own: of the largest piece of them, so that any of them fits where another one was.
 [[nodiscard]] Index room_for(const Plan& plan, const Program& program, What what);
+/// The same of gradients that arrive, until they are added.
+[[nodiscard]] Index room_for_arriving_gradients(const Plan& plan, const Program& program);
 
 }  // namespace annulus

@@ -58,7 +58,8 @@ class Plan {
   [[nodiscard]] std::vector<Step> steps(int rank, Interval which) const;
   /// Steps of a forward pass, on every rank.
   [[nodiscard]] std::size_t step_count() const;
-  /// What queries compute with keys, whose rows are counted from 0 as they are packed.
+  /// What queries compute with keys: rows are counted from 0, those of the items of a list one
+  /// after the other as they are packed. Empty where none sees any.
   [[nodiscard]] std::vector<Block> blocks(const Compute& compute) const;
 
   /// The ranks that read each other's memory with `rank`, itself among them, in their order: with

@@ -1,8 +1,10 @@
 #pragma once
 // What one rank does in a pass, step by step.
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -78,6 +80,32 @@ struct Item {
   friend bool operator==(const Item&, const Item&) = default;
 };
 
+/// Items of one kind and the same heads, at least one, whose rows lie one after the other where
+/// they are computed with: those of a team. Copies share what never changes.
+class ItemList {
+ public:
+  ItemList(const Item& only) : ItemList(std::span(&only, 1)) {}
+  explicit ItemList(std::span<const Item> items);
+
+  [[nodiscard]] const Item* begin() const { return items_.get(); }
+  [[nodiscard]] const Item* end() const { return items_.get() + size_; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] const Item& front() const { return items_[0]; }
+  [[nodiscard]] const Interval& heads() const { return front().heads; }
+  /// Of all items.
+  [[nodiscard]] Index rows() const;
+  [[nodiscard]] bool contains(const Item& item) const;
+  /// Something else of the same rows and heads.
+  [[nodiscard]] ItemList as(What other) const;
+  friend bool operator==(const ItemList& one, const ItemList& other) {
+    return std::ranges::equal(one, other);
+  }
+
+ private:
+  std::shared_ptr<Item[]> items_;
+  std::size_t size_;
+};
+
 /// An item on its way to or from a rank. Between two ranks, order is all the naming there is: what
 /// one starts to send first, the other starts to receive first.
 struct Transfer {
@@ -91,11 +119,12 @@ struct Transfer {
 
 /// Queries that meet keys, and the rank that holds the keys: this one, or another one of its node,
 /// in whose memory they are read. Queries of this rank are its own, all of them or of some heads,
-/// or have come from their owner. In a backward pass, the gradients of the keys are added to the
-/// sums that `holder` has of them.
+/// or have come from their owners. Several items of keys have come together, and always meet
+/// queries together. In a backward pass, the gradients of the keys are added to the sums that
+/// `holder` has of them.
 struct Compute {
-  Item queries;
-  Item keys;
+  ItemList queries;
+  ItemList keys;
   int holder = -1;
 };
 
@@ -117,8 +146,13 @@ struct Step {
 struct Program {
   std::vector<Step> steps;
   /// What is not let go where a backward pass follows, which takes it up: of the keys that are
-  /// received, those that neither come back nor are fetched again.
+  /// received, those that neither come back nor are fetched again, in the order in which they would
+  /// be let go, and those that are there at the end.
   std::vector<Item> kept;
+
+  /// What lies in one piece with keys, or sums of their gradients, that are there from `step` on:
+  /// what a compute meets together with them before they are let go, or the item alone.
+  [[nodiscard]] ItemList piece_of(const Item& item, std::size_t step) const;
 };
 
 }  // namespace annulus

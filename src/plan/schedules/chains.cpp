@@ -11,10 +11,10 @@ Chains::Chains(const Plan::Tables& tables, int rank)
       needs_(tables.needs()),
       rank_(rank),
       queries_(tables.shards->queries->of(rank)),
-      own_queries_{.what = What::queries,
-                   .owner = rank,
-                   .rows = Rows({0, row_count(queries_)}),
-                   .heads = {0, tables.shards->problem.query_heads}} {}
+      own_queries_(Item{.what = What::queries,
+                        .owner = rank,
+                        .rows = Rows({0, row_count(queries_)}),
+                        .heads = {0, tables.shards->problem.query_heads}}) {}
 
 Step Chains::step(int at) {
   Step step;
@@ -115,7 +115,8 @@ void Chains::add_computes(Step& step, const Station& at) {
     if (!sees_some(tables_.shards->problem, queries_, select(shard, rows))) continue;
     step.computes.push_back(
         {.queries = own_queries_,
-         .keys = {.owner = owner, .rows = rows, .heads = {0, tables_.shards->problem.key_heads}},
+         .keys =
+             Item{.owner = owner, .rows = rows, .heads = {0, tables_.shards->problem.key_heads}},
          .holder = holder});
   }
 }

@@ -51,7 +51,7 @@ class Chains : public RankSchedule {
   Needs needs_;
   int rank_;
   Shard queries_;
-  Item own_queries_;
+  ItemList own_queries_;
 
   /// A journey, and what of it is known already.
   struct Known {

@@ -29,7 +29,11 @@ Fetches::Fetches(const Plan::Tables& tables, int rank,
       rank_(rank),
       team_(teams_.team_of(rank)),
       others_(teams_.size() > 1 ? 1 : 0) {
-  for (int batch = 0; batch < batch_count(); ++batch) batches_.push_back(queries_got(batch));
+  for (int batch = 0; batch < batch_count(); ++batch) {
+    auto got = queries_got(batch);
+    auto queries = joined(got);
+    batches_.push_back({std::move(got), std::move(queries)});
+  }
 }
 
 KeyVisit Fetches::visit_of(int team, int visit) const {
@@ -146,12 +150,32 @@ std::vector<Fetches::Exchanged> Fetches::queries_given(int batch) const {
   return given;
 }
 
-const std::vector<Fetches::Exchanged>& Fetches::keys_got(int visit) {
-  constexpr std::size_t most = 8;
-  auto known = std::ranges::find(latest_visits_, visit, [](const auto& one) { return one.first; });
-  if (known != latest_visits_.end()) return known->second;
+std::vector<ItemList> Fetches::joined(const std::vector<Exchanged>& exchanged) {
+  std::vector<ItemList> lists;
+  std::vector<Item> items;
+  for (const auto& [first, from] : exchanged) {
+    const auto has_heads = [&first = first](const ItemList& list) {
+      return list.heads() == first.heads;
+    };
+    if (std::ranges::any_of(lists, has_heads)) continue;
+    items.clear();
+    for (const auto& [item, peer] : exchanged) {
+      if (item.heads == first.heads) items.push_back(item);
+    }
+    lists.emplace_back(items);
+  }
+  return lists;
+}
+
+const Fetches::Visit& Fetches::latest(int visit) {
+  // From when they set out until they are let go.
+  const auto most = 2 * static_cast<std::size_t>(arrangement_->farthest()) + 4;
+  const auto known = std::ranges::find(latest_visits_, visit, &Visit::number);
+  if (known != latest_visits_.end()) return *known;
   if (latest_visits_.size() == most) latest_visits_.pop_front();
-  return latest_visits_.emplace_back(visit, find_keys_got(visit)).second;
+  auto got = find_keys_got(visit);
+  auto keys = joined(got);
+  return latest_visits_.emplace_back(Visit{visit, std::move(got), std::move(keys)});
 }
 
 std::vector<Fetches::Exchanged> Fetches::find_keys_got(int visit) const {
@@ -208,19 +232,20 @@ Step Fetches::step(int at) {
 
 void Fetches::add_computes(Step& step, Interval batches, int visit) {
   const auto& shards = *tables_.shards;
-  const auto& keys = keys_got(visit);
   std::vector<Shard> rows;
-  for (const auto& [item, from] : keys) {
-    rows.push_back(select(shards.keys->of(item.owner), item.rows));
-  }
-  for (Index batch = batches.begin; batch < batches.end; ++batch) {
-    for (const auto& [queries, owner] : batches_[static_cast<std::size_t>(batch)]) {
-      const auto shard = shards.queries->of(owner);
-      const auto heads = key_heads_of(shards.problem, queries.heads);
-      for (std::size_t i = 0; i < keys.size(); ++i) {
-        const auto& item = keys[i].item;
-        if (item.heads != heads || !sees_some(shards.problem, shard, rows[i])) continue;
-        step.computes.push_back({.queries = queries, .keys = item, .holder = rank_});
+  for (const auto& keys : latest(visit).keys) {
+    rows.clear();
+    for (const auto& item : keys) rows.push_back(select(shards.keys->of(item.owner), item.rows));
+    const auto sees = [&](const Item& queries) {
+      const auto shard = shards.queries->of(queries.owner);
+      return std::ranges::any_of(
+          rows, [&](const Shard& some) { return sees_some(shards.problem, shard, some); });
+    };
+    for (Index batch = batches.begin; batch < batches.end; ++batch) {
+      for (const auto& queries : batches_[static_cast<std::size_t>(batch)].queries) {
+        if (key_heads_of(shards.problem, queries.heads()) != keys.heads()) continue;
+        if (!std::ranges::any_of(queries, sees)) continue;
+        step.computes.push_back({.queries = queries, .keys = keys, .holder = rank_});
       }
     }
   }
@@ -253,7 +278,7 @@ void Fetches::add_transfers(Step& step, int at) {
     return queries;
   };
   for (int batch = 1; batch < batch_count(); ++batch) {
-    const auto& got = batches_[static_cast<std::size_t>(batch)];
+    const auto& got = batches_[static_cast<std::size_t>(batch)].got;
     if (batch - 1 == at) {
       add(step.sends, queries_given(batch), batch);
       add(step.receives, got, batch);
@@ -281,7 +306,7 @@ void Fetches::add_releases(Step& step, int at) {
     if (last_use(visit) + 1 == at) release(keys_got(visit));
   }
   for (int batch = 1; batch < batch_count(); ++batch) {
-    if (completed(batch) + 2 == at) release(batches_[static_cast<std::size_t>(batch)]);
+    if (completed(batch) + 2 == at) release(batches_[static_cast<std::size_t>(batch)].got);
   }
 }
 

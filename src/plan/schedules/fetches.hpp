@@ -61,11 +61,13 @@ class Fetches final : public RankSchedule {
     Item item;
     int peer = -1;
   };
+  /// Exchanged items of the same heads.
+  [[nodiscard]] static std::vector<ItemList> joined(const std::vector<Exchanged>& exchanged);
   /// What this rank gets, and what it gives to others whose batch or visit of this number is from
   /// it.
   [[nodiscard]] std::vector<Exchanged> queries_got(int batch) const;
   [[nodiscard]] std::vector<Exchanged> queries_given(int batch) const;
-  [[nodiscard]] const std::vector<Exchanged>& keys_got(int visit);
+  [[nodiscard]] const std::vector<Exchanged>& keys_got(int visit) { return latest(visit).got; }
   [[nodiscard]] std::vector<Exchanged> find_keys_got(int visit) const;
   [[nodiscard]] std::vector<Exchanged> keys_given(int visit) const;
 
@@ -84,9 +86,21 @@ class Fetches final : public RankSchedule {
   Needs needs_;
   int rank_;
   int team_;
-  int others_;                                   // 1 where the team has other ranks, else 0
-  std::vector<std::vector<Exchanged>> batches_;  // queries_got of each
-  std::deque<std::pair<int, std::vector<Exchanged>>> latest_visits_;  // keys_got of these
+  int others_;  // 1 where the team has other ranks, else 0
+
+  struct Batch {
+    std::vector<Exchanged> got;
+    std::vector<ItemList> queries;
+  };
+  std::vector<Batch> batches_;
+
+  struct Visit {
+    int number;
+    std::vector<Exchanged> got;
+    std::vector<ItemList> keys;
+  };
+  [[nodiscard]] const Visit& latest(int visit);
+  std::deque<Visit> latest_visits_;  // that were asked for
 };
 
 }  // namespace annulus::schedules
