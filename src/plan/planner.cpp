@@ -45,18 +45,18 @@ std::vector<Schedule> schedules_of(const Problem& problem, const Topology& topol
       options.peer_memory, options.merges_states);
 }
 
-/// The best of some shardings by one schedule, if it is better than what takes `enough` seconds.
+/// The best of some shardings by one schedule, if it takes less than `effort.enough` seconds.
 std::optional<Candidate> best_sharding(const Problem& problem, const Topology& topology,
                                        PlanOptions options, const std::vector<Sharding>& shardings,
                                        const PredictionOptions& effort) {
-  constexpr double better = 0.99;  // than this, or the one that comes first is taken
+  constexpr double better = 0.99;  // than this, or of shardings the one that comes first is taken
   std::optional<Candidate> best;
   auto limited = effort;
   for (const auto sharding : shardings) {
     options.sharding = sharding;
     auto plan = make_plan(problem, topology, options);
     const auto prediction = predict(plan, topology, options.pass, machine_of(options), limited);
-    if (prediction.seconds < better * limited.enough) {
+    if (prediction.seconds < (best ? better : 1) * limited.enough) {
       limited.enough = prediction.seconds;
       best = {std::move(plan), prediction};
     }
