@@ -128,6 +128,7 @@ torch.library.register_autograd(backward, _refuse)
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
     q, k, v, gain, sink, ctx.context, ctx.rows_first = inputs
+    ctx.kept = context_of(ctx.context)  # for as long as there is something to go back through
     ctx.save_for_backward(q, k, v, gain, sink, *output)
     ctx.set_materialize_grads(False)
 

@@ -33,6 +33,7 @@ class Context:
     rows          which tokens of the sequence this rank holds, (count) int64: shard(x, 0) is x[rows]
     position_ids  the positions of this rank's tokens in their documents, (count) int64
     count         how many tokens this rank holds
+    sharding      by name, what 'auto' chose
     rank, ranks   which of how many this one is
 
     Sequences of a batch share one sharding. Nothing has to be divisible by anything. Raises InputError
@@ -46,15 +47,15 @@ class Context:
         self.documents = [0, length] if documents is None else [int(at) for at in documents]
         if self.documents[-1] != length:
             raise InputError(f"documents end at {self.documents[-1]}; expected length, {length}")
-        self.comm = _communicator(comm)
+        self.comm = communicator(comm)
         self.mask, self.logit_scale = mask, logit_scale
         self._schedule, self._backend, self._threads = schedule, backend, threads
         self._engines: dict[tuple[Any, ...], RingAttention] = {}
         # Who holds what does not depend on heads: it is decided here, for all that will be computed.
-        self._sharding = sharding
+        self.sharding = sharding
         plan = self._plan(1, 1, 64, 64, "fp32")
         RingAttention(plan, self.comm)  # which raises, on all ranks, where they do not say the same
-        self._sharding = plan.sharding
+        self.sharding = plan.sharding
         self._rows = [torch.from_numpy(plan.query_rows(rank)) for rank in range(self.comm.size)]
         self.ranks, self.rank = self.comm.size, self.comm.rank
         self.rows = self._rows[self.rank]
@@ -108,11 +109,12 @@ class Context:
     def _plan(self, query_heads: int, key_heads: int, head_dim: int, value_dim: int,
               precision: str) -> _core.Plan:
         problem = self._problem(query_heads, key_heads, head_dim, value_dim)
-        return _core.make_plan(problem, ranks=self.comm, sharding=self._sharding,
+        return _core.make_plan(problem, ranks=self.comm, sharding=self.sharding,
                                schedule=self._schedule, precision=precision)
 
 
-def _communicator(comm: Any) -> _core.Communicator:
+def communicator(comm: Any) -> _core.Communicator:
+    """What a Context says of its comm."""
     if isinstance(comm, _core.Communicator):
         return comm
     if comm is None:
