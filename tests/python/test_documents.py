@@ -3,17 +3,20 @@
 Their blocks are marked as those of tests/house/documents.py, with "package run" and "package prints".
 """
 
+import importlib.util
 import os
 import pathlib
 import re
 import sys
+import warnings
 
 import pytest
 
 from documents import difference, marked_blocks, run
 
 ROOT = pathlib.Path(os.environ["ANNULUS_SOURCE"])
-DOCUMENTS = [ROOT / "README.md", ROOT / "docs" / "python.md"]
+DOCUMENTS = [ROOT / "README.md", ROOT / "docs" / "python.md", ROOT / "docs" / "training.md"]
+WITHOUT_TRANSFORMERS = "CI" not in os.environ and not importlib.util.find_spec("transformers")
 
 
 @pytest.fixture
@@ -35,10 +38,13 @@ def test_document(path, folder):
     printed = ""
     for block in blocks:
         where = f"{path.relative_to(ROOT)}:{block.line}"
-        if block.marker == "run":
+        if block.marker == "run" and WITHOUT_TRANSFORMERS and "transformers" in block.text:
+            warnings.warn(f"{where} is skipped: there is no transformers here", stacklevel=1)
+            printed = None
+        elif block.marker == "run":
             try:
                 printed = run(block, folder)
             except RuntimeError as error:
                 pytest.fail(f"{where}: {error}", pytrace=False)
-        elif found := difference(block, printed):
+        elif printed is not None and (found := difference(block, printed)):
             pytest.fail(f"{where}\n{found}", pytrace=False)

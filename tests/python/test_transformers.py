@@ -1,5 +1,6 @@
 """annulus.transformers: each family of models against its own eager attention, and what is refused."""
 
+import functools
 import os
 import pathlib
 
@@ -21,19 +22,27 @@ RANKS = [1, 2, 3]
 N = 23
 
 
+@functools.cache
+def holds(family, check, ranks):
+    """What is, whoever asks first; raises where it is not."""
+    check(family, ranks)
+    return True
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("check", CHECKS.values(), ids=lambda check: check.__name__)
 @pytest.mark.parametrize("ranks", RANKS)
 def test_a_family(family, check, ranks):
-    check(family, ranks)
+    assert holds(family, check, ranks)
 
 
-def test_the_page_says_which_families_there_are():
-    """With ANNULUS_WRITE_DOCS=1 it is written. That each cell is so is what test_a_family is for."""
+def test_the_page_says_what_holds():
+    """With ANNULUS_WRITE_DOCS=1 it is written."""
     assert FAMILIES.keys() == annulus.transformers.FAMILIES.keys()
     lines = ["| | " + " | ".join(CHECKS) + " |", "|---|" + len(CHECKS) * "---|"]
-    lines += [f"| {family.name} (`{kind}`) |" + len(CHECKS) * " yes |"
-              for kind, family in annulus.transformers.FAMILIES.items()]
+    for kind, family in annulus.transformers.FAMILIES.items():
+        cells = ["yes" for check in CHECKS.values() if all(holds(kind, check, ranks) for ranks in RANKS)]
+        lines.append(f"| {family.name} (`{kind}`) | " + " | ".join(cells) + " |")
     page = pathlib.Path(os.environ["ANNULUS_SOURCE"]) / "docs" / "support.md"
     begin, end = "<!-- models -->\n\n", "\n<!-- end -->"
     before, _, rest = page.read_text().partition(begin)

@@ -4,6 +4,7 @@
 // ANNULUS_WRITE_SUPPORT=1 writes the page.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -221,12 +222,17 @@ std::string page() {
 }
 
 TEST(SupportTable, IsWhatTheDocumentationSays) {
-  const auto is = page();
-  if (std::getenv("ANNULUS_WRITE_SUPPORT") != nullptr) std::ofstream(ANNULUS_SUPPORT_PAGE) << is;
-  std::ifstream file(ANNULUS_SUPPORT_PAGE);
-  std::ostringstream says;
-  says << file.rdbuf();
-  EXPECT_EQ(says.str(), is) << "ANNULUS_WRITE_SUPPORT=1 writes " << ANNULUS_SUPPORT_PAGE;
+  std::ostringstream text;
+  text << std::ifstream(ANNULUS_SUPPORT_PAGE).rdbuf();
+  const auto says = text.str();
+  // What follows is of the Python package, whose tests write it.
+  const auto models = std::min(says.find("\n## Models of Transformers"), says.size());
+  const auto is = page() + says.substr(models);
+  if (std::getenv("ANNULUS_WRITE_SUPPORT") != nullptr) {
+    std::ofstream(ANNULUS_SUPPORT_PAGE) << is;
+    return;
+  }
+  EXPECT_EQ(says, is) << "ANNULUS_WRITE_SUPPORT=1 writes " << ANNULUS_SUPPORT_PAGE;
 }
 
 }  // namespace
