@@ -29,7 +29,7 @@ def parse(arguments):
     parser = OneLineParser(prog="annulus report", allow_abbrev=False, description=(
         "Draws the pictures that belong to results files, and prints their names. Files of one "
         "kind of study are drawn together: panels side by side, curves in one frame. Of scaling "
-        "studies it writes pictures, sweep.csv and index.html into a folder."))
+        "studies it writes pictures, sweep.csv and index.html into a folder, of launch/train index.html."))
     parser.add_argument("results", nargs="+", metavar="RESULTS.h5")
     parser.add_argument("--output", metavar="FILE_OR_FOLDER", help=(
         "a folder, or a file: where there are several pictures, each gets its own name before the "
@@ -48,7 +48,10 @@ def draw(options):
     from scaling import write_report
     from scaling_file import is_scaling_file
     from studies import PICTURES
+    from training import is_training_file, write_training_report
 
+    if any(map(is_training_file, options.results)):
+        return write_training_report(options.results, options.output, options.format)
     scaling = [is_scaling_file(path) for path in options.results]
     if all(scaling):
         return write_report(options.results, options.output, options.format)

@@ -12,7 +12,7 @@ _KINDS = ("phase", "needle", "sphere", "depth")
 
 
 def open(path: str | os.PathLike[str]) -> "xarray.Dataset":
-    """A results file of a study, or the output of `annulus attend`.
+    """A results file of a study or of launch/train, or the output of `annulus attend`.
 
     Of a study: its measured variables over its axes, NaN where a point is not finished, and the closed
     forms as theory_NAME. Of attention: out, lse, and what else there is, statistics by their names,
@@ -27,9 +27,11 @@ def open(path: str | os.PathLike[str]) -> "xarray.Dataset":
         raise InputError(f"{name}: no such file")
     try:
         with h5py.File(name, "r") as file:
-            kinds = [kind for kind in _KINDS if kind in file]
+            kinds = [kind for kind in _KINDS if isinstance(file.get(kind), h5py.Group)]
             if kinds:
                 return _study(name, kinds[0], file)
+            if file.attrs.get("kind") == "training":
+                return _training(name, dict(file.attrs))
             if "out" in file:
                 return _attention(file)
     except OSError as error:
@@ -46,6 +48,11 @@ def _study(name: str, kind: str, file: Any) -> "xarray.Dataset":
         theory = xarray.load_dataset(name, group=f"{kind}/theory", engine="h5netcdf", decode_cf=False)
         dataset = dataset.merge({f"theory_{key}": value for key, value in theory.data_vars.items()})
     return dataset.assign_attrs(file.attrs, kind=kind)
+
+
+def _training(name: str, attributes: dict[str, Any]) -> "xarray.Dataset":
+    import xarray
+    return xarray.load_dataset(name, engine="h5netcdf", decode_cf=False).assign_attrs(attributes)
 
 
 _AXES = {
