@@ -26,9 +26,11 @@ def evaluate(model, config, scale, text, comm):
 def _at_length(model, config, scale, text, comm, factor):
     length = factor * config.length
     context = annulus.torch.Context(length, comm=comm, logit_scale=scale.logit_scale)
+    longest = max(config.evaluate_lengths) * config.length
     results = []
     for at in range(config.evaluate_sequences):
-        tokens = sample(text, length + 1, at)
+        # The same bytes at the end, with more or less before them.
+        tokens = sample(text, longest + 1, at)[-length - 1:]
         losses, _ = _predict(model, tokens, context)
         found = {"loss": losses[:length - length % BINS].view(BINS, -1).mean(1)}
         where = plant(tokens, DEPTHS, at)

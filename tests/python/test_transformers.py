@@ -173,7 +173,9 @@ def test_a_cache_that_goes_on():
     def body(own, _):
         with torch.no_grad():
             first = own(input_ids=ids[:, :10], use_cache=True)
+            assert first.cache.get_seq_length() == 10
             second = own(input_ids=ids[:, 10:], cache=first.cache)
+            assert second.cache.get_seq_length() == N
             return torch.cat([first.logits, second.logits], 1)
     for logits in on_ranks(model, 3, body):
         close(logits, expected)

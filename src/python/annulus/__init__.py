@@ -19,6 +19,7 @@ from annulus._core import version as __version__
 from annulus.attention import Forward, Gradients, RingAttention
 from annulus.build import backends, features, git_commit, statistics
 from annulus.cache import Cache
+from annulus.capture import capture
 from annulus.errors import CommunicationError, Error, InputError
 from annulus.results import open
 from annulus.studies import run_study
@@ -35,6 +36,7 @@ __all__ = [
     "RingAttention",
     "__version__",
     "backends",
+    "capture",
     "comm",
     "features",
     "git_commit",
