@@ -178,11 +178,13 @@ def test_plan_over_nodes(annulus):
     options = ["--length", 1024, "--ranks", 8, "--sharding", "contiguous"]
     shard = 128 * 4 * (64 + 64) * 4
     for per_node, steps, sent in [(1, 8, 7), (2, 4, 3), (4, 2, 1), (8, 1, 0)]:
-        plan = annulus.ok("plan", *options, "--ranks-per-node", per_node, "--json").json
-        assert plan["schedule"] == ("ring" if per_node == 1 else "node-ring")
+        schedule = "ring" if per_node == 1 else "node-ring"
+        nodes = [*options, "--ranks-per-node", per_node, "--schedule", schedule]
+        plan = annulus.ok("plan", *nodes, "--json").json
+        assert plan["schedule"] == schedule
         assert plan["step_count"] == steps
         assert {rank["bytes_sent"] for rank in plan["ranks"]} == {sent * shard}
-        everyone = annulus.ok("plan", *options, "--ranks-per-node", per_node, "--all-ranks", "--json")
+        everyone = annulus.ok("plan", *nodes, "--all-ranks", "--json")
         for rank, program in enumerate(everyone.json["programs"]):
             assert program["rank"] == rank and len(program["steps"]) == steps
             first = program["steps"][0]["computes"]
