@@ -102,6 +102,8 @@ MpiCommunicator::~MpiCommunicator() {
   if (std::uncaught_exceptions() > exceptions_) return;
   int finalized = 0;
   if (MPI_Finalized(&finalized) != MPI_SUCCESS || finalized != 0) return;
+  // Open MPI goes on with a barrier in a communicator that was freed, and fails.
+  if (meeting_ != MPI_REQUEST_NULL) return;
   shared_memory_.reset();
   static_cast<void>(MPI_Comm_free(&node_));
   static_cast<void>(MPI_Comm_free(&handle_));
@@ -131,11 +133,10 @@ std::unique_ptr<Exchange> MpiCommunicator::exchange_on(device::Stream& stream,
 
 bool MpiCommunicator::meet() {
   if (!watch_.timeout || watcher_ == nullptr) return false;  // it needs the hosts first
-  MPI_Request request = MPI_REQUEST_NULL;
-  check_mpi(MPI_Ibarrier(handle_, &request), "MPI_Ibarrier", rank_);
+  check_mpi(MPI_Ibarrier(handle_, &meeting_), "MPI_Ibarrier", rank_);
   const MpiWatch::Wait waiting(*watcher_);
   for (int met = 0; met == 0; waiting.check_timeout()) {
-    check_mpi(MPI_Test(&request, &met, MPI_STATUS_IGNORE), "MPI_Test", rank_);
+    check_mpi(MPI_Test(&meeting_, &met, MPI_STATUS_IGNORE), "MPI_Test", rank_);
   }
   return true;
 }

@@ -81,6 +81,8 @@ class MpiCommunicator final : public Communicator {
 
   MPI_Comm handle_ = MPI_COMM_NULL;
   MPI_Comm node_ = MPI_COMM_NULL;  // the ranks that share this rank's memory
+  /// A barrier that is under way, or that a rank left at the timeout.
+  MPI_Request meeting_ = MPI_REQUEST_NULL;
   Index largest_message_;
   DevicePath device_path_;
   Watch watch_;
