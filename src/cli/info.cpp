@@ -54,6 +54,7 @@ class Info final : public Command {
     json["openmp"] = features.openmp;
     json["simd_target"] = kernels::simd_target();
     json["bf16_dot_product"] = kernels::multiplies_bf16();
+    json["bf16_products"] = kernels::bf16_products();
     json["cores"] = std::thread::hardware_concurrency();
     json["gpus"] = Json::array();
     for (const auto& gpu : visible_gpus()) {
@@ -112,9 +113,8 @@ class Info final : public Command {
       line("cudnn", problem.empty() ? text(json["cudnn"]["version"]) : problem);
     }
     line("openmp", json["openmp"].get<bool>() ? "yes" : absent);
-    line("simd", text(json["simd_target"]) + (json["bf16_dot_product"].get<bool>()
-                                                  ? ", bf16 dot product"
-                                                  : ", bf16 widened to fp32"));
+    line("simd", text(json["simd_target"]));
+    line("bf16", text(json["bf16_products"]));
     line("cores", fmt::format("{}", json["cores"].get<int>()));
     if (json["gpus"].empty()) line("gpus", "none: " + text(json["gpu_problem"]));
     for (const auto& gpu : json["gpus"]) {

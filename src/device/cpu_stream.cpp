@@ -1,5 +1,8 @@
 // The CPU as a device: all work is done when it is enqueued.
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <new>
 
@@ -15,13 +18,29 @@ class Now final : public Event {
   [[nodiscard]] bool reached() const override { return true; }
 };
 
+/// Asks for large pages for what lies whole in such: page by page of 4 KiB, memory that is new
+/// costs some percent of a short pass, and rows that are apart cost a look-up each.
+void prefer_large_pages([[maybe_unused]] void* memory, [[maybe_unused]] std::size_t bytes) {
+#ifdef MADV_HUGEPAGE
+  constexpr std::uintptr_t page = 2 << 20;
+  const auto begin = reinterpret_cast<std::uintptr_t>(memory);
+  const auto first = (begin + page - 1) / page * page;
+  const auto last = (begin + bytes) / page * page;
+  if (first < last) {
+    static_cast<void>(::madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE));
+  }
+#endif
+}
+
 class CpuStream final : public Stream {
  public:
   [[nodiscard]] Device device() const override { return Device::cpu(); }
   [[nodiscard]] void* handle() override { return nullptr; }
 
   [[nodiscard]] std::byte* allocate(std::size_t bytes) override {
-    return static_cast<std::byte*>(::operator new(bytes, alignment));
+    auto* memory = static_cast<std::byte*>(::operator new(bytes, alignment));
+    prefer_large_pages(memory, bytes);
+    return memory;
   }
   void free(std::byte* data) noexcept override { ::operator delete(data, alignment); }
   [[nodiscard]] std::byte* allocate_pinned(std::size_t bytes) override { return allocate(bytes); }

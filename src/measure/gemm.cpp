@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <vector>
 
@@ -52,7 +53,11 @@ std::string blas_name() {
 #ifdef OPENBLAS_VERSION
   const std::string version = openblas_get_config();  // OpenBLAS 0.3.21 and how it was built
   const auto end = version.find(' ', version.find(' ') + 1);
-  return version.substr(0, end) + ' ' + openblas_get_corename();
+  const std::string name = version.substr(0, end) + ' ' + openblas_get_corename();
+  // It may name the kernels of an older machine, which a ceiling should not be measured with
+  // unsaid.
+  const char* core_type = std::getenv("OPENBLAS_CORETYPE");
+  return core_type == nullptr ? name : name + " (OPENBLAS_CORETYPE=" + core_type + ")";
 #else
   return "CBLAS";
 #endif

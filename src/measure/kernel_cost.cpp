@@ -146,11 +146,13 @@ double median_seconds(ShapePass& pass, comm::Communicator& communicator, double 
 KernelCost measure_kernel_cost(const kernels::Kernel& kernel, DataType type, Pass pass,
                                Index head_dim, comm::Communicator& communicator, int threads,
                                double share, double seconds) {
-  const kernels::PassOptions options{
-      .key_heads = key_heads,
-      .value_dim = head_dim,
-      .threads = threads,
-      .stream = kernel.open_stream(place_on_node(communicator.topology(), communicator.rank()))};
+  const auto stream =
+      kernel.open_stream(place_on_node(communicator.topology(), communicator.rank()));
+  const kernels::PassOptions options{.key_heads = key_heads,
+                                     .value_dim = head_dim,
+                                     .threads = threads,
+                                     .stream = stream,
+                                     .memory = std::make_shared<device::BufferPool>(stream)};
   std::vector<std::vector<double>> terms;
   std::vector<double> times;
   const double cores = kernel.device() == DeviceKind::cpu ? threads * share : 1;

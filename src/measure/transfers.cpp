@@ -7,13 +7,13 @@
 #include <list>
 #include <vector>
 
-#include "ring/buffer_pool.hpp"
+#include "annulus/device/buffer_pool.hpp"
 #include "ring/due_transfers.hpp"
 
 namespace annulus::measure {
 namespace {
 
-using ring::Buffer;
+using device::Buffer;
 
 /// The exchange goes first: until it is done, it uses the buffers.
 struct UnderWay {
@@ -82,7 +82,7 @@ class Transfers {
   const Plan& plan_;
   Program program_;
   comm::Communicator& communicator_;
-  ring::BufferPool pool_;
+  device::BufferPool pool_;
   Buffer payload_;
   std::list<UnderWay> under_way_;
 };

@@ -81,20 +81,23 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
   const ring::DeviceOutput dv(stream_, gradients.dv);
   const auto lse_low = std::exchange(inputs.held.lse_low, {});
   std::ranges::fill(gradients.dgain, 0.0);
-  ring::BackwardQueries sums(
-      plan_, rank, kernel_, *buffers_,
-      {.q = q.view(),
-       .betas = betas_,
-       .gain = inputs.gain,
-       .sink = inputs.sink,
-       .table = inputs.logit_scale},
-      {.dout = dout.view(),
-       .out = out.view(),
-       .lse = lse.view(),
-       .lse_low = lse_low.view(),
-       .dlse = dlse.view()},
-      dq.view(), gradients.dgain,
-      {.key_heads = problem.key_heads, .value_dim = d_v, .threads = threads_, .stream = stream_});
+  ring::BackwardQueries sums(plan_, rank, kernel_, *buffers_,
+                             {.q = q.view(),
+                              .betas = betas_,
+                              .gain = inputs.gain,
+                              .sink = inputs.sink,
+                              .table = inputs.logit_scale},
+                             {.dout = dout.view(),
+                              .out = out.view(),
+                              .lse = lse.view(),
+                              .lse_low = lse_low.view(),
+                              .dlse = dlse.view()},
+                             dq.view(), gradients.dgain,
+                             {.key_heads = problem.key_heads,
+                              .value_dim = d_v,
+                              .threads = threads_,
+                              .stream = stream_,
+                              .memory = kernel_memory_});
 
   const ring::ConstKeyValues own{.keys = k.view(), .values = v.view()};
   if (!inputs.held.present && plan_.schedule().keeps_keys()) {

@@ -60,6 +60,7 @@ CachedAttention::CachedAttention(const Problem& problem, DataType type,
       kernel_(kernel),
       stream_(kernel.open_stream(place_on_node(communicator.topology(), communicator.rank()))),
       threads_(threads),
+      kernel_memory_(std::make_shared<device::BufferPool>(stream_)),
       layout_(problem.documents.count(), communicator.size()),
       rows_(static_cast<std::size_t>(problem.documents.count())) {
   validate(problem);
@@ -224,7 +225,8 @@ PassReport CachedAttention::attend(const CacheChunk& chunk, ConstTensorView q, T
                                        .value_dim = problem_.output_dim(),
                                        .statistics = options.statistics.present(),
                                        .threads = threads_,
-                                       .stream = stream_});
+                                       .stream = stream_,
+                                       .memory = kernel_memory_});
     accumulate(*pass, shards, options.poll);
     Tensor states(sums, offsets.back(), problem_.query_heads, state_width(problem_.output_dim()));
     const ring::DeviceOutput states_there(stream_, states.view());

@@ -7,14 +7,17 @@
 #include <utility>
 #include <vector>
 
+#include "annulus/device/buffer_pool.hpp"
 #include "annulus/kernels/kernel.hpp"
 #include "annulus/plan/plan.hpp"
 #include "annulus/ring/ring_attention.hpp"
-#include "ring/buffer_pool.hpp"
 #include "ring/key_values.hpp"
 #include "ring/shared_node.hpp"
 
 namespace annulus::ring {
+
+using device::Buffer;
+using device::BufferPool;
 
 /// Items of keys. A rank always has its own keys and, in a backward pass, sums of their gradients.
 /// What else it holds lies packed in buffers of the pool or, where peers read it, in the memory of

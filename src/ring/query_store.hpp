@@ -8,13 +8,16 @@
 #include <vector>
 
 #include "annulus/base/tensor_view.hpp"
+#include "annulus/device/buffer_pool.hpp"
 #include "annulus/device/device_tensor.hpp"
 #include "annulus/plan/plan.hpp"
-#include "ring/buffer_pool.hpp"
 #include "ring/joined_rows.hpp"
 #include "ring/packed_queries.hpp"
 
 namespace annulus::ring {
+
+using device::Buffer;
+using device::BufferPool;
 
 /// Items of queries, and of what is made of them, as a program moves them. Borrows plan and pool.
 class QueryStore {

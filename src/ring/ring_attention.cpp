@@ -59,7 +59,8 @@ RingAttention::RingAttention(Plan plan, comm::Communicator& communicator,
       kernel_(kernel),
       stream_(std::move(stream)),
       threads_(threads),
-      buffers_(std::make_shared<ring::BufferPool>(stream_)),
+      buffers_(std::make_shared<device::BufferPool>(stream_)),
+      kernel_memory_(std::make_shared<device::BufferPool>(stream_)),
       programs_(std::make_shared<ring::PassPrograms>(plan_)) {
   if (plan_.ranks() != communicator.size()) {
     throw InputError(fmt::format("the plan is for {} ranks; the communicator has {}", plan_.ranks(),
@@ -129,7 +130,8 @@ PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTen
                                .statistics = options.statistics.present(),
                                .for_backward = options.held != nullptr,
                                .threads = threads_,
-                               .stream = stream_});
+                               .stream = stream_,
+                               .memory = kernel_memory_});
   ring::SharedNode node(plan_, communicator_, Pass::forward, *programs_);
   const auto& program = programs_->of(rank, Pass::forward);
   const bool keep = options.held != nullptr;

@@ -25,6 +25,7 @@ struct KernelRun {
   bool by_states = false;  ///< a pass sees every third shard of keys and merges states of the rest
   bool by_means = false;   ///< a backward pass is given <dout, out> in place of out
   kernels::Poll poll{};
+  std::shared_ptr<device::BufferPool> memory{};  ///< of the passes
 
   [[nodiscard]] std::vector<Shard> query_shards(const Documents& documents) const {
     return make_shards(sharding, documents.query_offsets(), shards);
@@ -67,7 +68,8 @@ template <class T>
                                        .value_dim = problem.output_dim(),
                                        .statistics = run.statistics,
                                        .threads = run.threads,
-                                       .stream = stream};
+                                       .stream = stream,
+                                       .memory = run.memory};
     const auto pass = kernel.forward(queries, options);
     Index part = 0;
     for (const auto& key_shard : run.ordered_key_shards(documents)) {
@@ -139,7 +141,8 @@ template <class T>
     const kernels::PassOptions options{.key_heads = problem.key_heads,
                                        .value_dim = problem.output_dim(),
                                        .threads = run.threads,
-                                       .stream = stream};
+                                       .stream = stream,
+                                       .memory = run.memory};
     auto pass = kernel.backward(queries, options);
     const PlacedNumbers<Sum> table(stream, Tensor<Sum>(std::ssize(rows), problem.query_heads, 3));
     pass->write_mean(column_of<Sum>(table.view(), 1));

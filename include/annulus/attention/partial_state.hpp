@@ -2,6 +2,7 @@
 // The state of a row as consecutive numbers: what travels where partial results of several ranks
 // are merged, and what becomes of it at the end.
 
+#include <algorithm>
 #include <span>
 
 #include "annulus/attention/softmax_state.hpp"
@@ -76,8 +77,14 @@ template <class T, class S>
 void write_row(const ForwardOutputs& to, Index i, Index h, const SoftmaxState<S>& softmax,
                S self_logit, std::span<const S> values) {
   T* out = to.out.row<T>(i, h);
-  for (const S value : values) {
-    *out++ = softmax.empty() ? T{0} : static_cast<T>(value / softmax.sum);
+  if (softmax.empty()) {
+    std::fill_n(out, values.size(), T{0});
+  } else if constexpr (sizeof(T) < sizeof(S)) {
+    // One division: what it rounds is far below the digits of T.
+    const S inverse = 1 / softmax.sum;
+    for (const S value : values) *out++ = static_cast<T>(value * inverse);
+  } else {
+    for (const S value : values) *out++ = value / softmax.sum;
   }
   const T lse = static_cast<T>(softmax.lse());
   if (to.lse.present()) *to.lse.row<T>(i, h) = lse;

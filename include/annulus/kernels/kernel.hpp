@@ -14,7 +14,7 @@
 #include "annulus/attention/partial_state.hpp"
 #include "annulus/base/data_type.hpp"
 #include "annulus/base/tensor_view.hpp"
-#include "annulus/device/stream.hpp"
+#include "annulus/device/buffer_pool.hpp"
 #include "annulus/plan/block.hpp"
 #include "annulus/plan/plan.hpp"
 
@@ -39,6 +39,8 @@ struct PassOptions {
   bool for_backward = false;  ///< a backward pass follows: logits have the bits that it makes again
   int threads = 1;            ///< the most threads of the host to compute with, at least 1
   std::shared_ptr<device::Stream> stream = device::cpu_stream();  ///< of the backend's device
+  std::shared_ptr<device::BufferPool> memory{};  ///< where passes on a CPU leave what they computed
+                                                 ///< in for the next one; null: nowhere
 };
 
 /// The softmax state of one rank's queries, kept from the first block to the last; fp32 sums of

@@ -80,6 +80,7 @@ class CachedAttention {
   const kernels::Kernel& kernel_;
   std::shared_ptr<device::Stream> stream_;
   int threads_;
+  std::shared_ptr<device::BufferPool> kernel_memory_;  // what kernels compute in, kept
   CacheLayout layout_;
   std::vector<Rows> rows_;  // of each sequence
 };

@@ -18,7 +18,6 @@
 namespace annulus {
 
 namespace ring {
-class BufferPool;
 class PassPrograms;
 }  // namespace ring
 
@@ -127,8 +126,10 @@ class RingAttention {
   const kernels::Kernel& kernel_;
   std::shared_ptr<device::Stream> stream_;
   int threads_;
-  std::vector<double> betas_;                  // of the rank's query rows
-  std::shared_ptr<ring::BufferPool> buffers_;  // kept from pass to pass, likewise
+  std::vector<double> betas_;  // of the rank's query rows
+  // Kept from pass to pass: what travels, and what kernels compute in.
+  std::shared_ptr<device::BufferPool> buffers_;
+  std::shared_ptr<device::BufferPool> kernel_memory_;
   std::shared_ptr<ring::PassPrograms> programs_;
   std::vector<PassTrace>* traces_ = nullptr;
 };

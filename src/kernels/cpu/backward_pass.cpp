@@ -38,13 +38,11 @@ CpuBackward<E>::CpuBackward(const BackwardQueries& queries, const PassOptions& o
     : queries_(queries),
       options_(options),
       functions_(tile_functions<E>()),
-      lse_(at(queries.q.heads, 0)),
-      lse_low_(lse_.size()),
+      pool_(pool_of(options)),
       means_(row_means(queries)),
-      mean_(lse_.size()),
-      sums_(lse_.size() * static_cast<std::size_t>(queries.q.dim)) {
+      sum_memory_(pool_, [this](ArrayPlaces& places) { place_sums(places); }) {
   const auto& q = queries.q;
-  ensure(queries.scale.size() == lse_.size() && means_.size() == lse_.size(),
+  ensure(std::ssize(queries.scale) == at(q.heads, 0) && std::ssize(means_) == at(q.heads, 0),
          "one scale and mean per query row and head");
   ensure(queries.dout.has_shape(q.rows, q.heads, options.value_dim) &&
              queries.lse.has_shape(q.rows, q.heads, 1) &&
@@ -64,59 +62,68 @@ CpuBackward<E>::CpuBackward(const BackwardQueries& queries, const PassOptions& o
 }
 
 template <class E>
-auto CpuBackward<E>::make_workspace() const -> Workspace {
+void CpuBackward<E>::place_sums(ArrayPlaces& places) {
+  const Index rows = queries_.q.heads * queries_.q.rows;
+  lse_ = places.take<T>(rows);
+  lse_low_ = places.filled<T>(rows);
+  mean_ = places.take<T>(rows);
+  sums_ = places.filled<double>(rows * queries_.q.dim);
+}
+
+template <class E>
+auto CpuBackward<E>::place_workspace(ArrayPlaces& places) const -> Workspace {
   constexpr bool in_place = operand_size<E> == 1;  // p and dz take the place of what they are of
   const Index d = queries_.q.dim;
   const Index d_v = options_.value_dim;
   const Index dim = functions_.padded(d);
   const Index value_dim = functions_.padded(d_v);
   const Index scores = query_tile * key_tile<E>;
-  const Index weights = in_place ? 0 : operands<E>(scores);
-  const Index columns = panel_ * operands<E>(d);
-  const Index value_columns = panel_ * operands<E>(d_v);
-  const Index factors = operands<E>(panel_) * dim;
-  const Index value_factors = operands<E>(panel_) * value_dim;
-  Workspace workspace{.memory = allocate_zeros<T>(panel_ * dim + key_tile<E> * (dim + value_dim) +
-                                                  2 * scores + panel_ + query_tile * d),
-                      .factors = allocate_zeros<Operand<E>>(
-                          2 * (columns + value_columns + factors) + value_factors + 3 * weights),
-                      .scratch = {},
-                      .keys = {},
-                      .visible = std::vector<Interval>(static_cast<std::size_t>(panel_)),
-                      .staging = std::vector<E>(static_cast<std::size_t>(panel_ * d)),
-                      .value_staging = std::vector<E>(static_cast<std::size_t>(panel_ * d_v))};
-  // All lengths are multiples of a vector, as a panel is.
-  Operand<E>* next_factor = workspace.factors.get();
-  const auto take_factors = [&](Index count) {
-    return std::exchange(next_factor, next_factor + count);
-  };
-  T* next = workspace.memory.get();
-  const auto take = [&](Index count) { return std::exchange(next, next + count); };
+  const auto take_operands = [&](Index count) { return places.take<Operand<E>>(count); };
+  Workspace workspace{.scratch = {.q = take_operands(panel_ * operands<E>(d)),
+                                  .dout = take_operands(panel_ * operands<E>(d_v)),
+                                  .q_factors = take_operands(operands<E>(panel_) * dim),
+                                  .dout_factors = take_operands(operands<E>(panel_) * value_dim),
+                                  .scale = places.take<T>(panel_),
+                                  .scaled = places.take<T>(query_tile * d),
+                                  .dq = places.take<T>(panel_ * dim),
+                                  .dk = places.take<T>(key_tile<E> * dim),
+                                  .dv = places.take<T>(key_tile<E> * value_dim),
+                                  .logits = places.filled<T>(scores),
+                                  .products = places.filled<T>(scores),
+                                  .p = nullptr,
+                                  .dz_by_key = nullptr,
+                                  .dz_by_query = nullptr},
+                      .keys = {.count = 0,
+                               .columns = take_operands(panel_ * operands<E>(d)),
+                               .value_columns = take_operands(panel_ * operands<E>(d_v)),
+                               .factors = take_operands(operands<E>(panel_) * dim)},
+                      .visible = places.take<Interval>(panel_),
+                      .staging = places.take<E>(panel_ * d),
+                      .value_staging = places.take<E>(panel_ * d_v)};
   auto& scratch = workspace.scratch;
-  scratch = {.q = take_factors(columns),
-             .dout = take_factors(value_columns),
-             .q_factors = take_factors(factors),
-             .dout_factors = take_factors(value_factors),
-             .scale = take(panel_),
-             .scaled = take(query_tile * d),
-             .dq = take(panel_ * dim),
-             .dk = take(key_tile<E> * dim),
-             .dv = take(key_tile<E> * value_dim),
-             .logits = take(scores),
-             .products = take(scores),
-             .p = take_factors(weights),
-             .dz_by_key = take_factors(weights),
-             .dz_by_query = take_factors(weights)};
   if constexpr (in_place) {
     scratch.p = scratch.logits;
     scratch.dz_by_key = scratch.products;
     scratch.dz_by_query = scratch.products;
+  } else {
+    for (auto* weights : {&scratch.p, &scratch.dz_by_key, &scratch.dz_by_query}) {
+      *weights = places.filled<Operand<E>>(operands<E>(scores));
+    }
   }
-  workspace.keys = {.count = 0,
-                    .columns = take_factors(columns),
-                    .value_columns = take_factors(value_columns),
-                    .factors = take_factors(factors)};
   return workspace;
+}
+
+template <class E>
+void CpuBackward<E>::make_room(std::span<const Block> blocks) {
+  Index longest = 0;
+  for (const auto& block : blocks) longest = std::max(longest, panel_length<E>(block));
+  if (longest <= panel_) return;
+  panel_ = longest;
+  workspaces_.resize(static_cast<std::size_t>(options_.threads));
+  tile_memory_.give_back();
+  tile_memory_ = PassMemory(pool_, [this](ArrayPlaces& places) {
+    for (auto& workspace : workspaces_) workspace = place_workspace(places);
+  });
 }
 
 template <class E>
@@ -126,17 +133,11 @@ void CpuBackward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<
              k.dim == queries_.q.dim && v.dim == options_.value_dim && k.rows == v.rows &&
              dk.has_shape(k.rows, k.heads, k.dim) && dv.has_shape(v.rows, v.heads, v.dim),
          "keys, values and their gradients have the shapes of the pass");
-  Index longest = 0;
-  for (const auto& block : blocks) longest = std::max(longest, panel_length<E>(block));
-  if (longest > panel_) {
-    panel_ = longest;
-    workspaces_.clear();
-    for (int worker = 0; worker < options_.threads; ++worker) {
-      workspaces_.push_back(make_workspace());
-    }
-  }
-  dk_low_.assign(static_cast<std::size_t>(dk.rows * dk.heads * dk.dim), T{0});
-  dv_low_.assign(static_cast<std::size_t>(dv.rows * dv.heads * dv.dim), T{0});
+  make_room(blocks);
+  const PassMemory low_memory(pool_, [&](ArrayPlaces& places) {
+    dk_low_ = places.filled<T>(dk.rows * dk.heads * dk.dim);
+    dv_low_ = places.filled<T>(dv.rows * dv.heads * dv.dim);
+  });
   std::vector<PanelPair> pairs;
   for (const auto& block : blocks) {
     const Index length = panel_length<E>(block);
@@ -176,24 +177,22 @@ void CpuBackward<E>::accumulate_pair(ConstTensorView k, ConstTensorView v, const
   const Index count = pair.queries.size();
   for (Index i = 0; i < count; ++i) {
     const auto visible = block.visible(pair.queries.begin + i);
-    workspace.visible[static_cast<std::size_t>(i)] = {visible.begin - pair.keys.begin,
-                                                      visible.end - pair.keys.begin};
+    workspace.visible[i] = {visible.begin - pair.keys.begin, visible.end - pair.keys.begin};
   }
   workspace.keys.count = pair.keys.size();
-  const auto keys = tile_rows(k, key, pair.key_head, pair.keys.size(), workspace.staging.data());
-  const auto values =
-      tile_rows(v, key, pair.key_head, pair.keys.size(), workspace.value_staging.data());
+  const auto keys = tile_rows(k, key, pair.key_head, pair.keys.size(), workspace.staging);
+  const auto values = tile_rows(v, key, pair.key_head, pair.keys.size(), workspace.value_staging);
   functions_.pack_gradient_keys(keys.data, keys.stride, values.data, values.stride, q.dim,
                                 options_.value_dim, workspace.keys);
-  const auto long_sums = [&](TensorView sums, LargeVector<T>& low) {
+  const auto long_sums = [&](TensorView sums, T* low) {
     const Index low_stride = sums.heads * sums.dim;
     return LongSums<T>{sums.row<T>(key, pair.key_head), sums.row_stride,
-                       low.data() + key * low_stride + pair.key_head * sums.dim, low_stride};
+                       low + key * low_stride + pair.key_head * sums.dim, low_stride};
   };
   for (Index head = pair.key_head * group; head < (pair.key_head + 1) * group; ++head) {
-    const auto queries = tile_rows(q, row, head, count, workspace.staging.data());
-    const auto dout = tile_rows(queries_.dout, row, head, count, workspace.value_staging.data());
-    functions_.accumulate_gradients({.rows = {count, workspace.visible.data()},
+    const auto queries = tile_rows(q, row, head, count, workspace.staging);
+    const auto dout = tile_rows(queries_.dout, row, head, count, workspace.value_staging);
+    functions_.accumulate_gradients({.rows = {count, workspace.visible},
                                      .dim = q.dim,
                                      .value_dim = options_.value_dim,
                                      .q = queries.data,
@@ -205,7 +204,7 @@ void CpuBackward<E>::accumulate_pair(ConstTensorView k, ConstTensorView v, const
                                      .lse = &lse_[at(head, row)],
                                      .lse_low = &lse_low_[at(head, row)],
                                      .mean = &mean_[at(head, row)],
-                                     .dq = &sums_[at(head, row) * static_cast<std::size_t>(q.dim)],
+                                     .dq = sums_ + at(head, row) * q.dim,
                                      .keys = workspace.keys,
                                      .dk = long_sums(dk, dk_low_),
                                      .dv = long_sums(dv, dv_low_),
@@ -222,19 +221,18 @@ template <class E>
 void CpuBackward<E>::finish(TensorView dq, std::span<double> dscale) {
   const auto& q = queries_.q;
   ensure(dq.has_shape(q.rows, q.heads, q.dim), "the gradients have the shape of the pass");
-  for_each_item(q.rows, options_.threads, {}, [&](Index i, int) {
-    std::vector<E> staging(static_cast<std::size_t>(q.dim));
+  for_each_row(q.rows, options_.threads, [&](Index i) {
+    std::vector<E> staging(static_cast<std::size_t>(dscale.empty() ? 0 : q.dim));
     for (Index h = 0; h < q.heads; ++h) {
       const auto given = static_cast<std::size_t>(i * q.heads + h);
-      const double* sum = &sums_[at(h, i) * static_cast<std::size_t>(q.dim)];
-      const E* query = tile_rows(q, i, h, 1, staging.data()).data;
+      const double* sum = sums_ + at(h, i) * q.dim;
       T* to = dq.row<T>(i, h);
+      for (Index c = 0; c < q.dim; ++c) to[c] = static_cast<T>(queries_.scale[given] * sum[c]);
+      if (dscale.empty()) continue;
+      const E* query = tile_rows(q, i, h, 1, staging.data()).data;
       double product = 0;
-      for (Index c = 0; c < q.dim; ++c) {
-        to[c] = static_cast<T>(queries_.scale[given] * sum[c]);
-        product += static_cast<double>(query[c]) * sum[c];
-      }
-      if (!dscale.empty()) dscale[given] = product;
+      for (Index c = 0; c < q.dim; ++c) product += static_cast<double>(query[c]) * sum[c];
+      dscale[given] = product;
     }
   });
 }

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "annulus/kernels/kernel.hpp"
-#include "kernels/cpu/buffer.hpp"
+#include "kernels/cpu/pass_memory.hpp"
 #include "kernels/cpu/tile_functions.hpp"
 
 namespace annulus::kernels {
@@ -30,13 +30,11 @@ class CpuBackward final : public BackwardPass {
 
   /// What one worker computes in.
   struct Workspace {
-    Buffer<T> memory;
-    Buffer<Operand<E>> factors;
     GradientScratch<E> scratch;
     GradientKeys<E> keys;
-    std::vector<Interval> visible;
-    std::vector<E> staging;  ///< rows of d or d_v elements in E, see tile_rows
-    std::vector<E> value_staging;
+    Interval* visible;
+    E* staging;  ///< rows of d or d_v elements in E, see tile_rows
+    E* value_staging;
   };
 
   /// A pair of panels, for all query heads that read one key head.
@@ -46,26 +44,30 @@ class CpuBackward final : public BackwardPass {
     Index key_head;
   };
 
-  [[nodiscard]] Workspace make_workspace() const;
+  [[nodiscard]] Workspace place_workspace(ArrayPlaces& places) const;
+  void place_sums(ArrayPlaces& places);
+  /// Workspaces for panels of the longest of `blocks`.
+  void make_room(std::span<const Block> blocks);
   void accumulate_pair(ConstTensorView k, ConstTensorView v, const Block& block,
                        const PanelPair& pair, TensorView dk, TensorView dv, Workspace& workspace);
 
-  [[nodiscard]] std::size_t at(Index head, Index row) const {
-    return static_cast<std::size_t>(head * queries_.q.rows + row);
-  }
+  [[nodiscard]] Index at(Index head, Index row) const { return head * queries_.q.rows + row; }
 
   BackwardQueries queries_;
   PassOptions options_;
   const TileFunctions<E>& functions_;
-  std::vector<T> lse_;                 // (H, rows); 0 where a row saw nothing
-  std::vector<T> lse_low_;             // (H, rows)
-  std::vector<double> means_;          // (rows, H)
-  std::vector<T> mean_;                // (H, rows)
-  LargeVector<double> sums_;           // (H, rows, d): Sum_j dz k_j
-  LargeVector<T> dk_low_;              // (keys, G, d), of the keys at hand, see LongSums
-  LargeVector<T> dv_low_;              // (keys, G, d_v), likewise
+  std::shared_ptr<device::BufferPool> pool_;
+  std::vector<double> means_;  // (rows, H)
+  T* lse_ = nullptr;           // (H, rows); 0 where a row saw nothing
+  T* lse_low_ = nullptr;       // (H, rows)
+  T* mean_ = nullptr;          // (H, rows)
+  double* sums_ = nullptr;     // (H, rows, d): Sum_j dz k_j
+  PassMemory sum_memory_;
+  T* dk_low_ = nullptr;                // (keys, G, d), of the keys at hand, see LongSums
+  T* dv_low_ = nullptr;                // (keys, G, d_v), likewise
   Index panel_ = 0;                    // rows that the workspaces have room for
   std::vector<Workspace> workspaces_;  // one for each thread
+  PassMemory tile_memory_;
 };
 
 }  // namespace annulus::kernels

@@ -1,7 +1,7 @@
 #include "kernels/cpu/few_queries.hpp"
 
 #include <algorithm>
-#include <limits>
+#include <type_traits>
 #include <utility>
 
 #include "kernels/cpu/for_each_item.hpp"
@@ -10,9 +10,9 @@
 namespace annulus::kernels {
 namespace {
 
-/// The states of a tile, laid out as the tile functions write them.
-TileState states_at(double* numbers) {
-  const auto part = [&](Index i) { return numbers + i * query_tile; };
+/// The states of `rows` rows, laid out as the tile functions write them.
+TileState states_at(double* numbers, Index rows) {
+  const auto part = [&](Index i) { return numbers + i * rows; };
   return {.maximum = part(0),
           .sum = part(1),
           .moment = part(2),
@@ -24,51 +24,47 @@ TileState states_at(double* numbers) {
 }  // namespace
 
 template <class T>
-CpuFewQueries<T>::CpuFewQueries(const Queries& queries, const PassOptions& options)
-    : queries_(queries), options_(options), functions_(tile_functions<T>()) {}
+CpuFewQueries<T>::CpuFewQueries(const Queries& queries, const PassOptions& options,
+                                std::shared_ptr<device::BufferPool> pool)
+    : queries_(queries),
+      options_(options),
+      functions_(tile_functions<T>()),
+      pool_(std::move(pool)) {}
 
 template <class T>
-auto CpuFewQueries<T>::make_workspace() const -> Workspace {
+auto CpuFewQueries<T>::place_workspace(ArrayPlaces& places) const -> Workspace {
   const Index d = queries_.q.dim;
   const Index d_v = options_.value_dim;
   const Index padded = functions_.padded(d_v);
-  const Index scores = query_tile * key_tile<T>;
   const Index sums = query_tile * functions_.lanes;
-  Workspace workspace{
-      .memory = allocate_zeros<T>(chunk_keys * (d + padded) + query_tile * (d + padded + 1) +
-                                  scores + 3 * sums),
-      .scratch = {},
-      .keys = nullptr,
-      .values = nullptr,
-      .q = std::vector<T>(static_cast<std::size_t>(query_tile * d)),
-      .scale = std::vector<double>(query_tile),
-      .visible = std::vector<Interval>(query_tile),
-      .self_key = std::vector<Index>(query_tile),
-      .key_staging = std::vector<T>(static_cast<std::size_t>(chunk_keys * d)),
-      .value_staging = std::vector<T>(static_cast<std::size_t>(chunk_keys * d_v))};
-  T* next = workspace.memory.get();
-  const auto take = [&](Index count) { return std::exchange(next, next + count); };
-  workspace.keys = take(chunk_keys * d);
-  workspace.values = take(chunk_keys * padded);
-  auto& scratch = workspace.scratch;
-  scratch = {.q = take(query_tile * d),
-             .scale = nullptr,
-             .scores = take(scores),
-             .weights = nullptr,
-             .maximum = take(query_tile),
-             .out = take(query_tile * padded),
-             .sum = take(sums),
-             .moment = take(sums),
-             .squares = take(sums)};
-  scratch.weights = scratch.scores;
+  Workspace workspace{.scratch = {.q = places.take<T>(query_tile * d),
+                                  .scale = nullptr,
+                                  .scores = places.filled<T>(query_tile * key_tile<T>),
+                                  .weights = nullptr,
+                                  .maximum = places.take<T>(query_tile),
+                                  .out = places.take<T>(query_tile * padded),
+                                  .sum = places.take<T>(sums),
+                                  .moment = places.take<T>(sums),
+                                  .squares = places.take<T>(sums)},
+                      .keys = places.take<T>(chunk_keys * d),
+                      .values = places.take<T>(chunk_keys * padded),
+                      .q = places.take<T>(query_tile * d),
+                      .scale = places.take<double>(query_tile),
+                      .visible = places.take<Interval>(query_tile),
+                      .self_key = places.take<Index>(query_tile),
+                      .staging = places.take<T>(key_tile<T> * std::max(d, d_v))};
+  workspace.scratch.weights = workspace.scratch.scores;
   return workspace;
 }
 
 template <class T>
 void CpuFewQueries<T>::accumulate(ConstTensorView k, ConstTensorView v, const Block& block,
                                   const Poll& poll, const Merge& merge) {
-  while (workspaces_.size() < static_cast<std::size_t>(options_.threads)) {
-    workspaces_.push_back(make_workspace());
+  if (workspaces_.empty()) {
+    workspaces_.resize(static_cast<std::size_t>(options_.threads));
+    memory_ = PassMemory(pool_, [this](ArrayPlaces& places) {
+      for (auto& workspace : workspaces_) workspace = place_workspace(places);
+    });
   }
   std::vector<Rows> tiles;
   const Index rows = block.queries.count * group();
@@ -78,15 +74,21 @@ void CpuFewQueries<T>::accumulate(ConstTensorView k, ConstTensorView v, const Bl
     }
   }
   const auto tile_count = static_cast<Index>(tiles.size());
+  const Index tile_rows = std::min(query_tile, rows);
+  const Index tile_numbers = tile_rows * state_width(options_.value_dim);
   // All that some query sees is one interval.
   const Interval seen{block.visible(0).begin, block.visible(block.queries.count - 1).end};
   const Index begin = floor_div(seen.begin, chunk_keys);
   const Index end = ceil_div(seen.end, chunk_keys);
+  double* numbers = nullptr;
+  const PassMemory states(pool_, [&](ArrayPlaces& places) {
+    numbers =
+        places.take<double>(tile_count * std::min(chunks_at_a_time, end - begin) * tile_numbers);
+  });
   for (Index first = begin; first < end; first += chunks_at_a_time) {
     const Index chunks = std::min(chunks_at_a_time, end - first);
-    states_.resize(static_cast<std::size_t>(tile_count * chunks * tile_numbers()));
     const auto states_of = [&](Index tile, Index chunk) {
-      return states_.data() + (tile * chunks + chunk) * tile_numbers();
+      return states_at(numbers + (tile * chunks + chunk) * tile_numbers, tile_rows);
     };
     for_each_item(tile_count * chunks, options_.threads, poll, [&](Index item, int worker) {
       const Index tile = item / chunks;
@@ -96,18 +98,16 @@ void CpuFewQueries<T>::accumulate(ConstTensorView k, ConstTensorView v, const Bl
                        {key, std::min(key + chunk_keys, block.keys.count)},
                        workspaces_[static_cast<std::size_t>(worker)], states_of(tile, chunk));
     });
-    const auto width = static_cast<std::size_t>(options_.value_dim);
     for_each_item(tile_count, options_.threads, {}, [&](Index item, int) {
       const auto& tile = tiles[static_cast<std::size_t>(item)];
       for (Index chunk = 0; chunk < chunks; ++chunk) {
-        const auto states = states_at(states_of(item, chunk));
         for (Index r = 0; r < tile.rows.size(); ++r) {
+          const auto of = states_of(item, chunk).from(r, options_.value_dim);
           const Index row = tile.rows.begin + r;
           merge(tile.key_head * group() + row % group(), block.queries.row + row / group(),
-                {.softmax = {states.maximum[r], states.sum[r], states.moment[r], states.squares[r]},
-                 .self_logit = states.self_logit[r],
-                 .values = std::span(states.values, query_tile * width)
-                               .subspan(static_cast<std::size_t>(r) * width, width)});
+                {.softmax = {*of.maximum, *of.sum, *of.moment, *of.squares},
+                 .self_logit = *of.self_logit,
+                 .values = {of.values, static_cast<std::size_t>(options_.value_dim)}});
         }
       }
     });
@@ -116,71 +116,75 @@ void CpuFewQueries<T>::accumulate(ConstTensorView k, ConstTensorView v, const Bl
 
 template <class T>
 void CpuFewQueries<T>::accumulate_chunk(ConstTensorView k, ConstTensorView v, const Block& block,
-                                        const Rows& tile, Interval keys, Workspace& workspace,
-                                        double* numbers) const {
+                                        const Rows& tile, Interval keys, const Workspace& workspace,
+                                        const TileState& states) const {
   const Index d = queries_.q.dim;
-  const Index d_v = options_.value_dim;
   const Index count = tile.rows.size();
-  const auto states = states_at(numbers);
-  std::fill_n(numbers, tile_numbers(), 0.0);
-  std::fill_n(states.maximum, count, -std::numeric_limits<double>::infinity());
-  std::fill_n(states.self_logit, count, -std::numeric_limits<double>::infinity());
+  constexpr PartialState<double> nothing;
+  std::fill_n(states.maximum, count, nothing.softmax.maximum);
+  std::fill_n(states.self_logit, count, nothing.self_logit);
+  for (double* sum : {states.sum, states.moment, states.squares}) std::fill_n(sum, count, 0.0);
+  std::fill_n(states.values, count * options_.value_dim, 0.0);
   for (Index r = 0; r < count; ++r) {
-    const auto at = static_cast<std::size_t>(r);
     const Index query = (tile.rows.begin + r) / group();
     const Index head = tile.key_head * group() + (tile.rows.begin + r) % group();
     const Index row = block.queries.row + query;
-    const auto q = tile_rows(queries_.q, row, head, 1, workspace.key_staging.data());
-    std::copy_n(q.data, d, workspace.q.data() + r * d);
-    workspace.scale[at] = queries_.scale[static_cast<std::size_t>(row * queries_.q.heads + head)];
+    const auto q = tile_rows(queries_.q, row, head, 1, workspace.q + r * d);
+    if (q.data != workspace.q + r * d) std::copy_n(q.data, d, workspace.q + r * d);
+    workspace.scale[r] = queries_.scale[static_cast<std::size_t>(row * queries_.q.heads + head)];
     const auto visible = block.visible(query);
-    workspace.visible[at] = {visible.begin - keys.begin, visible.end - keys.begin};
-    workspace.self_key[at] = (options_.statistics ? block.self_key(query) : Index{-1}) - keys.begin;
+    workspace.visible[r] = {visible.begin - keys.begin, visible.end - keys.begin};
+    workspace.self_key[r] = (options_.statistics ? block.self_key(query) : Index{-1}) - keys.begin;
   }
-  const Index begin = std::max<Index>(0, workspace.visible.front().begin);
-  const Index end =
-      std::min(keys.size(), workspace.visible[static_cast<std::size_t>(count - 1)].end);
-  if (begin >= end) return;
-  ForwardTile<T> whole{.rows = {count, workspace.visible.data()},
-                       .dim = d,
-                       .value_dim = d_v,
-                       .q = workspace.q.data(),
-                       .q_stride = d,
-                       .scale = workspace.scale.data(),
-                       .scale_stride = 1,
-                       .keys = workspace.keys,
-                       .values = workspace.values,
-                       .self_key = workspace.self_key.data(),
-                       .keys_begin = begin,
-                       .keys_end = end,
-                       .statistics = options_.statistics,
-                       .state = states,
-                       .scratch = workspace.scratch};
+  const Interval seen{std::max<Index>(0, workspace.visible[0].begin),
+                      std::min(keys.size(), workspace.visible[count - 1].end)};
+  if (seen.empty()) return;
+  const ForwardTile<T> whole{.rows = {count, workspace.visible},
+                             .dim = d,
+                             .value_dim = options_.value_dim,
+                             .q = workspace.q,
+                             .q_stride = d,
+                             .scale = workspace.scale,
+                             .scale_stride = 1,
+                             .keys = workspace.keys,
+                             .values = workspace.values,
+                             .self_key = workspace.self_key,
+                             .keys_begin = seen.begin,
+                             .keys_end = seen.end,
+                             .statistics = options_.statistics,
+                             .state = states,
+                             .scratch = workspace.scratch};
   const Index first_key = block.keys.row + keys.begin;
-  if (as_rows(count)) {
-    const auto key_rows =
-        tile_rows(k, first_key, tile.key_head, keys.size(), workspace.key_staging.data());
-    const auto value_rows =
-        tile_rows(v, first_key, tile.key_head, keys.size(), workspace.value_staging.data());
-    whole.keys = key_rows.data;
-    whole.key_stride = key_rows.stride;
-    whole.values = value_rows.data;
-    whole.value_stride = value_rows.stride;
-    functions_.accumulate_rows(whole);
+  if (!as_rows(count)) {
+    pack(k, v, tile.key_head, first_key, seen, keys.size(), workspace);
+    functions_.accumulate(whole);
     return;
   }
-  const Index first_tile = floor_div(begin, key_tile<T>) * key_tile<T>;
-  for (Index first = first_tile; first < end; first += key_tile<T>) {
-    const Index present = std::min(key_tile<T>, keys.size() - first);
-    const auto key_rows =
-        tile_rows(k, first_key + first, tile.key_head, present, workspace.key_staging.data());
+  with_element(k.type, [&]<class S>() {
+    if constexpr (std::is_same_v<Accumulator<S>, T>) {
+      row_functions<S>().accumulate({.tile = whole,
+                                     .keys = k.row<S>(first_key, tile.key_head),
+                                     .key_stride = k.row_stride,
+                                     .values = v.row<S>(first_key, tile.key_head),
+                                     .value_stride = v.row_stride});
+    }
+  });
+}
+
+template <class T>
+void CpuFewQueries<T>::pack(ConstTensorView k, ConstTensorView v, Index key_head, Index chunk_row,
+                            Interval keys, Index chunk_size, const Workspace& workspace) const {
+  const Index d = queries_.q.dim;
+  const Index d_v = options_.value_dim;
+  for (Index first = floor_div(keys.begin, key_tile<T>) * key_tile<T>; first < keys.end;
+       first += key_tile<T>) {
+    const Index present = std::min(key_tile<T>, chunk_size - first);
+    const auto key_rows = tile_rows(k, chunk_row + first, key_head, present, workspace.staging);
     functions_.pack_keys(key_rows.data, key_rows.stride, present, d, workspace.keys + first * d);
-    const auto value_rows =
-        tile_rows(v, first_key + first, tile.key_head, present, workspace.value_staging.data());
+    const auto value_rows = tile_rows(v, chunk_row + first, key_head, present, workspace.staging);
     functions_.pack_values(value_rows.data, value_rows.stride, present, d_v,
                            workspace.values + first * functions_.padded(d_v));
   }
-  functions_.accumulate(whole);
 }
 
 template <class T>

@@ -6,7 +6,7 @@
 
 #include "annulus/attention/partial_state.hpp"
 #include "annulus/kernels/kernel.hpp"
-#include "kernels/cpu/buffer.hpp"
+#include "kernels/cpu/pass_memory.hpp"
 #include "kernels/cpu/tile_functions.hpp"
 
 namespace annulus::kernels {
@@ -24,7 +24,8 @@ class CpuFewQueries {
   /// What becomes of a state: query row `row` of `head` merges with it.
   using Merge = std::function<void(Index head, Index row, const PartialState<double>& state)>;
 
-  CpuFewQueries(const Queries& queries, const PassOptions& options);
+  CpuFewQueries(const Queries& queries, const PassOptions& options,
+                std::shared_ptr<device::BufferPool> pool);
 
   /// Calls `merge` with the states of the visible keys of `block`, chunk by chunk; several threads
   /// may call it at the same time, for different rows.
@@ -38,16 +39,14 @@ class CpuFewQueries {
   static constexpr Index chunks_at_a_time = 64;
 
   struct Workspace {
-    hwy::AlignedFreeUniquePtr<T[]> memory;
     TileScratch<T> scratch;
     T* keys;    ///< a packed chunk
     T* values;  ///< likewise
-    std::vector<T> q;
-    std::vector<double> scale;
-    std::vector<Interval> visible;
-    std::vector<Index> self_key;
-    std::vector<T> key_staging;  ///< a chunk in T, see tile_rows
-    std::vector<T> value_staging;
+    T* q;       ///< (query_tile, d)
+    double* scale;
+    Interval* visible;
+    Index* self_key;
+    T* staging;  ///< a tile of keys or values in T, see tile_rows
   };
 
   /// Rows of a tile: row r is query r / group of head key_head * group + r % group.
@@ -56,21 +55,22 @@ class CpuFewQueries {
     Interval rows;
   };
 
-  [[nodiscard]] Workspace make_workspace() const;
+  [[nodiscard]] Workspace place_workspace(ArrayPlaces& places) const;
   /// Whether a tile of `rows` rows meets keys as they are rather than packed.
   [[nodiscard]] bool as_rows(Index rows) const;
   void accumulate_chunk(ConstTensorView k, ConstTensorView v, const Block& block, const Rows& rows,
-                        Interval keys, Workspace& workspace, double* states) const;
+                        Interval keys, const Workspace& workspace, const TileState& states) const;
+  /// Packs the keys [begin, end) of a chunk, and their values.
+  void pack(ConstTensorView k, ConstTensorView v, Index key_head, Index chunk_row, Interval keys,
+            Index chunk_size, const Workspace& workspace) const;
 
   [[nodiscard]] Index group() const { return queries_.q.heads / options_.key_heads; }
-  /// Numbers of the states of a tile: five for each row, and then the values.
-  [[nodiscard]] Index tile_numbers() const { return query_tile * state_width(options_.value_dim); }
-
   Queries queries_;
   PassOptions options_;
   const TileFunctions<T>& functions_;
+  std::shared_ptr<device::BufferPool> pool_;
   std::vector<Workspace> workspaces_;  // one for each thread
-  std::vector<double> states_;         // of the tiles and chunks at hand
+  PassMemory memory_;
 };
 
 }  // namespace annulus::kernels

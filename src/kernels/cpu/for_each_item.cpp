@@ -31,19 +31,24 @@ void for_each_item(Index count, int threads, const Poll& poll,
       if (!failure) failure = std::current_exception();
     }
   };
-  const int team = static_cast<int>(std::min<Index>(threads, count));
 #if ANNULUS_HAVE_OPENMP
-  if (team > 1) {
-#pragma omp parallel num_threads(team)
-    run(omp_get_thread_num());
-  } else {
-    run(0);
-  }
+  // All threads, however few the items: those that a smaller team leaves out would end, and others
+  // would have to be started for the next one.
+#pragma omp parallel num_threads(threads) if (count > 1)
+  run(omp_get_thread_num());
 #else
-  static_cast<void>(team);
+  static_cast<void>(threads);
   run(0);
 #endif
   if (failure) std::rethrow_exception(failure);
+}
+
+void for_each_row(Index rows, int threads, const std::function<void(Index row)>& work) {
+  constexpr Index rows_of_item = 32;
+  for_each_item(ceil_div(rows, rows_of_item), threads, {}, [&](Index item, int) {
+    const Index end = std::min(rows, (item + 1) * rows_of_item);
+    for (Index row = item * rows_of_item; row < end; ++row) work(row);
+  });
 }
 
 }  // namespace annulus::kernels

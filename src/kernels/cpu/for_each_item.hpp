@@ -16,4 +16,7 @@ namespace annulus::kernels {
 void for_each_item(Index count, int threads, const Poll& poll,
                    const std::function<void(Index item, int worker)>& work);
 
+/// Calls work(row) once for every row in [0, rows), many a time: rows of little work each.
+void for_each_row(Index rows, int threads, const std::function<void(Index row)>& work);
+
 }  // namespace annulus::kernels

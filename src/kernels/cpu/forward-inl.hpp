@@ -34,8 +34,13 @@ void start_sums(D d, const ForwardTile<E>& tile) {
       hn::Store(hn::Zero(d), d, sum + r * lanes_of<D>);
     }
   }
-  const Index padded = ceil_div(tile.value_dim, lanes_of<D>) * lanes_of<D>;
-  std::fill_n(scratch.out, query_tile * padded, T{0});
+  T* out = scratch.out;
+  for (Index column = 0; column < tile.value_dim;) {
+    const Index width = chunk_columns<T>(column, tile.value_dim);
+    std::fill_n(out, tile.rows.count * width, T{0});
+    out += query_tile * width;
+    column += width;
+  }
   for (Index c = 0; c < tile.rows.count * tile.value_dim; c += 64 / Index{sizeof(double)}) {
     hwy::Prefetch(tile.state.values + c);
   }
@@ -131,53 +136,6 @@ void accumulate(const ForwardTile<E>& tile) {
     accumulate_keys<true>(tile, scale);
   } else {
     accumulate_keys<false>(tile, scale);
-  }
-  merge_sums(d, tile);
-}
-
-/// Scores of a tile over the keys first .. first + key_tile - 1, which are rows; only those of keys
-/// that are there and seen.
-template <class D, class T = hn::TFromD<D>>
-void score_key_rows(D d, const ForwardTile<T>& tile, Index first) {
-  const Interval keys{HWY_MAX(first, tile.keys_begin), HWY_MIN(first + key_tile<T>, tile.keys_end)};
-  for (Index row = 0; row < tile.rows.count; row += few) {
-    const T* q = tile.scratch.q + row * tile.dim;
-    for (Index j = floor_div(keys.begin - first, few) * few; first + j < keys.end; j += few) {
-      multiply_rows(d, q, tile.dim, tile.keys + (first + j) * tile.key_stride, tile.key_stride,
-                    keys.end - first - j, tile.dim, tile.scratch.scores + row * key_tile<T> + j);
-    }
-  }
-}
-
-template <bool statistics, class T>
-void accumulate_key_rows(const ForwardTile<T>& tile) {
-  const hn::ScalableTag<T> d;
-  const Index begin = floor_div(tile.keys_begin, key_tile<T>) * key_tile<T>;
-  for (Index first = begin; first < tile.keys_end; first += key_tile<T>) {
-    score_key_rows(d, tile, first);
-    if constexpr (statistics) capture_self_logits(tile, first);
-    weigh_tile<statistics>(d, tile, first);
-    add_products<T, Weights::by_query>(d, tile.rows, tile.scratch.weights,
-                                       tile.values + first * tile.value_stride, tile.value_dim,
-                                       first, tile.scratch.out, tile.value_stride);
-  }
-}
-
-template <class T>
-void accumulate_rows(const ForwardTile<T>& tile) {
-  const hn::ScalableTag<T> d;
-  for (Index r = 0; r < tile.rows.count; ++r) {
-    const double scale = tile.scale[r * tile.scale_stride];
-    for (Index c = 0; c < tile.dim; ++c) {
-      tile.scratch.q[r * tile.dim + c] =
-          static_cast<T>(scale * static_cast<double>(tile.q[r * tile.q_stride + c]));
-    }
-  }
-  start_sums(d, tile);
-  if (tile.statistics) {
-    accumulate_key_rows<true>(tile);
-  } else {
-    accumulate_key_rows<false>(tile);
   }
   merge_sums(d, tile);
 }

@@ -21,7 +21,8 @@ struct GradientKeys {
 };
 
 /// What one worker computes in, for elements of type E and sums of type T. All arrays are aligned
-/// to vectors and start as zeros.
+/// to vectors; those from `logits` on start as zeros, so that those that no tile writes are
+/// numbers.
 template <class E, class T = Accumulator<E>>
 struct GradientScratch {
   Operand<E>* q;             ///< packed rows (panel, d): scaled queries; bf16 as they are

@@ -10,20 +10,33 @@
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
 #include "kernels/cpu/products-inl.hpp"
 #include "kernels/cpu/tile.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace annulus::kernels::HWY_NAMESPACE {
 
+/// An operand as a number of its size, which moves its bits.
+template <class O>
+using Bits = std::conditional_t<sizeof(O) == sizeof(std::uint32_t), std::uint32_t, std::uint64_t>;
+
 #if HWY_TARGET != HWY_SCALAR
-/// The square of N rows and columns that starts at `rows`, as columns `score_rows` apart; a row is
-/// a vector of D.
-template <class D, class T = hn::TFromD<D>>
-HWY_INLINE void transpose_square(D d, const T* rows, Index stride, T* HWY_RESTRICT columns) {
+/// The square of N rows and columns that starts at `rows`, as columns `width` apart; a row is a
+/// vector of D.
+template <class D, class O>
+HWY_INLINE void transpose_square(D d, const char* rows, Index row_bytes, O* HWY_RESTRICT columns,
+                                 Index width) {
   constexpr int n = static_cast<int>(hn::MaxLanes(D()));
+  using T = hn::TFromD<D>;
   hn::Vec<D> now[n];
-  for (int r = 0; r < n; ++r) now[r] = hn::Load(d, rows + r * stride);
+  for (int r = 0; r < n; ++r) {
+    now[r] = hn::LoadU(d, reinterpret_cast<const T*>(rows + r * row_bytes));
+  }
   // Every round interleaves the first half of the vectors with the second.
   for (int round = 1; round < n; round *= 2) {
     hn::Vec<D> next[n];
@@ -33,27 +46,38 @@ HWY_INLINE void transpose_square(D d, const T* rows, Index stride, T* HWY_RESTRI
     }
     for (int r = 0; r < n; ++r) now[r] = next[r];
   }
-  for (int c = 0; c < n; ++c) hn::Store(now[c], d, columns + c * score_rows);
+  for (int c = 0; c < n; ++c) hn::Store(now[c], d, reinterpret_cast<T*>(columns + c * width));
 }
-
 #endif
 
-/// `width` columns of score_rows rows, `stride` apart, one column after the other.
-template <Index stride, class T>
-HWY_INLINE void transpose(const T* rows, Index width, T* HWY_RESTRICT columns) {
-  Index c = 0;
+/// `length` operands of `count` rows, `row_bytes` apart, one column of `width` after the other;
+/// what is left of a column is 0.
+template <class O>
+HWY_INLINE void transpose(const char* rows, Index row_bytes, Index count, Index length, Index width,
+                          O* HWY_RESTRICT columns) {
+  const auto copy = [=](Index r, Index c) {
+    std::memcpy(columns + c * width + r, rows + r * row_bytes + c * Index{sizeof(O)}, sizeof(O));
+  };
+  Index r = 0;
 #if HWY_TARGET != HWY_SCALAR
-  const hn::Full128<T> d;
+  const hn::Full128<Bits<O>> d;
   constexpr Index n = lanes_of<decltype(d)>;
-  static_assert(score_rows % n == 0);
-  for (; c + n <= width; c += n) {
-    for (Index r = 0; r < score_rows; r += n) {
-      transpose_square(d, rows + r * stride + c, stride, columns + c * score_rows + r);
+  const Index in_squares = length / n * n;
+  for (; r + n <= count; r += n) {
+    for (Index c = 0; c < in_squares; c += n) {
+      transpose_square(d, rows + r * row_bytes + c * Index{sizeof(O)}, row_bytes,
+                       columns + c * width + r, width);
+    }
+    for (Index c = in_squares; c < length; ++c) {
+      for (Index i = r; i < r + n; ++i) copy(i, c);
     }
   }
 #endif
-  for (; c < width; ++c) {
-    for (Index r = 0; r < score_rows; ++r) columns[c * score_rows + r] = rows[r * stride + c];
+  for (; r < count; ++r) {
+    for (Index c = 0; c < length; ++c) copy(r, c);
+  }
+  for (Index c = 0; count < width && c < length; ++c) {
+    std::fill_n(columns + c * width + count, width - count, O());
   }
 }
 
@@ -82,28 +106,26 @@ void pack_scaled_rows(const T* rows, Index stride, Index count, Index dim, const
           scaled[r][c] = static_cast<T>(factor * static_cast<double>(from[c]));
         }
       }
-      transpose<columns>(&scaled[0][0], width, packed);
+      transpose(reinterpret_cast<const char*>(scaled), sizeof(scaled[0]), score_rows, width,
+                score_rows, packed);
       packed += width * score_rows;
     }
   }
 }
 
-/// Operand c of `count` rows, and zeros up to `width`.
-template <class T>
-HWY_INLINE void pack_column(const T* rows, Index stride, Index count, Index, Index c, Index width,
-                            T* HWY_RESTRICT packed) {
-  for (Index j = 0; j < count; ++j) packed[j] = rows[j * stride + c];
-  for (Index j = count; j < width; ++j) packed[j] = 0;
-}
-HWY_INLINE void pack_column(const BFloat16* rows, Index stride, Index count, Index dim, Index c,
-                            Index width, BFloat16Pair* HWY_RESTRICT packed) {
-  const BFloat16* from = rows + 2 * c;
-  if (2 * c + 1 < dim) {
-    for (Index j = 0; j < count; ++j) packed[j] = {from[j * stride], from[j * stride + 1]};
-  } else {
-    for (Index j = 0; j < count; ++j) packed[j] = {from[j * stride], BFloat16()};
+/// Rows of `dim` elements, `stride` apart, as (operands of dim, width); what is left is 0.
+template <class E>
+HWY_INLINE void pack_columns(const E* rows, Index stride, Index count, Index dim, Index width,
+                             Operand<E>* HWY_RESTRICT packed) {
+  const Index whole = dim / operand_size<E>;
+  transpose(reinterpret_cast<const char*>(rows), stride * Index{sizeof(E)}, count, whole, width,
+            packed);
+  if constexpr (operand_size < E >> 1) {
+    if (whole == operands<E>(dim)) return;
+    packed += whole * width;
+    for (Index j = 0; j < count; ++j) packed[j] = {rows[j * stride + dim - 1], E()};
+    std::fill_n(packed + count, width - count, Operand<E>());
   }
-  for (Index j = count; j < width; ++j) packed[j] = BFloat16Pair();
 }
 
 /// Rows as they are, as (row groups, operands of dim, score_rows).
@@ -111,10 +133,9 @@ template <class E>
 void pack_rows(const E* rows, Index stride, Index count, Index dim,
                Operand<E>* HWY_RESTRICT packed) {
   for (Index first = 0; first < count; first += score_rows) {
-    const Index present = HWY_MIN(Index{score_rows}, count - first);
-    for (Index c = 0; c < operands<E>(dim); ++c, packed += score_rows) {
-      pack_column(rows + first * stride, stride, present, dim, c, score_rows, packed);
-    }
+    pack_columns(rows + first * stride, stride, HWY_MIN(Index{score_rows}, count - first), dim,
+                 score_rows, packed);
+    packed += operands<E>(dim) * score_rows;
   }
 }
 
@@ -125,9 +146,8 @@ void pack_keys(const E* keys, Index stride, Index count, Index dim,
   constexpr Index width = score_keys<hn::ScalableTag<Accumulator<E>>>;
   for (Index first = 0; first < key_tile<E>; first += width) {
     const Index present = HWY_MAX(Index{0}, HWY_MIN(width, count - first));
-    for (Index c = 0; c < operands<E>(dim); ++c, packed += width) {
-      pack_column(keys + first * stride, stride, present, dim, c, width, packed);
-    }
+    pack_columns(keys + first * stride, stride, present, dim, width, packed);
+    packed += operands<E>(dim) * width;
   }
 }
 

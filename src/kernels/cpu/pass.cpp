@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "annulus/base/error.hpp"
-#include "kernels/cpu/buffer.hpp"
 #include "kernels/cpu/for_each_item.hpp"
 #include "kernels/cpu/tile_rows.hpp"
 
@@ -16,14 +15,11 @@ CpuForward<E>::CpuForward(const Queries& queries, const PassOptions& options)
     : queries_(queries),
       options_(options),
       functions_(tile_functions<E>()),
-      maximum_(at(queries.q.heads, 0), SoftmaxState<double>().maximum),
-      sum_(maximum_.size()),
-      moment_(maximum_.size()),
-      squares_(maximum_.size()),
-      self_logit_(maximum_.size(), PartialState<double>().self_logit),
-      values_(maximum_.size() * static_cast<std::size_t>(options.value_dim)),
-      few_queries_(queries, options) {
-  ensure(queries.scale.size() == maximum_.size(), "one scale per query row and head");
+      pool_(pool_of(options)),
+      state_memory_(pool_, [this](ArrayPlaces& places) { state_ = place_state(places); }),
+      few_queries_(queries, options, pool_) {
+  ensure(std::ssize(queries.scale) == queries.q.heads * queries.q.rows,
+         "one scale per query row and head");
   ensure(options.threads >= 1, "at least one thread");
   ensure(options.key_heads >= 1 && queries.q.heads % options.key_heads == 0,
          "query heads are a multiple of key heads");
@@ -31,45 +27,48 @@ CpuForward<E>::CpuForward(const Queries& queries, const PassOptions& options)
     const auto sink = static_cast<T>(queries.sink[static_cast<std::size_t>(h)]);
     const auto state = SoftmaxState<double>::of_key(static_cast<double>(sink));
     if (state.empty()) continue;
-    for (std::size_t i = at(h, 0); i < at(h + 1, 0); ++i) {
-      maximum_[i] = state.maximum;
-      sum_[i] = state.sum;
-      squares_[i] = state.squares;
-    }
+    const auto rows = state_of(h, 0);
+    std::fill_n(rows.maximum, queries.q.rows, state.maximum);
+    std::fill_n(rows.sum, queries.q.rows, state.sum);
+    std::fill_n(rows.squares, queries.q.rows, state.squares);
   }
 }
 
 template <class E>
-auto CpuForward<E>::make_workspace() const -> Workspace {
+TileState CpuForward<E>::place_state(ArrayPlaces& places) const {
+  const Index rows = queries_.q.heads * queries_.q.rows;
+  constexpr PartialState<double> nothing;
+  return {.maximum = places.filled(rows, nothing.softmax.maximum),
+          .sum = places.filled<double>(rows),
+          .moment = places.filled<double>(rows),
+          .squares = places.filled<double>(rows),
+          .self_logit = places.filled(rows, nothing.self_logit),
+          .values = places.filled<double>(rows * options_.value_dim)};
+}
+
+template <class E>
+auto CpuForward<E>::place_workspace(ArrayPlaces& places) const -> Workspace {
   constexpr bool in_place = operand_size<E> == 1;  // weights take the place of scores
-  const Index q = query_tile * operands<E>(queries_.q.dim);
-  const Index weights = in_place ? 0 : query_tile * operands<E>(key_tile<E>);
-  const Index scores = query_tile * key_tile<E>;
-  const Index out = query_tile * functions_.padded(options_.value_dim);
   const Index sums = query_tile * functions_.lanes;
   Workspace workspace{
-      .memory = allocate_zeros<T>(scores + out + 3 * sums + 2 * query_tile),
-      .factors = allocate_zeros<Operand<E>>(weights + q),
-      .scratch = {},
-      .visible = std::vector<Interval>(query_tile),
-      .self_key = std::vector<Index>(query_tile),
-      .staging = std::vector<E>(static_cast<std::size_t>(
-          std::max(query_tile, key_tile<E>) * std::max(queries_.q.dim, options_.value_dim)))};
-  T* next = workspace.memory.get();
-  const auto take = [&](Index count) { return std::exchange(next, next + count); };
-  auto& scratch = workspace.scratch;
-  scratch = {.q = workspace.factors.get() + weights,
-             .scale = nullptr,
-             .scores = take(scores),
-             .weights = workspace.factors.get(),
-             .maximum = nullptr,
-             .out = take(out),
-             .sum = take(sums),
-             .moment = take(sums),
-             .squares = take(sums)};
-  scratch.scale = take(query_tile);
-  scratch.maximum = take(query_tile);
-  if constexpr (in_place) scratch.weights = scratch.scores;
+      .scratch = {.q = places.take<Operand<E>>(query_tile * operands<E>(queries_.q.dim)),
+                  .scale = places.take<T>(query_tile),
+                  .scores = places.filled<T>(query_tile * key_tile<E>),
+                  .weights = nullptr,
+                  .maximum = places.take<T>(query_tile),
+                  .out = places.take<T>(query_tile * functions_.padded(options_.value_dim)),
+                  .sum = places.take<T>(sums),
+                  .moment = places.take<T>(sums),
+                  .squares = places.take<T>(sums)},
+      .visible = places.take<Interval>(query_tile),
+      .self_key = places.take<Index>(query_tile),
+      .staging = places.take<E>(std::max(query_tile, key_tile<E>) *
+                                std::max(queries_.q.dim, options_.value_dim))};
+  if constexpr (in_place) {
+    workspace.scratch.weights = workspace.scratch.scores;
+  } else {
+    workspace.scratch.weights = places.filled<Operand<E>>(query_tile * operands<E>(key_tile<E>));
+  }
   return workspace;
 }
 
@@ -83,13 +82,14 @@ void CpuForward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<c
     return !options_.for_backward && block.queries.count <= few_queries;
   };
   if (workspaces_.empty() && !std::ranges::all_of(blocks, is_few)) {
-    for (int worker = 0; worker < options_.threads; ++worker) {
-      workspaces_.push_back(make_workspace());
-    }
+    workspaces_.resize(static_cast<std::size_t>(options_.threads));
     head_keys_ = functions_.packed_keys(panel_keys, queries_.q.dim);
     head_values_ = functions_.packed_values(panel_keys, options_.value_dim);
-    packed_keys_ = allocate_zeros<Operand<E>>(options_.key_heads * head_keys_);
-    packed_values_ = allocate_zeros<Operand<E>>(options_.key_heads * head_values_);
+    tile_memory_ = PassMemory(pool_, [this](ArrayPlaces& places) {
+      for (auto& workspace : workspaces_) workspace = place_workspace(places);
+      packed_keys_ = places.take<Operand<E>>(options_.key_heads * head_keys_);
+      packed_values_ = places.take<Operand<E>>(options_.key_heads * head_values_);
+    });
   }
   std::vector<Block> many;
   for (const auto& block : blocks) {
@@ -130,16 +130,15 @@ void CpuForward<E>::accumulate_keys(ConstTensorView k, ConstTensorView v,
 
 template <class E>
 void CpuForward<E>::merge_into(Index head, Index row, const PartialState<double>& state) {
-  const auto i = at(head, row);
-  const auto width = static_cast<std::size_t>(options_.value_dim);
-  SoftmaxState<double> softmax{maximum_[i], sum_[i], moment_[i], squares_[i]};
-  annulus::merge(softmax, std::span(values_).subspan(i * width, width), state.softmax,
-                 std::span<const double>(state.values));
-  maximum_[i] = softmax.maximum;
-  sum_[i] = softmax.sum;
-  moment_[i] = softmax.moment;
-  squares_[i] = softmax.squares;
-  self_logit_[i] = std::max(self_logit_[i], state.self_logit);
+  const auto to = state_of(head, row);
+  SoftmaxState<double> softmax{*to.maximum, *to.sum, *to.moment, *to.squares};
+  annulus::merge(softmax, std::span(to.values, static_cast<std::size_t>(options_.value_dim)),
+                 state.softmax, std::span<const double>(state.values));
+  *to.maximum = softmax.maximum;
+  *to.sum = softmax.sum;
+  *to.moment = softmax.moment;
+  *to.squares = softmax.squares;
+  *to.self_logit = std::max(*to.self_logit, state.self_logit);
 }
 
 template <class E>
@@ -156,20 +155,19 @@ void CpuForward<E>::pack_panel(ConstTensorView k, ConstTensorView v, const Block
                                Interval keys, const Poll& poll) {
   const Index tiles = ceil_div(keys.size(), key_tile<E>);
   const auto pack = [&](Index item, int worker) {
-    E* staging = workspaces_[static_cast<std::size_t>(worker)].staging.data();
+    E* staging = workspaces_[static_cast<std::size_t>(worker)].staging;
     const Index head = item / tiles;
     const Index tile = item % tiles * key_tile<E>;
     const Index first = keys.begin + tile;
     const Index count = std::min(key_tile<E>, keys.end - first);
     const Index row = block.keys.row + first;
     const auto key_rows = tile_rows(k, row, head, count, staging);
-    functions_.pack_keys(
-        key_rows.data, key_rows.stride, count, k.dim,
-        packed_keys_.get() + head * head_keys_ + functions_.packed_keys(tile, k.dim));
+    functions_.pack_keys(key_rows.data, key_rows.stride, count, k.dim,
+                         packed_keys_ + head * head_keys_ + functions_.packed_keys(tile, k.dim));
     const auto value_rows = tile_rows(v, row, head, count, staging);
     functions_.pack_values(
         value_rows.data, value_rows.stride, count, v.dim,
-        packed_values_.get() + head * head_values_ + functions_.packed_values(tile, v.dim));
+        packed_values_ + head * head_values_ + functions_.packed_values(tile, v.dim));
   };
   for_each_item(options_.key_heads * tiles, options_.threads, poll, pack);
 }
@@ -191,48 +189,40 @@ template <class E>
 void CpuForward<E>::accumulate_tile(const Block& block, Interval keys, Index first_query,
                                     Index rows, Index head, Workspace& workspace) {
   for (Index r = 0; r < rows; ++r) {
-    const auto i = static_cast<std::size_t>(r);
     const auto visible = block.visible(first_query + r);
-    workspace.visible[i] = {visible.begin - keys.begin, visible.end - keys.begin};
+    workspace.visible[r] = {visible.begin - keys.begin, visible.end - keys.begin};
     const Index self = options_.statistics ? block.self_key(first_query + r) : -1;
-    workspace.self_key[i] = self - keys.begin;
+    workspace.self_key[r] = self - keys.begin;
   }
   const Index row = block.queries.row + first_query;
   const Index key_head = head / (queries_.q.heads / options_.key_heads);
-  const auto state = at(head, row);
-  const auto q = tile_rows(queries_.q, row, head, rows, workspace.staging.data());
-  functions_.accumulate(
-      {.rows = {rows, workspace.visible.data()},
-       .dim = queries_.q.dim,
-       .value_dim = options_.value_dim,
-       .q = q.data,
-       .q_stride = q.stride,
-       .scale = queries_.scale.data() + row * queries_.q.heads + head,
-       .scale_stride = queries_.q.heads,
-       .keys = packed_keys_.get() + key_head * head_keys_,
-       .values = packed_values_.get() + key_head * head_values_,
-       .self_key = workspace.self_key.data(),
-       .keys_begin = std::max<Index>(0, workspace.visible.front().begin),
-       .keys_end = std::min(keys.size(), workspace.visible[static_cast<std::size_t>(rows - 1)].end),
-       .statistics = options_.statistics,
-       .state = {.maximum = &maximum_[state],
-                 .sum = &sum_[state],
-                 .moment = &moment_[state],
-                 .squares = &squares_[state],
-                 .self_logit = &self_logit_[state],
-                 .values = &values_[state * static_cast<std::size_t>(options_.value_dim)]},
-       .scratch = workspace.scratch});
+  const auto q = tile_rows(queries_.q, row, head, rows, workspace.staging);
+  functions_.accumulate({.rows = {rows, workspace.visible},
+                         .dim = queries_.q.dim,
+                         .value_dim = options_.value_dim,
+                         .q = q.data,
+                         .q_stride = q.stride,
+                         .scale = queries_.scale.data() + row * queries_.q.heads + head,
+                         .scale_stride = queries_.q.heads,
+                         .keys = packed_keys_ + key_head * head_keys_,
+                         .values = packed_values_ + key_head * head_values_,
+                         .self_key = workspace.self_key,
+                         .keys_begin = std::max<Index>(0, workspace.visible[0].begin),
+                         .keys_end = std::min(keys.size(), workspace.visible[rows - 1].end),
+                         .statistics = options_.statistics,
+                         .state = state_of(head, row),
+                         .scratch = workspace.scratch});
 }
 
 template <class E>
 template <class Visit>
 void CpuForward<E>::for_each_state(Visit visit) const {
   const auto width = static_cast<std::size_t>(options_.value_dim);
-  for_each_item(queries_.q.rows, options_.threads, {}, [&](Index row, int) {
+  for_each_row(queries_.q.rows, options_.threads, [&](Index row) {
     for (Index head = 0; head < queries_.q.heads; ++head) {
-      const auto i = at(head, row);
-      visit(row, head, SoftmaxState<double>{maximum_[i], sum_[i], moment_[i], squares_[i]},
-            self_logit_[i], std::span(values_).subspan(i * width, width));
+      const auto of = state_of(head, row);
+      visit(row, head, SoftmaxState<double>{*of.maximum, *of.sum, *of.moment, *of.squares},
+            *of.self_logit, std::span<const double>(of.values, width));
     }
   });
 }
@@ -264,7 +254,7 @@ void CpuForward<E>::merge(ConstTensorView state, Index first_head) {
   ensure(state.rows == queries_.q.rows && state.dim == state_width(options_.value_dim) &&
              first_head >= 0 && first_head + state.heads <= queries_.q.heads,
          "a state of rows and heads of the pass is merged");
-  for_each_item(state.rows, options_.threads, {}, [&](Index row, int) {
+  for_each_row(state.rows, options_.threads, [&](Index row) {
     std::vector<double> numbers(static_cast<std::size_t>(state.dim));
     for (Index head = 0; head < state.heads; ++head) {
       std::copy_n(state.row<T>(row, head), state.dim, numbers.begin());

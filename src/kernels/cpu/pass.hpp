@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "annulus/kernels/kernel.hpp"
-#include "kernels/cpu/buffer.hpp"
 #include "kernels/cpu/few_queries.hpp"
+#include "kernels/cpu/pass_memory.hpp"
 #include "kernels/cpu/tile_functions.hpp"
 
 namespace annulus::kernels {
@@ -32,17 +32,16 @@ class CpuForward final : public ForwardPass {
 
   /// What one worker computes in.
   struct Workspace {
-    Buffer<T> memory;
-    Buffer<Operand<E>> factors;
     TileScratch<E> scratch;
-    std::vector<Interval> visible;
-    std::vector<Index> self_key;
-    std::vector<E> staging;  ///< rows of q, k or v in E, see tile_rows
+    Interval* visible;
+    Index* self_key;
+    E* staging;  ///< rows of q, k or v in E, see tile_rows
   };
 
   static constexpr Index panel_keys = panel_tiles * key_tile<E>;
 
-  [[nodiscard]] Workspace make_workspace() const;
+  [[nodiscard]] TileState place_state(ArrayPlaces& places) const;
+  [[nodiscard]] Workspace place_workspace(ArrayPlaces& places) const;
 
   /// Merges a state into that of a row.
   void merge_into(Index head, Index row, const PartialState<double>& state);
@@ -63,26 +62,24 @@ class CpuForward final : public ForwardPass {
   template <class Visit>
   void for_each_state(Visit visit) const;
 
-  [[nodiscard]] std::size_t at(Index head, Index row) const {
-    return static_cast<std::size_t>(head * queries_.q.rows + row);
+  /// The state from a row of a head on.
+  [[nodiscard]] TileState state_of(Index head, Index row) const {
+    return state_.from(head * queries_.q.rows + row, options_.value_dim);
   }
 
   Queries queries_;
   PassOptions options_;
   const TileFunctions<E>& functions_;
-  // The state, (H, rows) and for the values (H, rows, d_v).
-  std::vector<double> maximum_;
-  std::vector<double> sum_;
-  std::vector<double> moment_;
-  std::vector<double> squares_;
-  std::vector<double> self_logit_;
-  LargeVector<double> values_;
+  std::shared_ptr<device::BufferPool> pool_;
+  TileState state_{};  // of all heads, (H, rows)
+  PassMemory state_memory_;
   CpuFewQueries<T> few_queries_;
   std::vector<Workspace> workspaces_;  // one for each thread
   Index head_keys_ = 0;                // operands of a key head in packed_keys_
   Index head_values_ = 0;
-  Buffer<Operand<E>> packed_keys_;  // (G, panel_tiles, a packed tile), of the panel at hand
-  Buffer<Operand<E>> packed_values_;
+  Operand<E>* packed_keys_ = nullptr;  // (G, panel_tiles, a packed tile), of the panel at hand
+  Operand<E>* packed_values_ = nullptr;
+  PassMemory tile_memory_;  // of the workspaces and of what is packed
 };
 
 }  // namespace annulus::kernels

@@ -85,12 +85,12 @@ HWY_INLINE void multiply_scores(D d, const Operand<E>* HWY_RESTRICT q,
 enum class Weights { by_query, by_key };
 
 /// out(r, c) += Sum_j weights(r, j) v(j, c) over operands j of `inner`, for value_rows rows and
-/// `vectors` vectors of columns; out has rows of that many elements, v of v_stride. With
+/// `vectors` vectors of columns; out and v have rows of that many elements. With
 /// Weights::by_key, rows are keys and j are queries. Sums start at zero, so that their roundings
 /// are those of a tile, not of all that `out` holds.
 template <class E, int vectors, Weights order, class D, class T = hn::TFromD<D>>
 HWY_INLINE void multiply_values(D d, const Operand<E>* HWY_RESTRICT weights,
-                                const Operand<E>* HWY_RESTRICT v, Index v_stride, Interval inner,
+                                const Operand<E>* HWY_RESTRICT v, Interval inner,
                                 T* HWY_RESTRICT out) {
   constexpr Index row_stride = order == Weights::by_query ? operands<E>(key_tile<E>) : 1;
   constexpr Index inner_stride = order == Weights::by_query ? 1 : key_tile<E>;
@@ -99,7 +99,7 @@ HWY_INLINE void multiply_values(D d, const Operand<E>* HWY_RESTRICT weights,
   for (int r = 0; r < value_rows; ++r) {
     for (int x = 0; x < vectors; ++x) sums[r][x] = hn::Zero(d);
   }
-  v += inner.begin * v_stride;
+  v += inner.begin * columns;
   weights += inner.begin * inner_stride;
   for (Index j = inner.begin; j < inner.end; ++j, weights += inner_stride) {
     OperandVec<D, Operand<E>> values[vectors];
@@ -108,39 +108,12 @@ HWY_INLINE void multiply_values(D d, const Operand<E>* HWY_RESTRICT weights,
       const auto weight = repeat_operand(d, weights[r * row_stride]);
       for (int x = 0; x < vectors; ++x) sums[r][x] = add_product(d, weight, values[x], sums[r][x]);
     }
-    v += v_stride;
+    v += columns;
   }
   for (int r = 0; r < value_rows; ++r) {
     for (int x = 0; x < vectors; ++x) {
       T* to = out + r * columns + x * lanes_of<D>;
       hn::Store(hn::Add(hn::Load(d, to), sums[r][x]), d, to);
-    }
-  }
-}
-
-/// scores(r, j) = <q(r), k(j)> for `few` rows and `few` keys, whose dimension is a multiple of a
-/// vector. Keys from `count` on repeat the last one.
-inline constexpr int few = 4;
-template <class D, class T = hn::TFromD<D>>
-HWY_INLINE void multiply_rows(D d, const T* HWY_RESTRICT q, Index q_stride, const T* HWY_RESTRICT k,
-                              Index k_stride, Index count, Index dim, T* HWY_RESTRICT scores) {
-  const T* keys[few];
-  for (int j = 0; j < few; ++j) keys[j] = k + HWY_MIN(Index{j}, count - 1) * k_stride;
-  hn::Vec<D> sums[few][few];
-  for (int r = 0; r < few; ++r) {
-    for (int j = 0; j < few; ++j) sums[r][j] = hn::Zero(d);
-  }
-  for (Index c = 0; c < dim; c += lanes_of<D>) {
-    hn::Vec<D> key[few];
-    for (int j = 0; j < few; ++j) key[j] = hn::LoadU(d, keys[j] + c);
-    for (int r = 0; r < few; ++r) {
-      const auto query = hn::LoadU(d, q + r * q_stride + c);
-      for (int j = 0; j < few; ++j) sums[r][j] = hn::MulAdd(query, key[j], sums[r][j]);
-    }
-  }
-  for (int r = 0; r < few; ++r) {
-    for (int j = 0; j < few; ++j) {
-      scores[r * key_tile<T> + j] = hn::GetLane(hn::SumOfLanes(d, sums[r][j]));
     }
   }
 }

@@ -66,21 +66,19 @@ HWY_INLINE Interval operands_of(Interval elements) {
   return {floor_div(elements.begin, operand_size<E>), ceil_div(elements.end, operand_size<E>)};
 }
 
-/// Adds one chunk of columns of weights times values, `vectors` vectors wide, whose rows are
-/// `stride` apart.
+/// Adds one chunk of columns of weights times values, `vectors` vectors wide.
 template <class E, int vectors, Weights order, class D, class T = hn::TFromD<D>>
 HWY_NOINLINE void add_chunk(D d, const VisibleRows& rows, const Operand<E>* weights,
-                            const Operand<E>* values, Index stride, Index first, T* sums) {
+                            const Operand<E>* values, Index first, T* sums) {
   if constexpr (order == Weights::by_query) {
     for (Index row = 0; row < rows.count; row += value_rows) {
       multiply_values<E, vectors, order>(d, weights + row * operands<E>(key_tile<E>), values,
-                                         stride,
                                          operands_of<E>(seen_by<E>(rows, row, value_rows, first)),
                                          sums + row * vectors * lanes_of<D>);
     }
   } else {
     for (Index key = 0; key < key_tile<E>; key += value_rows) {
-      multiply_values<E, vectors, order>(d, weights + key, values, stride,
+      multiply_values<E, vectors, order>(d, weights + key, values,
                                          operands_of<E>(seeing(rows, key, value_rows, first)),
                                          sums + key * vectors * lanes_of<D>);
     }
@@ -91,32 +89,29 @@ HWY_NOINLINE void add_chunk(D d, const VisibleRows& rows, const Operand<E>* weig
 /// `first`. By query: sums(r, c) += Sum_j weights(r, j) values(j, c), with sums as (chunks of
 /// columns, query_tile, chunk) and `values` of that tile as pack_values leaves it. By key:
 /// sums(j, c) += Sum_r weights(r, j) values(r, c), with the lengths of the tiles exchanged.
-/// With a `stride` other than 0, values are rows that far apart.
 template <class E, Weights order, class D, class T = hn::TFromD<D>>
 HWY_INLINE void add_products(D d, const VisibleRows& rows, const Operand<E>* weights,
-                             const Operand<E>* values, Index value_dim, Index first, T* sums,
-                             Index stride = 0) {
+                             const Operand<E>* values, Index value_dim, Index first, T* sums) {
   constexpr Index lanes = lanes_of<D>;
   constexpr Index inner = order == Weights::by_query ? key_tile<E> : query_tile;
   constexpr Index outer = order == Weights::by_query ? query_tile : key_tile<E>;
   for (Index column = 0; column < value_dim;) {
     const Index width = chunk_columns<T>(column, value_dim);
-    const Index apart = stride == 0 ? width : stride;
     switch (width / lanes) {
       case 1:
-        add_chunk<E, 1, order>(d, rows, weights, values, apart, first, sums);
+        add_chunk<E, 1, order>(d, rows, weights, values, first, sums);
         break;
       case 2:
-        add_chunk<E, 2, order>(d, rows, weights, values, apart, first, sums);
+        add_chunk<E, 2, order>(d, rows, weights, values, first, sums);
         break;
       case 3:
-        add_chunk<E, 3, order>(d, rows, weights, values, apart, first, sums);
+        add_chunk<E, 3, order>(d, rows, weights, values, first, sums);
         break;
       default:
-        add_chunk<E, value_vectors, order>(d, rows, weights, values, apart, first, sums);
+        add_chunk<E, value_vectors, order>(d, rows, weights, values, first, sums);
         break;
     }
-    values += stride != 0 ? width : operands<E>(inner) * width;
+    values += operands<E>(inner) * width;
     sums += outer * width;
     column += width;
   }

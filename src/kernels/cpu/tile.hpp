@@ -25,7 +25,7 @@ struct VisibleRows {
 };
 
 /// What one worker computes in, for elements of type E and sums of type T. All arrays are aligned
-/// to vectors and start as zeros.
+/// to vectors; scores and weights start as zeros, so that those that no tile writes are numbers.
 template <class E, class T = Accumulator<E>>
 struct TileScratch {
   Operand<E>* q;        ///< (query_tile / score rows, operands of d, score rows): queries times
@@ -50,10 +50,15 @@ struct TileState {
   double* squares;
   double* self_logit;
   double* values;  ///< (rows, d_v): Sum e^(z-m) v
+
+  /// The state from row `row` on.
+  [[nodiscard]] TileState from(Index row, Index value_dim) const {
+    return {maximum + row, sum + row,        moment + row,
+            squares + row, self_logit + row, values + row * value_dim};
+  }
 };
 
-/// A tile of queries of one head, and the keys that it sees: packed, or, for few queries, as they
-/// are.
+/// A tile of queries of one head, and the packed keys that it sees.
 template <class E>
 struct ForwardTile {
   VisibleRows rows;
@@ -63,10 +68,8 @@ struct ForwardTile {
   Index q_stride;   ///< between rows
   const double* scale;
   Index scale_stride;
-  const Operand<E>* keys;    ///< packed key tiles, end to end; or rows
-  const Operand<E>* values;  ///< packed value tiles, end to end; or rows
-  Index key_stride = 0;      ///< between rows that are not packed
-  Index value_stride = 0;
+  const Operand<E>* keys;    ///< packed key tiles, end to end
+  const Operand<E>* values;  ///< packed value tiles, end to end
   const Index*
       self_key;      ///< of each row, like `visible`; negative where it is not among these keys
   Index keys_begin;  ///< no row sees keys before this one,
@@ -74,6 +77,17 @@ struct ForwardTile {
   bool statistics;   ///< whether to sum moments and squares and to capture self logits
   TileState state;
   TileScratch<E> scratch;
+};
+
+/// A tile of few queries, and the keys that it sees as they are: rows of elements of type S, which
+/// are converted to the type of the sums as they are read.
+template <class S>
+struct RowTile {
+  ForwardTile<Accumulator<S>> tile;  ///< but for its keys and values
+  const S* keys;                     ///< (keys, d)
+  Index key_stride;                  ///< between rows
+  const S* values;                   ///< (keys, d_v)
+  Index value_stride;
 };
 
 }  // namespace annulus::kernels

@@ -12,6 +12,7 @@
 #include "kernels/cpu/backward-inl.hpp"
 #include "kernels/cpu/forward-inl.hpp"
 #include "kernels/cpu/pack-inl.hpp"
+#include "kernels/cpu/rows-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace annulus::kernels::HWY_NAMESPACE {
@@ -27,21 +28,31 @@ TileFunctions<E> functions() {
           .accumulate_gradients = accumulate_gradients<E>};
 }
 
-template <class T>
-const TileFunctions<T>& with_rows() {
-  static const TileFunctions<T> all = [] {
-    auto of_rows = functions<T>();
-    of_rows.accumulate_rows = accumulate_rows<T>;
-    return of_rows;
-  }();
+template <class S>
+const RowFunctions<S>& all_row_functions() {
+  static const RowFunctions<S> all{.widen = widen<S>, .accumulate = accumulate_rows<S>};
   return all;
+}
+const RowFunctions<float>& float_row_functions() {
+  return all_row_functions<float>();
+}
+const RowFunctions<double>& double_row_functions() {
+  return all_row_functions<double>();
+}
+const RowFunctions<BFloat16>& bf16_row_functions() {
+  return all_row_functions<BFloat16>();
+}
+const RowFunctions<Float16>& fp16_row_functions() {
+  return all_row_functions<Float16>();
 }
 
 const TileFunctions<float>& float_functions() {
-  return with_rows<float>();
+  static const auto all = functions<float>();
+  return all;
 }
 const TileFunctions<double>& double_functions() {
-  return with_rows<double>();
+  static const auto all = functions<double>();
+  return all;
 }
 const TileFunctions<BFloat16>* bf16_functions() {
 #if ANNULUS_TARGET_HAS_BF16_DOT
@@ -63,6 +74,10 @@ namespace annulus::kernels {
 HWY_EXPORT(float_functions);
 HWY_EXPORT(double_functions);
 HWY_EXPORT(bf16_functions);
+HWY_EXPORT(float_row_functions);
+HWY_EXPORT(double_row_functions);
+HWY_EXPORT(bf16_row_functions);
+HWY_EXPORT(fp16_row_functions);
 
 template <>
 const TileFunctions<float>& tile_functions<float>() {
@@ -79,6 +94,23 @@ const TileFunctions<BFloat16>& tile_functions<BFloat16>() {
   const auto* functions = HWY_DYNAMIC_DISPATCH(bf16_functions)();
   ensure(functions != nullptr, "the instruction set in use multiplies bf16");
   return *functions;
+}
+
+template <>
+const RowFunctions<float>& row_functions<float>() {
+  return HWY_DYNAMIC_DISPATCH(float_row_functions)();
+}
+template <>
+const RowFunctions<double>& row_functions<double>() {
+  return HWY_DYNAMIC_DISPATCH(double_row_functions)();
+}
+template <>
+const RowFunctions<BFloat16>& row_functions<BFloat16>() {
+  return HWY_DYNAMIC_DISPATCH(bf16_row_functions)();
+}
+template <>
+const RowFunctions<Float16>& row_functions<Float16>() {
+  return HWY_DYNAMIC_DISPATCH(fp16_row_functions)();
 }
 
 bool target_has_bf16_tiles() {

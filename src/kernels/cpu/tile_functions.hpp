@@ -29,10 +29,6 @@ struct TileFunctions {
   /// Adds what the visible pairs of a panel give to its gradients.
   void (*accumulate_gradients)(const GradientPanel<E>& panel);
 
-  /// As `accumulate`, for keys and values that are not packed, whose dimensions are multiples of
-  /// `lanes`. Pays where rows are few. Null for bf16.
-  void (*accumulate_rows)(const ForwardTile<E>& tile) = nullptr;
-
   /// Columns of packed values: whole vectors.
   [[nodiscard]] Index padded(Index value_dim) const { return ceil_div(value_dim, lanes) * lanes; }
   /// Operands of so many packed keys, a multiple of key_tile.
@@ -46,6 +42,21 @@ struct TileFunctions {
 /// The functions for the instruction set in use. For bf16, only where there is its dot product.
 template <class E>
 [[nodiscard]] const TileFunctions<E>& tile_functions();
+
+/// The functions of one instruction set for keys and values of elements of type S as they are.
+template <class S>
+struct RowFunctions {
+  /// to[i] = from[i], exact.
+  void (*widen)(const S* from, Index count, Accumulator<S>* to);
+
+  /// Accumulates the visible keys into the state. Dimensions are multiples of a vector of sums.
+  /// Pays where rows are few.
+  void (*accumulate)(const RowTile<S>& tile);
+};
+
+/// The functions for the instruction set in use.
+template <class S>
+[[nodiscard]] const RowFunctions<S>& row_functions();
 
 /// Whether the instruction set in use has functions for bf16, on machines that have its dot
 /// product.

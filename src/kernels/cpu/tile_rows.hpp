@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "annulus/base/tensor_view.hpp"
+#include "kernels/cpu/tile_functions.hpp"
 
 namespace annulus::kernels {
 
@@ -22,15 +23,14 @@ template <class E>
   if (view.type == data_type_of<E>) return {view.row<E>(row, head), view.row_stride};
   ensure(accumulator_of(view.type) == data_type_of<E>,
          "rows are computed with as they are or in their sums' type");
-  if constexpr (std::is_same_v<E, Accumulator<E>>) {
-    with_element(view.type, [&]<class From>() {
+  with_element(view.type, [&]<class From>() {
+    if constexpr (std::is_same_v<E, Accumulator<From>>) {
+      const auto& functions = row_functions<From>();
       for (Index i = 0; i < count; ++i) {
-        const From* from = view.row<From>(row + i, head);
-        E* to = staging + i * view.dim;
-        for (Index c = 0; c < view.dim; ++c) to[c] = static_cast<E>(from[c]);
+        functions.widen(view.row<From>(row + i, head), view.dim, staging + i * view.dim);
       }
-    });
-  }
+    }
+  });
   return {staging, view.dim};
 }
 

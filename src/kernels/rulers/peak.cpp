@@ -60,6 +60,7 @@ HWY_AFTER_NAMESPACE();
 
 #include "annulus/base/error.hpp"
 #include "annulus/kernels/cpu.hpp"
+#include "kernels/cpu/bf16.hpp"
 #include "kernels/cpu/for_each_item.hpp"
 
 namespace annulus::kernels {
@@ -104,6 +105,19 @@ double measure_best(Chains run, int threads, double seconds) {
 }
 
 }  // namespace
+
+double measure_bf16_dot_speed() {
+  // Short, and in turns, so that both meet the machine in the same states.
+  constexpr long steps = 20'000;
+  constexpr int turns = 10;
+  double dot = 0;
+  double fp32 = 0;
+  for (int turn = 0; turn < turns; ++turn) {
+    fp32 = std::max(fp32, measure_slice<float>(HWY_DYNAMIC_DISPATCH(run_float_chains), 1, steps));
+    dot = std::max(dot, measure_slice<float>(HWY_DYNAMIC_DISPATCH(run_bf16_chains), 1, steps));
+  }
+  return dot / fp32;
+}
 
 double measure_peak_flops(DataType type, int threads, double seconds) {
   ensure(threads >= 1, "at least one thread");

@@ -19,14 +19,24 @@ bool machine_multiplies_bf16() {
 #endif
 }
 
-TEST_P(CpuBFloat16, IsMultipliedWhereTheMachineAndTheTargetCan) {
+TEST_P(CpuBFloat16, IsMultipliedWhereTheMachineAndTheTargetCanAndItIsFaster) {
   const bool wide = HWY_ARCH_X86_64 && hwy::SupportedTargets() <= HWY_AVX3;
-  EXPECT_EQ(kernels::multiplies_bf16(), wide && machine_multiplies_bf16());
+  const bool can = wide && machine_multiplies_bf16();
+  EXPECT_EQ(kernels::multiplies_bf16(),
+            can && kernels::chooses_bf16_dot("auto", kernels::measure_bf16_dot_speed()));
   EXPECT_EQ(kernels::cpu().factor_type(DataType::bfloat16),
             kernels::multiplies_bf16() ? DataType::bfloat16 : DataType::float32);
   const kernels::WidenedBFloat16ForTest widened;
   EXPECT_FALSE(kernels::multiplies_bf16());
   EXPECT_EQ(kernels::cpu().factor_type(DataType::bfloat16), DataType::float32);
+}
+
+TEST(CpuBFloat16Choice, IsTheFasterWayUnlessAskedOtherwise) {
+  EXPECT_TRUE(kernels::chooses_bf16_dot("auto", 1.87));
+  EXPECT_FALSE(kernels::chooses_bf16_dot("auto", 0.48));
+  EXPECT_TRUE(kernels::chooses_bf16_dot("dot", 0.48));
+  EXPECT_FALSE(kernels::chooses_bf16_dot("widen", 1.87));
+  EXPECT_THROW(static_cast<void>(kernels::chooses_bf16_dot("yes", 1)), InputError);
 }
 
 TEST_P(CpuBFloat16, OtherTypesAreNeverRounded) {

@@ -1,9 +1,9 @@
-#include "ring/buffer_pool.hpp"
+#include "annulus/device/buffer_pool.hpp"
 
 #include <algorithm>
 #include <utility>
 
-namespace annulus::ring {
+namespace annulus::device {
 
 Buffer BufferPool::take(std::size_t bytes) {
   if (bytes == 0) return {};
@@ -27,4 +27,4 @@ void BufferPool::give(Buffer buffer) {
   if (!buffer.empty()) free_.push_back(std::move(buffer));
 }
 
-}  // namespace annulus::ring
+}  // namespace annulus::device

@@ -1,0 +1,32 @@
+#pragma once
+// Memory that outlives its use, so that the next one does not ask the system for it again.
+
+#include <cstddef>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "annulus/device/buffer.hpp"
+
+namespace annulus::device {
+
+/// Buffers that are not in use. What they hold is left over from their last use. Called by one
+/// thread at a time.
+class BufferPool {
+ public:
+  /// Of the memory of the device of `stream`.
+  explicit BufferPool(std::shared_ptr<Stream> stream) : stream_(std::move(stream)) {}
+
+  [[nodiscard]] const std::shared_ptr<Stream>& stream() const { return stream_; }
+
+  /// A buffer of at least `bytes`.
+  [[nodiscard]] Buffer take(std::size_t bytes);
+  /// Takes a buffer back.
+  void give(Buffer buffer);
+
+ private:
+  std::shared_ptr<Stream> stream_;
+  std::vector<Buffer> free_;
+};
+
+}  // namespace annulus::device
