@@ -7,10 +7,12 @@ namespace annulus::device {
 
 Buffer BufferPool::take(std::size_t bytes) {
   if (bytes == 0) return {};
-  // The smallest that fits.
+  // The smallest that fits, but none that would be wasted on so little.
+  constexpr std::size_t little = 8 << 20;
+  const std::size_t most = bytes + std::max(bytes, little);
   auto best = free_.end();
   for (auto buffer = free_.begin(); buffer != free_.end(); ++buffer) {
-    if (buffer->size() < bytes) continue;
+    if (buffer->size() < bytes || buffer->size() > most) continue;
     if (best == free_.end() || buffer->size() < best->size()) best = buffer;
   }
   if (best == free_.end()) {

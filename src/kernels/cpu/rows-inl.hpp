@@ -75,19 +75,26 @@ HWY_INLINE void multiply_rows(D d, const T* HWY_RESTRICT q, Index dim, const S* 
   for (int r = 0; r < few; ++r) store_sums(d, sums[r], scores + r * key_tile<T>);
 }
 
+/// Asks for `few` rows from row `begin` on, of those before `end`.
+template <class S>
+HWY_INLINE void fetch_rows(const S* rows, Index stride, Index begin, Index end, Index dim) {
+  constexpr Index line = 64 / static_cast<Index>(sizeof(S));
+  for (Index j = begin; j < HWY_MIN(begin + few, end); ++j) {
+    for (Index c = 0; c < dim; c += line) hwy::Prefetch(rows + j * stride + c);
+  }
+}
+
 /// Scores of a tile over the keys first .. first + key_tile - 1; only those of keys that are there
 /// and seen. Their values are fetched meanwhile.
 template <class D, class S, class T = hn::TFromD<D>>
 void score_key_rows(D d, const RowTile<S>& rows, Index first) {
   const auto& tile = rows.tile;
   const Interval keys{HWY_MAX(first, tile.keys_begin), HWY_MIN(first + key_tile<T>, tile.keys_end)};
-  constexpr Index line = 64 / static_cast<Index>(sizeof(S));
-  for (Index j = keys.begin; j < keys.end; ++j) {
-    const S* values = rows.values + j * rows.value_stride;
-    for (Index c = 0; c < tile.value_dim; c += line) hwy::Prefetch(values + c);
-  }
   for (Index row = 0; row < tile.rows.count; row += few) {
     for (Index j = floor_div(keys.begin - first, few) * few; first + j < keys.end; j += few) {
+      if (row == 0) {
+        fetch_rows(rows.values, rows.value_stride, first + j, keys.end, tile.value_dim);
+      }
       multiply_rows(d, tile.scratch.q + row * tile.dim, tile.dim,
                     rows.keys + (first + j) * rows.key_stride, rows.key_stride,
                     keys.end - first - j, tile.scratch.scores + row * key_tile<T> + j);
@@ -139,12 +146,6 @@ HWY_NOINLINE void add_value_chunk(D d, const RowTile<S>& rows, const S* values, 
 template <class D, class S, class T = hn::TFromD<D>>
 void add_value_rows(D d, const RowTile<S>& rows, Index first) {
   const auto& tile = rows.tile;
-  constexpr Index line = 64 / static_cast<Index>(sizeof(S));
-  const Index next = first + key_tile<T>;
-  for (Index j = next; j < HWY_MIN(next + key_tile<T>, tile.keys_end); ++j) {
-    const S* keys = rows.keys + j * rows.key_stride;
-    for (Index c = 0; c < tile.dim; c += line) hwy::Prefetch(keys + c);
-  }
   T* out = tile.scratch.out;
   for (Index column = 0; column < tile.value_dim;) {
     const Index width = chunk_columns<T>(column, tile.value_dim);
