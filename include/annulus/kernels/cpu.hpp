@@ -15,9 +15,9 @@ namespace annulus::kernels {
 [[nodiscard]] std::string simd_target();
 
 /// Whether bf16 inputs are multiplied as they are, by the CPU's dot product of pairs of bf16
-/// (AVX512_BF16): where the machine has it, and it was measured to be faster than fp32 when this was
-/// first asked, or as the environment variable ANNULUS_BF16 (auto, dot or widen) says. Elsewhere
-/// they are widened to fp32. Throws InputError for a value that cannot be honoured.
+/// (AVX512_BF16): where the machine has it, and it was measured to be faster than fp32 when this
+/// was first asked, or as the environment variable ANNULUS_BF16 (auto, dot or widen) says.
+/// Elsewhere they are widened to fp32. Throws InputError for a value that cannot be honoured.
 [[nodiscard]] bool multiplies_bf16();
 
 /// The same in words, with what was measured.
