@@ -137,18 +137,28 @@ std::vector<Item> own_parts(const Plan& plan, int rank, const Program& program) 
   return parts;
 }
 
-/// Queries that a pass has a state of beside that of all the rank's own, each once.
+/// Queries that a pass has a state of beside that of all the rank's own, when these are most.
 std::vector<ItemList> guests_of(const Plan& plan, int rank, const Program& program) {
-  std::vector<ItemList> guests;
+  const auto size = [](const std::vector<ItemList>& guests) {
+    Index rows = 0;
+    for (const auto& queries : guests) rows += queries.rows() * queries.heads().size();
+    return rows;
+  };
   const ItemList own = plan.queries_of(rank);
+  std::vector<ItemList> guests;
+  std::vector<ItemList> most;
   for (const auto& step : program.steps) {
+    for (const auto& item : step.releases) {
+      std::erase_if(guests, [&](const ItemList& queries) { return queries.contains(item); });
+    }
     for (const auto& compute : step.computes) {
       const auto& queries = compute.queries;
       if (queries == own || std::ranges::find(guests, queries) != guests.end()) continue;
       guests.push_back(queries);
     }
+    if (size(guests) > size(most)) most = guests;
   }
-  return guests;
+  return most;
 }
 
 /// Bytes of what is made of guests where it is not made in the message that takes it home: of own
