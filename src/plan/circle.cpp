@@ -82,19 +82,16 @@ std::vector<Interval> Circle::nodes_of(std::span<const Interval> ranks) const {
   return nodes;
 }
 
-std::vector<Interval> Circle::ranks_of(Interval nodes) const {
-  return ranks_at({nodes.begin * columns_, nodes.end * columns_});
-}
-
-std::vector<Interval> Circle::ranks_at(Interval places) const {
-  if (in_order_) return {places};
-  std::vector<Interval> ranks;
+void Circle::add_ranks_at(Interval places, std::vector<Interval>& ranks) const {
+  if (in_order_) {
+    ranks.push_back(places);
+    return;
+  }
   for (Index place = places.begin; place < places.end; ++place) {
     const Index rank = rank_at_[static_cast<std::size_t>(place)];
     ranks.push_back({rank, rank + 1});
   }
   unite(ranks);
-  return ranks;
 }
 
 }  // namespace annulus

@@ -39,10 +39,12 @@ class Circle {
 
   /// The nodes that have a rank in one of `ranks`, as ranges.
   [[nodiscard]] std::vector<Interval> nodes_of(std::span<const Interval> ranks) const;
-  /// The ranks of a range of nodes, as ranges.
-  [[nodiscard]] std::vector<Interval> ranks_of(Interval nodes) const;
+  /// Appends the ranks of a range of nodes, as ranges.
+  void add_ranks_of(Interval nodes, std::vector<Interval>& ranks) const {
+    add_ranks_at({nodes.begin * columns_, nodes.end * columns_}, ranks);
+  }
   /// The ranks of a range of places, likewise.
-  [[nodiscard]] std::vector<Interval> ranks_at(Interval places) const;
+  void add_ranks_at(Interval places, std::vector<Interval>& ranks) const;
 
  private:
   int ranks_;

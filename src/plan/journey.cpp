@@ -10,18 +10,14 @@
 namespace annulus {
 namespace {
 
-std::size_t at(Way way) {
-  return static_cast<std::size_t>(way);
-}
-
 /// A range of distances from `owner`, those of nodes ahead being positive, as ranges of nodes.
-std::vector<Interval> nodes_at(const Circle& circle, int owner, Interval distances) {
+std::array<Interval, 2> nodes_at(const Circle& circle, int owner, Interval distances) {
   const Index nodes = circle.nodes();
-  if (distances.size() >= nodes) return {{0, nodes}};
+  if (distances.size() >= nodes) return {{{0, nodes}, {}}};
   const Index from = ((circle.node_of(owner) + distances.begin) % nodes + nodes) % nodes;
   const Index to = from + distances.size();
-  if (to <= nodes) return {{from, to}};
-  return {{0, to - nodes}, {from, nodes}};
+  if (to <= nodes) return {{{from, to}, {}}};
+  return {{{0, to - nodes}, {from, nodes}}};
 }
 
 }  // namespace
@@ -64,73 +60,92 @@ Reach reach_both_ways(const std::vector<Interval>& needed, int nodes) {
           .halves = true};
 }
 
-Journey::Journey(const Circle& circle, const Needs& needs, int owner, Shard keys, Reach reach)
-    : circle_(circle),
-      needs_(needs),
+Journey::Journey(const Circle& circle, Needs& needs, int owner, Shard keys, Reach reach)
+    : circle_(&circle),
+      needs_(&needs),
       owner_(owner),
       keys_(std::move(keys)),
       key_rows_(row_count(keys_)) {
-  for (const auto& [begin, end] : needed_distances(circle, owner, needs.viewers(keys_))) {
-    const Index forward = std::min<Index>(end - 1, reach.forward);
-    if (forward >= begin) travel_.forward = static_cast<int>(forward);
-    const Index backward = circle.nodes() - std::max<Index>(begin, circle.nodes() - reach.backward);
-    if (travel_.backward == 0 && end > circle.nodes() - reach.backward) {
-      travel_.backward = static_cast<int>(backward);
-    }
+  int& forward = leg(Way::forward).hops;
+  int& backward = leg(Way::backward).hops;
+  const Index nodes = circle.nodes();
+  const auto viewers = needs.viewers(keys_);
+  if (!viewers.empty() && viewers.front() == Interval{0, circle.ranks()}) {
+    forward = std::min(reach.forward, circle.nodes() - 1);
+    backward = reach.backward;
+    return;
   }
-  for (const Way way : {Way::forward, Way::backward}) {
-    if (travel_[way] == 0) continue;
-    // Where the last needs all rows, everybody before it sends them on.
-    const auto needed_last = needed_from(way, travel_[way]);
-    const auto of_last = Rows::covering(needed_last);
-    if (of_last.count() == key_rows_) {
-      first_[at(way)] = of_last;
-      whole_[at(way)] = true;
-      continue;
+  for (const auto& [begin, end] : needed_distances(circle, owner, viewers)) {
+    const Index last = std::min<Index>(end - 1, reach.forward);
+    if (last >= begin) forward = static_cast<int>(last);
+    if (backward == 0 && end > nodes - reach.backward) {
+      backward = static_cast<int>(nodes - std::max<Index>(begin, nodes - reach.backward));
     }
-    first_[at(way)] = Rows::covering(needed_from(way, 1));
-    const auto& first = first_[at(way)];
-    const auto last = travel_[way] > 1 ? first.narrowed_to(needed_last) : first;
-    whole_[at(way)] = halvings(way, last) == 0;
   }
 }
 
-std::vector<Interval> Journey::needed_from(Way way, int hop) const {
-  const Index travel = travel_[way];
+void Journey::set_out(Way way) {
+  auto& leg = this->leg(way);
+  leg.known = true;
+  // Where the last needs all rows, everybody before it sends them on.
+  leg.first = Rows::covering(needed_from(way, leg.hops));
+  leg.whole = leg.first.count() == key_rows_;
+  if (leg.whole) return;
+  const auto last = leg.first;
+  leg.first = Rows::covering(needed_from(way, 1));
+  leg.whole = halvings(way, leg.hops > 1 ? fewest(way, leg.hops) : last) == 0;
+}
+
+std::span<const Interval> Journey::needed_from(Way way, int hop) {
+  const Index hops = leg(way).hops;
   const auto distances =
-      way == Way::forward ? Interval{hop, travel + 1} : Interval{-travel, 1 - hop};
-  std::vector<Interval> ranks;
-  for (const auto& nodes : nodes_at(circle_, owner_, distances)) {
-    for (const auto& range : circle_.ranks_of(nodes)) ranks.push_back(range);
+      way == Way::forward ? Interval{hop, hops + 1} : Interval{-hops, 1 - hop};
+  ranks_.clear();
+  for (const auto& nodes : nodes_at(*circle_, owner_, distances)) {
+    if (!nodes.empty()) circle_->add_ranks_of(nodes, ranks_);
   }
-  return needs_.rows_seen(keys_, ranks);
+  return needs_->rows_seen(keys_, ranks_);
 }
 
-Rows Journey::fewest(Way way, int hop) const {
-  return first_[at(way)].narrowed_to(needed_from(way, hop));
+Rows Journey::fewest(Way way, int hop) {
+  return leg(way).first.narrowed_to(needed_from(way, hop));
 }
 
-int Journey::halvings(Way way, const Rows& rows) const {
-  const Index all = first_[at(way)].count();
+int Journey::halvings(Way way, const Rows& rows) {
+  const Index all = leg(way).first.count();
   const auto ratio = static_cast<std::uint64_t>(all / std::max<Index>(rows.count(), 1));
   return static_cast<int>(std::bit_width(std::max<std::uint64_t>(ratio, 1))) - 1;
 }
 
-Rows Journey::rows(Way way, int hop) const {
-  if (hop > travel_[way]) return {};
-  if (whole_[at(way)]) return first_[at(way)];
+Rows Journey::rows(Way way, int hop) {
+  auto& leg = this->leg(way);
+  if (hop > leg.hops) return {};
+  if (!leg.known) set_out(way);
+  if (leg.whole) return leg.first;
+  if (leg.alike.contains(hop)) return leg.rows;
+  auto rows = fewest(way, hop);
+  const int halved = halvings(way, rows);
+  if (!leg.alike.empty() && hop >= leg.alike.end && halved == leg.halved) {
+    leg.alike.end = hop + 1;
+    return leg.rows;
+  }
   // The first hop whose rows have halved as often.
-  const int halved = halvings(way, fewest(way, hop));
-  int begin = 1;
-  for (int end = hop; begin < end;) {
-    const int middle = begin + (end - begin) / 2;
-    if (halvings(way, fewest(way, middle)) < halved) {
-      begin = middle + 1;
+  int begin = halved == 0 ? 1 : hop;
+  if (halved == 0) rows = leg.first;
+  for (int from = 1; from < begin;) {
+    const int middle = from + (begin - from) / 2;
+    const auto there = fewest(way, middle);
+    if (halvings(way, there) < halved) {
+      from = middle + 1;
     } else {
-      end = middle;
+      begin = middle;
+      rows = there;
     }
   }
-  return fewest(way, begin);
+  leg.alike = {begin, hop + 1};
+  leg.halved = halved;
+  leg.rows = rows;
+  return rows;
 }
 
 }  // namespace annulus

@@ -2,6 +2,8 @@
 // How far the keys of a rank travel around a circle, and which of their rows.
 
 #include <array>
+#include <cstddef>
+#include <span>
 #include <vector>
 
 #include "annulus/plan/program.hpp"
@@ -36,36 +38,48 @@ struct Reach {
 /// Where a circle that is cut is shorter, whole shards go both ways.
 [[nodiscard]] Reach reach_both_ways(const std::vector<Interval>& needed, int nodes);
 
-/// The way that the keys of one owner make.
+/// The way that the keys of one owner make. Remembers what it was asked last.
 class Journey {
  public:
   /// `keys`: the shard of `owner`; `reach`: of all owners. Borrows circle and needs.
-  Journey(const Circle& circle, const Needs& needs, int owner, Shard keys, Reach reach);
+  Journey(const Circle& circle, Needs& needs, int owner, Shard keys, Reach reach);
 
+  [[nodiscard]] const Shard& keys() const { return keys_; }
   /// Rows of the shard.
   [[nodiscard]] Index key_rows() const { return key_rows_; }
 
   /// The rows that make hop number `hop`, counted from 1, in this direction: those that somebody
   /// from there on needs, or up to twice as many, so that they become fewer only a few times on
   /// their way. Empty where the hop is not made.
-  [[nodiscard]] Rows rows(Way way, int hop) const;
+  [[nodiscard]] Rows rows(Way way, int hop);
 
  private:
-  /// The rows that somebody `hop` or more hops away needs: a list of intervals.
-  [[nodiscard]] std::vector<Interval> needed_from(Way way, int hop) const;
-  /// Of the first hop, those that make this one if rows never stay for company.
-  [[nodiscard]] Rows fewest(Way way, int hop) const;
-  /// How often they have halved, of the rows of the first hop.
-  [[nodiscard]] int halvings(Way way, const Rows& rows) const;
+  struct Leg {
+    int hops = 0;
+    bool known = false;  // whether the rest is
+    Rows first{};        // rows of the first hop
+    bool whole = false;  // whether these go all the way
+    Interval alike{};    // hops, how often the rows of all of them have halved, and these rows
+    int halved = 0;
+    Rows rows{};
+  };
 
-  const Circle& circle_;
-  const Needs& needs_;
+  /// The rows that somebody `hop` or more hops away needs: a list of intervals.
+  [[nodiscard]] std::span<const Interval> needed_from(Way way, int hop);
+  /// Of the first hop, those that make this one if rows never stay for company.
+  [[nodiscard]] Rows fewest(Way way, int hop);
+  /// How often they have halved, of the rows of the first hop.
+  [[nodiscard]] int halvings(Way way, const Rows& rows);
+  void set_out(Way way);
+  [[nodiscard]] Leg& leg(Way way) { return legs_[static_cast<std::size_t>(way)]; }
+
+  const Circle* circle_;
+  Needs* needs_;
   int owner_;
   Shard keys_;
   Index key_rows_;
-  Reach travel_;
-  std::array<Rows, 2> first_;    // rows of the first hop each way
-  std::array<bool, 2> whole_{};  // whether these go all the way
+  std::array<Leg, 2> legs_{};
+  std::vector<Interval> ranks_{};
 };
 
 }  // namespace annulus

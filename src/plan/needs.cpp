@@ -77,28 +77,30 @@ std::vector<Interval> Needs::owners_seen(const Shard& queries, const ShardMap& k
   return ranks;
 }
 
-std::vector<Interval> Needs::rows_seen(const Shard& keys, std::span<const Interval> ranks) const {
+std::span<const Interval> Needs::rows_seen(const Shard& keys, std::span<const Interval> ranks) {
+  seen_.clear();
   // Of a shard of many parts, two intervals hardly ever cover less than all.
   constexpr std::size_t most_runs = 16;
-  if (keys.size() > most_runs) return {{0, row_count(keys)}};
-  std::vector<Interval> seen;
-  std::vector<Interval> positions;
+  if (keys.size() > most_runs) {
+    seen_.push_back({0, row_count(keys)});
+    return seen_;
+  }
   Index row = 0;
   for (const auto& run : keys) {
-    positions.clear();
-    for (const auto& range : ranks) queries_.add_positions(run.document, range, positions);
+    positions_.clear();
+    for (const auto& range : ranks) queries_.add_positions(run.document, range, positions_);
     const Index shift = problem_.documents.alignment(run.document);
-    for (const auto& [begin, end] : positions) {
+    for (const auto& [begin, end] : positions_) {
       const Index from = begin + shift - problem_.mask.left() - run.first;
       const Index to = end - 1 + shift + problem_.mask.right() - run.first;
       const Interval rows{std::max<Index>(ceil_div(from, run.stride), 0),
                           std::min(floor_div(to, run.stride) + 1, run.count)};
-      if (!rows.empty()) seen.push_back({row + rows.begin, row + rows.end});
+      if (!rows.empty()) seen_.push_back({row + rows.begin, row + rows.end});
     }
     row += run.count;
   }
-  unite(seen);
-  return seen;
+  unite(seen_);
+  return seen_;
 }
 
 }  // namespace annulus

@@ -21,9 +21,10 @@ class Needs {
   /// Ranks whose keys, as `keys` has them, some of `queries` see: likewise.
   [[nodiscard]] std::vector<Interval> owners_seen(const Shard& queries, const ShardMap& keys) const;
 
-  /// The rows of `keys` that some of `ranks`, a list of ranges, see: ascending and disjoint.
-  [[nodiscard]] std::vector<Interval> rows_seen(const Shard& keys,
-                                                std::span<const Interval> ranks) const;
+  /// The rows of `keys` that some of `ranks`, a list of ranges, see: ascending and disjoint, until
+  /// the next call.
+  [[nodiscard]] std::span<const Interval> rows_seen(const Shard& keys,
+                                                    std::span<const Interval> ranks);
 
  private:
   /// The queries of the document, from its start, that see keys at some of `positions`.
@@ -32,6 +33,8 @@ class Needs {
 
   const Problem& problem_;
   const ShardMap& queries_;
+  std::vector<Interval> seen_;
+  std::vector<Interval> positions_;
 };
 
 }  // namespace annulus

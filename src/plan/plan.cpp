@@ -98,7 +98,7 @@ Program Plan::program(int rank, Pass pass) const {
   for (int step = 0; step < schedule->step_count(); ++step) {
     forward.steps.push_back(schedule->step(step));
   }
-  forward.kept = schedule->kept();
+  forward.kept = schedule->kept(forward.steps);
   return pass == Pass::forward ? std::move(forward) : schedule->backward(forward);
 }
 

@@ -57,11 +57,11 @@ Reach reach_of_all(const Plan::Tables& tables) {
 }
 
 void measure_shards(Plan::Tables& tables) {
-  const auto needs = tables.needs();
+  auto needs = tables.needs();
   for (int owner = 0; owner < tables.shards->ranks; ++owner) {
     const auto keys = tables.shards->keys->of(owner);
     tables.largest_key_rows = std::max(tables.largest_key_rows, row_count(keys));
-    const auto journey = tables.journey(needs, owner);
+    auto journey = tables.journey(needs, owner);
     for (const Way way : {Way::forward, Way::backward}) {
       tables.largest_received_rows =
           std::max(tables.largest_received_rows, journey.rows(way, 1).count());

@@ -32,7 +32,7 @@ struct Plan::Tables {
 
   [[nodiscard]] Needs needs() const { return {shards->problem, *shards->queries}; }
   /// Borrows these tables.
-  [[nodiscard]] Journey journey(const Needs& needs, int owner) const {
+  [[nodiscard]] Journey journey(Needs& needs, int owner) const {
     return {circle, needs, owner, shards->keys->of(owner), reach};
   }
 };

@@ -19,9 +19,9 @@ class Teams {
   [[nodiscard]] int rank_of(int team, int member) const {
     return circle_.rank_at_place(team * size_ + member);
   }
-  /// The ranks of a range of teams, as ranges.
-  [[nodiscard]] std::vector<Interval> ranks_of(Interval teams) const {
-    return circle_.ranks_at({teams.begin * size_, teams.end * size_});
+  /// Appends the ranks of a range of teams, as ranges.
+  void add_ranks_of(Interval teams, std::vector<Interval>& ranks) const {
+    circle_.add_ranks_at({teams.begin * size_, teams.end * size_}, ranks);
   }
 
  private:

@@ -14,12 +14,13 @@ Chains::Chains(const Plan::Tables& tables, int rank)
       own_queries_(Item{.what = What::queries,
                         .owner = rank,
                         .rows = Rows({0, row_count(queries_)}),
-                        .heads = {0, tables.shards->problem.query_heads}}) {}
+                        .heads = {0, tables.shards->problem.query_heads}}),
+      known_(2 * 4 * static_cast<std::size_t>(circle_.columns())) {}
 
 Step Chains::step(int at) {
   Step step;
   for (const auto& before : at > 0 ? stations(at - 1) : std::vector<Station>{}) {
-    const auto held = held_at(before);
+    const auto& held = held_at(before);
     if (!held.rows.empty()) step.releases.push_back(held);
   }
   for (const auto& now : stations(at)) add_computes(step, now);
@@ -43,23 +44,18 @@ Step Chains::step(int at) {
   return step;
 }
 
-std::vector<Item> Chains::kept() {
+std::vector<Item> Chains::kept(const std::vector<Step>& steps) const {
   std::vector<Item> kept;
-  for (int at = 1; at < step_count(); ++at) {
-    for (const auto& station : stations(at)) {
-      auto held = held_at(station);
-      if (!held.rows.empty() && !goes_on_and_returns(at, station)) kept.push_back(held);
+  for (std::size_t at = 1; at < steps.size(); ++at) {
+    for (const auto& arrived : steps[at - 1].receives) {
+      const bool goes_on_and_returns =
+          std::ranges::any_of(steps[at].sends, [&](const Transfer& send) {
+            return send.returns && send.item == arrived.item;
+          });
+      if (!goes_on_and_returns) kept.push_back(arrived.item);
     }
   }
   return kept;
-}
-
-/// Whether what is held at a station is sent on and comes back.
-bool Chains::goes_on_and_returns(int step, const Station& from) {
-  if (step + 1 == step_count()) return false;
-  const Station to{from.way, from.distance + 1};
-  const auto next = stations(step + 1);
-  return std::ranges::find(next, to) != next.end() && comes_back(rank_, to);
 }
 
 /// The rank that is so many hops further this way.
@@ -67,31 +63,37 @@ int Chains::hop(int rank, Way way, int hops) const {
   return circle_.behind(rank, way == Way::forward ? -hops : hops);
 }
 
-/// Keys of `owner` as they make hop number `hops`. Few owners are asked for at a time.
-Item Chains::item(int owner, Way way, int hops) {
-  auto found = std::ranges::find(journeys_, owner, &Known::owner);
-  if (found == journeys_.end()) {
-    const std::size_t many = 2 * (3 + 2 * static_cast<std::size_t>(circle_.columns()));
-    if (journeys_.size() == many) journeys_.pop_front();
-    journeys_.push_back({.owner = owner, .journey = tables_.journey(needs_, owner)});
-    found = std::prev(journeys_.end());
+/// Few owners are asked for at a time: those of the nodes that are, or were, next to each other in
+/// the chain.
+Chains::Known& Chains::known(int owner, Way way) {
+  const int columns = circle_.columns();
+  const int place = circle_.place_of(owner) % (4 * columns) + (way == Way::forward ? 0 : 4 * columns);
+  auto& known = known_[static_cast<std::size_t>(place)];
+  if (known.owner != owner) {
+    known = {.owner = owner, .journey = tables_.journey(needs_, owner)};
   }
-  auto& [of, journey, items] = *found;
-  const Station hop{way, hops};
-  const auto known = std::ranges::find(items, hop, &std::pair<Station, Item>::first);
-  if (known != items.end()) return known->second;
-  const auto rows = part(way, journey.key_rows());
-  const Item item{.owner = owner,
-                  .rows = journey.rows(way, hops).narrowed_to(rows.intervals()),
-                  .heads = {0, tables_.shards->problem.key_heads}};
-  items.emplace_back(hop, item);
+  return known;
+}
+
+/// Keys of `owner` as they make hop number `hops`, until the next call.
+const Item& Chains::item(int owner, Way way, int hops) {
+  auto& known = this->known(owner, way);
+  auto& [hop, item] = known.items[static_cast<std::size_t>(hops) % known.items.size()];
+  if (hop != hops) {
+    hop = hops;
+    const auto rows = part(way, known.journey->key_rows());
+    item = {.owner = owner,
+            .rows = known.journey->rows(way, hops).narrowed_to(rows.intervals()),
+            .heads = {0, tables_.shards->problem.key_heads}};
+  }
   return item;
 }
 
 /// What has arrived; without rows where nothing has.
-Item Chains::held_at(const Station& station) {
+const Item& Chains::held_at(const Station& station) {
+  static const Item nothing;
   const auto [way, distance] = station;
-  if (distance == 0) return {};
+  if (distance == 0) return nothing;
   return item(hop(rank_, way, -distance), way, distance);
 }
 
@@ -107,16 +109,17 @@ bool Chains::comes_back(int sender, const Station& to) {
 }
 
 void Chains::add_computes(Step& step, const Station& at) {
+  const auto& problem = tables_.shards->problem;
   for (const int holder : circle_.peers_in_turn(rank_)) {
     const int owner = hop(holder, at.way, -at.distance);
-    const auto shard = tables_.shards->keys->of(owner);
-    const auto rows =
-        at.distance == 0 ? Rows({0, row_count(shard)}) : item(owner, at.way, at.distance).rows;
-    if (!sees_some(tables_.shards->problem, queries_, select(shard, rows))) continue;
+    const auto& journey = *known(owner, at.way).journey;
+    const auto& shard = journey.keys();
+    const Rows all({0, journey.key_rows()});
+    const auto rows = at.distance == 0 ? all : item(owner, at.way, at.distance).rows;
+    if (!sees_some(problem, queries_, rows == all ? shard : select(shard, rows))) continue;
     step.computes.push_back(
         {.queries = own_queries_,
-         .keys =
-             Item{.owner = owner, .rows = rows, .heads = {0, tables_.shards->problem.key_heads}},
+         .keys = Item{.owner = owner, .rows = rows, .heads = {0, problem.key_heads}},
          .holder = holder});
   }
 }

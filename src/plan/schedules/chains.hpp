@@ -1,7 +1,8 @@
 #pragma once
 // Keys that go from rank to rank around a circle.
 
-#include <deque>
+#include <array>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -27,7 +28,7 @@ class Chains : public RankSchedule {
   Chains(const Plan::Tables& tables, int rank);
 
   [[nodiscard]] Step step(int at) final;
-  [[nodiscard]] std::vector<Item> kept() final;
+  [[nodiscard]] std::vector<Item> kept(const std::vector<Step>& steps) const final;
   [[nodiscard]] Program backward(const Program& forward) const final;
 
  protected:
@@ -39,11 +40,18 @@ class Chains : public RankSchedule {
   [[nodiscard]] virtual Rows part(Way /*way*/, Index rows) const { return Rows({0, rows}); }
 
  private:
+  /// What is known of the way of an owner's keys.
+  struct Known {
+    int owner = -1;
+    std::optional<Journey> journey{};
+    std::array<std::pair<int, Item>, 4> items{};  // with the number of the hop, by this modulo 4
+  };
+
   [[nodiscard]] int hop(int rank, Way way, int hops) const;
-  [[nodiscard]] Item item(int owner, Way way, int hops);
-  [[nodiscard]] Item held_at(const Station& station);
+  [[nodiscard]] Known& known(int owner, Way way);
+  [[nodiscard]] const Item& item(int owner, Way way, int hops);
+  [[nodiscard]] const Item& held_at(const Station& station);
   [[nodiscard]] bool comes_back(int sender, const Station& to);
-  [[nodiscard]] bool goes_on_and_returns(int step, const Station& from);
   void add_computes(Step& step, const Station& at);
 
   const Plan::Tables& tables_;
@@ -52,14 +60,7 @@ class Chains : public RankSchedule {
   int rank_;
   Shard queries_;
   ItemList own_queries_;
-
-  /// A journey, and what of it is known already.
-  struct Known {
-    int owner;
-    Journey journey;
-    std::vector<std::pair<Station, Item>> items{};  // by way and hop
-  };
-  std::deque<Known> journeys_;  // of owners that were asked for last
+  std::vector<Known> known_;  // of owners on four nodes in a row, each way
 };
 
 }  // namespace annulus::schedules

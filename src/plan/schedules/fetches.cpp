@@ -29,6 +29,9 @@ Fetches::Fetches(const Plan::Tables& tables, int rank,
       rank_(rank),
       team_(teams_.team_of(rank)),
       others_(teams_.size() > 1 ? 1 : 0) {
+  for (int member = 0; member < teams_.size(); ++member) {
+    heads_.push_back(heads_of_member(tables.shards->problem, teams_.size(), member));
+  }
   for (int batch = 0; batch < batch_count(); ++batch) {
     auto got = queries_got(batch);
     auto queries = joined(got);
@@ -83,7 +86,7 @@ int Fetches::last_use(int visit) const {
 std::vector<Item> Fetches::items_for(int receiver, What what, int owner, Rows rows) const {
   const auto& problem = tables_.shards->problem;
   std::vector<Item> items;
-  for (const auto& heads : heads_of_member(problem, teams_.size(), teams_.member_of(receiver))) {
+  for (const auto& heads : heads_[static_cast<std::size_t>(teams_.member_of(receiver))]) {
     items.push_back({.what = what,
                      .owner = owner,
                      .rows = rows,
@@ -92,31 +95,34 @@ std::vector<Item> Fetches::items_for(int receiver, What what, int owner, Rows ro
   return items;
 }
 
-/// Rows of the keys of `owner` that are seen by queries which these teams compute with.
-Rows Fetches::rows_for(Interval readers, int owner) const {
-  std::vector<Interval> ranks;
-  for (Index team = readers.begin; team < readers.end; ++team) {
-    for (int visit = 0; visit < arrangement_->query_visits(); ++visit) {
+/// Rows of `keys`, a shard, that are seen by queries which these teams compute with.
+Rows Fetches::rows_for(Interval readers, const Shard& keys) {
+  readers_.clear();
+  teams_.add_ranks_of(readers, readers_);
+  for (int visit = 1; visit < arrangement_->query_visits(); ++visit) {
+    for (Index team = readers.begin; team < readers.end; ++team) {
       const Index of = arrangement_->query_owner(static_cast<int>(team), visit);
-      for (const auto& range : teams_.ranks_of({of, of + 1})) ranks.push_back(range);
+      teams_.add_ranks_of({of, of + 1}, readers_);
     }
   }
-  unite(ranks);
-  return Rows::covering(needs_.rows_seen(tables_.shards->keys->of(owner), ranks));
+  unite(readers_);
+  return Rows::covering(needs_.rows_seen(keys, readers_));
 }
 
 std::vector<Item> Fetches::queries_for(int receiver, int owner) const {
   const auto shard = tables_.shards->queries->of(owner);
   const auto seen = needs_.owners_seen(shard, *tables_.shards->keys);
-  const auto there = teams_.ranks_of(arrangement_->key_owners(teams_.team_of(receiver)));
+  std::vector<Interval> there;
+  teams_.add_ranks_of(arrangement_->key_owners(teams_.team_of(receiver)), there);
   if (shard.empty() || !meet(seen, there)) return {};
   return items_for(receiver, What::queries, owner, Rows({0, row_count(shard)}));
 }
 
-std::vector<Item> Fetches::keys_for(int receiver, const KeyVisit& visit, int owner) const {
-  auto rows = rows_for(visit.readers, owner);
-  if (visit.from != visit.owner) {
-    rows = rows_for(visit.held_for, owner).narrowed_to(rows.intervals());
+std::vector<Item> Fetches::keys_for(int receiver, const KeyVisit& visit, int owner) {
+  const auto keys = tables_.shards->keys->of(owner);
+  auto rows = rows_for(visit.readers, keys);
+  if (visit.from != visit.owner && visit.held_for != visit.readers) {
+    rows = rows_for(visit.held_for, keys).narrowed_to(rows.intervals());
   }
   if (rows.empty()) return {};
   return items_for(receiver, What::keys, owner, rows);
@@ -178,7 +184,7 @@ const Fetches::Visit& Fetches::latest(int visit) {
   return latest_visits_.emplace_back(Visit{visit, std::move(got), std::move(keys)});
 }
 
-std::vector<Fetches::Exchanged> Fetches::find_keys_got(int visit) const {
+std::vector<Fetches::Exchanged> Fetches::find_keys_got(int visit) {
   std::vector<Exchanged> got;
   if (visit == 0) {
     const Rows all({0, row_count(tables_.shards->keys->of(rank_))});
@@ -198,7 +204,7 @@ std::vector<Fetches::Exchanged> Fetches::find_keys_got(int visit) const {
 
 // What a team has itself, each of its ranks gives to all of the other team; what it has fetched is
 // of the heads of a rank already.
-std::vector<Fetches::Exchanged> Fetches::keys_given(int visit) const {
+std::vector<Fetches::Exchanged> Fetches::keys_given(int visit) {
   const int guests = visit > others_ ? arrangement_->key_guest(team_, visit - others_) : team_;
   const auto there = visit_of(guests, visit);
   const bool passes_on = there.owner != team_;

@@ -27,7 +27,6 @@ class Fetches final : public RankSchedule {
 
   [[nodiscard]] int step_count() const override;
   [[nodiscard]] Step step(int at) override;
-  [[nodiscard]] std::vector<Item> kept() override { return {}; }
   [[nodiscard]] Program backward(const Program& forward) const override;
 
  private:
@@ -51,10 +50,10 @@ class Fetches final : public RankSchedule {
 
   /// What `receiver` gets of the queries of `owner`, or of its keys on a visit.
   [[nodiscard]] std::vector<Item> queries_for(int receiver, int owner) const;
-  [[nodiscard]] std::vector<Item> keys_for(int receiver, const KeyVisit& visit, int owner) const;
+  [[nodiscard]] std::vector<Item> keys_for(int receiver, const KeyVisit& visit, int owner);
   /// Rows of `owner` in the heads that `receiver` computes with.
   [[nodiscard]] std::vector<Item> items_for(int receiver, What what, int owner, Rows rows) const;
-  [[nodiscard]] Rows rows_for(Interval readers, int owner) const;
+  [[nodiscard]] Rows rows_for(Interval readers, const Shard& keys);
 
   /// An item that comes from a rank or goes to it.
   struct Exchanged {
@@ -68,8 +67,8 @@ class Fetches final : public RankSchedule {
   [[nodiscard]] std::vector<Exchanged> queries_got(int batch) const;
   [[nodiscard]] std::vector<Exchanged> queries_given(int batch) const;
   [[nodiscard]] const std::vector<Exchanged>& keys_got(int visit) { return latest(visit).got; }
-  [[nodiscard]] std::vector<Exchanged> find_keys_got(int visit) const;
-  [[nodiscard]] std::vector<Exchanged> keys_given(int visit) const;
+  [[nodiscard]] std::vector<Exchanged> find_keys_got(int visit);
+  [[nodiscard]] std::vector<Exchanged> keys_given(int visit);
 
   /// Visits that may set out in a step, and visits that may be over in it: from `begin` to `end`
   /// - 1.
@@ -87,6 +86,8 @@ class Fetches final : public RankSchedule {
   int rank_;
   int team_;
   int others_;  // 1 where the team has other ranks, else 0
+  std::vector<std::vector<Interval>> heads_;  // by member of a team
+  std::vector<Interval> readers_;             // ranks, in rows_for
 
   struct Batch {
     std::vector<Exchanged> got;

@@ -20,8 +20,10 @@ class RankSchedule {
   /// The same on all ranks.
   [[nodiscard]] virtual int step_count() const = 0;
   [[nodiscard]] virtual Step step(int at) = 0;
-  /// See Program::kept.
-  [[nodiscard]] virtual std::vector<Item> kept() = 0;
+  /// See Program::kept; `steps` are all of this.
+  [[nodiscard]] virtual std::vector<Item> kept(const std::vector<Step>& /*steps*/) const {
+    return {};
+  }
   /// The backward pass that follows `forward`, which is all steps of this.
   [[nodiscard]] virtual Program backward(const Program& forward) const = 0;
 };
