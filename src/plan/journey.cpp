@@ -60,6 +60,11 @@ Reach reach_both_ways(const std::vector<Interval>& needed, int nodes) {
           .halves = true};
 }
 
+Rows half_of(Way way, Index rows) {
+  const Index half = ceil_div(rows, 2);
+  return Rows(way == Way::forward ? Interval{0, half} : Interval{half, rows});
+}
+
 Journey::Journey(const Circle& circle, Needs& needs, int owner, Shard keys, Reach reach)
     : circle_(&circle),
       needs_(&needs),

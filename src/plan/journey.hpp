@@ -38,6 +38,9 @@ struct Reach {
 /// Where a circle that is cut is shorter, whole shards go both ways.
 [[nodiscard]] Reach reach_both_ways(const std::vector<Interval>& needed, int nodes);
 
+/// Of the rows of a shard, the half that goes this way where the other one does not.
+[[nodiscard]] Rows half_of(Way way, Index rows);
+
 /// The way that the keys of one owner make. Remembers what it was asked last.
 class Journey {
  public:

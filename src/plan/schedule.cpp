@@ -33,7 +33,7 @@ constexpr std::array<Entry, 5> entries{{
     {Movement::node_ring, "node-ring", "", "ranks of a node read keys in place", schedules::ring,
      nullptr, nullptr},
     {Movement::bidirectional, "bidirectional", "", "half of every shard each way",
-     schedules::bidirectional, nullptr, nullptr},
+     schedules::bidirectional, schedules::bidirectional, nullptr},
     {Movement::double_ring, "double-ring", "M", "from node to node, and round the M ranks of each",
      schedules::double_ring, schedules::double_ring, schedules::fit_double_ring},
     {Movement::tiles, "tiles", "AxB", "queries of A ranks meet keys of B", schedules::tiles,
@@ -84,7 +84,8 @@ std::optional<std::vector<int>> read_sizes(std::string_view text, std::string_vi
 /// Whether teams move as in a ring although it is another schedule.
 bool moves_as_ring(const Schedule& schedule, int teams) {
   const bool is_one_ring = schedule.inner == 1 || schedule.inner == teams;
-  return (schedule.movement == Movement::double_ring && is_one_ring) || schedule.query_teams == 1;
+  return (schedule.movement == Movement::double_ring && is_one_ring) || schedule.query_teams == 1 ||
+         (schedule.movement == Movement::bidirectional && schedule.heads > 1 && teams == 1);
 }
 
 /// The sizes of a schedule that have names.

@@ -196,6 +196,15 @@ TEST(Fetches, VolumesAreThoseOfTheirClosedForms) {
   // In teams of two, half of the heads go to the other, and the rest to whole teams.
   const auto teams = plan_of(problem_for(6), "heads:2", {.ranks = 6});
   EXPECT_EQ(bytes_sent(teams, 4), (queries + states + shard) / 2 + 2 * shard);
+  // The same in halves, to both sides.
+  const auto halves = plan_of(problem_for(6), "heads:2+bidirectional", {.ranks = 6});
+  EXPECT_EQ(bytes_sent(halves, 4), bytes_sent(teams, 4));
+  EXPECT_EQ(bytes_sent(halves, 4, Pass::backward), bytes_sent(teams, 4, Pass::backward));
+  for (const auto& step : halves.program(4).steps) {
+    Index keys = 0;  // to other teams
+    for (const auto& send : step.sends) keys += send.item.what == What::keys && send.peer != 5;
+    EXPECT_TRUE(keys == 0 || keys == 4) << "two teams of two at once";
+  }
 }
 
 TEST(Fetches, SchedulesThatDoNotFitSayWhatWould) {
@@ -218,7 +227,7 @@ TEST(Fetches, SchedulesThatDoNotFitSayWhatWould) {
   EXPECT_THAT(message_of("heads:8", 8), HasSubstr("expected 1, 2 or 4"));
   EXPECT_THAT(message_of("double-ring:4", 6),
               HasSubstr("inner rings of 4 out of 6 ranks; expected 1, 2, 3 or 6"));
-  EXPECT_THAT(message_of("heads:2+node-ring", 4), HasSubstr("expected ring, double-ring or tiles"));
+  EXPECT_THAT(message_of("heads:2+node-ring", 4), HasSubstr("expected ring, bidirectional, double-ring or tiles"));
   EXPECT_THAT(message_of("double-ring", 5, 1, even_topology(5, 2)), HasSubstr("double-ring:M"));
   EXPECT_EQ(message_of("heads:2+double-ring", 4), "fits");
 }
@@ -226,7 +235,7 @@ TEST(Fetches, SchedulesThatDoNotFitSayWhatWould) {
 TEST(Fetches, NamesReadBack) {
   for (const auto* name :
        {"ring", "node-ring", "bidirectional", "double-ring", "double-ring:4", "tiles", "tiles:2x3",
-        "heads:4", "heads:4+tiles", "heads:2+tiles:2x8", "heads:2+double-ring:3"}) {
+        "heads:4", "heads:4+tiles", "heads:4+bidirectional", "heads:2+tiles:2x8", "heads:2+double-ring:3"}) {
     EXPECT_EQ(name_of(parse_schedule(name)), name);
   }
   EXPECT_EQ(name_of(parse_schedule("heads:4+ring")), "heads:4");

@@ -135,8 +135,9 @@ std::string cell(const Option& option, Way way, std::string_view backend) {
 }
 
 constexpr int ranks_of_schedules = 4;
-constexpr const char* schedules[] = {"ring",      "node-ring", "bidirectional",    "double-ring:2",
-                                     "tiles:2x2", "heads:2",   "heads:2+tiles:2x1"};
+constexpr const char* schedules[] = {
+    "ring",      "node-ring", "bidirectional",     "double-ring:2",
+    "tiles:2x2", "heads:2",   "heads:2+tiles:2x1", "heads:2+bidirectional"};
 
 /// Forward and backward by a schedule.
 std::string cell(const Option& option, const char* schedule) {

@@ -1,7 +1,10 @@
 #pragma once
 // Who gets whose queries and keys, where everything is fetched from the rank that has it.
 
+#include <optional>
+
 #include "annulus/base/index.hpp"
+#include "plan/journey.hpp"
 
 namespace annulus::schedules {
 
@@ -14,6 +17,7 @@ struct KeyVisit {
   Interval readers{};   ///< teams for whose queries they come: the receiver, or all to whom it
                         ///< passes them on
   Interval held_for{};  ///< teams for whose queries `from` has them
+  std::optional<Way> half{};  ///< the half of every shard that goes this way; none: all of it
 };
 
 /// Teams in some order around each of them. Every team counts its visits from 0, itself; at every

@@ -124,6 +124,9 @@ std::vector<Item> Fetches::keys_for(int receiver, const KeyVisit& visit, int own
   if (visit.from != visit.owner && visit.held_for != visit.readers) {
     rows = rows_for(visit.held_for, keys).narrowed_to(rows.intervals());
   }
+  if (visit.half) {
+    rows = rows.narrowed_to(half_of(*visit.half, row_count(keys)).intervals());
+  }
   if (rows.empty()) return {};
   return items_for(receiver, What::keys, owner, rows);
 }
