@@ -41,7 +41,7 @@ PlanRanking::PlanRanking(const Problem& problem, const Topology& topology, PlanO
       table_({"schedule", "sharding", "seconds", "exposed_seconds", "bytes_sent", "memory_bytes",
               "why"}) {
   // Ranks that are asked for their bytes; programs of very many steps take a while.
-  const int asked = ranks_ <= 64 ? ranks_ : ranks_ <= 4096 ? 8 : 3;
+  const int asked = ranks_ <= 64 ? ranks_ : ranks_ <= 4096 ? 8 : 2;
   const auto candidates = rank_plans(problem, topology, options_);
   for (const auto& [plan, prediction] : candidates) {
     const auto load = load_of(plan, options_.pass, asked);

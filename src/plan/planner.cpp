@@ -1,6 +1,7 @@
 #include "annulus/plan/planner.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <utility>
 
@@ -13,18 +14,19 @@
 namespace annulus {
 namespace {
 
+constexpr int many_ranks = 4096;  // more than these are too many to look at everything
+
 /// What a choice is worth that is made before every pass.
-PredictionOptions little_effort(int threads) {
-  return {.threads = threads, .most_ranks = 8, .most_steps = 128};
+PredictionOptions little_effort(int ranks, int threads) {
+  return {.threads = threads, .most_ranks = ranks > many_ranks ? 2 : 8, .most_steps = 128};
 }
 
 /// Up to some number of ranks all of them are followed, and of more some that stand for all; long
 /// programs are followed in parts.
 PredictionOptions effort_for(int ranks, int threads) {
   constexpr int few = 64;
-  constexpr int many = 4096;
   if (ranks <= few) return {.threads = threads, .most_ranks = few};
-  if (ranks <= many) return {.threads = threads, .most_ranks = 8, .most_steps = many};
+  if (ranks <= many_ranks) return {.threads = threads, .most_ranks = 8, .most_steps = many_ranks};
   return {.threads = threads, .most_ranks = 2, .most_steps = 256};
 }
 
@@ -40,9 +42,15 @@ std::vector<Sharding> shardings_of(const PlanOptions& options) {
 std::vector<Schedule> schedules_of(const Problem& problem, const Topology& topology,
                                    const PlanOptions& options) {
   if (options.schedule) return {*options.schedule};
-  return schedules::candidates(
+  auto all = schedules::candidates(
       {.problem = problem, .ranks = topology.ranks, .data_type = options.data_type}, topology,
       options.peer_memory, options.merges_states);
+  if (topology.ranks > many_ranks) {
+    std::erase_if(all, [&](const Schedule& schedule) {
+      return problem.query_heads % schedule.heads != 0;  // others have more work than some
+    });
+  }
+  return all;
 }
 
 /// The best of some shardings by one schedule, if it takes less than `effort.enough` seconds.
@@ -69,7 +77,7 @@ std::optional<Candidate> best_sharding(const Problem& problem, const Topology& t
 Candidate simplest_plan(const Problem& problem, const Topology& topology, PlanOptions options) {
   if (!options.schedule) options.schedule = fitting_schedule(topology, options.peer_memory);
   return *best_sharding(problem, topology, options, shardings_of(options),
-                        little_effort(options.threads));
+                        little_effort(topology.ranks, options.threads));
 }
 
 /// The shardings that schedules are compared with: of many ranks only the one that balances best,
@@ -88,12 +96,11 @@ std::vector<Sharding> promising_shardings(const Problem& problem, const Topology
 }  // namespace
 
 Plan best_plan(const Problem& problem, const Topology& topology, const PlanOptions& options) {
-  constexpr int too_many_ranks = 4096;  // to look at every schedule each time
   auto best = simplest_plan(problem, topology, options);
-  if (options.schedule || topology.ranks == 1 || topology.ranks > too_many_ranks) return best.plan;
+  if (options.schedule || topology.ranks == 1 || topology.ranks > many_ranks) return best.plan;
   constexpr double worth_it = 0.97;
   const double others = worth_it * best.prediction.seconds;  // have to be better than that
-  auto effort = little_effort(options.threads);
+  auto effort = little_effort(topology.ranks, options.threads);
   const auto shardings = promising_shardings(problem, topology, options);
   const auto simplest = best.plan.schedule();
   for (const auto& schedule : schedules_of(problem, topology, options)) {
@@ -149,15 +156,16 @@ Index hidden_from(const Candidate& candidate, const Topology& topology,
     auto problem = candidate.plan.problem();
     problem.documents = Documents::single(length);
     const auto prediction = predict(make_plan(problem, topology, chosen), topology, options.pass,
-                                    machine_of(options), little_effort(options.threads));
+                                    machine_of(options), little_effort(topology.ranks, options.threads));
     return prediction.seconds - prediction.compute_seconds < exposed * prediction.seconds;
   };
-  Index length = topology.ranks;
-  while (length <= most && !is_hidden(length)) length *= 2;
-  if (length > most) return 0;
-  Index shown = length / 2;  // not hidden, or one row a rank
+  // Every so many per cent of a length; the longer, the better they hide.
+  Index length = most;
+  if (!is_hidden(length)) return 0;
+  Index shown = topology.ranks / 2;  // not hidden, or one row a rank
   while (length - shown > std::max<Index>(1, length / 10)) {
-    const Index middle = shown + (length - shown) / 2;
+    const auto product = static_cast<double>(std::max<Index>(shown, 1)) * static_cast<double>(length);
+    const Index middle = std::max(static_cast<Index>(std::sqrt(product)), shown + 1);
     (is_hidden(middle) ? length : shown) = middle;
   }
   return length;

@@ -3,7 +3,9 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
+import time
 
 import pytest
 
@@ -140,3 +142,25 @@ def test_of_another_mpi_only_the_number_of_ranks_is_known(tmp_path):
         (tools / name).symlink_to(shutil.which(name))
     refused = run(3, "program", PATH=str(tools))
     assert refused.returncode == 2 and "there is no mpirun here" in refused.stderr
+
+
+# A rank that says that it is there, and leaves word when it is told to end.
+RANK = "trap 'touch told; exit 143' TERM; touch there; while :; do sleep 0.05; done"
+
+
+@pytest.mark.parametrize("sent, code", [
+    (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_what_happens_to_it_happens_to_the_ranks(tmp_path, sent, code):
+    process = subprocess.Popen([LAUNCHER, "--quiet", "1", "bash", "-c", RANK], cwd=tmp_path,
+                               stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(tmp_path / "there")
+    process.send_signal(sent)
+    assert process.wait(timeout=20) == code
+    wait_for(tmp_path / "told")
+
+
+def wait_for(file):
+    deadline = time.monotonic() + 20
+    while not file.exists():
+        assert time.monotonic() < deadline, f"{file} is not there"
+        time.sleep(0.02)
