@@ -12,10 +12,20 @@
 namespace annulus {
 namespace {
 
+/// Seconds that add up, of which those that are counted stand for more or fewer.
+struct Sum {
+  double now = 0;
+  double since = 0;
+  double counted = 0;
+
+  void begin_counting() { since = now; }
+  void count(double weight) { counted += weight * (now - since); }
+};
+
 /// One direction of a port, which carries one message after the other.
 struct Use {
-  double free = 0;     // from when on
-  double seconds = 0;  // in use so far
+  double free = 0;  // from when on
+  Sum seconds{};    // in use
 };
 
 struct Port {
@@ -36,15 +46,16 @@ struct Follower {
   std::size_t node = 0;
   Link* link = nullptr;
   Port inside{};  // to ranks of its node
-  double now = 0;
-  double waited = 0;
-  double computed = 0;
+  Sum time{};
+  Sum waited{};
+  Sum computed{};
   std::map<std::size_t, double> due{};  // by step: when what it waits for is there
 
+  [[nodiscard]] double now() const { return time.now; }
   void wait_until(double moment) {
-    if (moment <= now) return;
-    waited += moment - now;
-    now = moment;
+    if (moment <= now()) return;
+    waited.now += moment - now();
+    time.now = moment;
   }
 };
 
@@ -57,6 +68,38 @@ struct Message {
   Index bytes;
   bool inside;
 };
+
+/// Steps that are followed, of which the first `lead` only get transfers under way; each of the
+/// others stands for `weight` steps.
+struct Part {
+  Interval steps;
+  Index lead = 0;
+  double weight = 1;
+};
+
+/// All of `count` steps or, of many more than `most`, about as many: the first and the last for
+/// themselves, and some in between for all that are. What repeats does so every `period` steps.
+std::vector<Part> parts_of(std::size_t count, std::size_t most, Index period) {
+  constexpr Index middle_parts = 6;
+  const auto end = static_cast<Index>(count);
+  const Index lead = std::max<Index>(4, period);
+  const Index length =
+      ceil_div(std::max<Index>(1, static_cast<Index>(most / (middle_parts + 2))), period) * period;
+  if (count <= most || end <= (middle_parts + 2) * (lead + length)) return {{.steps = {0, end}}};
+  const auto led = [&](Index begin, double weight) {
+    const Index before = std::min(lead, begin);
+    return Part{.steps = {begin - before, begin + length}, .lead = before, .weight = weight};
+  };
+  std::vector<Part> parts{led(0, 1)};
+  const Index between = end - 2 * length;
+  for (Index i = 0; i < middle_parts; ++i) {
+    const Index middle = length + (2 * i + 1) * between / (2 * middle_parts);
+    parts.push_back(led(middle - length / 2,
+                        static_cast<double>(between) / static_cast<double>(middle_parts * length)));
+  }
+  parts.push_back(led(end - length, 1));
+  return parts;
+}
 
 class Replay {
  public:
@@ -85,51 +128,65 @@ class Replay {
     }
   }
 
-  /// Goes through steps `first` and on, a list for each rank.
-  void follow(Index first, const std::vector<std::vector<Step>>& programs,
+  /// Goes through the steps of a part, a list for each rank.
+  void follow(const Part& part, const std::vector<std::vector<Step>>& programs,
               const StepSeconds& seconds) {
-    const auto count = programs.front().size();
-    for (std::size_t i = 0; i < count; ++i) {
+    for (Index step = part.steps.begin; step < part.steps.end; ++step) {
+      const auto place = static_cast<std::size_t>(step - part.steps.begin);
       std::vector<const Step*> parts;
-      for (const auto& steps : programs) parts.push_back(&steps[i]);
-      arrive(static_cast<std::size_t>(first) + i);
+      for (const auto& steps : programs) parts.push_back(&steps[place]);
+      arrive(static_cast<std::size_t>(step));
+      if (step == part.steps.begin + part.lead) {
+        for_each_sum([](Sum& sum) { sum.begin_counting(); });
+      }
       if (plan_.reads_in_place()) meet();
       start_transfers(parts);
       for (std::size_t at = 0; at < followers_.size(); ++at) {
         const double computed = seconds.of(*parts[at]);
-        followers_[at].now += computed;
-        followers_[at].computed += computed;
+        followers_[at].time.now += computed;
+        followers_[at].computed.now += computed;
       }
     }
-    arrive(static_cast<std::size_t>(first) + count);
+    arrive(static_cast<std::size_t>(part.steps.end));
+    for_each_sum([&](Sum& sum) { sum.count(part.weight); });
   }
 
+  /// What was counted until now takes so long.
   [[nodiscard]] double latest() const {
     double latest = 0;
-    for (const auto& follower : followers_) latest = std::max(latest, follower.now);
+    for (const auto& follower : followers_) latest = std::max(latest, follower.time.counted);
     return latest;
   }
 
-  /// What all steps take, which are `scale` times those that were followed, and what comes before
-  /// and after them.
-  [[nodiscard]] Prediction prediction(double scale, const StepSeconds& seconds) const {
+  /// What was counted takes, with what comes before and after all steps.
+  [[nodiscard]] Prediction prediction(const StepSeconds& seconds) const {
     Prediction prediction;
     for (const auto& follower : followers_) {
       const double own = seconds.of_queries(follower.rank);
-      const double computed = follower.computed * scale + own;
-      prediction.seconds = std::max(prediction.seconds, follower.now * scale + own);
-      prediction.exposed_seconds = std::max(prediction.exposed_seconds, follower.waited * scale);
+      const double computed = follower.computed.counted + own;
+      prediction.seconds = std::max(prediction.seconds, follower.time.counted + own);
+      prediction.exposed_seconds = std::max(prediction.exposed_seconds, follower.waited.counted);
       prediction.compute_seconds = std::max(prediction.compute_seconds, computed);
       prediction.mean_seconds += computed / static_cast<double>(followers_.size());
     }
     for (const auto& [name, link] : links_) {
       prediction.link_seconds = std::max(
-          {prediction.link_seconds, link.port.out.seconds * scale, link.port.in.seconds * scale});
+          {prediction.link_seconds, link.port.out.seconds.counted, link.port.in.seconds.counted});
     }
     return prediction;
   }
 
  private:
+  template <class Do>
+  void for_each_sum(const Do& act) {
+    for (auto& follower : followers_) {
+      for (auto* sum : {&follower.time, &follower.waited, &follower.computed}) act(*sum);
+    }
+    for (auto& [name, link] : links_) {
+      for (auto* use : {&link.port.out, &link.port.in}) act(use->seconds);
+    }
+  }
+
   /// What is due by `step` is waited for.
   void arrive(std::size_t step) {
     for (auto& follower : followers_) {
@@ -144,7 +201,7 @@ class Replay {
   void meet() {
     std::map<std::size_t, double> last;
     for (const auto& follower : followers_) {
-      last[follower.node] = std::max(last[follower.node], follower.now);
+      last[follower.node] = std::max(last[follower.node], follower.now());
     }
     for (auto& follower : followers_) follower.wait_until(last[follower.node]);
   }
@@ -160,7 +217,7 @@ class Replay {
       auto& own = followers_[i];
       for (const auto& send : parts[i]->sends) {
         auto* to = follower_of(send.peer);
-        messages.push_back({.start = to == nullptr ? own.now : std::max(own.now, to->now),
+        messages.push_back({.start = to == nullptr ? own.now() : std::max(own.now(), to->now()),
                             .due = send.due,
                             .from = &own,
                             .to = to,
@@ -169,7 +226,7 @@ class Replay {
       }
       for (const auto& receive : parts[i]->receives) {
         if (follower_of(receive.peer) != nullptr) continue;
-        messages.push_back({.start = own.now,
+        messages.push_back({.start = own.now(),
                             .due = receive.due,
                             .from = nullptr,
                             .to = &own,
@@ -208,14 +265,14 @@ class Replay {
     for (auto* use : uses) {
       if (use == nullptr) continue;
       use->free = start + seconds;
-      use->seconds += seconds;
+      use->seconds.now += seconds;
     }
     const double there = start + seconds + cost.latency;
     for (auto* side : {message.from, message.to}) {
       if (side == nullptr) continue;
       auto& due = side->due[message.due];
       due = std::max(due, there);
-      side->now += bytes * cost.busy_per_byte;
+      side->time.now += bytes * cost.busy_per_byte;
     }
   }
 
@@ -225,18 +282,6 @@ class Replay {
   std::map<std::pair<std::size_t, std::size_t>, Link> links_;  // by node, and number on it
   std::vector<Follower> followers_;                            // by rank
 };
-
-/// Parts of `count` steps that have about `most`: all of them, or eight from the first to the last.
-std::vector<Interval> parts_of(std::size_t count, std::size_t most) {
-  if (count <= most) return {{0, static_cast<Index>(count)}};
-  constexpr int parts = 8;
-  const int length = std::max(1, static_cast<int>(most) / parts);
-  std::vector<Interval> intervals;
-  for (const int begin : some_of(static_cast<int>(count) - length + 1, parts)) {
-    intervals.push_back({begin, begin + length});
-  }
-  return intervals;
-}
 
 }  // namespace
 
@@ -250,19 +295,16 @@ Prediction predict(const Plan& plan, const Topology& topology, Pass pass, const 
   std::vector<std::vector<Step>> programs(ranks.size());
   if (pass == Pass::backward) {
     for (std::size_t i = 0; i < ranks.size(); ++i) programs[i] = plan.program(ranks[i], pass).steps;
-    replay.follow(0, programs, seconds);
-    return replay.prediction(1, seconds);
+    replay.follow({.steps = {0, std::ssize(programs.front())}}, programs, seconds);
+    return replay.prediction(seconds);
   }
-  const auto parts = parts_of(plan.step_count(), options.most_steps);
-  const double scale =
-      static_cast<double>(plan.step_count()) /
-      (static_cast<double>(parts.size()) * static_cast<double>(parts.front().size()));
-  for (const auto& part : parts) {
-    for (std::size_t i = 0; i < ranks.size(); ++i) programs[i] = plan.steps(ranks[i], part);
-    replay.follow(part.begin, programs, seconds);
-    if (replay.latest() * scale > options.enough) break;
+  const Index period = std::max(plan.schedule().inner, 1);
+  for (const auto& part : parts_of(plan.step_count(), options.most_steps, period)) {
+    for (std::size_t i = 0; i < ranks.size(); ++i) programs[i] = plan.steps(ranks[i], part.steps);
+    replay.follow(part, programs, seconds);
+    if (replay.latest() > options.enough) break;
   }
-  return replay.prediction(scale, seconds);
+  return replay.prediction(seconds);
 }
 
 }  // namespace annulus
