@@ -30,6 +30,7 @@
 #include "annulus/comm/transport.hpp"
 #include "annulus/comm/watch.hpp"
 #include "annulus/device/buffer.hpp"
+#include "annulus/device/buffer_pool.hpp"
 #include "annulus/device/device.hpp"
 #include "annulus/device/device_tensor.hpp"
 #include "annulus/device/stream.hpp"

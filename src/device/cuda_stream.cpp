@@ -3,6 +3,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <nvtx3/nvToolsExt.h>
 
 #include "annulus/base/error.hpp"
 #include "device/cuda_check.hpp"
@@ -61,6 +62,12 @@ void prepare_memory(int index) {
     access.flags = cudaMemAccessFlagsProtReadWrite;
     check_cuda(cudaMemPoolSetAccess(pool, &access, 1), "cudaMemPoolSetAccess");
   }
+}
+
+/// Ranges of this library, apart from those of others.
+nvtxDomainHandle_t ranges() {
+  static const nvtxDomainHandle_t domain = nvtxDomainCreateA("annulus");
+  return domain;
 }
 
 }  // namespace
@@ -194,6 +201,19 @@ double CudaStream::seconds_between(const Event& start, const Event& end) const {
   check_cuda(cudaEventElapsedTime(&milliseconds, handle_of(start), handle_of(end)),
              "cudaEventElapsedTime");
   return static_cast<double>(milliseconds) * 1e-3;
+}
+
+void CudaStream::begin_range(const char* name) {
+  nvtxEventAttributes_t attributes{};
+  attributes.version = NVTX_VERSION;
+  attributes.size = NVTX_EVENT_ATTRIB_STRUCT_SIZE;
+  attributes.messageType = NVTX_MESSAGE_TYPE_ASCII;
+  attributes.message.ascii = name;
+  static_cast<void>(nvtxDomainRangePushEx(ranges(), &attributes));
+}
+
+void CudaStream::end_range() noexcept {
+  static_cast<void>(nvtxDomainRangePop(ranges()));
 }
 
 Stream& CudaStream::transfers() {

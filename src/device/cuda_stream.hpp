@@ -34,6 +34,8 @@ class CudaStream final : public Stream {
   [[nodiscard]] bool idle() override;
   void synchronize() override;
   [[nodiscard]] double seconds_between(const Event& start, const Event& end) const override;
+  void begin_range(const char* name) override;
+  void end_range() noexcept override;
   [[nodiscard]] Stream& transfers() override;
 
  private:

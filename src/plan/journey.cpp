@@ -103,8 +103,7 @@ void Journey::set_out(Way way) {
 
 std::span<const Interval> Journey::needed_from(Way way, int hop) {
   const Index hops = leg(way).hops;
-  const auto distances =
-      way == Way::forward ? Interval{hop, hops + 1} : Interval{-hops, 1 - hop};
+  const auto distances = way == Way::forward ? Interval{hop, hops + 1} : Interval{-hops, 1 - hop};
   ranks_.clear();
   for (const auto& nodes : nodes_at(*circle_, owner_, distances)) {
     if (!nodes.empty()) circle_->add_ranks_of(nodes, ranks_);

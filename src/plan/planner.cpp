@@ -155,8 +155,9 @@ Index hidden_from(const Candidate& candidate, const Topology& topology,
   const auto is_hidden = [&](Index length) {
     auto problem = candidate.plan.problem();
     problem.documents = Documents::single(length);
-    const auto prediction = predict(make_plan(problem, topology, chosen), topology, options.pass,
-                                    machine_of(options), little_effort(topology.ranks, options.threads));
+    const auto prediction =
+        predict(make_plan(problem, topology, chosen), topology, options.pass, machine_of(options),
+                little_effort(topology.ranks, options.threads));
     return prediction.seconds - prediction.compute_seconds < exposed * prediction.seconds;
   };
   // Every so many per cent of a length; the longer, the better they hide.
@@ -164,7 +165,8 @@ Index hidden_from(const Candidate& candidate, const Topology& topology,
   if (!is_hidden(length)) return 0;
   Index shown = topology.ranks / 2;  // not hidden, or one row a rank
   while (length - shown > std::max<Index>(1, length / 10)) {
-    const auto product = static_cast<double>(std::max<Index>(shown, 1)) * static_cast<double>(length);
+    const auto product =
+        static_cast<double>(std::max<Index>(shown, 1)) * static_cast<double>(length);
     const Index middle = std::max(static_cast<Index>(std::sqrt(product)), shown + 1);
     (is_hidden(middle) ? length : shown) = middle;
   }

@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "annulus/device/stream.hpp"
 #include "annulus/ring/pass_trace.hpp"
 #include "annulus/ring/ring_attention.hpp"
@@ -43,13 +45,17 @@ class PassMeter {
   template <class Wait>
   void waiting(std::size_t step, const Wait& wait) {
     const auto begin = now();
-    wait();
+    {
+      const Range range(*this, "step {} waits", step);
+      wait();
+    }
     add({.activity = Activity::waits, .step = step}, begin, now());
   }
 
   /// Calls `compute`, which computes with `keys` or makes the stream do so.
   template <class Work>
   void computing(std::size_t step, const Item& keys, const Work& compute) {
+    const Range range(*this, "step {} computes with keys of {}", step, keys.owner);
     if (!traces()) {
       compute();
       return;
@@ -87,6 +93,26 @@ class PassMeter {
     TraceEvent event;
     Moment begin;
     Moment end;
+  };
+
+  /// What profilers of a GPU see: "forward: step 3 waits".
+  class Range {
+   public:
+    template <class... Values>
+    Range(const PassMeter& meter, fmt::format_string<Values&...> what, Values&... values)
+        : stream_(meter.on_host_ ? nullptr : &meter.stream_) {
+      if (stream_ == nullptr) return;
+      const auto text = fmt::format("{}: {}", name_of(meter.pass_), fmt::format(what, values...));
+      stream_->begin_range(text.c_str());
+    }
+    Range(const Range&) = delete;
+    Range& operator=(const Range&) = delete;
+    ~Range() {
+      if (stream_ != nullptr) stream_->end_range();
+    }
+
+   private:
+    device::Stream* stream_;
   };
 
   [[nodiscard]] double since_start() const { return stream_.now() - start_; }

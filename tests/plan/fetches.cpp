@@ -227,15 +227,16 @@ TEST(Fetches, SchedulesThatDoNotFitSayWhatWould) {
   EXPECT_THAT(message_of("heads:8", 8), HasSubstr("expected 1, 2 or 4"));
   EXPECT_THAT(message_of("double-ring:4", 6),
               HasSubstr("inner rings of 4 out of 6 ranks; expected 1, 2, 3 or 6"));
-  EXPECT_THAT(message_of("heads:2+node-ring", 4), HasSubstr("expected ring, bidirectional, double-ring or tiles"));
+  EXPECT_THAT(message_of("heads:2+node-ring", 4),
+              HasSubstr("expected ring, bidirectional, double-ring or tiles"));
   EXPECT_THAT(message_of("double-ring", 5, 1, even_topology(5, 2)), HasSubstr("double-ring:M"));
   EXPECT_EQ(message_of("heads:2+double-ring", 4), "fits");
 }
 
 TEST(Fetches, NamesReadBack) {
-  for (const auto* name :
-       {"ring", "node-ring", "bidirectional", "double-ring", "double-ring:4", "tiles", "tiles:2x3",
-        "heads:4", "heads:4+tiles", "heads:4+bidirectional", "heads:2+tiles:2x8", "heads:2+double-ring:3"}) {
+  for (const auto* name : {"ring", "node-ring", "bidirectional", "double-ring", "double-ring:4",
+                           "tiles", "tiles:2x3", "heads:4", "heads:4+tiles",
+                           "heads:4+bidirectional", "heads:2+tiles:2x8", "heads:2+double-ring:3"}) {
     EXPECT_EQ(name_of(parse_schedule(name)), name);
   }
   EXPECT_EQ(name_of(parse_schedule("heads:4+ring")), "heads:4");

@@ -80,8 +80,8 @@ TEST(Prediction, OfSomeStepsIsAboutThatOfAll) {
   auto problem = full_problem(64 * 4096, 1);
   problem.mask = Mask::causal();
   problem.query_heads = problem.key_heads = 8;
-  for (const auto& name : {"ring", "double-ring:8", "tiles", "bidirectional", "heads:4",
-                           "heads:8", "heads:2+tiles", "heads:4+double-ring"}) {
+  for (const auto& name : {"ring", "double-ring:8", "tiles", "bidirectional", "heads:4", "heads:8",
+                           "heads:2+tiles", "heads:4+double-ring"}) {
     const auto topology = even_topology(1024, 8);
     const auto plan = make_plan(problem, topology,
                                 {.sharding = Sharding::zigzag, .schedule = parse_schedule(name)});

@@ -7,6 +7,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <vector>
 
 #include "annulus/device/stream.hpp"
 
@@ -88,6 +90,14 @@ class ModelStream final : public device::Stream {
   [[nodiscard]] double seconds_between(const device::Event& start,
                                        const device::Event& end) const override;
   [[nodiscard]] device::Stream& transfers() override;
+  void begin_range(const char* name) override { open_ranges_.push_back(name); }
+  void end_range() noexcept override {
+    ranges_.push_back(open_ranges_.back());
+    open_ranges_.pop_back();
+  }
+
+  /// Those that have ended, in this order.
+  [[nodiscard]] const std::vector<std::string>& ranges() const { return ranges_; }
 
  private:
   class ModelEvent;
@@ -109,6 +119,8 @@ class ModelStream final : public device::Stream {
 
   std::shared_ptr<ModelDevice> device_;
   std::deque<Task> tasks_;
+  std::vector<std::string> open_ranges_;
+  std::vector<std::string> ranges_;
   bool running_ = false;  // a task looks at its own stream
   std::unique_ptr<ModelStream> transfers_;
 };

@@ -48,10 +48,9 @@ std::vector<Item> Chains::kept(const std::vector<Step>& steps) const {
   std::vector<Item> kept;
   for (std::size_t at = 1; at < steps.size(); ++at) {
     for (const auto& arrived : steps[at - 1].receives) {
-      const bool goes_on_and_returns =
-          std::ranges::any_of(steps[at].sends, [&](const Transfer& send) {
-            return send.returns && send.item == arrived.item;
-          });
+      const bool goes_on_and_returns = std::ranges::any_of(
+          steps[at].sends,
+          [&](const Transfer& send) { return send.returns && send.item == arrived.item; });
       if (!goes_on_and_returns) kept.push_back(arrived.item);
     }
   }
@@ -67,7 +66,8 @@ int Chains::hop(int rank, Way way, int hops) const {
 /// the chain.
 Chains::Known& Chains::known(int owner, Way way) {
   const int columns = circle_.columns();
-  const int place = circle_.place_of(owner) % (4 * columns) + (way == Way::forward ? 0 : 4 * columns);
+  const int place =
+      circle_.place_of(owner) % (4 * columns) + (way == Way::forward ? 0 : 4 * columns);
   auto& known = known_[static_cast<std::size_t>(place)];
   if (known.owner != owner) {
     known = {.owner = owner, .journey = tables_.journey(needs_, owner)};

@@ -85,7 +85,7 @@ class Fetches final : public RankSchedule {
   Needs needs_;
   int rank_;
   int team_;
-  int others_;  // 1 where the team has other ranks, else 0
+  int others_;                                // 1 where the team has other ranks, else 0
   std::vector<std::vector<Interval>> heads_;  // by member of a team
   std::vector<Interval> readers_;             // ranks, in rows_for
 
