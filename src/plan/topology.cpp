@@ -1,6 +1,8 @@
 #include "annulus/plan/topology.hpp"
 
-#include <map>
+#include <algorithm>
+#include <cstddef>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -14,16 +16,20 @@ std::vector<std::vector<int>> ranks_of_nodes(const Topology& topology) {
     throw InputError(fmt::format("a topology gives the nodes of {} ranks; expected {}",
                                  node_of.size(), topology.ranks));
   }
-  std::map<int, std::vector<int>> ranks_of;
-  for (int rank = 0; rank < topology.ranks; ++rank) {
-    const int node = node_of.empty() ? rank : node_of[static_cast<std::size_t>(rank)];
-    if (node < 0) {
-      throw InputError(fmt::format("rank {} is on node {}; expected 0 or more", rank, node));
-    }
-    ranks_of[node].push_back(rank);
-  }
+  std::vector<int> order(static_cast<std::size_t>(topology.ranks));
+  std::iota(order.begin(), order.end(), 0);
+  const auto node = [&](int rank) {
+    return node_of.empty() ? rank : node_of[static_cast<std::size_t>(rank)];
+  };
+  if (!std::ranges::is_sorted(node_of)) std::ranges::stable_sort(order, {}, node);
   std::vector<std::vector<int>> nodes;
-  for (auto& [node, ranks] : ranks_of) nodes.push_back(std::move(ranks));
+  for (const int rank : order) {
+    if (node(rank) < 0) {
+      throw InputError(fmt::format("rank {} is on node {}; expected 0 or more", rank, node(rank)));
+    }
+    if (nodes.empty() || node(nodes.back().front()) != node(rank)) nodes.emplace_back();
+    nodes.back().push_back(rank);
+  }
   return nodes;
 }
 

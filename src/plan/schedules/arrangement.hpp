@@ -12,8 +12,6 @@ namespace annulus::schedules {
 struct KeyVisit {
   int owner = 0;        ///< the team whose keys these are
   int from = 0;         ///< the one that has them: the owner, or one that has fetched them
-  int starts = 0;       ///< the visit during which they set out
-  int last = 0;         ///< the last visit for which the receiver passes them on, or this one
   Interval readers{};   ///< teams for whose queries they come: the receiver, or all to whom it
                         ///< passes them on
   Interval held_for{};  ///< teams for whose queries `from` has them
@@ -43,6 +41,10 @@ class Arrangement {
   [[nodiscard]] virtual KeyVisit key_visit(int team, int visit) const = 0;
   /// The team whose visit is from this one.
   [[nodiscard]] virtual int key_guest(int team, int visit) const = 0;
+  /// The visit during which keys of a visit set out.
+  [[nodiscard]] virtual int starts(int visit) const { return visit - 1; }
+  /// The last visit for which the receiver passes them on, or their own.
+  [[nodiscard]] virtual int last(int visit) const { return visit; }
   /// How many visits one sets out ahead of its own, or is passed on after it, at most.
   [[nodiscard]] virtual int farthest() const { return 1; }
   /// A range of teams that has all of those in it.

@@ -47,8 +47,6 @@ class TeamsBothWays final : public Arrangement {
     const Interval own{team, team + 1};
     return {.owner = owner,
             .from = owner,
-            .starts = start_of(visit),
-            .last = visit,
             .readers = own,
             .held_for = own,
             .half = reach_.halves && visit > 0 ? std::optional(way) : std::nullopt};
@@ -59,6 +57,11 @@ class TeamsBothWays final : public Arrangement {
     return team_at(team, way == Way::forward ? distance : -distance);
   }
 
+  /// Both of a distance set out with the first of those before.
+  [[nodiscard]] int starts(int visit) const override {
+    const bool alone = visit > 2 * both();
+    return std::max(alone ? visit - 1 : (visit - 1) / 2 * 2 - 1, 0);
+  }
   [[nodiscard]] int farthest() const override { return 3; }
   [[nodiscard]] Interval key_owners(int /*team*/) const override { return {0, teams_}; }
 
@@ -70,11 +73,6 @@ class TeamsBothWays final : public Arrangement {
       return {reach_.forward > both() ? Way::forward : Way::backward, visit - both()};
     }
     return {visit % 2 == 1 ? Way::forward : Way::backward, (visit + 1) / 2};
-  }
-  /// Both set out with the first of the two before.
-  [[nodiscard]] int start_of(int visit) const {
-    const bool alone = visit > 2 * both();
-    return std::max(alone ? visit - 1 : (visit - 1) / 2 * 2 - 1, 0);
   }
   [[nodiscard]] int team_at(int team, int ahead) const {
     return ((team + ahead) % teams_ + teams_) % teams_;

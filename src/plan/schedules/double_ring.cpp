@@ -35,19 +35,16 @@ class DoubleRing final : public Arrangement {
     const Interval all{node * inner_, (node + 1) * inner_};
     const int owner = team_at(nodes_.source(node, round), from % inner_);
     if (behind > 0) {
-      return {.owner = owner,
-              .from = from,
-              .starts = visit - 1,
-              .last = visit,
-              .readers = own,
-              .held_for = round == 0 ? own : all};
+      return {.owner = owner, .from = from, .readers = own, .held_for = round == 0 ? own : all};
     }
-    return {.owner = owner,
-            .from = owner,
-            .starts = std::max(visit - inner_, 0),
-            .last = visit + inner_ - 1,
-            .readers = all,
-            .held_for = all};
+    return {.owner = owner, .from = owner, .readers = all, .held_for = all};
+  }
+
+  [[nodiscard]] int starts(int visit) const override {
+    return visit % inner_ > 0 ? visit - 1 : std::max(visit - inner_, 0);
+  }
+  [[nodiscard]] int last(int visit) const override {
+    return visit % inner_ > 0 ? visit : visit + inner_ - 1;
   }
 
   [[nodiscard]] int key_guest(int team, int visit) const override {

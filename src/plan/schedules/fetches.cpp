@@ -72,14 +72,14 @@ int Fetches::step_count() const {
 
 int Fetches::starts(int visit) const {
   if (visit <= others_) return batch_count() - 1;
-  const int during = visit_of(team_, visit).starts;
+  const int during = arrangement_->starts(visit - others_);
   return during == 0 ? batch_count() - 1 : first_step(during + others_);
 }
 
 // What was passed on is computed with a step later, and a step after that come its gradients.
 int Fetches::last_use(int visit) const {
   if (visit <= others_) return last_step(visit);
-  const int last = visit_of(team_, visit).last + others_;
+  const int last = arrangement_->last(visit - others_) + others_;
   return last_step(last) + (last > visit ? 1 : 0);
 }
 

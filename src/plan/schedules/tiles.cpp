@@ -31,12 +31,7 @@ class Tiles final : public Arrangement {
   [[nodiscard]] KeyVisit key_visit(int team, int visit) const override {
     const int owner = key_neighbour(team, visit);
     const Interval own{team, team + 1};
-    return {.owner = owner,
-            .from = owner,
-            .starts = visit - 1,
-            .last = visit,
-            .readers = own,
-            .held_for = own};
+    return {.owner = owner, .from = owner, .readers = own, .held_for = own};
   }
   [[nodiscard]] int key_guest(int team, int visit) const override {
     return key_neighbour(team, -visit);
