@@ -22,7 +22,7 @@ struct Sum {
   void count(double weight) { counted += weight * (now - since); }
 };
 
-/// One direction of a port, which carries one message after the other.
+/// One direction of a port.
 struct Use {
   double free = 0;  // from when on
   Sum seconds{};    // in use
@@ -237,14 +237,32 @@ class Replay {
     std::ranges::stable_sort(messages, [](const Message& one, const Message& other) {
       return one.start != other.start ? one.start < other.start : one.due > other.due;
     });
-    for (const auto& message : messages) carry(message);
+    // Those that set out together share the link, and are there together.
+    std::map<std::pair<const Link*, std::size_t>, double> last;
+    std::vector<double> there;
+    for (const auto& message : messages) {
+      there.push_back(carry(message));
+      if (message.inside) continue;
+      auto& shared = last[{link_of(message), message.due}];
+      shared = std::max(shared, there.back());
+    }
+    for (std::size_t i = 0; i < messages.size(); ++i) {
+      const auto& message = messages[i];
+      deliver(message, message.inside ? there[i] : last[{link_of(message), message.due}]);
+    }
+  }
+
+  /// Of its sender, if that is followed.
+  [[nodiscard]] static Link* link_of(const Message& message) {
+    return (message.from == nullptr ? message.to : message.from)->link;
   }
 
   [[nodiscard]] bool is_inside(int rank, int peer) const {
     return node_of_[static_cast<std::size_t>(rank)] == node_of_[static_cast<std::size_t>(peer)];
   }
 
-  void carry(const Message& message) {
+  /// When it is there if others let it go first.
+  [[nodiscard]] double carry(const Message& message) {
     const auto& cost = message.inside ? machine_.inside : machine_.between;
     const auto bytes = static_cast<double>(message.bytes);
     const auto port_of = [&](Follower& follower) -> Port& {
@@ -259,7 +277,7 @@ class Replay {
     double seconds = bytes / cost.bytes_per_second;
     if (!message.inside) {
       // Those ranks of the link that are not followed send and receive as much.
-      const auto& link = *(message.from == nullptr ? message.to : message.from)->link;
+      const auto& link = *link_of(message);
       seconds *= static_cast<double>(link.ranks) / link.followed;
     }
     for (auto* use : uses) {
@@ -267,12 +285,16 @@ class Replay {
       use->free = start + seconds;
       use->seconds.now += seconds;
     }
-    const double there = start + seconds + cost.latency;
+    return start + seconds + cost.latency;
+  }
+
+  void deliver(const Message& message, double there) {
+    const auto& cost = message.inside ? machine_.inside : machine_.between;
     for (auto* side : {message.from, message.to}) {
       if (side == nullptr) continue;
       auto& due = side->due[message.due];
       due = std::max(due, there);
-      side->time.now += bytes * cost.busy_per_byte;
+      side->time.now += static_cast<double>(message.bytes) * cost.busy_per_byte;
     }
   }
 

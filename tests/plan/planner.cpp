@@ -76,6 +76,25 @@ TEST(Prediction, RanksOfANodeShareItsLinks) {
   }
 }
 
+// Both ranks of a node send queries to the other node at once, and later states: all wait as long,
+// where one of them would be early if messages took turns.
+TEST(Prediction, MessagesThatSetOutTogetherAreThereTogether) {
+  const auto topology = even_topology(4, 2);
+  const auto plan =
+      make_plan(full_problem(64 * 32), topology,
+                {.sharding = Sharding::contiguous, .schedule = parse_schedule("tiles:2x2")});
+  const auto queries = plan.queries_of(0);
+  const auto seconds = [&](What what, double bandwidth) {
+    return 2 * static_cast<double>(plan.bytes(queries.as(what))) / bandwidth;
+  };
+  const double compute = compute_seconds(plan);
+  const double bandwidth = static_cast<double>(plan.bytes(queries)) / compute;
+  const auto predicted = predict(plan, topology, Pass::forward, bare_machine(per_pair, bandwidth));
+  const double exposed =
+      seconds(What::queries, bandwidth) + seconds(What::states, bandwidth) - 2 * compute;
+  EXPECT_NEAR(predicted.exposed_seconds, exposed, 1e-9 * exposed);
+}
+
 TEST(Prediction, OfSomeStepsIsAboutThatOfAll) {
   auto problem = full_problem(64 * 4096, 1);
   problem.mask = Mask::causal();
