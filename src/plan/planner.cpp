@@ -34,9 +34,15 @@ const Machine& machine_of(const PlanOptions& options) {
   return options.machine != nullptr ? *options.machine : default_machine(options.peer_memory);
 }
 
-std::vector<Sharding> shardings_of(const PlanOptions& options) {
+std::vector<Sharding> shardings_of(const Problem& problem, const Topology& topology,
+                                   const PlanOptions& options) {
   if (options.sharding) return {*options.sharding};
-  return {all_shardings().begin(), all_shardings().end()};
+  std::vector<Sharding> all(all_shardings().begin(), all_shardings().end());
+  // It deals out what is uneven, rank by rank, and one document is evened out by the others.
+  if (topology.ranks > many_ranks && problem.documents.count() == 1) {
+    std::erase(all, Sharding::balanced);
+  }
+  return all;
 }
 
 std::vector<Schedule> schedules_of(const Problem& problem, const Topology& topology,
@@ -76,7 +82,7 @@ std::optional<Candidate> best_sharding(const Problem& problem, const Topology& t
 /// By the simplest schedule, unless `options` has one.
 Candidate simplest_plan(const Problem& problem, const Topology& topology, PlanOptions options) {
   if (!options.schedule) options.schedule = fitting_schedule(topology, options.peer_memory);
-  return *best_sharding(problem, topology, options, shardings_of(options),
+  return *best_sharding(problem, topology, options, shardings_of(problem, topology, options),
                         little_effort(topology.ranks, options.threads));
 }
 
@@ -85,7 +91,7 @@ Candidate simplest_plan(const Problem& problem, const Topology& topology, PlanOp
 std::vector<Sharding> promising_shardings(const Problem& problem, const Topology& topology,
                                           PlanOptions options) {
   constexpr int few_ranks = 256;
-  if (topology.ranks <= few_ranks) return shardings_of(options);
+  if (topology.ranks <= few_ranks) return shardings_of(problem, topology, options);
   auto ideal = machine_of(options);
   ideal.inside = {};
   ideal.between = {};
