@@ -60,14 +60,14 @@ void write_means(TensorView to, std::span<const double> means) {
   });
 }
 
-void BackwardPass::add(TensorView sums, ConstTensorView more) const {
+void BackwardPass::add(TensorView sums, double factor, ConstTensorView more) const {
   ensure(sums.has_shape(more.rows, more.heads, more.dim), "sums of one shape are added");
   with_accumulator(sums.type, [&]<class T>() {
     for (Index i = 0; i < sums.rows; ++i) {
       for (Index h = 0; h < sums.heads; ++h) {
         T* to = sums.row<T>(i, h);
         const T* from = more.row<T>(i, h);
-        for (Index c = 0; c < sums.dim; ++c) to[c] += from[c];
+        for (Index c = 0; c < sums.dim; ++c) to[c] += static_cast<T>(factor) * from[c];
       }
     }
   });

@@ -97,7 +97,8 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
                               .value_dim = d_v,
                               .threads = threads_,
                               .stream = stream_,
-                              .memory = kernel_memory_});
+                              .memory = kernel_memory_,
+                              .kept = kernel_kept_});
 
   const ring::ConstKeyValues own{.keys = k.view(), .values = v.view()};
   if (!inputs.held.present && plan_.schedule().keeps_keys()) {

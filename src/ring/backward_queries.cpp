@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "annulus/base/tensor.hpp"
 #include "annulus/device/tensor_copy.hpp"
 #include "annulus/plan/heads.hpp"
 #include "ring/heads_of.hpp"
@@ -11,26 +10,6 @@
 #include "ring/query_scale.hpp"
 
 namespace annulus::ring {
-namespace {
-
-/// from -= what: a number for each row and head, on the device.
-void subtract(device::Stream& stream, TensorView from, ConstTensorView what) {
-  Tensor left(from.type, from.rows, from.heads, 1);
-  Tensor right(what.type, what.rows, what.heads, 1);
-  device::download(stream, left.view(), from);
-  device::download(stream, right.view(), what);
-  with_accumulator(from.type, [&]<class T>() {
-    for (Index i = 0; i < from.rows; ++i) {
-      for (Index h = 0; h < from.heads; ++h) {
-        *left.view().row<T>(i, h) -= *std::as_const(right).view().row<T>(i, h);
-      }
-    }
-  });
-  device::upload(stream, from, left.view());
-}
-
-}  // namespace
-
 BackwardQueries::BackwardQueries(const Plan& plan, int rank, const kernels::Kernel& kernel,
                                  BufferPool& pool, const OwnQueries& own, const OwnRows& rows,
                                  TensorView dq, std::span<double> dgain,
@@ -49,7 +28,7 @@ BackwardQueries::BackwardQueries(const Plan& plan, int rank, const kernels::Kern
     home_.pass->write_mean(means_.view());
   }
   if (rows.dlse.present()) {
-    subtract(*stream(), means_.view(), rows.dlse);
+    home_.pass->add(means_.view(), -1, rows.dlse);
     home_ = begin(own_item());
   }
   if (travel) device::clear(*stream(), dq_);
@@ -155,7 +134,7 @@ void BackwardQueries::pack(const Item& item, std::span<std::byte> packed) {
 }
 
 void BackwardQueries::take_in(const Item& item, std::span<const std::byte> packed) {
-  home_.pass->add(heads_of(dq_, item.heads), packed_results(plan(), item, packed));
+  home_.pass->add(heads_of(dq_, item.heads), 1, packed_results(plan(), item, packed));
 }
 
 void BackwardQueries::let_go(const Item& item) {

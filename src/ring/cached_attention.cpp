@@ -11,6 +11,7 @@
 #include "ring/cached_queries.hpp"
 #include "ring/check_shapes.hpp"
 #include "ring/device_tensors.hpp"
+#include "ring/joined_rows.hpp"
 #include "ring/merge_states.hpp"
 
 namespace annulus {
@@ -190,20 +191,71 @@ void CachedAttention::accumulate(kernels::ForwardPass& pass, const std::vector<S
 PassReport CachedAttention::attend(const CacheChunk& chunk, ConstTensorView q, TensorView out,
                                    const ForwardOptions& options) {
   const auto start = Clock::now();
-  const int rank = communicator_.rank();
-  const int ranks = communicator_.size();
   check_tokens(chunk);
-  const Index rows = chunk.rows(rank);
-  const auto sums = accumulator_of(type_);
+  const Index rows = chunk.rows(communicator_.rank());
   const ForwardOutputs wanted{.out = out, .lse = options.lse, .statistics = options.statistics};
   ring::check_shape(q, "q", type_, rows, problem_.query_heads, problem_.head_dim);
-  ring::check_outputs(wanted, sums, rows, problem_.query_heads, problem_.output_dim());
+  ring::check_outputs(wanted, accumulator_of(type_), rows, problem_.query_heads,
+                      problem_.output_dim());
   ring::check_options(problem_, rows, options.gain, options.sink, options.logit_scale);
   const auto scales = scale_of(chunk, options);
+  PassReport report;
+  if (communicator_.size() == 1) {
+    attend_alone(chunk, q, scales, wanted, options);
+  } else {
+    attend_together(chunk, q, scales, wanted, options, report);
+  }
+  report.seconds = seconds_since(start);
+  return report;
+}
+
+kernels::PassOptions CachedAttention::pass_options(const ForwardOptions& options) const {
+  return {.key_heads = problem_.key_heads,
+          .value_dim = problem_.output_dim(),
+          .statistics = options.statistics.present(),
+          .threads = threads_,
+          .stream = stream_,
+          .memory = kernel_memory_};
+}
+
+void CachedAttention::attend_alone(const CacheChunk& chunk, ConstTensorView q,
+                                   std::span<const double> scales, const ForwardOutputs& wanted,
+                                   const ForwardOptions& options) const {
+  const ring::DeviceInput queries(stream_, q);
+  const ring::DeviceOutput out(stream_, wanted.out);
+  const ring::DeviceOutput lse(stream_, wanted.lse);
+  std::vector<ring::DeviceOutput> statistics;
+  for (const auto& view : wanted.statistics.views) statistics.emplace_back(stream_, view);
+  for (Index first = 0; first < q.rows; first += queries_at_a_time) {
+    const Index count = std::min(queries_at_a_time, q.rows - first);
+    const auto part = [&](auto view) { return ring::rows_of(view, first, count); };
+    const auto pass =
+        kernel_.forward({.q = part(queries.view()),
+                         .scale = scales.subspan(static_cast<std::size_t>(first * q.heads),
+                                                 static_cast<std::size_t>(count * q.heads)),
+                         .sink = options.sink},
+                        pass_options(options));
+    accumulate(*pass, {slice(chunk.shards.front(), first, first + count)}, options.poll);
+    ForwardOutputs outputs{.out = part(out.view()),
+                           .lse = part(lse.view()),
+                           .statistics = statistics_view_of(statistics)};
+    for (auto& view : outputs.statistics.views) view = part(view);
+    pass->finish(outputs);
+  }
+  stream_->synchronize();
+  out.finish();
+  lse.finish();
+  for (const auto& table : statistics) table.finish();
+}
+
+void CachedAttention::attend_together(const CacheChunk& chunk, ConstTensorView q,
+                                      std::span<const double> scales, const ForwardOutputs& wanted,
+                                      const ForwardOptions& options, PassReport& report) const {
+  const int rank = communicator_.rank();
+  const int ranks = communicator_.size();
+  const auto sums = accumulator_of(type_);
   const ring::HostInput own_queries(*stream_, q);
   const HostOutputs outputs(stream_, wanted);
-
-  PassReport report;
   const Index piece = std::max<Index>(1, queries_at_a_time / ranks);
   Index most_rows = 0;
   for (int r = 0; r < ranks; ++r) most_rows = std::max(most_rows, chunk.rows(r));
@@ -221,12 +273,7 @@ PassReport CachedAttention::attend(const CacheChunk& chunk, ConstTensorView q, T
 
     const ring::DeviceInput on_device(stream_, queries.q.view());
     const auto pass = kernel_.forward({.q = on_device.view(), .scale = queries.scales, .sink = {}},
-                                      {.key_heads = problem_.key_heads,
-                                       .value_dim = problem_.output_dim(),
-                                       .statistics = options.statistics.present(),
-                                       .threads = threads_,
-                                       .stream = stream_,
-                                       .memory = kernel_memory_});
+                                      pass_options(options));
     accumulate(*pass, shards, options.poll);
     Tensor states(sums, offsets.back(), problem_.query_heads, state_width(problem_.output_dim()));
     const ring::DeviceOutput states_there(stream_, states.view());
@@ -240,8 +287,6 @@ PassReport CachedAttention::attend(const CacheChunk& chunk, ConstTensorView q, T
     finish(states.view(), {offsets[at], offsets[at + 1]}, first, options.sink, outputs.views());
   }
   outputs.finish();
-  report.seconds = seconds_since(start);
-  return report;
 }
 
 void CachedAttention::finish(TensorView states, Interval own, Index first,

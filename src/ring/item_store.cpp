@@ -187,7 +187,7 @@ void ItemStore::add(const Item& gradients, std::span<const std::byte> packed) {
     sums = part(*held, whole);
   }
   for_each_shared_row(sums, there.rows, unpacked(plan_, gradients, packed), gradients.rows,
-                      [&](TensorView to, ConstTensorView more) { pass_->add(to, more); });
+                      [&](TensorView to, ConstTensorView more) { pass_->add(to, 1, more); });
 }
 
 void ItemStore::finish() {

@@ -61,6 +61,7 @@ RingAttention::RingAttention(Plan plan, comm::Communicator& communicator,
       threads_(threads),
       buffers_(std::make_shared<device::BufferPool>(stream_)),
       kernel_memory_(std::make_shared<device::BufferPool>(stream_)),
+      kernel_kept_(kernel.keep(stream_)),
       programs_(std::make_shared<ring::PassPrograms>(plan_)) {
   if (plan_.ranks() != communicator.size()) {
     throw InputError(fmt::format("the plan is for {} ranks; the communicator has {}", plan_.ranks(),
@@ -131,7 +132,8 @@ PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTen
                                .for_backward = options.held != nullptr,
                                .threads = threads_,
                                .stream = stream_,
-                               .memory = kernel_memory_});
+                               .memory = kernel_memory_,
+                               .kept = kernel_kept_});
   ring::SharedNode node(plan_, communicator_, Pass::forward, *programs_);
   const auto& program = programs_->of(rank, Pass::forward);
   const bool keep = options.held != nullptr;

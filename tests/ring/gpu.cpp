@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include "annulus/base/error.hpp"
-#include "annulus/comm/self.hpp"
 #include "annulus/device/device_tensor.hpp"
 #include "annulus/device/tensor_copy.hpp"
 #include "annulus/kernels/backend.hpp"
@@ -289,35 +288,38 @@ TEST(RingOnGpu, DecodesTensorsOfTheDevice) {
   const auto& problem = whole.problem;
   const auto expected = direct(whole);
   for (const auto* kernel : gpus_under_test()) {
-    comm::SelfCommunicator self;
-    CachedAttention attention(problem, DataType::float32, self, *kernel);
-    const auto chunk = attention.layout().next(std::vector<Index>{71});
-    // The stream of the caller, whose work is done before the cache reads what it wrote.
-    const auto stream = kernel->open_stream(0);
-    const auto on_device = [&](ConstTensorView host) {
-      device::DeviceTensor tensor(stream, host.type, host.rows, host.heads, host.dim);
-      device::upload(*stream, tensor.view(), host);
-      return tensor;
-    };
-    const auto q = on_device(whole.q.view());
-    const auto k = on_device(whole.k.view());
-    const auto v = on_device(whole.v.view());
-    const device::DeviceTensor out(stream, DataType::float32, 71, 4, 8);
-    const device::DeviceTensor lse(stream, DataType::float32, 71, 4, 1);
-    stream->synchronize();
-    attention.append(chunk, k.view(), v.view());
-    attention.attend(chunk, q.view(), out.view(), {.lse = lse.view()});
-    const auto bounds = bounds_of(whole, *kernel);
-    const auto expect_there = [&](const char* name, const device::DeviceTensor& tensor,
-                                  const auto& exact, const auto& bound) {
-      std::vector<float> got(exact.size());
-      auto view = tensor.view();
-      view.data = got.data();
-      device::download(*stream, view, tensor.view());
-      expect_close(name, got, exact, bound);
-    };
-    expect_there("out", out, expected.out.values, bounds.out.values);
-    expect_there("lse", lse, expected.lse.values, bounds.lse.values);
+    for (const int ranks : {1, 2}) {
+      Outputs<float> all(71, 4, 8);
+      comm::run_threads(ranks, [&](comm::Communicator& communicator) {
+        CachedAttention attention(problem, DataType::float32, communicator, *kernel);
+        const auto chunk = attention.layout().next(std::vector<Index>{71});
+        const auto rows = rows_of(chunk, communicator.rank(), problem.documents);
+        const RankInputs<float> inputs(whole, rows, rows);
+        // The stream of the caller, whose work is done before the cache reads what it wrote.
+        const auto stream = kernel->open_stream(communicator.rank());
+        const auto on_device = [&](ConstTensorView host) {
+          device::DeviceTensor tensor(stream, host.type, host.rows, host.heads, host.dim);
+          device::upload(*stream, tensor.view(), host);
+          return tensor;
+        };
+        const auto q = on_device(inputs.q.view());
+        const auto k = on_device(inputs.k.view());
+        const auto v = on_device(inputs.v.view());
+        Outputs<float> local(inputs.q.rows, 4, 8);
+        const auto out = on_device(std::as_const(local.out).view());
+        const auto lse = on_device(std::as_const(local.lse).view());
+        stream->synchronize();
+        attention.append(chunk, k.view(), v.view());
+        attention.attend(chunk, q.view(), out.view(), {.lse = lse.view()});
+        device::download(*stream, local.out.view(), out.view());
+        device::download(*stream, local.lse.view(), lse.view());
+        put_rows(all, rows, local.out.view(), local.lse.view(), {});
+      });
+      const auto bounds = bounds_of(whole, *kernel);
+      SCOPED_TRACE("P = " + std::to_string(ranks));
+      expect_close("out", all.out.values, expected.out.values, bounds.out.values);
+      expect_close("lse", all.lse.values, expected.lse.values, bounds.lse.values);
+    }
   }
 }
 

@@ -2,7 +2,10 @@
 #include <gmock/gmock.h>
 
 #include "annulus/base/tensor.hpp"
+#include "annulus/comm/self.hpp"
 #include "annulus/comm/threads.hpp"
+#include "annulus/device/device_tensor.hpp"
+#include "annulus/ring/cached_attention.hpp"
 #include "annulus/ring/pass_tensors.hpp"
 #include "ring/on_gpu.hpp"
 
@@ -52,6 +55,92 @@ TEST(RingOnGpu, NamesWhatItDoesForProfilers) {
                              "forward: step 1 waits", "forward: step 1 waits", computes(1, other),
                              "forward: step 2 waits"));
   });
+}
+
+/// The rows of one rank, on the device.
+struct DeviceRows {
+  DeviceRows(const std::shared_ptr<device::Stream>& stream, const Plan& plan, int rank)
+      : q(stream, DataType::float32, plan.query_rows(rank), 2, 8),
+        k(stream, DataType::float32, plan.key_rows(rank), 2, 8),
+        numbers(stream, DataType::float32, plan.query_rows(rank), 2, 1),
+        dk(stream, DataType::float32, plan.key_rows(rank), 2, 8),
+        dv(stream, DataType::float32, plan.key_rows(rank), 2, 8),
+        out(stream, DataType::float32, plan.query_rows(rank), 2, 8),
+        dq(stream, DataType::float32, plan.query_rows(rank), 2, 8) {}
+  device::DeviceTensor q, k, numbers, dk, dv, out, dq;
+};
+
+/// Copies from the host and to it in `passes` passes each way by ranks whose rows are on the
+/// device.
+struct HostCopies {
+  Index up;
+  Index down;
+};
+HostCopies copies_of(int ranks, int passes) {
+  const Problem problem{.query_heads = 2,
+                        .key_heads = 2,
+                        .head_dim = 8,
+                        .documents = Documents::packed({0, 37, 90}),
+                        .mask = Mask::causal()};
+  const ModelLauncher launcher;
+  const kernels::gpu::GpuKernel kernel(launcher);
+  const auto plan = make_plan(problem, {.ranks = ranks},
+                              {.sharding = Sharding::zigzag,
+                               .schedule = annulus::Schedule::ring,
+                               .data_type = DataType::float32});
+  comm::run_threads(ranks, [&](comm::Communicator& communicator) {
+    const auto stream = launcher.open_stream(communicator.rank());
+    const DeviceRows rows(stream, plan, communicator.rank());
+    RingAttention attention(plan, communicator, kernel, stream);
+    for (int pass = 0; pass < passes; ++pass) {
+      HeldShards held;
+      attention.forward(rows.q.view(), rows.k.view(), rows.k.view(), rows.out.view(),
+                        {.lse = rows.numbers.view(), .held = &held});
+      attention.backward({.q = rows.q.view(),
+                          .k = rows.k.view(),
+                          .v = rows.k.view(),
+                          .out = rows.out.view(),
+                          .lse = rows.numbers.view(),
+                          .dout = rows.q.view(),
+                          .dlse = rows.numbers.view(),
+                          .held = std::move(held)},
+                         {.dq = rows.dq.view(), .dk = rows.dk.view(), .dv = rows.dv.view()});
+    }
+  });
+  return {launcher.device().uploads(), launcher.device().downloads()};
+}
+
+// Lists of tiles are uploaded once. What is left are scales, of a forward pass and of a backward
+// pass before and after it takes the gradient of lse from its means. Nothing comes to the host.
+TEST(RingOnGpu, LaterPassesUploadScalesAlone) {
+  for (const int ranks : {1, 2}) {
+    const auto once = copies_of(ranks, 1);
+    const auto twice = copies_of(ranks, 2);
+    EXPECT_GT(once.up, 3 * ranks) << "there are lists of tiles";
+    EXPECT_EQ(twice.up - once.up, 3 * ranks) << "P = " << ranks;
+    EXPECT_EQ(twice.down, 0) << "P = " << ranks;
+  }
+}
+
+// Where one rank has all keys, tensors of the device stay there.
+TEST(RingOnGpu, DecodesAloneWithoutTheHost) {
+  const ModelLauncher launcher;
+  const kernels::gpu::GpuKernel kernel(launcher);
+  comm::SelfCommunicator self;
+  CachedAttention attention({.query_heads = 4,
+                             .key_heads = 2,
+                             .head_dim = 8,
+                             .documents = Documents::single(71),
+                             .mask = Mask::causal()},
+                            DataType::float32, self, kernel);
+  const auto chunk = attention.layout().next(std::vector<Index>{71});
+  const auto& stream = attention.stream();
+  const device::DeviceTensor q(stream, DataType::float32, 71, 4, 8);
+  const device::DeviceTensor k(stream, DataType::float32, 71, 2, 8);
+  const device::DeviceTensor out(stream, DataType::float32, 71, 4, 8);
+  attention.append(chunk, k.view(), k.view());
+  attention.attend(chunk, q.view(), out.view());
+  EXPECT_EQ(launcher.device().downloads(), 0);
 }
 
 }  // namespace

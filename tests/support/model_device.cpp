@@ -25,6 +25,16 @@ std::size_t ModelDevice::bytes_in_use() {
   return bytes;
 }
 
+Index ModelDevice::uploads() {
+  const std::lock_guard lock(mutex_);
+  return uploads_;
+}
+
+Index ModelDevice::downloads() {
+  const std::lock_guard lock(mutex_);
+  return downloads_;
+}
+
 bool ModelDevice::failed() {
   const std::lock_guard lock(mutex_);
   return failed_;
@@ -183,6 +193,8 @@ void ModelStream::upload(const RowCopy& copy) {
   auto staged = std::make_shared<std::vector<std::byte>>(copy.width * copy.rows);
   device::cpu_stream()->copy(
       {staged->data(), copy.width, copy.from, copy.from_pitch, copy.width, copy.rows});
+  const auto held = lock();
+  ++device_->uploads_;
   enqueue([this, copy, staged] {
     device_->check_rows(copy.to, copy.to_pitch, copy);
     device::cpu_stream()->copy(
@@ -193,6 +205,7 @@ void ModelStream::upload(const RowCopy& copy) {
 void ModelStream::download(const RowCopy& copy) {
   synchronize();
   const auto held = lock();
+  ++device_->downloads_;
   device_->check_rows(copy.from, copy.from_pitch, copy);
   device::cpu_stream()->copy(copy);
 }

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "annulus/base/index.hpp"
 #include "annulus/device/stream.hpp"
 
 namespace annulus::test {
@@ -31,6 +32,9 @@ class ModelDevice {
 
   /// Bytes of device memory and of pinned memory that have not been given back.
   [[nodiscard]] std::size_t bytes_in_use();
+  /// Copies of memory of the host of any kind to the device and back, so far.
+  [[nodiscard]] Index uploads();
+  [[nodiscard]] Index downloads();
   /// Whether work has thrown, even if only in the destructor of its stream.
   [[nodiscard]] bool failed();
 
@@ -56,6 +60,8 @@ class ModelDevice {
   int index_;
   std::recursive_mutex mutex_;
   bool failed_ = false;
+  Index uploads_ = 0;
+  Index downloads_ = 0;
   std::map<const std::byte*, Block>
       blocks_;  ///< by address; freed ones stay, so that none is used twice
 };

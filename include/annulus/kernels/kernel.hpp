@@ -31,6 +31,16 @@ struct Queries {
   std::span<const double> sink;   ///< (H): one more key with this logit and value 0; or empty
 };
 
+/// What passes of a plan leave for the next ones beside memory, such as tables on a device. Only
+/// the backend that made it knows what it is. Used by one thread at a time.
+class Kept {
+ public:
+  Kept() = default;
+  Kept(const Kept&) = delete;
+  Kept& operator=(const Kept&) = delete;
+  virtual ~Kept() = default;
+};
+
 /// Shapes and options that a kernel may prepare for.
 struct PassOptions {
   Index key_heads = 1;
@@ -41,6 +51,7 @@ struct PassOptions {
   std::shared_ptr<device::Stream> stream = device::cpu_stream();  ///< of the backend's device
   std::shared_ptr<device::BufferPool> memory{};  ///< where passes on a CPU leave what they computed
                                                  ///< in for the next one; null: nowhere
+  std::shared_ptr<Kept> kept{};  ///< of Kernel::keep, for the blocks of one plan; or null
 };
 
 /// The softmax state of one rank's queries, kept from the first block to the last; fp32 sums of
@@ -93,9 +104,9 @@ class BackwardPass {
   virtual void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                           TensorView dk, TensorView dv, const Poll& poll) = 0;
 
-  /// sums += more, of one shape, in the accumulator type: gradients of keys or values that others
-  /// have summed.
-  virtual void add(TensorView sums, ConstTensorView more) const;
+  /// sums += factor * more, of one shape, in the accumulator type: gradients of keys or values that
+  /// others have summed, or what is taken from the means.
+  virtual void add(TensorView sums, double factor, ConstTensorView more) const;
 
   /// Writes <dout, out>, (rows, H, 1) in the accumulator type: with it in place of `out`, other
   /// ranks compute with these queries, and gradients of sinks follow from it.
@@ -126,6 +137,12 @@ class Kernel {
   /// ranks on one GPU where there are fewer of them. Throws InputError where there is none.
   [[nodiscard]] virtual std::shared_ptr<device::Stream> open_stream(int /*place_on_node*/) const {
     return device::cpu_stream();
+  }
+
+  /// What passes on this stream may keep, nothing yet; null where the backend keeps nothing.
+  [[nodiscard]] virtual std::shared_ptr<Kept> keep(
+      const std::shared_ptr<device::Stream>& /*stream*/) const {
+    return nullptr;
   }
 
   /// Whether the backend computes with inputs of this type.

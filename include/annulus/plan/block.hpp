@@ -19,6 +19,7 @@ struct PlacedRows {
   Index count = 0;
 
   [[nodiscard]] constexpr Index position_of(Index i) const { return position + i * stride; }
+  friend constexpr bool operator==(const PlacedRows&, const PlacedRows&) = default;
 };
 
 /// Queries and keys of the same document, and the mask between them. For every query the visible
@@ -43,6 +44,8 @@ struct Block {
     const Index key = from / keys.stride;
     return key < keys.count ? key : -1;
   }
+
+  friend constexpr bool operator==(const Block&, const Block&) = default;
 };
 
 /// Number of visible (query, key) pairs of a block, in O(log) time.

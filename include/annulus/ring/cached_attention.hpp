@@ -67,6 +67,14 @@ class CachedAttention {
   void check_tokens(const CacheChunk& chunk) const;
   [[nodiscard]] std::vector<double> scale_of(const CacheChunk& chunk,
                                              const ForwardOptions& options) const;
+  [[nodiscard]] kernels::PassOptions pass_options(const ForwardOptions& options) const;
+  /// attend() of the only rank: it has all keys, so its states become outputs where they are.
+  void attend_alone(const CacheChunk& chunk, ConstTensorView q, std::span<const double> scales,
+                    const ForwardOutputs& wanted, const ForwardOptions& options) const;
+  /// attend() of several: through the host, where queries are gathered and states are merged.
+  void attend_together(const CacheChunk& chunk, ConstTensorView q, std::span<const double> scales,
+                       const ForwardOutputs& wanted, const ForwardOptions& options,
+                       PassReport& report) const;
   /// Meets the queries of all ranks, laid end to end, with the rank's own keys.
   void accumulate(kernels::ForwardPass& pass, const std::vector<Shard>& queries,
                   const kernels::Poll& poll) const;

@@ -127,9 +127,10 @@ class RingAttention {
   std::shared_ptr<device::Stream> stream_;
   int threads_;
   std::vector<double> betas_;  // of the rank's query rows
-  // Kept from pass to pass: what travels, and what kernels compute in.
+  // Kept from pass to pass: what travels, what kernels compute in, and what they keep.
   std::shared_ptr<device::BufferPool> buffers_;
   std::shared_ptr<device::BufferPool> kernel_memory_;
+  std::shared_ptr<kernels::Kept> kernel_kept_;
   std::shared_ptr<ring::PassPrograms> programs_;
   std::vector<PassTrace>* traces_ = nullptr;
 };

@@ -177,10 +177,11 @@ struct MeanArguments {
   float* mean = nullptr;  ///< (rows, H)
 };
 
-/// sums += more, `count` numbers each.
+/// sums += factor * more, `count` numbers each.
 struct AddArguments {
   float* sums = nullptr;
   const float* more = nullptr;
+  float factor = 1;
   Index count = 0;
 };
 

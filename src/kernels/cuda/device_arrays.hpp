@@ -49,6 +49,7 @@ class DeviceTiles {
  public:
   DeviceTiles(const StreamPointer& stream, const TileList& list);
   [[nodiscard]] DeviceTileList view() const;
+  [[nodiscard]] bool empty() const { return count_ == 0; }
 
  private:
   DeviceArray<TileWork> work_;

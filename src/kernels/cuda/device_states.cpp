@@ -77,12 +77,11 @@ void DeviceStates::merge(ConstTensorView state, Index first_head) {
       *stream_);
 }
 
-void DeviceStates::merge(const DeviceStates& parts, std::span<const TileParts> tiles) {
-  const DeviceArray<TileParts> on_device(stream_, tiles);
+void DeviceStates::merge(const DeviceStates& parts, const TileParts* tiles, int count) {
   launcher_.merge({.state = view(),
                    .parts = parts.view(),
-                   .tiles = on_device.data(),
-                   .count = narrow<int>(std::ssize(tiles)),
+                   .tiles = tiles,
+                   .count = count,
                    .heads = shape_.heads,
                    .value_dim = shape_.value_dim},
                   *stream_);

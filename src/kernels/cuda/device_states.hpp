@@ -33,8 +33,8 @@ class DeviceStates {
   [[nodiscard]] DeviceState view() const;
   [[nodiscard]] const StateShape& shape() const { return shape_; }
 
-  /// Merges those of parts of tiles, of the same heads and dimension.
-  void merge(const DeviceStates& parts, std::span<const TileParts> tiles);
+  /// Merges those of parts of `count` tiles on the device, of the same heads and dimension.
+  void merge(const DeviceStates& parts, const TileParts* tiles, int count);
 
   /// As those of ForwardPass.
   void write(TensorView state) const;

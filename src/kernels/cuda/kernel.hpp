@@ -2,6 +2,7 @@
 // A backend made of the kernels for GPUs and a launcher that starts them.
 
 #include "annulus/kernels/kernel.hpp"
+#include "kernels/cuda/kept_tiles.hpp"
 #include "kernels/cuda/launcher.hpp"
 #include "kernels/cuda/tile_shape.hpp"
 
@@ -16,6 +17,10 @@ class GpuKernel final : public Kernel {
   [[nodiscard]] DeviceKind device() const override { return DeviceKind::cuda; }
   [[nodiscard]] std::shared_ptr<device::Stream> open_stream(int place_on_node) const override {
     return launcher_.open_stream(place_on_node);
+  }
+  [[nodiscard]] std::shared_ptr<Kept> keep(
+      const std::shared_ptr<device::Stream>& stream) const override {
+    return std::make_shared<KeptTiles>(launcher_, stream);
   }
   [[nodiscard]] bool supports(DataType type) const override { return type != DataType::float64; }
   [[nodiscard]] DataType factor_type(DataType type) const override { return type; }

@@ -5,7 +5,6 @@
 #include "annulus/base/error.hpp"
 #include "annulus/base/narrow.hpp"
 #include "annulus/device/tensor_copy.hpp"
-#include "kernels/cuda/tile_parts.hpp"
 
 namespace annulus::kernels::gpu {
 namespace {
@@ -30,6 +29,7 @@ KernelChoice choice_for(ConstTensorView q, const PassOptions& options) {
 GpuForward::GpuForward(const Launcher& launcher, const Queries& queries, const PassOptions& options)
     : launcher_(launcher),
       stream_(stream_of(options)),
+      tiles_(kept_tiles(launcher, options)),
       choice_(choice_for(queries.q, options)),
       q_(stream_, queries.q),
       scale_(upload_narrowed(stream_, queries.scale)),
@@ -41,19 +41,31 @@ void GpuForward::accumulate(ConstTensorView k, ConstTensorView v, std::span<cons
   ensure(k.heads == key_heads_ && v.heads == key_heads_ && k.dim == q_.rows().dim &&
              v.dim == states_.shape().value_dim && k.rows == v.rows,
          "keys and values have the shapes of the pass");
-  const auto tiling = tiling_for(blocks);
-  const auto tiles = query_tiles(blocks, forward_tile_rows(tiling.choice) / tiling.shared);
-  if (!tiles.work.empty()) {
+  const auto [choice, shared] = tiling_for(blocks);
+  const int heads = states_.shape().heads;
+  const auto& tiles = tiles_->forward(choice, shared, heads / shared, blocks);
+  if (!tiles.list.empty()) {
     const AlignedRows keys(stream_, k);
     const AlignedRows values(stream_, v);
     ForwardArguments arguments{.q = q_.rows(),
                                .k = keys.rows(),
                                .v = values.rows(),
                                .scale = scale_.data(),
-                               .heads = states_.shape().heads,
-                               .group = states_.shape().heads / key_heads_,
-                               .shared = tiling.shared};
-    enqueue(tiling.choice, arguments, tiles);
+                               .heads = heads,
+                               .group = heads / key_heads_,
+                               .shared = shared,
+                               .state = states_.view(),
+                               .tiles = tiles.list.view()};
+    if (tiles.parted_count == 0) {
+      launcher_.forward(choice, arguments, *stream_);
+    } else {
+      auto shape = states_.shape();
+      shape.rows = tiles.state_rows;
+      const DeviceStates of_parts(launcher_, stream_, shape, {});
+      arguments.state = of_parts.view();
+      launcher_.forward(choice, arguments, *stream_);
+      states_.merge(of_parts, tiles.parted.data(), tiles.parted_count);
+    }
   }
   if (poll) poll();
 }
@@ -69,29 +81,6 @@ GpuForward::Tiling GpuForward::tiling_for(std::span<const Block> blocks) const {
   few.few_rows = true;
   if (fits(few)) return {few, group};
   return {choice_, fits(choice_) ? group : 1};
-}
-
-void GpuForward::enqueue(const KernelChoice& choice, ForwardArguments& arguments,
-                         const TileList& tiles) {
-  const int step_rows = forward_step_rows(choice);
-  const int parts = parts_to_fill(tiles, arguments.heads / arguments.shared,
-                                  launcher_.blocks_at_once(*stream_), step_rows);
-  const auto run = [&](const TileList& list, const DeviceStates& states) {
-    const DeviceTiles on_device(stream_, list);
-    arguments.state = states.view();
-    arguments.tiles = on_device.view();
-    launcher_.forward(choice, arguments, *stream_);
-  };
-  if (parts == 1) {
-    run(tiles, states_);
-    return;
-  }
-  const auto parted = part_tiles(tiles, parts, step_rows);
-  auto shape = states_.shape();
-  shape.rows = parted.state_rows;
-  const DeviceStates of_parts(launcher_, stream_, shape, {});
-  run(parted.list, of_parts);
-  states_.merge(of_parts, parted.tiles);
 }
 
 void GpuForward::finish(const ForwardOutputs& outputs) {
@@ -110,6 +99,7 @@ GpuBackward::GpuBackward(const Launcher& launcher, const BackwardQueries& querie
                          const PassOptions& options)
     : launcher_(launcher),
       stream_(stream_of(options)),
+      tiles_(kept_tiles(launcher, options)),
       choice_(choice_for(queries.q, options)),
       q_(stream_, queries.q),
       dout_(stream_, queries.dout),
@@ -157,12 +147,10 @@ void GpuBackward::accumulate(ConstTensorView k, ConstTensorView v, std::span<con
              v.dim == dout_.rows().dim && k.rows == v.rows &&
              dk.has_shape(k.rows, k.heads, k.dim) && dv.has_shape(v.rows, v.heads, v.dim),
          "keys, values and their gradients have the shapes of the pass");
-  const auto query_list = query_tiles(blocks, query_gradient_tile_rows(choice_));
-  if (!query_list.work.empty()) {
+  const auto& tiles = tiles_->gradients(choice_, blocks);
+  if (!tiles.of_queries.empty()) {
     const AlignedRows keys(stream_, k);
     const AlignedRows values(stream_, v);
-    const DeviceTiles queries_own(stream_, query_list);
-    const DeviceTiles keys_own(stream_, key_tiles(blocks, key_gradient_tile_rows(choice_)));
     const LongSums key_sums(stream_, dk);
     const LongSums value_sums(stream_, dv);
     GradientArguments arguments{.q = q_.rows(),
@@ -178,15 +166,15 @@ void GpuBackward::accumulate(ConstTensorView k, ConstTensorView v, std::span<con
                                 .query_sums = sums_.data(),
                                 .dk = key_sums.view(),
                                 .dv = value_sums.view(),
-                                .tiles = queries_own.view()};
+                                .tiles = tiles.of_queries.view()};
     launcher_.add_query_gradients(choice_, arguments, *stream_);
-    arguments.tiles = keys_own.view();
+    arguments.tiles = tiles.of_keys.view();
     launcher_.add_key_gradients(choice_, arguments, *stream_);
   }
   if (poll) poll();
 }
 
-void GpuBackward::add(TensorView sums, ConstTensorView more) const {
+void GpuBackward::add(TensorView sums, double factor, ConstTensorView more) const {
   ensure(sums.has_shape(more.rows, more.heads, more.dim), "sums of one shape are added");
   const DenseOutput there(stream_, sums);
   if (!is_dense(sums)) {
@@ -194,6 +182,7 @@ void GpuBackward::add(TensorView sums, ConstTensorView more) const {
   }
   launcher_.add({.sums = there.data(),
                  .more = DenseInput(stream_, more).data(),
+                 .factor = static_cast<float>(factor),
                  .count = sums.rows * sums.heads * sums.dim},
                 *stream_);
   there.finish();

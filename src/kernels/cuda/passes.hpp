@@ -5,6 +5,7 @@
 #include "annulus/kernels/kernel.hpp"
 #include "kernels/cuda/device_arrays.hpp"
 #include "kernels/cuda/device_states.hpp"
+#include "kernels/cuda/kept_tiles.hpp"
 #include "kernels/cuda/launcher.hpp"
 
 namespace annulus::kernels::gpu {
@@ -30,11 +31,10 @@ class GpuForward final : public ForwardPass {
   /// Where all heads of a key head fit into one tile they share it: keys are then read once for all
   /// of them.
   [[nodiscard]] Tiling tiling_for(std::span<const Block> blocks) const;
-  /// Adds what `tiles` see to the states, in parts where there are few tiles. Fills `arguments` in.
-  void enqueue(const KernelChoice& choice, ForwardArguments& arguments, const TileList& tiles);
 
   const Launcher& launcher_;
   StreamPointer stream_;
+  std::shared_ptr<KeptTiles> tiles_;
   KernelChoice choice_;
   AlignedRows q_;
   DeviceArray<float> scale_;
@@ -49,7 +49,7 @@ class GpuBackward final : public BackwardPass {
 
   void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                   TensorView dk, TensorView dv, const Poll& poll) override;
-  void add(TensorView sums, ConstTensorView more) const override;
+  void add(TensorView sums, double factor, ConstTensorView more) const override;
   void write_mean(TensorView mean) const override;
   void finish(TensorView dq, std::span<double> dscale) override;
 
@@ -58,6 +58,7 @@ class GpuBackward final : public BackwardPass {
 
   const Launcher& launcher_;
   StreamPointer stream_;
+  std::shared_ptr<KeptTiles> tiles_;
   KernelChoice choice_;
   AlignedRows q_;
   AlignedRows dout_;

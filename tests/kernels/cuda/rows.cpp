@@ -94,9 +94,10 @@ TEST(CudaRows, Additions) {
     std::vector<float> more(sums.size());
     for (std::size_t i = 0; i < more.size(); ++i) more[i] = static_cast<float>(i);
     const ModelLauncher launcher;
-    launcher.add({.sums = sums.data(), .more = more.data(), .count = count}, *device::cpu_stream());
+    launcher.add({.sums = sums.data(), .more = more.data(), .factor = -2, .count = count},
+                 *device::cpu_stream());
     for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
-      ASSERT_EQ(sums[i], static_cast<float>(i) - 3.0F) << i << " of " << count;
+      ASSERT_EQ(sums[i], -2.0F * static_cast<float>(i) - 3.0F) << i << " of " << count;
     }
     EXPECT_EQ(sums.back(), -3.0F) << "past the end of " << count;
   }

@@ -298,7 +298,7 @@ struct AddKernel {
     ANNULUS_UNROLL
     for (int i = 0; i < numbers; ++i) {
       const Index at = first + i * threads;
-      if (at < a.count) a.sums[at] += a.more[at];
+      if (at < a.count) a.sums[at] += a.factor * a.more[at];
     }
   }
 };
