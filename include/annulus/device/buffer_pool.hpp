@@ -19,7 +19,7 @@ class BufferPool {
 
   [[nodiscard]] const std::shared_ptr<Stream>& stream() const { return stream_; }
 
-  /// A buffer of at least `bytes`.
+  /// A buffer of at least `bytes`. Where none fits, a few megabytes stay of those that do not.
   [[nodiscard]] Buffer take(std::size_t bytes);
   /// Takes a buffer back.
   void give(Buffer buffer);

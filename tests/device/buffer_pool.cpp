@@ -1,0 +1,52 @@
+#include "annulus/device/buffer_pool.hpp"
+
+#include <cstddef>
+#include <initializer_list>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "support/model_device.hpp"
+
+namespace annulus::test {
+namespace {
+
+constexpr std::size_t mega = std::size_t{1} << 20;
+
+/// Takes buffers and gives them back, as a pass does.
+void pass(device::BufferPool& pool, std::initializer_list<std::size_t> sizes) {
+  std::vector<device::Buffer> buffers;
+  for (const auto size : sizes) buffers.push_back(pool.take(size));
+  for (auto& buffer : buffers) pool.give(std::move(buffer));
+}
+
+TEST(BufferPool, TwoKindsOfSmallPassesInTurnTakeNoNewMemory) {
+  const auto device = std::make_shared<ModelDevice>(Order::early);
+  device::BufferPool pool(std::make_shared<ModelStream>(device));
+  pass(pool, {mega, 1000});
+  pass(pool, {3 * mega, 2 * mega, 20});
+  const auto held = device->bytes_in_use();
+  for (int turn = 0; turn < 4; ++turn) {
+    pass(pool, {mega, 1000});
+    EXPECT_EQ(device->bytes_in_use(), held);
+    pass(pool, {3 * mega, 2 * mega, 20});
+    EXPECT_EQ(device->bytes_in_use(), held);
+  }
+}
+
+TEST(BufferPool, LetsLargeBuffersGoThatAreOfNoUse) {
+  const auto device = std::make_shared<ModelDevice>(Order::early);
+  device::BufferPool pool(std::make_shared<ModelStream>(device));
+  pass(pool, {64 * mega});
+  EXPECT_GE(device->bytes_in_use(), 64 * mega);
+  // Neither too little for it nor more than that: it is another one.
+  pass(pool, {16 * mega});
+  EXPECT_LT(device->bytes_in_use(), 17 * mega);
+  auto same = pool.take(10 * mega);
+  EXPECT_GE(same.size(), 16 * mega);
+}
+
+}  // namespace
+}  // namespace annulus::test
