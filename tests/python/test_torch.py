@@ -323,7 +323,7 @@ def test_vmap_is_one_call_after_the_other():
 
 @pytest.mark.parametrize("call, message", [
     (lambda c, q, k, v: annulus.torch.ring_attention(q[:, :, 1:], k, v, c),
-     r"q is fp64 \(22, 8, 8\); expected fp64 \(23, 8, 8\)"),
+     r"q is fp64 \(2, 4, 22, 8\); expected fp64 \(2, 4, 23, 8\)"),
     (lambda c, q, k, v: annulus.torch.ring_attention(q, k.float(), v, c), "k is fp32"),
     (lambda c, q, k, v: annulus.torch.ring_attention(q[0], k, v, c), "q has 3 axes; expected 4"),
     (lambda c, q, k, v: annulus.torch.ring_attention(q, k, v, c, layout="bndh"), "layout is 'bndh'"),
