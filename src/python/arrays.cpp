@@ -30,43 +30,49 @@ std::string text_of(const nb::dlpack::dtype& type) {
   return fmt::format("{}-bit {}", type.bits, integer ? "integers" : "numbers");
 }
 
-/// Its shape, as Python writes it: without the last axis where that is 1.
-std::string shape_of(const Expected& expected) {
-  return expected.dim == 1
-             ? fmt::format("({}, {})", expected.rows, expected.heads)
-             : fmt::format("({}, {}, {})", expected.rows, expected.heads, expected.dim);
+using Shape = std::vector<Index>;
+
+/// Without the last axis where that is 1.
+Shape shape_of(const Expected& expected, Index batch) {
+  Shape shape{expected.rows, expected.heads};
+  if (batch > 0) shape = {batch, expected.heads / batch, expected.rows};
+  if (expected.dim > 1) shape.push_back(expected.dim);
+  return shape;
 }
 
 template <class Array>
-std::string shape_of(const Array& array) {
-  std::vector<std::size_t> shape;
-  for (std::size_t axis = 0; axis < array.ndim(); ++axis) shape.push_back(array.shape(axis));
-  return fmt::format("({})", fmt::join(shape, ", "));
+Shape shape_of(const Array& array) {
+  Shape shape;
+  for (std::size_t axis = 0; axis < array.ndim(); ++axis) {
+    shape.push_back(static_cast<Index>(array.shape(axis)));
+  }
+  return shape;
 }
 
 template <class Array>
-bool has_shape(const Array& array, const Expected& expected) {
-  const auto axis = [&](std::size_t at) { return static_cast<Index>(array.shape(at)); };
-  const bool flat = array.ndim() == 2 && expected.dim == 1;
-  return (flat || (array.ndim() == 3 && axis(2) == expected.dim)) && axis(0) == expected.rows &&
-         axis(1) == expected.heads;
-}
-
-template <class Array>
-void check(const Array& array, const Expected& expected) {
+void check(const Array& array, const Expected& expected, Index batch) {
   const auto type = type_of(array.dtype());
-  if (type != expected.type || !has_shape(array, expected)) {
-    throw InputError(fmt::format("{} is {} {}; expected {} {} on this rank", expected.name,
-                                 text_of(array.dtype()), shape_of(array), name_of(expected.type),
-                                 shape_of(expected)));
+  const auto wanted = shape_of(expected, batch);
+  const auto found = shape_of(array);
+  auto flat = found;
+  if (expected.dim == 1 && found.size() == wanted.size() + 1 && found.back() == 1) flat.pop_back();
+  if (type != expected.type || flat != wanted) {
+    throw InputError(fmt::format("{} is {} ({}); expected {} ({}) on this rank", expected.name,
+                                 text_of(array.dtype()), fmt::join(found, ", "),
+                                 name_of(expected.type), fmt::join(wanted, ", ")));
   }
   const bool on_host = array.device_type() == nb::device::cpu::value;
   if (!on_host && expected.device == DeviceKind::cpu) {
     throw InputError(fmt::format("{} lies on a GPU, and device is cpu", expected.name));
   }
-  if (array.size() > 0 && expected.dim > 1 && array.stride(2) != 1) {
-    throw InputError(fmt::format("{} has stride {} on its last axis; expected 1", expected.name,
-                                 array.stride(2)));
+  if (array.size() == 0) return;
+  if (const auto last = array.stride(array.ndim() - 1); expected.dim > 1 && last != 1) {
+    throw InputError(
+        fmt::format("{} has stride {} on its last axis; expected 1", expected.name, last));
+  }
+  if (batch > 1 && found[1] > 1 && array.stride(0) != found[1] * array.stride(1)) {
+    throw InputError(fmt::format("{} has strides {} and {} of batch and heads; expected one",
+                                 expected.name, array.stride(0), array.stride(1)));
   }
 }
 
@@ -82,9 +88,11 @@ Array cast(nb::handle object, const char* name, const char* what) {
 }
 
 template <class View, class Array>
-View view_of(const Array& array, const Expected& expected) {
-  return {array.data(), expected.type,   expected.rows,  expected.heads,
-          expected.dim, array.stride(0), array.stride(1)};
+View view_of(const Array& array, const Expected& expected, Index batch) {
+  const std::size_t rows = batch > 0 ? 2 : 0;
+  const std::size_t heads = batch > 0 && array.shape(1) == 1 ? 0 : 1;
+  return {array.data(), expected.type,      expected.rows,      expected.heads,
+          expected.dim, array.stride(rows), array.stride(heads)};
 }
 
 }  // namespace
@@ -97,21 +105,21 @@ ConstTensorView Arrays::input(nb::handle object, const Expected& expected) {
   }
   const auto& array = inputs_.emplace_back(
       cast<nb::ndarray<nb::ro>>(object, expected.name, "an array that DLPack exports"));
-  check(array, expected);
-  return view_of<ConstTensorView>(array, expected);
+  check(array, expected, batch_);
+  return view_of<ConstTensorView>(array, expected, batch_);
 }
 
 TensorView Arrays::output(nb::handle object, const Expected& expected) {
   const auto& array = outputs_.emplace_back(
       cast<nb::ndarray<>>(object, expected.name, "an array that can be written to"));
-  check(array, expected);
+  check(array, expected, batch_);
   for (std::size_t axis = 0; axis < array.ndim(); ++axis) {
     if (array.size() > 0 && array.stride(axis) == 0 && array.shape(axis) > 1) {
       throw InputError(fmt::format(
           "{} is broadcast along axis {}; expected memory for every element", expected.name, axis));
     }
   }
-  return view_of<TensorView>(array, expected);
+  return view_of<TensorView>(array, expected, batch_);
 }
 
 namespace {

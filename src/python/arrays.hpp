@@ -29,14 +29,19 @@ using Numbers = nb::ndarray<double, nb::c_contig, nb::device::cpu>;
 using ConstNumbers = nb::ndarray<const double, nb::c_contig, nb::device::cpu>;
 
 /// Arrays that a call borrows from any library that speaks DLPack or the buffer protocol, with the
-/// strides that they have, the last axis without gaps. Made and destroyed with the GIL.
+/// strides that they have, the last axis without gaps. With a `batch` they are (batch, heads, rows,
+/// dim), and the heads of all sequences, which lie at one stride, are the heads of what is
+/// expected. Made and destroyed with the GIL.
 class Arrays {
  public:
+  explicit Arrays(Index batch = 0) : batch_(batch) {}
+
   /// Both throw InputError, naming the argument, where it is not what is expected.
   [[nodiscard]] ConstTensorView input(nb::handle array, const Expected& expected);
   [[nodiscard]] TensorView output(nb::handle array, const Expected& expected);
 
  private:
+  Index batch_;
   std::list<nb::ndarray<nb::ro>> inputs_;
   std::list<nb::ndarray<>> outputs_;
 };

@@ -60,8 +60,8 @@ class Attention {
 
   PassReport forward(nb::handle q, nb::handle k, nb::handle v, nb::handle out,
                      const ForwardArguments& arguments, Held* held,
-                     const std::optional<nb::object>& lse_low) {
-    Arrays arrays;
+                     const std::optional<nb::object>& lse_low, Index batch) {
+    Arrays arrays(batch);
     const auto shapes = this->shapes();
     ConstTensorView q_view;
     ConstTensorView k_view;
@@ -95,8 +95,8 @@ class Attention {
                       nb::handle dout, const std::optional<nb::object>& dlse, nb::handle dq,
                       nb::handle dk, nb::handle dv, const std::optional<Numbers>& dgain,
                       const std::optional<Numbers>& dsink, const ForwardArguments& arguments,
-                      Held* held, const std::optional<nb::object>& lse_low) {
-    Arrays arrays;
+                      Held* held, const std::optional<nb::object>& lse_low, Index batch) {
+    Arrays arrays(batch);
     const auto shapes = this->shapes();
     BackwardInputs inputs;
     Gradients gradients;
@@ -173,10 +173,10 @@ void bind_attention(nb::module_& module) {
       .def_prop_ro("plan", &Attention::plan)
       .def_prop_ro("device", &Attention::device)
       .def("forward", &Attention::forward, "q"_a, "k"_a, "v"_a, "out"_a, "arguments"_a,
-           "held"_a = nb::none(), "lse_low"_a = nb::none())
+           "held"_a = nb::none(), "lse_low"_a = nb::none(), "batch"_a = 0)
       .def("backward", &Attention::backward, "q"_a, "k"_a, "v"_a, "out"_a, "lse"_a, "dout"_a,
            "dlse"_a, "dq"_a, "dk"_a, "dv"_a, "dgain"_a, "dsink"_a, "arguments"_a,
-           "held"_a = nb::none(), "lse_low"_a = nb::none());
+           "held"_a = nb::none(), "lse_low"_a = nb::none(), "batch"_a = 0);
 }
 
 }  // namespace annulus::python

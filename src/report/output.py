@@ -52,5 +52,5 @@ def common_stem(inputs):
     """The stem of one file; of several, the words that their stems begin with (or the first's)."""
     stems = [os.path.splitext(os.path.basename(path))[0] for path in inputs]
     words = [stem.split("-") for stem in stems]
-    common = os.path.commonprefix(words)
+    common = os.path.commonprefix(words)  # noqa: RUF071 - of words, not of letters
     return "-".join(common) or stems[0]

@@ -75,7 +75,7 @@ class Run:
         self.launched = ranks is not None
         self.folder = folder
         self.deadline = time.monotonic() + program.seconds
-        self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+        self._out, self._err = (tempfile.TemporaryFile() for _ in range(2))  # noqa: SIM115 - while it runs
         self.process = subprocess.Popen(
             program.command(arguments, ranks), stdin=subprocess.DEVNULL, stdout=self._out,
             stderr=self._err, cwd=folder, env=dict(os.environ, OMP_NUM_THREADS="1"))

@@ -83,8 +83,8 @@ def test_rows_of_another_backend_are_not_compared(tmp_path):
 
 
 def test_what_is_wrong_shows(tmp_path):
-    nothing = {name: None for name in ("seconds", "seconds_min", "seconds_max", "flops_per_second",
-                                       "fraction_of_peak", "fraction_of_gemm", "exposed_seconds")}
+    nothing = dict.fromkeys(("seconds", "seconds_min", "seconds_max", "flops_per_second",
+                             "fraction_of_peak", "fraction_of_gemm", "exposed_seconds"))
     finished = ratios(written(tmp_path / "a.json", {},
                               {"precision": "bf16", "verdict": "INVALID", **nothing}))
     assert finished.returncode == 1

@@ -11,7 +11,7 @@ from conftest import PROGRAM, ROOT
 
 sys.path.insert(0, str(ROOT / "tests" / "chaos"))
 
-from watched import Program, faults_of, family_of, left_behind, run  # noqa: E402
+from watched import Program, family_of, faults_of, left_behind, run
 
 NONE = ["--command-lines=0", "--inputs=0", "--results=0", "--kills=0"]
 

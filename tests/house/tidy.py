@@ -71,7 +71,7 @@ def main():
     def check(file):
         start = time.monotonic()
         process = subprocess.run([options.clang_tidy, "--quiet", "-p", database, file],
-                                 capture_output=True, text=True)
+                                 capture_output=True, text=True, check=False)
         if process.returncode:
             print(process.stdout + process.stderr, flush=True)
         return process.returncode, time.monotonic() - start, file

@@ -1,5 +1,6 @@
 """Passes against the definition, on ranks that are threads; arrays of all kinds."""
 
+import ctypes
 import tracemalloc
 
 import numpy
@@ -187,6 +188,36 @@ def test_arrays_of_jax(small):
     out = attention.forward(*arrays).out
     assert isinstance(out, numpy.ndarray) and (out == expected).all()
     assert (jax.numpy.from_dlpack(out) == expected).all()
+
+
+class OnGpu:
+    """An array that says by DLPack that it lies on a GPU, as one of CuPy does."""
+
+    DEVICE = (2, 0)  # kDLCUDA, the first
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack_device__(self):
+        return self.DEVICE
+
+    def __dlpack__(self, *, stream=None):
+        assert stream != 0, "what the array API does not allow on CUDA"
+        capsule = self.array.__dlpack__()
+        pointer = ctypes.pythonapi.PyCapsule_GetPointer
+        pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+        device = pointer(capsule, b"dltensor") + ctypes.sizeof(ctypes.c_void_p)  # behind the data
+        (ctypes.c_int32 * 2).from_address(device)[:] = self.DEVICE
+        return capsule
+
+
+@pytest.mark.parametrize("name", ["q", "k", "v", "out"])
+def test_arrays_of_a_gpu_are_known_as_such(small, name):
+    attention, x = small
+    given = {each: OnGpu(x) if each == name else x for each in ("q", "k", "v")}
+    out = OnGpu(numpy.empty_like(x)) if name == "out" else None
+    with pytest.raises(annulus.InputError, match=f"^{name} lies on a GPU, and device is cpu"):
+        attention.forward(*given.values(), out=out)
 
 
 def test_inputs_are_not_copied(small):

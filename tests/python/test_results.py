@@ -35,7 +35,7 @@ def test_a_study(config, tmp_path):
     assert dict(data.sizes) == {"n": 1, "rho": 2, "gamma": 3}
     assert numpy.isfinite(data.contraction).all()
     assert data.attrs["annulus_version"] == annulus.__version__ and data.attrs["kind"] == "phase"
-    with pytest.raises(annulus.InputError, match="exists|phase.h5"):
+    with pytest.raises(annulus.InputError, match=r"exists|phase\.h5"):
         annulus.run_study(config, output)
     annulus.run_study(config, output, resume=True)
 

@@ -82,7 +82,7 @@ def test_a_picture_that_cannot_be_written_is_refused(tmp_path):
     from page import Picture
 
     (tmp_path / "in-x.png").mkdir()
-    with pytest.raises(ReportError, match="in-x.png cannot be written: Is a directory"):
+    with pytest.raises(ReportError, match=r"in-x\.png cannot be written: Is a directory"):
         write_pictures([Picture("x", Figure())], [str(tmp_path / "in.h5")])
 
 

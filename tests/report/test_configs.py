@@ -29,7 +29,7 @@ def test_config(path):
     assert set(config) - {"measure"} == keys
     assert set(config.get("measure", [])) <= {"gradient_norm"}
     rho = config.get("rho", [0.5])
-    assert 0 <= min(ends(rho)) and max(ends(rho)) < 1
+    assert min(ends(rho)) >= 0 and max(ends(rho)) < 1
     assert min(ends(config["gamma"])) >= 0
     if "directions" in config:
         assert all(n % config["directions"] == 0 for n in config["n"])

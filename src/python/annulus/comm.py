@@ -57,7 +57,7 @@ class Threads(Sequence[Communicator]):
             try:
                 results[rank] = body(ranks.communicator(rank))
                 ranks.leave(rank)
-            except BaseException as failure:
+            except BaseException as failure:  # noqa: BLE001 - raised again by whoever waits
                 failures[rank] = failure
                 ranks.give_up(rank)
 

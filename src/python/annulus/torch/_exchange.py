@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from annulus.torch._operator import fake, operator
+from annulus.torch._operator import fake, gradients, operator
 from annulus.torch._registry import context_of
 
 
@@ -64,5 +64,5 @@ def _unshard_backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, N
     return shard(gradient, ctx.dim, ctx.context), None, None
 
 
-torch.library.register_autograd(shard, _shard_backward, setup_context=_remember)
-torch.library.register_autograd(unshard, _unshard_backward, setup_context=_remember)
+gradients(shard, _remember, _shard_backward)
+gradients(unshard, _remember, _unshard_backward)

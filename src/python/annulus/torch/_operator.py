@@ -28,3 +28,32 @@ def fake(of: OpOverload) -> Callable[[Function], Function]:
     """Decorates what gives the shapes of an operator's results, for compilers."""
     decorator: Callable[[Function], Function] = torch.library.register_fake(of)
     return decorator
+
+
+def gradients(of: OpOverload, remember: Callable[..., None], backward: Callable[..., Any]) -> None:
+    """Gives an operator gradients: remember(ctx, inputs, output) after it, backward(ctx, *gradients) for
+    those of its inputs.
+
+    torch.library.register_autograd makes the same, and looks at every argument of the schema at every
+    call that wants gradients: 20 to 60 microseconds.
+    """
+    def compute(*inputs: Any) -> Any:
+        with torch._C._AutoDispatchBelowAutograd():
+            return of(*inputs)
+
+    class Node(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, *inputs: Any) -> Any:
+            output = compute(*inputs)
+            remember(ctx, inputs, output)
+            return output
+
+        @staticmethod
+        def backward(ctx: Any, *grad_outputs: Any) -> Any:
+            return backward(ctx, *grad_outputs)
+
+    def differentiable(*inputs: Any) -> Any:
+        wanted = torch.is_grad_enabled() and torch._C._any_requires_grad(*inputs)
+        return (Node.apply if wanted else compute)(*inputs)
+
+    torch.library.impl(of.name(), "Autograd", differentiable)

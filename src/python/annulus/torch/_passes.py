@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy
 import torch
+from torch.utils.dlpack import to_dlpack
 
 from annulus import _core
 from annulus._arrays import numbers, settle
 from annulus.attention import RingAttention
 from annulus.errors import InputError
-from annulus.torch._operator import fake, operator
+from annulus.torch._operator import fake, gradients, operator
 from annulus.torch._registry import context_of
 
 
@@ -27,12 +28,14 @@ def _sums(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
-def _as_rows(x: torch.Tensor) -> torch.Tensor:
-    """(batch, heads, rows, d) as the engine has it, (rows, batch · heads, d)."""
-    x = x.detach()
-    if x.stride(-1) != 1 and x.shape[-1] > 1:
+def _shared(x: torch.Tensor) -> object:
+    """Its memory for the engine, in a capsule of DLPack; a copy where batch and heads do not lie at one
+    stride, or d has gaps."""
+    strides = x.stride()
+    batch, heads, _, *d = x.shape
+    if (d and strides[3] != 1) or (batch > 1 and strides[0] != heads * strides[1]):
         x = x.contiguous()
-    return x.flatten(0, 1).transpose(0, 1)
+    return to_dlpack(x)
 
 
 def _empty(like: torch.Tensor, width: int | None, rows_first: bool) -> torch.Tensor:
@@ -67,11 +70,11 @@ def forward(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gain: torch.Tenso
     out = _empty(q, v.shape[3], rows_first)
     lse, lse_low = (_empty(q, None, False) for _ in range(2))
     batch = q.shape[0]
-    arguments = _core.ForwardArguments(_as_rows(lse), {}, _of_heads(gain, batch),
+    arguments = _core.ForwardArguments(_shared(lse), {}, _of_heads(gain, batch),
                                        _of_heads(sink, batch), None)
     settle(q)
-    engine._engine.forward(_as_rows(q), _as_rows(k), _as_rows(v), _as_rows(out), arguments,
-                           lse_low=_as_rows(lse_low))
+    engine._engine.forward(_shared(q), _shared(k), _shared(v), _shared(out), arguments,
+                           lse_low=_shared(lse_low), batch=batch)
     return out, lse, lse_low
 
 
@@ -98,10 +101,11 @@ def backward(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gain: torch.Tens
     dout = torch.zeros_like(out) if dout is None else dout
     settle(q)
     engine._engine.backward(
-        _as_rows(q), _as_rows(k), _as_rows(v), _as_rows(out), _as_rows(lse),
-        _as_rows(dout.to(q.dtype)), None if dlse is None else _as_rows(dlse), _as_rows(dq), _as_rows(dk), _as_rows(dv),
+        _shared(q), _shared(k), _shared(v), _shared(out), _shared(lse),
+        _shared(dout.to(q.dtype)), None if dlse is None else _shared(dlse), _shared(dq), _shared(dk),
+        _shared(dv),
         None if gain is None else dgain, None if sink is None else dsink, arguments,
-        lse_low=_as_rows(lse_low))
+        lse_low=_shared(lse_low), batch=batch)
     of_gain, of_sink = (torch.from_numpy(each.reshape(batch, heads).sum(0)).to(q.device)
                         for each in (dgain, dsink))
     return dq, dk, dv, of_gain, of_sink
@@ -118,12 +122,16 @@ def _(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gain: torch.Tensor | No
     return dq, dk, dv, of_gain, of_sink
 
 
-def _refuse(ctx: Any, *gradients: torch.Tensor | None) -> None:
+def _keep_nothing(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
+    pass
+
+
+def _refuse(ctx: Any, *_: torch.Tensor | None) -> None:
     raise InputError("annulus.torch.ring_attention has first derivatives alone; expected a loss without "
                      "gradients of its gradients")
 
 
-torch.library.register_autograd(backward, _refuse)
+gradients(backward, _keep_nothing, _refuse)
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
@@ -133,8 +141,8 @@ def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...
     ctx.set_materialize_grads(False)
 
 
-def _gradients(ctx: Any, dout: torch.Tensor | None, dlse: torch.Tensor | None,
-               _: torch.Tensor | None) -> tuple[Any, ...]:
+def _backward(ctx: Any, dout: torch.Tensor | None, dlse: torch.Tensor | None,
+              _: torch.Tensor | None) -> tuple[Any, ...]:
     """That of a rounding is none."""
     q, k, v, gain, sink, out, lse, lse_low = ctx.saved_tensors
     dq, dk, dv, dgain, dsink = backward(q, k, v, gain, sink, out, lse, lse_low, dout, dlse,
@@ -144,4 +152,4 @@ def _gradients(ctx: Any, dout: torch.Tensor | None, dlse: torch.Tensor | None,
             None if sink is None else dsink.to(sink.dtype), None, None)
 
 
-torch.library.register_autograd(forward, _gradients, setup_context=_remember)
+gradients(forward, _remember, _backward)

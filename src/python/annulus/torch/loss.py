@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from annulus.torch._operator import fake, operator
+from annulus.torch._operator import fake, gradients, operator
 from annulus.torch._registry import context_of
 from annulus.torch.context import Context
 
@@ -32,7 +32,7 @@ def _own_part(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
     return gradient, None
 
 
-torch.library.register_autograd(sum_over_ranks, _own_part, setup_context=_remember)
+gradients(sum_over_ranks, _remember, _own_part)
 
 
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor, context: Context, *,
