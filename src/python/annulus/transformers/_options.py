@@ -16,6 +16,8 @@ class Options:
     schedule: str
     backend: str
     threads: int
+    gradients: str
+    """whether those of ranks are to be summed or averaged, sum or mean"""
 
     @property
     def replaces_scaling(self) -> bool:

@@ -14,6 +14,7 @@ from annulus.transformers._agreement import refuse_differences
 from annulus.transformers._cache import CachedCall, spread_of
 from annulus.transformers._calls import Pass
 from annulus.transformers._families import Family, PositionScale, attention_modules, family_of
+from annulus.transformers._gradients import with_gradients_times
 from annulus.transformers._inputs import known_inputs, next_labels, own_inputs, shape_of
 from annulus.transformers._layout import contexts_of
 from annulus.transformers._loss import causal_loss
@@ -61,7 +62,8 @@ class Sharded:
 
     def sum_gradients(self) -> None:
         """Collective. Replaces the gradients of the model's parameters, of which each rank has the part
-        of its tokens, by their sums, the same on all ranks: those of the loss."""
+        of its tokens, by their sums over ranks, or means if such gradients were asked for: those of the
+        loss, the same on all ranks."""
         parameters = [parameter for parameter in self._model.parameters() if parameter.requires_grad]
         somewhere = torch.tensor([parameter.grad is not None for parameter in parameters],
                                  dtype=torch.float64)
@@ -73,7 +75,11 @@ class Sharded:
                 parameter.grad = torch.zeros_like(parameter)
             total = parameter.grad.to("cpu", torch.float64).contiguous().clone()
             self._options.comm.sum(total.view(-1).numpy())
-            parameter.grad.copy_(total)
+            parameter.grad.copy_(total / self.ranks if self._averages else total)
+
+    @property
+    def _averages(self) -> bool:
+        return self._options.gradients == "mean"
 
     @property
     def _pass(self) -> Pass:
@@ -96,10 +102,11 @@ class Sharded:
     def after(self, model: Any, args: tuple[Any, ...], given: dict[str, Any], output: Any) -> Any:
         """Collective with a cache: whoever chooses the next token, on all ranks, sees all logits."""
         call = given["annulus"]
-        if isinstance(call, CachedCall):
-            call.finish()
-            if getattr(output, "logits", None) is not None:
-                output.logits = call.gathered(output.logits)
+        if not isinstance(call, CachedCall):
+            return with_gradients_times(self.ranks, output) if self._averages else output
+        call.finish()
+        if getattr(output, "logits", None) is not None:
+            output.logits = call.gathered(output.logits)
         return output
 
     def switch_local_scales(self, on: bool) -> None:
@@ -145,7 +152,7 @@ class Sharded:
 
 @contextlib.contextmanager
 def sharded(model: Any, length: int | None = None, comm: Any = None, logit_scale: str = "none", *,
-            sharding: str = "auto", schedule: str = "auto", backend: str = "auto",
+            gradients: str = "sum", sharding: str = "auto", schedule: str = "auto", backend: str = "auto",
             threads: int = 0) -> Iterator[Sharded]:
     """Collective. Inside, calls of the model share out their tokens among ranks.
 
@@ -155,6 +162,8 @@ def sharded(model: Any, length: int | None = None, comm: Any = None, logit_scale
     comm         as of annulus.torch.Context
     logit_scale  as of annulus.Problem. Its base 1/√d stands for the model's own scaling, any other, such
                  as the 1 of critical, is in place of that
+    gradients    "sum", or "mean" where DistributedDataParallel, FSDP or the Trainer of Transformers take
+                 the mean over processes of what each of them has: then each has its part times ranks
     sharding, schedule, backend, threads    as of annulus.torch.Context
 
     A batch goes in whole, the same on all ranks: input_ids or inputs_embeds, labels, attention_mask with
@@ -168,12 +177,14 @@ def sharded(model: Any, length: int | None = None, comm: Any = None, logit_scale
     out.
     """
     family = family_of(model)
+    if gradients not in ("sum", "mean"):
+        raise InputError(f"gradients is {gradients!r}; expected sum or mean")
     if getattr(model, "loss_type", None) not in (None, "ForCausalLM"):
         raise InputError(f"model has the loss {model.loss_type}; expected ForCausalLM")
     if "_loss_function" in vars(model):
         raise InputError("model.loss_function: the model has one of its own; expected that of ForCausalLM")
     context = Sharded(model, family, length, Options(communicator(comm), logit_scale, sharding,
-                                                      schedule, backend, threads))
+                                                      schedule, backend, threads, gradients))
     before = model.config._attn_implementation
     handles = [model.register_forward_pre_hook(context.before, with_kwargs=True),
                model.register_forward_hook(context.after, with_kwargs=True)]
