@@ -85,7 +85,7 @@ std::optional<std::vector<int>> read_sizes(std::string_view text, std::string_vi
 bool moves_as_ring(const Schedule& schedule, int teams) {
   const bool is_one_ring = schedule.inner == 1 || schedule.inner == teams;
   return (schedule.movement == Movement::double_ring && is_one_ring) || schedule.query_teams == 1 ||
-         (schedule.movement == Movement::bidirectional && schedule.heads > 1 && teams == 1);
+         (schedule.movement == Movement::bidirectional && schedule.heads > 1 && teams <= 2);
 }
 
 /// The sizes of a schedule that have names.
