@@ -34,7 +34,7 @@ BROKEN_CONNECTION = re.compile(r"PMIX ERROR: UNREACHABLE in file \S*/ptl_base_co
 @dataclasses.dataclass(frozen=True)
 class Ended:
     """A run that is over. `code` is negative for a signal, None where it had to be ended, and
-    `alone` says whether nothing but the launcher was left then."""
+    `alone` says whether nothing but the launcher, a script and its mpirun, was left then."""
 
     code: int | None
     out: str
@@ -67,6 +67,15 @@ def family_of(folder):
     return found
 
 
+def parent_of(pid):
+    """Its parent, or 0 where it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return int(file.read().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
 class Run:
     """A run under way in a folder of its own, in which nothing else runs. What it writes goes to
     files: a pipe would be held open by whoever is left."""
@@ -91,7 +100,8 @@ class Run:
         """Waits for the end of the run and of all its processes; ends what is left of it."""
         in_time = (self._ends(lambda: self.process.poll() is not None) and
                    self._ends(lambda: not family_of(self.folder)))
-        alone = not in_time and self.launched and family_of(self.folder) == [self.process.pid]
+        alone = not in_time and self.launched and all(
+            self.process.pid in (pid, parent_of(pid)) for pid in family_of(self.folder))
         while left := family_of(self.folder):
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):

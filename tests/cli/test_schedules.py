@@ -33,7 +33,7 @@ def test_is_right_and_sends_what_is_planned(annulus, features, schedule, ranks, 
     ("tiles:2x2", "tiles:1x6, tiles:2x3, tiles:3x2 or tiles:6x1"),
     ("heads:5", "expected 1, 2 or 3"),
     ("double-ring:4", "expected 1, 2, 3 or 6"),
-    ("heads:2+node-ring", "expected ring, double-ring or tiles"),
+    ("heads:2+node-ring", "expected ring, bidirectional, double-ring or tiles"),
     ("tiles:2", "tiles[:AxB]"),
     ("heads:0", "heads:U"),
 ])
