@@ -56,4 +56,4 @@ def gradients(of: OpOverload, remember: Callable[..., None], backward: Callable[
         wanted = torch.is_grad_enabled() and torch._C._any_requires_grad(*inputs)
         return (Node.apply if wanted else compute)(*inputs)
 
-    torch.library.impl(of.name(), "Autograd", differentiable)
+    torch.library.impl(of.name(), "Autograd", differentiable)  # type: ignore[no-untyped-call]

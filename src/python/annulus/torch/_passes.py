@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy
 import torch
-from torch.utils.dlpack import to_dlpack
+from torch.utils.dlpack import to_dlpack  # type: ignore[attr-defined]
 
 from annulus import _core
 from annulus._arrays import numbers, settle

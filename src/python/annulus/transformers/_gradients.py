@@ -9,13 +9,13 @@ class _Times(torch.autograd.Function):
     """A tensor, whose gradient is multiplied on its way back."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, factor: int) -> torch.Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: torch.Tensor, factor: int) -> torch.Tensor:
         ctx.factor = factor
         # The Trainer multiplies losses in place, which PyTorch refuses of views made here.
         return x.clone() if x.ndim == 0 else x.view_as(x)
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         return gradient * ctx.factor, None
 
 
