@@ -49,7 +49,7 @@ class CostBackward final : public kernels::BackwardPass {
                   TensorView /*dk*/, TensorView /*dv*/, const kernels::Poll& /*poll*/) override {
     cost_.accumulate(k, blocks);
   }
-  void add(TensorView /*sums*/, ConstTensorView /*more*/) const override {}
+  void add(TensorView /*sums*/, double /*factor*/, ConstTensorView /*more*/) const override {}
   void write_mean(TensorView /*mean*/) const override {}
   void finish(TensorView /*dq*/, std::span<double> /*dscale*/) override {}
 
