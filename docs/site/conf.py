@@ -42,7 +42,7 @@ breathe_default_members = ("members", "undoc-members")
 # Doxygen lists once more what a class takes over from its base by `using`.
 # Names of namespaces and of other libraries have no page here.
 nitpicky = True
-nitpick_ignore_regex = [("cpp:identifier", ".*"), ("py:class", r"(?!annulus\b).*|annulus\.comm\.Result")]
+nitpick_ignore_regex = [("cpp:identifier", ".*"), ("py:class", r"(?!annulus\b).*|annulus\.comm\.Result|annulus\.\w+\._.*")]
 suppress_warnings = ["duplicate_declaration.cpp"]
 
 
