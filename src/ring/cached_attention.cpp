@@ -224,8 +224,7 @@ void CachedAttention::attend_alone(const CacheChunk& chunk, ConstTensorView q,
   const ring::DeviceInput queries(stream_, q);
   const ring::DeviceOutput out(stream_, wanted.out);
   const ring::DeviceOutput lse(stream_, wanted.lse);
-  std::vector<ring::DeviceOutput> statistics;
-  for (const auto& view : wanted.statistics.views) statistics.emplace_back(stream_, view);
+  const auto statistics = ring::device_statistics(stream_, wanted.statistics);
   for (Index first = 0; first < q.rows; first += queries_at_a_time) {
     const Index count = std::min(queries_at_a_time, q.rows - first);
     const auto part = [&](auto view) { return ring::rows_of(view, first, count); };

@@ -57,6 +57,13 @@ void DeviceOutput::finish() const {
   }
 }
 
+std::vector<DeviceOutput> device_statistics(const std::shared_ptr<device::Stream>& stream,
+                                            const StatisticsView& caller) {
+  std::vector<DeviceOutput> all;
+  for (const auto& view : caller.views) all.emplace_back(stream, view);
+  return all;
+}
+
 HostInput::HostInput(device::Stream& stream, ConstTensorView tensor) : view_(tensor) {
   if (!is_on_device(stream, tensor)) return;
   copy_ = Tensor(tensor.type, tensor.rows, tensor.heads, tensor.dim);

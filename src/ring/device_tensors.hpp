@@ -3,7 +3,9 @@
 // them.
 
 #include <memory>
+#include <vector>
 
+#include "annulus/attention/statistics.hpp"
 #include "annulus/base/tensor.hpp"
 #include "annulus/base/tensor_view.hpp"
 #include "annulus/device/buffer.hpp"
@@ -36,6 +38,10 @@ class DeviceOutput {
   device::Buffer copy_;
   TensorView view_;
 };
+
+/// The statistics of a caller, likewise.
+[[nodiscard]] std::vector<DeviceOutput> device_statistics(
+    const std::shared_ptr<device::Stream>& stream, const StatisticsView& caller);
 
 /// A tensor that the host reads: the caller's, or a copy of what is on the device.
 class HostInput {

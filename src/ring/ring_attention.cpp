@@ -35,14 +35,6 @@ void check_nodes(const Plan& plan, const Topology& topology) {
   }
 }
 
-/// The statistics of a caller, where the kernels of a device write them.
-std::vector<ring::DeviceOutput> device_statistics(const std::shared_ptr<device::Stream>& stream,
-                                                  const StatisticsView& caller) {
-  std::vector<ring::DeviceOutput> all;
-  for (const auto& view : caller.views) all.emplace_back(stream, view);
-  return all;
-}
-
 }  // namespace
 
 RingAttention::RingAttention(Plan plan, comm::Communicator& communicator,
@@ -119,7 +111,7 @@ PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTen
   const ring::DeviceInput values_there(stream_, v);
   const ring::DeviceOutput out_there(stream_, out);
   const ring::DeviceOutput lse_there(stream_, options.lse);
-  const auto statistics_there = device_statistics(stream_, options.statistics);
+  const auto statistics_there = ring::device_statistics(stream_, options.statistics);
   ring::ForwardQueries states(plan_, rank, kernel_, *buffers_,
                               {.q = queries.view(),
                                .betas = betas_,
