@@ -46,8 +46,9 @@ int Circle::rank_at(int node, int column) const {
 }
 
 int Circle::behind(int rank, int distance) const {
-  const int node = (node_of(rank) - distance) % nodes();
-  return rank_at((node + nodes()) % nodes(), column_of(rank));
+  const int place = place_of(rank) - distance * columns_;
+  if (place < 0) return rank_at_place(place + ranks_);
+  return rank_at_place(place < ranks_ ? place : place - ranks_);
 }
 
 std::vector<int> Circle::peers(int rank) const {
@@ -66,8 +67,7 @@ std::vector<int> Circle::peers_in_turn(int rank) const {
   return peers;
 }
 
-std::vector<Interval> Circle::nodes_of(std::span<const Interval> ranks) const {
-  std::vector<Interval> nodes;
+void Circle::add_nodes_of(std::span<const Interval> ranks, std::vector<Interval>& nodes) const {
   for (const auto& [begin, end] : ranks) {
     if (in_order_) {
       nodes.push_back({begin / columns_, (end - 1) / columns_ + 1});
@@ -78,8 +78,7 @@ std::vector<Interval> Circle::nodes_of(std::span<const Interval> ranks) const {
       nodes.push_back({node, node + 1});
     }
   }
-  unite(nodes);
-  return nodes;
+  if (!in_order_) unite(nodes);
 }
 
 void Circle::add_ranks_at(Interval places, std::vector<Interval>& ranks) const {

@@ -37,8 +37,8 @@ class Circle {
   /// The same, from the rank itself on backwards: so that each of them begins with another one.
   [[nodiscard]] std::vector<int> peers_in_turn(int rank) const;
 
-  /// The nodes that have a rank in one of `ranks`, as ranges.
-  [[nodiscard]] std::vector<Interval> nodes_of(std::span<const Interval> ranks) const;
+  /// Appends the nodes that have a rank in one of `ranks`, as ranges.
+  void add_nodes_of(std::span<const Interval> ranks, std::vector<Interval>& nodes) const;
   /// Appends the ranks of a range of nodes, as ranges.
   void add_ranks_of(Interval nodes, std::vector<Interval>& ranks) const {
     add_ranks_at({nodes.begin * columns_, nodes.end * columns_}, ranks);

@@ -20,18 +20,28 @@ std::array<Interval, 2> nodes_at(const Circle& circle, int owner, Interval dista
   return {{{0, to - nodes}, {from, nodes}}};
 }
 
+/// Calls visit(interval) with distances forward from `owner`, in [0, circle.nodes()), of `nodes`, a
+/// list of ranges, in any order.
+template <class Visit>
+void for_each_distance(const Circle& circle, int owner, std::span<const Interval> nodes,
+                       Visit visit) {
+  const Index turn = circle.nodes();
+  const Index own = circle.node_of(owner);
+  for (const auto& [begin, end] : nodes) {
+    // Nodes before that of the owner are a turn further.
+    if (begin < own) visit(Interval{begin - own + turn, std::min(end, own) - own + turn});
+    if (end > own) visit(Interval{std::max(begin, own) - own, end - own});
+  }
+}
+
 }  // namespace
 
 std::vector<Interval> needed_distances(const Circle& circle, int owner,
-                                       const std::vector<Interval>& viewers) {
-  const Index nodes = circle.nodes();
-  const Index own = circle.node_of(owner);
+                                       std::span<const Interval> viewers) {
+  std::vector<Interval> nodes;
+  circle.add_nodes_of(viewers, nodes);
   std::vector<Interval> distances{{0, 1}};
-  for (const auto& [begin, end] : circle.nodes_of(viewers)) {
-    // Nodes before that of the owner are a turn further.
-    if (begin < own) distances.push_back({begin - own + nodes, std::min(end, own) - own + nodes});
-    if (end > own) distances.push_back({std::max(begin, own) - own, end - own});
-  }
+  for_each_distance(circle, owner, nodes, [&](Interval some) { distances.push_back(some); });
   unite(distances);
   return distances;
 }
@@ -60,55 +70,65 @@ Reach reach_both_ways(const std::vector<Interval>& needed, int nodes) {
           .halves = true};
 }
 
-Rows half_of(Way way, Index rows) {
+Interval half_of(Way way, Index rows) {
   const Index half = ceil_div(rows, 2);
-  return Rows(way == Way::forward ? Interval{0, half} : Interval{half, rows});
+  return way == Way::forward ? Interval{0, half} : Interval{half, rows};
 }
 
-Journey::Journey(const Circle& circle, Needs& needs, int owner, Shard keys, Reach reach)
-    : circle_(&circle),
-      needs_(&needs),
-      owner_(owner),
-      keys_(std::move(keys)),
-      key_rows_(row_count(keys_)) {
-  int& forward = leg(Way::forward).hops;
-  int& backward = leg(Way::backward).hops;
-  const Index nodes = circle.nodes();
-  const auto viewers = needs.viewers(keys_);
-  if (!viewers.empty() && viewers.front() == Interval{0, circle.ranks()}) {
-    forward = std::min(reach.forward, circle.nodes() - 1);
-    backward = reach.backward;
-    return;
-  }
-  for (const auto& [begin, end] : needed_distances(circle, owner, viewers)) {
-    const Index last = std::min<Index>(end - 1, reach.forward);
-    if (last >= begin) forward = static_cast<int>(last);
-    if (backward == 0 && end > nodes - reach.backward) {
-      backward = static_cast<int>(nodes - std::max<Index>(begin, nodes - reach.backward));
-    }
-  }
+void Journey::begin(int owner, Shard keys) {
+  owner_ = owner;
+  keys_ = std::move(keys);
+  key_rows_ = row_count(keys_);
+  legs_ = {};
 }
 
 void Journey::set_out(Way way) {
   auto& leg = this->leg(way);
   leg.known = true;
+  leg.part = reach_.halves ? half_of(way, key_rows_) : Interval{0, key_rows_};
+  leg.hops = hops_to(needs_->viewers(keys_, leg.part), way);
+  if (leg.hops == 0) return;
   // Where the last needs all rows, everybody before it sends them on.
   leg.first = Rows::covering(needed_from(way, leg.hops));
-  leg.whole = leg.first.count() == key_rows_;
+  leg.whole = leg.first == Rows(leg.part);
   if (leg.whole) return;
   const auto last = leg.first;
   leg.first = Rows::covering(needed_from(way, 1));
   leg.whole = halvings(way, leg.hops > 1 ? fewest(way, leg.hops) : last) == 0;
 }
 
+int Journey::hops_to(std::span<const Interval> viewers, Way way) {
+  const int nodes = circle_->nodes();
+  const int most = std::min(reach_[way], nodes - 1);
+  if (!viewers.empty() && viewers.front() == Interval{0, circle_->ranks()}) return most;
+  places_.clear();
+  circle_->add_nodes_of(viewers, places_);
+  Index hops = 0;
+  for_each_distance(*circle_, owner_, places_, [&](Interval some) {
+    const auto [first, last] = way == Way::forward
+                                   ? Interval{some.begin, some.end - 1}
+                                   : Interval{nodes - some.end + 1, nodes - some.begin};
+    if (first <= most) hops = std::max(hops, std::min<Index>(last, most));
+  });
+  return static_cast<int>(hops);
+}
+
 std::span<const Interval> Journey::needed_from(Way way, int hop) {
-  const Index hops = leg(way).hops;
+  const auto& leg = this->leg(way);
+  const Index hops = leg.hops;
   const auto distances = way == Way::forward ? Interval{hop, hops + 1} : Interval{-hops, 1 - hop};
-  ranks_.clear();
+  places_.clear();
   for (const auto& nodes : nodes_at(*circle_, owner_, distances)) {
-    if (!nodes.empty()) circle_->add_ranks_of(nodes, ranks_);
+    if (!nodes.empty()) circle_->add_ranks_of(nodes, places_);
   }
-  return needs_->rows_seen(keys_, ranks_);
+  const auto seen = needs_->rows_seen(keys_, places_);
+  if (!reach_.halves) return seen;
+  needed_.clear();
+  for (const auto& [begin, end] : seen) {
+    const Interval here{std::max(begin, leg.part.begin), std::min(end, leg.part.end)};
+    if (!here.empty()) needed_.push_back(here);
+  }
+  return needed_;
 }
 
 Rows Journey::fewest(Way way, int hop) {
@@ -116,15 +136,17 @@ Rows Journey::fewest(Way way, int hop) {
 }
 
 int Journey::halvings(Way way, const Rows& rows) {
-  const Index all = leg(way).first.count();
-  const auto ratio = static_cast<std::uint64_t>(all / std::max<Index>(rows.count(), 1));
-  return static_cast<int>(std::bit_width(std::max<std::uint64_t>(ratio, 1))) - 1;
+  const auto all = static_cast<std::uint64_t>(leg(way).first.count());
+  const auto left = static_cast<std::uint64_t>(rows.count());
+  // None is less than one.
+  if (left == 0) return static_cast<int>(std::bit_width(all));
+  return static_cast<int>(std::bit_width(std::max<std::uint64_t>(all / left, 1))) - 1;
 }
 
 Rows Journey::rows(Way way, int hop) {
   auto& leg = this->leg(way);
-  if (hop > leg.hops) return {};
   if (!leg.known) set_out(way);
+  if (hop > leg.hops) return {};
   if (leg.whole) return leg.first;
   if (leg.alike.contains(hop)) return leg.rows;
   auto rows = fewest(way, hop);

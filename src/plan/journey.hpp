@@ -27,7 +27,7 @@ struct Reach {
 /// Distances from `owner` forward around the circle, in [0, nodes), at which a rank sees some of
 /// its keys: ascending, disjoint ranges.
 [[nodiscard]] std::vector<Interval> needed_distances(const Circle& circle, int owner,
-                                                     const std::vector<Interval>& viewers);
+                                                     std::span<const Interval> viewers);
 
 /// Cuts the circle of `nodes` at its longest stretch of distances that are not in `needed`, which
 /// is as needed_distances gives it; of stretches of one length at the last, which is the one that
@@ -39,13 +39,18 @@ struct Reach {
 [[nodiscard]] Reach reach_both_ways(const std::vector<Interval>& needed, int nodes);
 
 /// Of the rows of a shard, the half that goes this way where the other one does not.
-[[nodiscard]] Rows half_of(Way way, Index rows);
+[[nodiscard]] Interval half_of(Way way, Index rows);
 
-/// The way that the keys of one owner make. Remembers what it was asked last.
+/// The way that the keys of one owner make, all of them or the half that goes this way. Remembers
+/// what it was asked last.
 class Journey {
  public:
-  /// `keys`: the shard of `owner`; `reach`: of all owners. Borrows circle and needs.
-  Journey(const Circle& circle, Needs& needs, int owner, Shard keys, Reach reach);
+  /// `reach`: of all owners. Borrows circle and needs.
+  Journey(const Circle& circle, Needs& needs, Reach reach)
+      : circle_(&circle), needs_(&needs), reach_(reach) {}
+
+  /// Now the way of these keys, which are the shard of `owner`.
+  void begin(int owner, Shard keys);
 
   [[nodiscard]] const Shard& keys() const { return keys_; }
   /// Rows of the shard.
@@ -58,8 +63,9 @@ class Journey {
 
  private:
   struct Leg {
-    int hops = 0;
     bool known = false;  // whether the rest is
+    Interval part{};     // rows of the shard that may go this way
+    int hops = 0;
     Rows first{};        // rows of the first hop
     bool whole = false;  // whether these go all the way
     Interval alike{};    // hops, how often the rows of all of them have halved, and these rows
@@ -67,6 +73,8 @@ class Journey {
     Rows rows{};
   };
 
+  /// How many hops take keys to all of `viewers`, as far as keys of any owner go.
+  [[nodiscard]] int hops_to(std::span<const Interval> viewers, Way way);
   /// The rows that somebody `hop` or more hops away needs: a list of intervals.
   [[nodiscard]] std::span<const Interval> needed_from(Way way, int hop);
   /// Of the first hop, those that make this one if rows never stay for company.
@@ -78,11 +86,13 @@ class Journey {
 
   const Circle* circle_;
   Needs* needs_;
-  int owner_;
-  Shard keys_;
-  Index key_rows_;
+  Reach reach_;
+  int owner_ = -1;
+  Shard keys_{};
+  Index key_rows_ = 0;
   std::array<Leg, 2> legs_{};
-  std::vector<Interval> ranks_{};
+  std::vector<Interval> places_{};  // ranks or nodes
+  std::vector<Interval> needed_{};
 };
 
 }  // namespace annulus

@@ -45,12 +45,17 @@ void Needs::add_viewers(const Run& keys, std::vector<Interval>& ranks) const {
   }
 }
 
-std::vector<Interval> Needs::viewers(const Shard& keys) const {
+std::span<const Interval> Needs::viewers(const Shard& keys, Interval rows) {
   std::size_t many = 64;
-  std::vector<Interval> ranks;
+  auto& ranks = viewers_;
+  ranks.clear();
   const Interval all{0, queries_.ranks()};
+  Index row = 0;
   for (const auto& run : keys) {
-    add_viewers(run, ranks);
+    const auto part = run.slice(rows.begin - row, rows.end - row);
+    row += run.count;
+    if (part.count == 0) continue;
+    add_viewers(part, ranks);
     if (ranks.empty()) continue;
     if (ranks.size() > many || ranks.back() == all) {
       unite(ranks);

@@ -15,10 +15,11 @@ class Needs {
  public:
   Needs(const Problem& problem, const ShardMap& queries) : problem_(problem), queries_(queries) {}
 
-  /// Ranks that see some of `keys`: ascending, disjoint ranges.
-  [[nodiscard]] std::vector<Interval> viewers(const Shard& keys) const;
+  /// Ranks that see some of these rows of `keys`: ascending, disjoint ranges, until
+  /// the next call.
+  [[nodiscard]] std::span<const Interval> viewers(const Shard& keys, Interval rows);
 
-  /// Ranks whose keys, as `keys` has them, some of `queries` see: likewise.
+  /// Ranks whose keys, as `keys` has them, some of `queries` see: ascending, disjoint ranges.
   [[nodiscard]] std::vector<Interval> owners_seen(const Shard& queries, const ShardMap& keys) const;
 
   /// The rows of `keys` that some of `ranks`, a list of ranges, see: ascending and disjoint, until
@@ -33,6 +34,7 @@ class Needs {
 
   const Problem& problem_;
   const ShardMap& queries_;
+  std::vector<Interval> viewers_;
   std::vector<Interval> seen_;
   std::vector<Interval> positions_;
 };

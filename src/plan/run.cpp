@@ -1,7 +1,5 @@
 #include "annulus/plan/run.hpp"
 
-#include <algorithm>
-
 namespace annulus {
 
 Index row_count(const Shard& shard) {
@@ -14,14 +12,8 @@ Shard slice(const Shard& shard, Index begin, Index end) {
   Shard part;
   Index row = 0;
   for (const auto& run : shard) {
-    const Index from = std::max<Index>(begin - row, 0);
-    const Index to = std::min(end - row, run.count);
-    if (to > from) {
-      part.push_back({.document = run.document,
-                      .first = run.first + from * run.stride,
-                      .stride = run.stride,
-                      .count = to - from});
-    }
+    const auto rows = run.slice(begin - row, end - row);
+    if (rows.count > 0) part.push_back(rows);
     row += run.count;
   }
   return part;

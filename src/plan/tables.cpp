@@ -42,11 +42,12 @@ Circle circle_for(const Schedule& schedule, const Topology& topology) {
 /// How far keys of any owner go.
 Reach reach_of_all(const Plan::Tables& tables) {
   const auto& circle = tables.circle;
-  const auto needs = tables.needs();
+  auto needs = tables.needs();
   const std::vector<Interval> all{{0, circle.nodes()}};
   std::vector<Interval> needed{{0, 1}};
   for (int owner = 0; owner < circle.ranks() && needed != all; ++owner) {
-    const auto viewers = needs.viewers(tables.shards->keys->of(owner));
+    const auto keys = tables.shards->keys->of(owner);
+    const auto viewers = needs.viewers(keys, {0, row_count(keys)});
     const auto more = needed_distances(circle, owner, viewers);
     needed.insert(needed.end(), more.begin(), more.end());
     unite(needed);
@@ -58,10 +59,10 @@ Reach reach_of_all(const Plan::Tables& tables) {
 
 void measure_shards(Plan::Tables& tables) {
   auto needs = tables.needs();
+  auto journey = tables.journey(needs);
   for (int owner = 0; owner < tables.shards->ranks; ++owner) {
-    const auto keys = tables.shards->keys->of(owner);
-    tables.largest_key_rows = std::max(tables.largest_key_rows, row_count(keys));
-    auto journey = tables.journey(needs, owner);
+    journey.begin(owner, tables.shards->keys->of(owner));
+    tables.largest_key_rows = std::max(tables.largest_key_rows, journey.key_rows());
     for (const Way way : {Way::forward, Way::backward}) {
       tables.largest_received_rows =
           std::max(tables.largest_received_rows, journey.rows(way, 1).count());

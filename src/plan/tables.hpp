@@ -32,9 +32,7 @@ struct Plan::Tables {
 
   [[nodiscard]] Needs needs() const { return {shards->problem, *shards->queries}; }
   /// Borrows these tables.
-  [[nodiscard]] Journey journey(Needs& needs, int owner) const {
-    return {circle, needs, owner, shards->keys->of(owner), reach};
-  }
+  [[nodiscard]] Journey journey(Needs& needs) const { return {circle, needs, reach}; }
 };
 
 /// A plan with these shards and what follows from the schedule.

@@ -300,6 +300,14 @@ TEST(Ring, RowsBecomeFewerOnTheirWay) {
   EXPECT_EQ(program.kept.back().rows.count(), 4);
 }
 
+// Ranks 0, 2, 4 and 6 of 8 have rows, one and then two each. A row goes six hops, past ranks
+// without queries in between and to none behind the last; of the one row there is no second half.
+TEST(Ring, SingleRowsStopWhereNobodyIsLeftToSeeThem) {
+  const auto plan = plan_of(Documents::single(7), Mask::full(), Sharding::zigzag, 8)
+                        .with_schedule(Schedule::bidirectional, {.ranks = 8});
+  EXPECT_EQ(simulate(plan).rows_sent, (4 + 3) * 6);
+}
+
 TEST(Ring, FewerThanOneRankIsRefused) {
   EXPECT_THROW((void)make_plan({.documents = Documents::single(3)}, {.ranks = 0}), InputError);
   EXPECT_THROW((void)make_plan({.query_heads = 3, .key_heads = 2}, {.ranks = 1}), InputError);

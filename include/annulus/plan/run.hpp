@@ -1,6 +1,7 @@
 #pragma once
 // A run: rows of one document whose positions are an arithmetic progression.
 
+#include <algorithm>
 #include <span>
 #include <vector>
 
@@ -16,6 +17,12 @@ struct Run {
   Index stride = 1;
   Index count = 0;
 
+  /// Those of its rows that are among `begin` to `end` - 1, counted from its first.
+  [[nodiscard]] Run slice(Index begin, Index end) const {
+    const Index from = std::clamp<Index>(begin, 0, count);
+    const Index rows = std::clamp<Index>(end, from, count) - from;
+    return {.document = document, .first = first + from * stride, .stride = stride, .count = rows};
+  }
   friend bool operator==(const Run&, const Run&) = default;
 };
 

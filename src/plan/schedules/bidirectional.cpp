@@ -18,17 +18,13 @@ class Bidirectional final : public Chains {
   }
 
  private:
-  [[nodiscard]] std::vector<Station> stations(int step) const override {
-    if (step == 0) return {{}};
-    std::vector<Station> both;
+  [[nodiscard]] Stations stations(int step) const override {
+    if (step == 0) return Station{};
+    Stations both;
     for (const Way way : {Way::forward, Way::backward}) {
-      if (step <= tables().reach[way]) both.push_back({way, step});
+      if (step <= tables().reach[way]) both.add({way, step});
     }
     return both;
-  }
-
-  [[nodiscard]] Rows part(Way way, Index rows) const override {
-    return tables().reach.halves ? half_of(way, rows) : Chains::part(way, rows);
   }
 };
 

@@ -15,18 +15,26 @@ Chains::Chains(const Plan::Tables& tables, int rank)
                         .owner = rank,
                         .rows = Rows({0, row_count(queries_)}),
                         .heads = {0, tables.shards->problem.query_heads}}),
-      known_(2 * 4 * static_cast<std::size_t>(circle_.columns())) {}
+      known_(2 * 4 * static_cast<std::size_t>(circle_.columns()),
+             {.journey = tables_.journey(needs_)}) {}
 
 Step Chains::step(int at) {
   Step step;
-  for (const auto& before : at > 0 ? stations(at - 1) : std::vector<Station>{}) {
+  const auto over = at > 0 ? stations(at - 1) : Stations{};
+  step.releases.reserve(over.size());
+  for (const auto& before : over) {
     const auto& held = held_at(before);
     if (!held.rows.empty()) step.releases.push_back(held);
   }
-  for (const auto& now : stations(at)) add_computes(step, now);
+  const auto now = stations(at);
+  step.computes.reserve(now.size() * static_cast<std::size_t>(circle_.columns()));
+  for (const auto& station : now) add_computes(step, station);
   if (at + 1 == step_count()) return step;
   const auto due = static_cast<std::size_t>(at) + 1;
-  for (const auto& next : stations(at + 1)) {
+  const auto then = stations(at + 1);
+  step.sends.reserve(then.size());
+  step.receives.reserve(then.size());
+  for (const auto& next : then) {
     const auto leaving = item(hop(rank_, next.way, 1 - next.distance), next.way, next.distance);
     if (!leaving.rows.empty()) {
       step.sends.push_back({.item = leaving,
@@ -70,7 +78,9 @@ Chains::Known& Chains::known(int owner, Way way) {
       circle_.place_of(owner) % (4 * columns) + (way == Way::forward ? 0 : 4 * columns);
   auto& known = known_[static_cast<std::size_t>(place)];
   if (known.owner != owner) {
-    known = {.owner = owner, .journey = tables_.journey(needs_, owner)};
+    known.owner = owner;
+    known.journey.begin(owner, tables_.shards->keys->of(owner));
+    for (auto& [hop, item] : known.items) hop = 0;
   }
   return known;
 }
@@ -81,9 +91,8 @@ const Item& Chains::item(int owner, Way way, int hops) {
   auto& [hop, item] = known.items[static_cast<std::size_t>(hops) % known.items.size()];
   if (hop != hops) {
     hop = hops;
-    const auto rows = part(way, known.journey->key_rows());
     item = {.owner = owner,
-            .rows = known.journey->rows(way, hops).narrowed_to(rows.intervals()),
+            .rows = known.journey.rows(way, hops),
             .heads = {0, tables_.shards->problem.key_heads}};
   }
   return item;
@@ -112,7 +121,7 @@ void Chains::add_computes(Step& step, const Station& at) {
   const auto& problem = tables_.shards->problem;
   for (const int holder : circle_.peers_in_turn(rank_)) {
     const int owner = hop(holder, at.way, -at.distance);
-    const auto& journey = *known(owner, at.way).journey;
+    const auto& journey = known(owner, at.way).journey;
     const auto& shard = journey.keys();
     const Rows all({0, journey.key_rows()});
     const auto rows = at.distance == 0 ? all : item(owner, at.way, at.distance).rows;

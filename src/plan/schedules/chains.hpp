@@ -2,7 +2,6 @@
 // Keys that go from rank to rank around a circle.
 
 #include <array>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -20,6 +19,22 @@ struct Station {
   friend bool operator==(const Station&, const Station&) = default;
 };
 
+/// Those of one step: one each way at most.
+class Stations {
+ public:
+  Stations() = default;
+  Stations(Station only) { add(only); }
+
+  void add(Station station) { all_[count_++] = station; }
+  [[nodiscard]] const Station* begin() const { return all_.data(); }
+  [[nodiscard]] const Station* end() const { return begin() + count_; }
+  [[nodiscard]] std::size_t size() const { return count_; }
+
+ private:
+  std::array<Station, 2> all_{};
+  std::size_t count_ = 0;
+};
+
 /// A schedule in which keys make one hop after the other, each from the rank that holds them in one
 /// step to its neighbour, which computes with them in a later one. What stations a rank has in
 /// which step is up to the schedule; in step 0 it has its own.
@@ -35,15 +50,13 @@ class Chains : public RankSchedule {
   [[nodiscard]] const Plan::Tables& tables() const { return tables_; }
   /// What all ranks hold in a step, from 0 to step_count() - 1; the hop to a station with distance
   /// d > 1 starts from the one with d - 1, in the step before it.
-  [[nodiscard]] virtual std::vector<Station> stations(int step) const = 0;
-  /// The rows, of `rows` rows of a shard, that go this way.
-  [[nodiscard]] virtual Rows part(Way /*way*/, Index rows) const { return Rows({0, rows}); }
+  [[nodiscard]] virtual Stations stations(int step) const = 0;
 
  private:
   /// What is known of the way of an owner's keys.
   struct Known {
     int owner = -1;
-    std::optional<Journey> journey{};
+    Journey journey;
     std::array<std::pair<int, Item>, 4> items{};  // with the number of the hop, by this modulo 4
   };
 

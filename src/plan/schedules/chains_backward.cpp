@@ -21,6 +21,14 @@ Program Chains::backward(const Program& forward) const {
     (during(arrived).*transfers)
         .push_back({.item = there.item, .peer = there.peer, .due = count - 1 - left});
   };
+  for (std::size_t step = 0; step < count; ++step) {
+    // Gradients, and keys as far as they come back.
+    const auto& there = forward.steps[step];
+    during(step).sends.reserve(2 * there.receives.size());
+    during(step).receives.reserve(2 * there.sends.size());
+    during(step).begins.reserve(there.receives.size());
+    during(step).releases.reserve(2 * there.receives.size());
+  }
   // Of two messages between the same ranks in one step, keys go first.
   for (std::size_t step = 0; step < count; ++step) {
     for (const auto& receive : forward.steps[step].receives) {

@@ -35,6 +35,9 @@ Fetches::Fetches(const Plan::Tables& tables, int rank,
   for (int batch = 0; batch < batch_count(); ++batch) {
     auto got = queries_got(batch);
     auto queries = joined(got);
+    for (const auto& [item, peer] : got) {
+      query_shards_.try_emplace(item.owner, tables.shards->queries->of(item.owner));
+    }
     batches_.push_back({std::move(got), std::move(queries)});
   }
 }
@@ -121,11 +124,12 @@ std::vector<Item> Fetches::queries_for(int receiver, int owner) const {
 std::vector<Item> Fetches::keys_for(int receiver, const KeyVisit& visit, int owner) {
   const auto keys = tables_.shards->keys->of(owner);
   auto rows = rows_for(visit.readers, keys);
-  if (visit.from != visit.owner && visit.held_for != visit.readers) {
+  const bool whole = rows == Rows({0, row_count(keys)});
+  if (!whole && visit.from != visit.owner && visit.held_for != visit.readers) {
     rows = rows_for(visit.held_for, keys).narrowed_to(rows.intervals());
   }
   if (visit.half) {
-    rows = rows.narrowed_to(half_of(*visit.half, row_count(keys)).intervals());
+    rows = rows.narrowed_to(Rows(half_of(*visit.half, row_count(keys))).intervals());
   }
   if (rows.empty()) return {};
   return items_for(receiver, What::keys, owner, rows);
@@ -246,7 +250,7 @@ void Fetches::add_computes(Step& step, Interval batches, int visit) {
     rows.clear();
     for (const auto& item : keys) rows.push_back(select(shards.keys->of(item.owner), item.rows));
     const auto sees = [&](const Item& queries) {
-      const auto shard = shards.queries->of(queries.owner);
+      const auto& shard = query_shards_.at(queries.owner);
       return std::ranges::any_of(
           rows, [&](const Shard& some) { return sees_some(shards.problem, shard, some); });
     };

@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <memory>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -94,6 +95,7 @@ class Fetches final : public RankSchedule {
     std::vector<ItemList> queries;
   };
   std::vector<Batch> batches_;
+  std::unordered_map<int, Shard> query_shards_;  // by owner
 
   struct Visit {
     int number;

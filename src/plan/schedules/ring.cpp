@@ -15,10 +15,10 @@ class Ring final : public Chains {
   }
 
  private:
-  [[nodiscard]] std::vector<Station> stations(int step) const override {
+  [[nodiscard]] Stations stations(int step) const override {
     const int forward = tables().reach.forward;
-    if (step <= forward) return {{Way::forward, step}};
-    return {{Way::backward, step - forward}};
+    if (step <= forward) return Station{Way::forward, step};
+    return Station{Way::backward, step - forward};
   }
 };
 

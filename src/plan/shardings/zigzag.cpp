@@ -12,6 +12,7 @@ class Zigzag final : public ShardMap {
 
   [[nodiscard]] Shard of(int rank) const override {
     Shard shard;
+    shard.reserve(2);
     for (Index document = 0; document < documents(); ++document) {
       for (const Index chunk : {Index{rank}, chunks() - 1 - rank}) {
         const auto rows = rows_of(document, {chunk, chunk + 1});
