@@ -68,25 +68,29 @@ void go_around(Communicator& world, const StreamPointer& stream) {
 }
 
 TEST(NcclFailure, AnAsynchronousErrorEndsTheWait) {
-  const auto message = failure_of(2, patient, [](Communicator& world, const StreamPointer& stream) {
-    go_around(world, stream);
-    const Buffer memory(stream, 100);
-    if (world.rank() == 0) {
-      // Rank 1 has nothing under way, and learns of it where it asks.
-      EXPECT_THAT(message_of([&] {
-                    world.exchange_on(*stream, std::nullopt, Receive{1, memory.bytes()})->wait();
-                    ModelNccl::fail(0, ncclSystemError);
-                    while (true) world.check();
-                  }),
-                  AllOf(HasSubstr("on rank 0"), HasSubstr("unhandled system error"),
-                        HasSubstr("as the model has it")));
-      EXPECT_THAT(message_of([&] { world.barrier(); }), HasSubstr("unhandled system error"))
-          << "it is remembered";
-      stream->synchronize();  // aborted: nothing is left on the device
-      return;
-    }
-    EXPECT_THAT(message_of([&] { world.barrier(); }), HasSubstr("remote process exited"));
-  });
+  std::latch gone_around(2);
+  const auto message =
+      failure_of(2, patient, [&](Communicator& world, const StreamPointer& stream) {
+        go_around(world, stream);
+        gone_around.arrive_and_wait();  // else rank 1 may learn of it on its way round
+        const Buffer memory(stream, 100);
+        if (world.rank() == 0) {
+          // Rank 1 has nothing under way, and learns of it where it asks.
+          EXPECT_THAT(
+              message_of([&] {
+                world.exchange_on(*stream, std::nullopt, Receive{1, memory.bytes()})->wait();
+                ModelNccl::fail(0, ncclSystemError);
+                while (true) world.check();
+              }),
+              AllOf(HasSubstr("on rank 0"), HasSubstr("unhandled system error"),
+                    HasSubstr("as the model has it")));
+          EXPECT_THAT(message_of([&] { world.barrier(); }), HasSubstr("unhandled system error"))
+              << "it is remembered";
+          stream->synchronize();  // aborted: nothing is left on the device
+          return;
+        }
+        EXPECT_THAT(message_of([&] { world.barrier(); }), HasSubstr("remote process exited"));
+      });
   EXPECT_EQ(message, "no exception");
   EXPECT_EQ(ModelNccl::aborted(), 2);
   EXPECT_EQ(ModelNccl::alive(), 0);
