@@ -99,8 +99,10 @@ TEST(NcclFailure, AnAsynchronousErrorEndsTheWait) {
 
 TEST(NcclFailure, AnAsynchronousErrorEndsPollAndWait) {
   for (const bool polls : {true, false}) {
+    std::latch started(2);
     EXPECT_THAT(failure_of(2, patient,
                            [&](Communicator& world, const StreamPointer& stream) {
+                             started.arrive_and_wait();  // else rank 0 may fail to start
                              const Buffer memory(stream, 100);
                              if (world.rank() == 0) {
                                EXPECT_THAT(message_of([&] { world.barrier(); }),
