@@ -121,14 +121,7 @@ std::span<const Interval> Journey::needed_from(Way way, int hop) {
   for (const auto& nodes : nodes_at(*circle_, owner_, distances)) {
     if (!nodes.empty()) circle_->add_ranks_of(nodes, places_);
   }
-  const auto seen = needs_->rows_seen(keys_, places_);
-  if (!reach_.halves) return seen;
-  needed_.clear();
-  for (const auto& [begin, end] : seen) {
-    const Interval here{std::max(begin, leg.part.begin), std::min(end, leg.part.end)};
-    if (!here.empty()) needed_.push_back(here);
-  }
-  return needed_;
+  return needs_->rows_seen(keys_, leg.part, places_);
 }
 
 Rows Journey::fewest(Way way, int hop) {

@@ -92,7 +92,6 @@ class Journey {
   Index key_rows_ = 0;
   std::array<Leg, 2> legs_{};
   std::vector<Interval> places_{};  // ranks or nodes
-  std::vector<Interval> needed_{};
 };
 
 }  // namespace annulus

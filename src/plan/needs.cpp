@@ -82,12 +82,13 @@ std::vector<Interval> Needs::owners_seen(const Shard& queries, const ShardMap& k
   return ranks;
 }
 
-std::span<const Interval> Needs::rows_seen(const Shard& keys, std::span<const Interval> ranks) {
+std::span<const Interval> Needs::rows_seen(const Shard& keys, Interval rows,
+                                           std::span<const Interval> ranks) {
   seen_.clear();
   // Of a shard of many parts, two intervals hardly ever cover less than all.
   constexpr std::size_t most_runs = 16;
   if (keys.size() > most_runs) {
-    seen_.push_back({0, row_count(keys)});
+    seen_.push_back(rows);
     return seen_;
   }
   Index row = 0;
@@ -98,9 +99,10 @@ std::span<const Interval> Needs::rows_seen(const Shard& keys, std::span<const In
     for (const auto& [begin, end] : positions_) {
       const Index from = begin + shift - problem_.mask.left() - run.first;
       const Index to = end - 1 + shift + problem_.mask.right() - run.first;
-      const Interval rows{std::max<Index>(ceil_div(from, run.stride), 0),
-                          std::min(floor_div(to, run.stride) + 1, run.count)};
-      if (!rows.empty()) seen_.push_back({row + rows.begin, row + rows.end});
+      const Index first = row + std::max<Index>(ceil_div(from, run.stride), 0);
+      const Index last = row + std::min(floor_div(to, run.stride), run.count - 1);
+      const Interval seen{std::max(first, rows.begin), std::min(last + 1, rows.end)};
+      if (!seen.empty()) seen_.push_back(seen);
     }
     row += run.count;
   }

@@ -15,16 +15,15 @@ class Needs {
  public:
   Needs(const Problem& problem, const ShardMap& queries) : problem_(problem), queries_(queries) {}
 
-  /// Ranks that see some of these rows of `keys`: ascending, disjoint ranges, until
-  /// the next call.
+  /// Ranks that see some of these rows of `keys`: ascending, disjoint ranges, until the next call.
   [[nodiscard]] std::span<const Interval> viewers(const Shard& keys, Interval rows);
 
   /// Ranks whose keys, as `keys` has them, some of `queries` see: ascending, disjoint ranges.
   [[nodiscard]] std::vector<Interval> owners_seen(const Shard& queries, const ShardMap& keys) const;
 
-  /// The rows of `keys` that some of `ranks`, a list of ranges, see: ascending and disjoint, until
-  /// the next call.
-  [[nodiscard]] std::span<const Interval> rows_seen(const Shard& keys,
+  /// Of these rows of `keys`, those that some of `ranks`, a list of ranges, see: ascending and
+  /// disjoint, until the next call.
+  [[nodiscard]] std::span<const Interval> rows_seen(const Shard& keys, Interval rows,
                                                     std::span<const Interval> ranks);
 
  private:

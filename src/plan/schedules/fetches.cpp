@@ -109,7 +109,7 @@ Rows Fetches::rows_for(Interval readers, const Shard& keys) {
     }
   }
   unite(readers_);
-  return Rows::covering(needs_.rows_seen(keys, readers_));
+  return Rows::covering(needs_.rows_seen(keys, {0, row_count(keys)}, readers_));
 }
 
 std::vector<Item> Fetches::queries_for(int receiver, int owner) const {
@@ -124,6 +124,7 @@ std::vector<Item> Fetches::queries_for(int receiver, int owner) const {
 std::vector<Item> Fetches::keys_for(int receiver, const KeyVisit& visit, int owner) {
   const auto keys = tables_.shards->keys->of(owner);
   auto rows = rows_for(visit.readers, keys);
+  // Readers are among those for whom they are held.
   const bool whole = rows == Rows({0, row_count(keys)});
   if (!whole && visit.from != visit.owner && visit.held_for != visit.readers) {
     rows = rows_for(visit.held_for, keys).narrowed_to(rows.intervals());
