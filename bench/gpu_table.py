@@ -71,8 +71,11 @@ def add_tests(verdicts, folder):
         verdicts.ran(name, None if code == "-" else int(code))
 
 
-def add_kernels(verdicts, kernel, peers):
-    """annulus beside the product of the same run and beside PyTorch."""
+def add_kernels(verdicts, kernel, peers, path=""):
+    """annulus beside the product of the same run and beside PyTorch. `path`: named in every line."""
+    def label(case):
+        return label_of(case) + path
+
     names = ("precision", "head_dim", "mask", "pass")
     ours = rows_by(kernel, *names, "statistics")
     theirs = rows_by(peers, "backend", *names)
@@ -93,6 +96,8 @@ def add_kernels(verdicts, kernel, peers):
             if peer or asked is not None:
                 verdicts.figure(f"{label(case)}: speed in that of PyTorch's {backend}",
                                 ratio(peer and peer["seconds"], row["seconds"]), asked)
+    if path:
+        return
     copied = [row["copy_bytes_per_second"] for row in ours.values() if row["copy_bytes_per_second"]]
     verdicts.figure("copies on the device, GB/s", max(copied) / 1e9 if copied else None,
                     form="{:.0f}")
@@ -103,7 +108,7 @@ def is_asked(case):
     return tuple(case[:2]) == ("bf16", 128)
 
 
-def label(case):
+def label_of(case):
     precision, head_dim, mask, which = case
     return f"{precision} d = {head_dim} {mask} {which}"
 
@@ -139,6 +144,7 @@ def verdicts_of(folder):
     verdicts = Verdicts()
     add_tests(verdicts, folder)
     add_kernels(verdicts, kernel, peers)
+    add_kernels(verdicts, load(folder / "kernel-hopper.json"), peers, ", hopper")
     add_rings(verdicts, folder)
     add_errors(verdicts, folder, peers)
     if not kernel:

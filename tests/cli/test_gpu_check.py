@@ -95,6 +95,19 @@ def test_table(folder):
     assert line(text, "copies on the device, GB/s") == ["3000"]
 
 
+def test_the_path_for_hopper_has_lines_of_its_own(folder):
+    kernel = json.loads((folder / "kernel.json").read_text())
+    kernel["rows"] = [row(seconds=0.5e-3)]
+    (folder / "kernel-hopper.json").write_text(json.dumps(kernel))
+    code, text = table(folder)
+    assert code == 0
+    assert line(text, "bf16 d = 128 full forward, hopper: TFLOP/s") == ["2000.0"]
+    assert line(text, "bf16 d = 128 full forward: TFLOP/s") == ["1000.0"]
+    assert line(text, "bf16 d = 128 full forward, hopper: speed in that of PyTorch's flash") == [
+        "1.800", ">=", "0.950", "met"]
+    assert line(text, "copies on the device, GB/s") == ["3000"]
+
+
 def test_a_failed_test_fails(folder):
     (folder / "status").write_text("tests 1\n")
     code, text = table(folder)

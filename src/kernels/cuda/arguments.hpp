@@ -41,6 +41,8 @@ struct ForwardArguments {
   InputRows q{};
   InputRows k{};
   InputRows v{};
+  Index rows = 0;                ///< of q
+  Index keys = 0;                ///< rows of k and v
   const float* scale = nullptr;  ///< (rows, H): z = scale * <q, k>
   int heads = 0;                 ///< H
   int group = 1;                 ///< H / G

@@ -11,7 +11,7 @@ namespace gpu {
 
 std::unique_ptr<ForwardPass> GpuKernel::forward(const Queries& queries,
                                                 const PassOptions& options) const {
-  return std::make_unique<GpuForward>(launcher_, queries, options);
+  return std::make_unique<GpuForward>(launcher_, path_, queries, options);
 }
 
 std::unique_ptr<BackwardPass> GpuKernel::backward(const BackwardQueries& queries,
@@ -22,7 +22,7 @@ std::unique_ptr<BackwardPass> GpuKernel::backward(const BackwardQueries& queries
 }  // namespace gpu
 
 const Kernel& cuda() {
-  static const gpu::GpuKernel kernel(gpu::cuda_launcher());
+  static const gpu::GpuKernel kernel(gpu::cuda_launcher(), gpu::wished_forward_path());
   return kernel;
 }
 

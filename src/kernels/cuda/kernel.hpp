@@ -10,8 +10,9 @@ namespace annulus::kernels::gpu {
 
 class GpuKernel final : public Kernel {
  public:
-  /// Borrows `launcher`.
-  explicit GpuKernel(const Launcher& launcher) : launcher_(launcher) {}
+  /// Borrows `launcher`. `path`: of forward passes, where choose_kernel() has it.
+  explicit GpuKernel(const Launcher& launcher, ForwardPath path = ForwardPath::mma)
+      : launcher_(launcher), path_(path) {}
 
   [[nodiscard]] std::string_view name() const override { return "cuda"; }
   [[nodiscard]] DeviceKind device() const override { return DeviceKind::cuda; }
@@ -34,6 +35,7 @@ class GpuKernel final : public Kernel {
 
  private:
   const Launcher& launcher_;
+  ForwardPath path_;
 };
 
 }  // namespace annulus::kernels::gpu

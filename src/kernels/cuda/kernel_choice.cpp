@@ -1,11 +1,14 @@
 #include <algorithm>
 #include <cstdint>
-#include <iterator>
+#include <cstdlib>
+#include <span>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "annulus/base/error.hpp"
+#include "kernels/cuda/hopper_shape.hpp"
 #include "kernels/cuda/launcher.hpp"
 #include "kernels/cuda/tile_shape.hpp"
 
@@ -56,24 +59,44 @@ void check_arguments(const KernelChoice& choice, const GradientArguments& argume
   check_heads(arguments.heads, arguments.group);
 }
 
-KernelChoice choose_kernel(DataType type, Index head_dim, Index value_dim) {
+ForwardPath wished_forward_path() {
+  const char* value = std::getenv("ANNULUS_CUDA");
+  const std::string_view wish = value == nullptr ? "mma" : value;
+  if (wish == "mma") return ForwardPath::mma;
+  if (wish == "hopper") return ForwardPath::hopper;
+  throw InputError(fmt::format("ANNULUS_CUDA={}: expected mma or hopper", wish));
+}
+
+KernelChoice choose_kernel(DataType type, Index head_dim, Index value_dim, ForwardPath path) {
   if (type == DataType::float64) {
     throw InputError("the cuda backend computes in bf16, fp16 and fp32, not in fp64");
   }
   const Index needed = std::max(head_dim, value_dim);
-  const auto* dim = std::ranges::find_if(head_dims, [&](int has) { return has >= needed; });
-  if (dim == std::end(head_dims)) {
+  if (type == DataType::float32) path = ForwardPath::mma;
+  const std::span<const int> dims =
+      path == ForwardPath::hopper ? std::span<const int>(hopper_dims) : head_dims;
+  const auto dim = std::ranges::find_if(dims, [&](int has) { return has >= needed; });
+  if (dim == dims.end()) {
     throw InputError(fmt::format("head dimension {}: the cuda backend computes up to {}", needed,
-                                 *std::ranges::max_element(head_dims)));
+                                 std::ranges::max(dims)));
   }
-  return {.type = type, .dim = *dim};
+  return {.type = type, .dim = *dim, .path = path};
+}
+
+KernelChoice of_few_rows(const KernelChoice& choice) {
+  auto few = choose_kernel(choice.type, choice.dim, choice.dim);
+  few.statistics = choice.statistics;
+  few.few_rows = true;
+  return few;
 }
 
 int forward_tile_rows(const KernelChoice& choice) {
+  if (choice.path == ForwardPath::hopper) return HopperShape::rows;
   return shape_of(choice).rows();
 }
 
 int forward_step_rows(const KernelChoice& choice) {
+  if (choice.path == ForwardPath::hopper) return hopper_shape(choice.dim).columns;
   return shape_of(choice).columns;
 }
 

@@ -16,21 +16,23 @@ const StreamPointer& stream_of(const PassOptions& options) {
   return options.stream;
 }
 
-KernelChoice choice_for(ConstTensorView q, const PassOptions& options) {
+KernelChoice choice_for(ConstTensorView q, const PassOptions& options,
+                        ForwardPath path = ForwardPath::mma) {
   ensure(options.key_heads >= 1 && q.heads % options.key_heads == 0,
          "query heads are a multiple of key heads");
-  auto choice = choose_kernel(q.type, q.dim, options.value_dim);
+  auto choice = choose_kernel(q.type, q.dim, options.value_dim, path);
   choice.statistics = options.statistics;
   return choice;
 }
 
 }  // namespace
 
-GpuForward::GpuForward(const Launcher& launcher, const Queries& queries, const PassOptions& options)
+GpuForward::GpuForward(const Launcher& launcher, ForwardPath path, const Queries& queries,
+                       const PassOptions& options)
     : launcher_(launcher),
       stream_(stream_of(options)),
       tiles_(kept_tiles(launcher, options)),
-      choice_(choice_for(queries.q, options)),
+      choice_(choice_for(queries.q, options, path)),
       q_(stream_, queries.q),
       scale_(upload_narrowed(stream_, queries.scale)),
       key_heads_(narrow<int>(options.key_heads)),
@@ -50,6 +52,8 @@ void GpuForward::accumulate(ConstTensorView k, ConstTensorView v, std::span<cons
     ForwardArguments arguments{.q = q_.rows(),
                                .k = keys.rows(),
                                .v = values.rows(),
+                               .rows = states_.shape().rows,
+                               .keys = k.rows,
                                .scale = scale_.data(),
                                .heads = heads,
                                .group = heads / key_heads_,
@@ -77,8 +81,7 @@ GpuForward::Tiling GpuForward::tiling_for(std::span<const Block> blocks) const {
   const auto fits = [&](const KernelChoice& choice) {
     return most * group <= forward_tile_rows(choice);
   };
-  auto few = choice_;
-  few.few_rows = true;
+  const auto few = of_few_rows(choice_);
   if (fits(few)) return {few, group};
   return {choice_, fits(choice_) ? group : 1};
 }

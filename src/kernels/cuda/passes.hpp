@@ -13,7 +13,8 @@ namespace annulus::kernels::gpu {
 /// The state stays in device memory from the first block to the last.
 class GpuForward final : public ForwardPass {
  public:
-  GpuForward(const Launcher& launcher, const Queries& queries, const PassOptions& options);
+  GpuForward(const Launcher& launcher, ForwardPath path, const Queries& queries,
+             const PassOptions& options);
 
   void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                   const Poll& poll) override;

@@ -13,105 +13,52 @@
 #include <vector>
 
 #include "annulus/base/error.hpp"
+#include "kernels/cuda/block.hpp"
 #include "kernels/cuda/device/instructions.hpp"
-#include "kernels/cuda/fiber.hpp"
 
 namespace annulus::test {
 namespace {
 
-using kernels::gpu::SharedOffset;
-
-constexpr int lanes = 32;
-
-/// What the lanes of a warp, or of all warps, do together.
-enum class Meeting { none, barrier, end, any, shuffle, mma, ldmatrix };
-
 const char* name_of(Meeting meeting) {
-  constexpr std::array names{"nothing", "barrier", "end", "any", "shuffle", "mma", "ldmatrix"};
+  constexpr std::array names{"nothing",
+                             "barrier",
+                             "end",
+                             "any",
+                             "shuffle",
+                             "mma",
+                             "ldmatrix",
+                             "a barrier of arrivals",
+                             "a named barrier",
+                             "registers",
+                             "wgmma",
+                             "a fence of wgmma",
+                             "a group of wgmma",
+                             "a wait for wgmma"};
   return names[static_cast<std::size_t>(meeting)];
 }
 
-/// One for each lane: where the operands and results of an instruction are.
-using Calls = std::span<void* const, lanes>;
+/// Whether registers may have been touched since; waiting for others touches none.
+bool touches(Meeting meeting) {
+  return meeting < Meeting::barrier_wait;
+}
 
-class Block {
- public:
-  Block(const Launch& launch, const Schedule& schedule, const std::function<void()>& body);
-
-  /// Runs all threads once.
-  void run(int x, int y);
-
-  /// Called by a thread: comes back when all lanes of its warp (for a barrier, all threads) are
-  /// here and `compute` has been called on what each of them brought.
-  template <class Compute>
-  void meet(Meeting meeting, void* call, Compute compute);
-  void meet(Meeting meeting) {
-    meet(meeting, nullptr, [](Calls) {});
-  }
-
-  std::byte* shared(SharedOffset at, int size) {
-    ensure(at % static_cast<unsigned>(size) == 0, "an address in shared memory is not aligned");
-    ensure(at + static_cast<std::size_t>(size) <= shared_.size(),
-           "an address lies outside shared memory");
-    return shared_.data() + at;
-  }
-
-  void start_copy(SharedOffset to, const void* from, int bytes, int size);
-  void commit() { thread().groups.emplace_back(std::move(thread().open)); }
-  void wait(std::size_t pending);
-
-  /// What shared memory holds before anybody writes to it: NaN in fp32, bf16 and fp16.
-  static void poison(std::span<std::byte> bytes) { std::ranges::fill(bytes, std::byte{0xff}); }
-
-  struct Copy {
-    SharedOffset to;
-    const void* from;
-    int bytes;
-    int size;
-  };
-  struct Thread {
-    std::unique_ptr<Fiber> fiber;
-    std::vector<Copy> open{};
-    std::vector<std::vector<Copy>> groups{};  ///< the oldest first
-  };
-  struct Warp {
-    Meeting meeting = Meeting::none;
-    int arrived = 0;
-    std::array<void*, lanes> calls{};
-    int next = 0;  ///< thread that goes on when the warp runs again
-  };
-
-  [[nodiscard]] Thread& thread() { return threads_[static_cast<std::size_t>(running)]; }
-
-  int x = 0;
-  int y = 0;
-  int running = 0;  ///< index of the thread that runs
-  LaunchReport report;
-
- private:
-  [[nodiscard]] Warp& warp() { return warps_[static_cast<std::size_t>(running / lanes)]; }
-  void live();
-  void go_to(int index);
-  void leave_to_scheduler();
-  void order_warps();
-
-  const Schedule schedule_;
-  const std::function<void()>& body_;
-  int lane_step_;
-  std::mt19937 random_;
-  std::vector<std::byte> shared_;
-  std::vector<Thread> threads_;
-  std::vector<Warp> warps_;
-  std::vector<std::size_t> warp_order_;
-  Fiber scheduler_;
-  std::exception_ptr failure_;
-};
+/// What shared memory holds before anybody writes to it: NaN in fp32, bf16 and fp16.
+void poison(std::span<std::byte> bytes) {
+  std::ranges::fill(bytes, std::byte{0xff});
+}
 
 thread_local Block* current = nullptr;
+
+}  // namespace
+
+Block& this_block() {
+  return *current;
+}
 
 Block::Block(const Launch& launch, const Schedule& schedule, const std::function<void()>& body)
     : schedule_(schedule),
       body_(body),
+      registers_(launch.registers),
       lane_step_(schedule.order == LaneOrder::backward ? lanes - 1 : 1),
       random_(schedule.seed),
       shared_(static_cast<std::size_t>(launch.shared_bytes)),
@@ -134,7 +81,10 @@ void Block::live() {
       }
       ensure(thread().open.empty(), "a thread ended with copies in no group");
       thread().groups.clear();
-      meet(Meeting::end);
+      if (gather(Meeting::end, nullptr)) {
+        warp().ready = [] { return false; };
+        leave_to_scheduler();
+      }
     } catch (...) {
       failure_ = std::current_exception();
     }
@@ -149,38 +99,78 @@ void Block::go_to(int index) {
 }
 
 void Block::leave_to_scheduler() {
+  warp().next = running;
   Fiber::switch_to(*thread().fiber, scheduler_);
+}
+
+void Block::wait_until(std::function<bool()> ready) {
+  if (ready()) return;
+  warp().ready = std::move(ready);
+  leave_to_scheduler();
 }
 
 void Block::order_warps() {
   if (schedule_.order == LaneOrder::shuffled) std::ranges::shuffle(warp_order_, random_);
 }
 
-void Block::run(int block_x, int block_y) {
+void Block::start(int block_x, int block_y) {
   x = block_x;
   y = block_y;
   poison(shared_);
+  async.start(shared_, schedule_, static_cast<unsigned>(random_()));
+  product_logs.assign((warps_.size() + 3) / 4, {});
+  named_barriers_ = {};
+  free_registers_ = 0;
   for (std::size_t w = 0; w < warps_.size(); ++w) {
     const auto lane = schedule_.order == LaneOrder::shuffled ? random_() % lanes : 0U;
-    warps_[w] = {.next = static_cast<int>(w * lanes + lane)};
+    warps_[w] = {.next = static_cast<int>(w * lanes + lane),
+                 .ready = [] { return true; },
+                 .registers = registers_};
   }
-  while (true) {
+}
+
+void Block::run(int block_x, int block_y) {
+  start(block_x, block_y);
+  const auto ended = [](const Warp& warp) {
+    return warp.meeting == Meeting::end && warp.arrived == 0;
+  };
+  while (!std::ranges::all_of(warps_, ended)) {
     order_warps();
+    bool moved = false;
     for (const auto w : warp_order_) {
+      async.let_some_arrive();
+      if (!warps_[w].ready()) continue;
+      moved = true;
       running = warps_[w].next;
       Fiber::switch_to(scheduler_, *thread().fiber);
       if (failure_) std::rethrow_exception(failure_);
     }
-    const auto meeting = warps_.front().meeting;
-    for (const auto& warp : warps_) {
-      ensure(warp.meeting == meeting, "some threads ended while others wait at a barrier");
-    }
-    if (meeting == Meeting::end) return;
+    if (!moved && !async.let_arrive()) report_deadlock();
+  }
+  check_end();
+}
+
+void Block::report_deadlock() const {
+  std::string message = "the block hangs:";
+  for (std::size_t w = 0; w < warps_.size(); ++w) {
+    message += " warp " + std::to_string(w) + " is at " + name_of(warps_[w].meeting) + ";";
+  }
+  throw Error(message);
+}
+
+void Block::check_end() const {
+  async.check_end();
+  for (std::size_t w = 0; w < warps_.size(); ++w) {
+    warps_[w].products.check_end(product_logs[w / 4]);
+    ensure(warps_[w].registers == warps_[w / 4 * 4].registers,
+           "the warps of a warpgroup have different numbers of registers");
+  }
+  for (const auto& barrier : named_barriers_) {
+    ensure(barrier.arrived == 0, "a block ended while some wait at a named barrier");
   }
 }
 
-template <class Compute>
-void Block::meet(Meeting meeting, void* call, Compute compute) {
+bool Block::gather(Meeting meeting, void* call) {
   auto& warp = this->warp();
   const int lane = running % lanes;
   if (warp.arrived == 0) warp.meeting = meeting;
@@ -191,15 +181,68 @@ void Block::meet(Meeting meeting, void* call, Compute compute) {
   warp.calls[static_cast<std::size_t>(lane)] = call;
   if (++warp.arrived < lanes) {
     go_to(running - lane + (lane + lane_step_) % lanes);
-    return;
+    return false;
   }
   warp.arrived = 0;
-  if (meeting == Meeting::barrier || meeting == Meeting::end) {
-    warp.next = running;
-    leave_to_scheduler();
-  } else {
-    compute(Calls(warp.calls));
-  }
+  if (touches(meeting)) warp.products.touch();
+  return true;
+}
+
+void Block::sync() {
+  sync_at(0, static_cast<int>(threads_.size()), Meeting::barrier);
+}
+
+void Block::sync(int id, int threads) {
+  ensure(id >= 1 && id <= 15, "named barriers have numbers from 1 to 15");
+  sync_at(id, threads, Meeting::named_barrier);
+}
+
+void Block::sync_at(int id, int threads, Meeting meeting) {
+  ensure(threads % lanes == 0 && threads > 0 && threads <= static_cast<int>(threads_.size()),
+         "whole warps of the block meet at a barrier");
+  auto& barrier = named_barriers_[static_cast<std::size_t>(id)];
+  int generation = 0;
+  meet_and_wait(
+      meeting,
+      [&] {
+        ensure(barrier.arrived == 0 || barrier.threads == threads,
+               "those who meet at a barrier expect different numbers of threads");
+        barrier.threads = threads;
+        generation = barrier.generation;
+        barrier.arrived += lanes;
+        if (barrier.arrived < threads) return;
+        barrier.arrived = 0;
+        ++barrier.generation;
+      },
+      [&barrier, &generation] { return barrier.generation != generation; }, [] {});
+}
+
+void Block::give_registers(int registers) {
+  meet_and_wait(
+      Meeting::registers,
+      [&] {
+        ensure(registers % 8 == 0 && registers >= 24 && registers <= warp().registers,
+               "a thread gives registers down to a multiple of 8, at least 24");
+        free_registers_ += (warp().registers - registers) * lanes;
+        warp().registers = registers;
+      },
+      [] { return true; }, [] {});
+}
+
+void Block::take_registers(int registers) {
+  const auto wanted = [&] { return (registers - warp().registers) * lanes; };
+  meet_and_wait(
+      Meeting::registers,
+      [&] {
+        ensure(registers % 8 == 0 && registers <= 256 && registers >= warp().registers &&
+                   warp().registers > 0,
+               "a thread takes registers up to a multiple of 8, at most 256");
+      },
+      [this, missing = wanted()] { return free_registers_ >= missing; },
+      [&] {
+        free_registers_ -= wanted();
+        warp().registers = registers;
+      });
 }
 
 void Block::start_copy(SharedOffset to, const void* from, int bytes, int size) {
@@ -222,8 +265,6 @@ void Block::wait(std::size_t pending) {
   }
 }
 
-}  // namespace
-
 LaunchReport run_blocks(const Launch& launch, const Schedule& schedule,
                         const std::function<void()>& body) {
   Block block(launch, schedule, body);
@@ -240,24 +281,24 @@ LaunchReport run_blocks(const Launch& launch, const Schedule& schedule,
 namespace annulus::kernels::gpu {
 
 using test::Calls;
-using test::current;
 using test::lanes;
 using test::Meeting;
+using test::this_block;
 
 int thread_index() {
-  return current->running;
+  return this_block().running;
 }
 
 int block_x() {
-  return current->x;
+  return this_block().x;
 }
 
 int block_y() {
-  return current->y;
+  return this_block().y;
 }
 
 void sync_threads() {
-  current->meet(Meeting::barrier);
+  this_block().sync();
 }
 
 bool any(bool flag) {
@@ -265,7 +306,7 @@ bool any(bool flag) {
     bool flag;
     bool result;
   } call{flag, false};
-  current->meet(Meeting::any, &call, [](Calls calls) {
+  this_block().meet(Meeting::any, &call, [](Calls calls) {
     const bool result =
         std::ranges::any_of(calls, [](void* one) { return static_cast<Call*>(one)->flag; });
     for (void* one : calls) static_cast<Call*>(one)->result = result;
@@ -279,7 +320,7 @@ float shuffle(float value, int lane) {
     int lane;
     float result;
   } call{value, lane, 0};
-  current->meet(Meeting::shuffle, &call, [](Calls calls) {
+  this_block().meet(Meeting::shuffle, &call, [](Calls calls) {
     for (void* one : calls) {
       auto& to = *static_cast<Call*>(one);
       to.result = static_cast<Call*>(calls[static_cast<std::size_t>(to.lane)])->value;
@@ -354,7 +395,7 @@ void multiply(Calls calls) {
 template <class T>
 void mma_m16n8k16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
   MmaCall call{c, a, b};
-  current->meet(Meeting::mma, &call, multiply<T>);
+  this_block().meet(Meeting::mma, &call, multiply<T>);
 }
 
 template void mma_m16n8k16<BFloat16>(float (&)[4], const std::uint32_t (&)[4],
@@ -378,10 +419,10 @@ void load_matrices(Calls calls) {
     std::array<int, 8> served{};
     for (std::size_t row = 0; row < 8; ++row) {
       const auto at = static_cast<MatrixCall*>(calls[8 * matrix + row])->at;
-      std::memcpy(elements[row].data(), current->shared(at, 16), 16);
+      std::memcpy(elements[row].data(), this_block().shared(at, 16), 16);
       ++served[at / 16 % 8];
     }
-    current->report.bank_conflicts += *std::ranges::max_element(served) - 1;
+    this_block().report.bank_conflicts += *std::ranges::max_element(served) - 1;
     for (std::size_t lane = 0; lane < lanes; ++lane) {
       const std::size_t first = lane / 4;
       const std::size_t second = lane % 4 * 2;
@@ -397,32 +438,36 @@ void load_matrices(Calls calls) {
 
 void ldmatrix_x4(std::uint32_t (&r)[4], SharedOffset at) {
   MatrixCall call{at, r};
-  current->meet(Meeting::ldmatrix, &call, load_matrices<false>);
+  this_block().meet(Meeting::ldmatrix, &call, load_matrices<false>);
 }
 
 void ldmatrix_x4_trans(std::uint32_t (&r)[4], SharedOffset at) {
   MatrixCall call{at, r};
-  current->meet(Meeting::ldmatrix, &call, load_matrices<true>);
+  this_block().meet(Meeting::ldmatrix, &call, load_matrices<true>);
 }
 
 void cp_async_bytes(SharedOffset to, const void* from, int bytes, int size) {
-  current->start_copy(to, from, bytes, size);
+  this_block().start_copy(to, from, bytes, size);
 }
 
 void cp_async_commit() {
-  current->commit();
+  this_block().commit();
 }
 
 void cp_async_wait_for(int pending) {
-  current->wait(static_cast<std::size_t>(pending));
+  this_block().wait(static_cast<std::size_t>(pending));
 }
 
 const void* shared_bytes(SharedOffset at, int size) {
-  return current->shared(at, size);
+  const auto* bytes = this_block().shared(at, size);
+  ensure(this_block().async.is_seen(at, this_block().warp_of_thread()),
+         "a thread reads a tile that it has not waited for");
+  return bytes;
 }
 
 template <class T>
 std::uint32_t pack(float low, float high) {
+  this_block().warp().products.touch();
   return std::uint32_t{T(low).bits} | std::uint32_t{T(high).bits} << 16;
 }
 
@@ -430,6 +475,7 @@ template std::uint32_t pack<BFloat16>(float, float);
 template std::uint32_t pack<Float16>(float, float);
 
 float exp2_approximate(float x) {
+  this_block().warp().products.touch();
   return std::exp2(x);
 }
 

@@ -10,9 +10,11 @@
 // - A warp runs as far as it can, to the next barrier or the end, before another warp runs at all;
 //   within a warp one lane runs to the next instruction of the whole warp before the next lane
 //   does; in the order of a Schedule. A missing barrier gives a wrong result in some order.
-// - Lanes of a warp that meet at different instructions, threads that end while others wait at a
-//   barrier, and addresses outside shared memory or not aligned, are errors.
+// - Lanes of a warp that meet at different instructions, warps that wait for what never comes, and
+//   addresses outside shared memory or not aligned, are errors.
 // - ldmatrix counts the conflicts of banks.
+// - What only compute capability 9.0 has: async_memory.hpp and warp_products.hpp say how unkind it
+// is.
 //
 // What it cannot show: races in finer interleavings than the above, and that memory is seen late;
 // the rounding of tensor cores, which is coarser than the fp32 sums made here (they drop bits where
@@ -20,8 +22,10 @@
 // a product and a sum; registers and spills; conflicts of banks at other instructions; anything
 // about time.
 
+#include <array>
 #include <cstddef>
 #include <functional>
+#include <span>
 
 #include "annulus/base/index.hpp"
 
@@ -35,12 +39,21 @@ struct Schedule {
   unsigned seed = 0;  ///< of `shuffled`
 };
 
+/// Those that tests go through: the usual one, and others.
+inline constexpr std::array<Schedule, 4> model_schedules{{{LaneOrder::forward},
+                                                          {LaneOrder::backward},
+                                                          {LaneOrder::shuffled, 1},
+                                                          {LaneOrder::shuffled, 2}}};
+inline constexpr std::span<const Schedule> other_model_schedules =
+    std::span(model_schedules).subspan(1);
+
 /// What is launched.
 struct Launch {
   int blocks_x = 1;
   int blocks_y = 1;
   int threads = 32;
   int shared_bytes = 0;
+  int registers = 0;  ///< of a thread, where warpgroups hand them to one another
 };
 
 /// What a launch did.

@@ -27,14 +27,19 @@ struct ModelOfKernel {
   ModelLauncher launcher;
   kernels::gpu::GpuKernel kernel;
 
-  explicit ModelOfKernel(const Schedule& schedule) : launcher(schedule), kernel(launcher) {}
+  ModelOfKernel(const Schedule& schedule, kernels::gpu::ForwardPath path)
+      : launcher(schedule), kernel(launcher, path) {}
   ~ModelOfKernel() { EXPECT_EQ(launcher.report().bank_conflicts, 0); }
 };
 
 /// On a model of its own.
-[[nodiscard]] inline std::shared_ptr<const kernels::Kernel> open_cuda(const Schedule& schedule) {
-  const auto model = std::make_shared<ModelOfKernel>(schedule);
+[[nodiscard]] inline std::shared_ptr<const kernels::Kernel> open_cuda(
+    const Schedule& schedule, kernels::gpu::ForwardPath path = kernels::gpu::ForwardPath::mma) {
+  const auto model = std::make_shared<ModelOfKernel>(schedule, path);
   return {model, &model->kernel};
+}
+[[nodiscard]] inline std::shared_ptr<const kernels::Kernel> open_hopper(const Schedule& schedule) {
+  return open_cuda(schedule, kernels::gpu::ForwardPath::hopper);
 }
 #endif
 
@@ -47,5 +52,17 @@ struct ModelOfKernel {
           .value_dims = {64},
           .lengths = {1, 2, 7, 15, 17, 63, 64, 65, 127, 128, 129, 257}};
 }
+
+#if !ANNULUS_TEST_ON_GPU
+/// The forward path for compute capability 9.0; on a GPU, ANNULUS_CUDA=hopper takes it for all
+/// tests.
+[[nodiscard]] inline KernelUnderTest hopper_under_test() {
+  auto kernel = cuda_under_test();
+  kernel.name = "hopper";
+  kernel.open = [] { return open_hopper({LaneOrder::shuffled, 5}); };
+  kernel.types = {DataType::bfloat16, DataType::float16};
+  return kernel;
+}
+#endif
 
 }  // namespace annulus::test

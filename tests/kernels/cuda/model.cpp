@@ -17,11 +17,6 @@ namespace {
 
 namespace gpu = kernels::gpu;
 
-const std::vector<Schedule> schedules{{LaneOrder::forward},
-                                      {LaneOrder::backward},
-                                      {LaneOrder::shuffled, 1},
-                                      {LaneOrder::shuffled, 2}};
-
 /// What threads of one block leave in `out`, one number each.
 template <class Body>
 std::vector<float> numbers_of(int threads, const Schedule& schedule, Body body) {
@@ -55,7 +50,7 @@ float read_copy_of_another(int threads, int distance, bool waits, bool meets) {
 }
 
 TEST(CudaModel, CopiesArriveWhenTheirThreadHasWaitedAndAllHaveMet) {
-  for (const auto& schedule : schedules) {
+  for (const auto& schedule : model_schedules) {
     const auto right =
         numbers_of(128, schedule, [] { return read_copy_of_another(128, 64, true, true); });
     for (std::size_t i = 0; i < 128; ++i) {
@@ -71,7 +66,7 @@ TEST(CudaModel, ShowsAMissingWait) {
 }
 
 TEST(CudaModel, ShowsAMissingBarrierWhateverTheOrder) {
-  for (const auto& schedule : schedules) {
+  for (const auto& schedule : model_schedules) {
     // To the next lane or to another warp.
     for (const int distance : {1, 31, 64}) {
       const auto numbers = numbers_of(
@@ -82,7 +77,7 @@ TEST(CudaModel, ShowsAMissingBarrierWhateverTheOrder) {
 }
 
 TEST(CudaModel, ShowsABufferThatIsFilledWhileOthersReadIt) {
-  for (const auto& schedule : schedules) {
+  for (const auto& schedule : model_schedules) {
     const auto numbers = numbers_of(64, schedule, [] {
       const int self = gpu::thread_index();
       const auto copy = [&](int first) {
@@ -142,7 +137,7 @@ TEST(CudaModel, SharedMemoryStartsAsNaN) {
 }
 
 void expect_refused(int threads, const std::function<void()>& body) {
-  for (const auto& schedule : schedules) {
+  for (const auto& schedule : model_schedules) {
     EXPECT_THROW(run_blocks({.threads = threads, .shared_bytes = 64}, schedule, body), Error);
   }
 }
@@ -196,7 +191,7 @@ TEST(CudaModel, PassesOnWhatAThreadThrows) {
 }
 
 TEST(CudaModel, Shuffles) {
-  for (const auto& schedule : schedules) {
+  for (const auto& schedule : model_schedules) {
     const auto numbers = numbers_of(64, schedule, [] {
       const auto self = static_cast<float>(gpu::thread_index());
       return gpu::shuffle_xor(self, 3) + 1000 * gpu::shuffle(self, 7);

@@ -11,20 +11,25 @@ using device::Stream;
 auto ModelLauncher::launch(Stream& stream) const {
   return [this, &stream]<class Kernel>(int blocks_x, int blocks_y,
                                        const typename Kernel::Arguments& arguments) {
-    const auto run = [this, blocks_x, blocks_y, arguments] {
-      const auto report = run_blocks({.blocks_x = blocks_x,
-                                      .blocks_y = blocks_y,
-                                      .threads = Kernel::threads,
-                                      .shared_bytes = Kernel::shared_bytes},
-                                     schedule_, [&] { Kernel::run(arguments); });
-      report_.bank_conflicts += report.bank_conflicts;
-    };
-    if (auto* model = dynamic_cast<ModelStream*>(&stream)) {
-      model->enqueue(run);
-    } else {
-      run();
-    }
+    run(
+        {.blocks_x = blocks_x,
+         .blocks_y = blocks_y,
+         .threads = Kernel::threads,
+         .shared_bytes = Kernel::shared_bytes},
+        [arguments] { Kernel::run(arguments); }, stream);
   };
+}
+
+void ModelLauncher::run(const Launch& launch, const std::function<void()>& body,
+                        Stream& stream) const {
+  const auto run = [this, launch, body] {
+    report_.bank_conflicts += run_blocks(launch, schedule_, body).bank_conflicts;
+  };
+  if (auto* model = dynamic_cast<ModelStream*>(&stream)) {
+    model->enqueue(run);
+  } else {
+    run();
+  }
 }
 
 std::shared_ptr<Stream> ModelLauncher::open_stream(int /*place_on_node*/) const {
@@ -37,6 +42,7 @@ void ModelLauncher::start(const gpu::StartArguments& arguments, Stream& stream) 
 
 void ModelLauncher::forward(const gpu::KernelChoice& choice, const gpu::ForwardArguments& arguments,
                             Stream& stream) const {
+  if (choice.path == gpu::ForwardPath::hopper) return hopper_forward(choice, arguments, stream);
   gpu::with_type(choice,
                  [&]<class T>() { gpu::dispatch_forward<T>(choice, arguments, launch(stream)); });
 }

@@ -50,6 +50,10 @@ class ModelLauncher final : public kernels::gpu::Launcher {
 
  private:
   [[nodiscard]] auto launch(device::Stream& stream) const;
+  void run(const Launch& launch, const std::function<void()>& body, device::Stream& stream) const;
+  void hopper_forward(const kernels::gpu::KernelChoice& choice,
+                      const kernels::gpu::ForwardArguments& arguments,
+                      device::Stream& stream) const;
 
   Schedule schedule_;
   std::shared_ptr<ModelDevice> device_;

@@ -176,6 +176,114 @@ FAULTS = [
 ]
 
 
+# The same for the forward path of compute capability 9.0.
+HOPPER_FAULTS = [
+    # Barriers: phases, arrivals and bytes.
+    ("barriers are not fenced", "hopper_forward_kernel.hpp", "      barrier_init_fence();\n", ""),
+    ("barriers are used before they are made", "hopper_forward_kernel.hpp",
+     "    sync_threads();\n", ""),
+    ("queries are not waited for", "hopper_forward_kernel.hpp",
+     "    barrier_wait(queries_here, 0);\n", ""),
+    ("keys are not waited for", "hopper_forward_kernel.hpp",
+     "        keys_ring().wait_until_full(place);\n", ""),
+    ("the first keys of a panel are not waited for", "hopper_forward_kernel.hpp",
+     "values to add yet.\n      keys_ring().wait_until_full(place);\n", "values to add yet.\n"),
+    ("values are not waited for", "hopper_forward_kernel.hpp",
+     "        values_ring().wait_until_full(place.before());\n", ""),
+    ("keys come before their buffer is empty", "hopper_forward_kernel.hpp",
+     "      keys_ring().wait_until_empty(place);\n", ""),
+    ("values come before their buffer is empty", "hopper_forward_kernel.hpp",
+     "      values_ring().wait_until_empty(place);\n", ""),
+    ("full buffers are waited for in the other phase", "tile_ring.hpp",
+     "barrier_wait(full(place.stage()), place.parity())",
+     "barrier_wait(full(place.stage()), place.parity() ^ 1)"),
+    ("empty buffers are waited for in the other phase", "tile_ring.hpp",
+     "place.parity() ^ 1)", "place.parity())"),
+    ("the phase stays that of the first round", "tile_ring.hpp", "steps / stages % 2",
+     "0 * steps"),
+    ("one warp empties a buffer", "tile_ring.hpp", "barrier_init(empty(stage), readers)",
+     "barrier_init(empty(stage), 1)"),
+    ("one warpgroup empties a buffer", "tile_ring.hpp", "barrier_init(empty(stage), readers)",
+     "barrier_init(empty(stage), readers / 2)"),
+    ("all lanes empty a buffer", "tile_ring.hpp", "if (lane_index() == 0) barrier_arrive",
+     "barrier_arrive"),
+    ("bytes of one slab of keys", "hopper_forward_kernel.hpp",
+     "arguments.k, key_head, walk.row(), tile_bytes,",
+     "arguments.k, key_head, walk.row(), columns * slab_row_bytes / 2,"),
+    ("bytes of lines that no box has", "hopper_forward_kernel.hpp", "box_rows * row_bytes",
+     "HopperShape::rows * row_bytes"),
+    # Tiles.
+    ("slabs over one another", "hopper_forward_kernel.hpp", "slab * rows * slab_row_bytes), map",
+     "0 * slab), map"),
+    ("the first slab for all", "hopper_forward_kernel.hpp", ".element = slab * slab_columns",
+     ".element = 0"),
+    ("tiles of the first head", "hopper_forward_kernel.hpp", ".head = head,", ".head = 0,"),
+    ("keys of the query's head", "hopper_forward_kernel.hpp", "own.head / a.group", "own.head"),
+    ("values for keys", "hopper_forward_kernel.hpp", "bring<columns>(keys_at(place), arguments.k",
+     "bring<columns>(keys_at(place), arguments.v"),
+    # Products and their registers.
+    ("no fence before scores", "hopper_forward_kernel.hpp",
+     "        wgmma_fence(dots.blocks[0]);\n", ""),
+    ("no fence before the last values", "hopper_forward_kernel.hpp",
+     "    }\n      values_ring().wait_until_full(place.before());\n      clear_rows_past(count, place.before());\n      wgmma_fence(sums.blocks[0], weights);\n",
+     "    }\n      values_ring().wait_until_full(place.before());\n      clear_rows_past(count, place.before());\n"),
+    ("scores are in no group of their own", "hopper_forward_kernel.hpp",
+     "element), element > 0);\n    }\n    wgmma_commit();\n", "element), element > 0);\n    }\n"),
+    ("values are in no group", "hopper_forward_kernel.hpp", "row), true);\n    }\n    wgmma_commit();\n",
+     "row), true);\n    }\n"),
+    ("scores are not waited for", "hopper_forward_kernel.hpp", "wgmma_wait<1>(", "wgmma_wait<2>("),
+    ("values are not waited for before they are rescaled", "hopper_forward_kernel.hpp",
+     "        wgmma_wait<0>(sums.blocks[0], weights);\n",
+     "        wgmma_wait<1>(sums.blocks[0], weights);\n"),
+    ("values go before they are read", "hopper_forward_kernel.hpp",
+     "        wgmma_wait<0>(sums.blocks[0], weights);\n        values_ring().release(place.before());\n",
+     "        values_ring().release(place.before());\n        wgmma_wait<0>(sums.blocks[0], weights);\n"),
+    ("weights are packed while they are read", "hopper_forward_kernel.hpp",
+     "        const bool rises = softmax(factors);\n",
+     "        const bool rises = softmax(factors);\n        pack_weights(weights, dots);\n"),
+    ("scores add up", "hopper_forward_kernel.hpp", "element > 0);", "true);"),
+    ("both warpgroups have the first queries", "hopper_forward_kernel.hpp",
+     "warp_index() / 4 * product_rows", "warp_index() * 0"),
+    ("halves of a weight swapped here", "hopper_forward_kernel.hpp",
+     "from[i % 2 * 2], from[i % 2 * 2 + 1]", "from[i % 2 * 2 + 1], from[i % 2 * 2]"),
+    # Descriptors.
+    ("start in units of 32 bytes", "matrix_descriptor.hpp", "0x3ffffU) >> 4", "0x3ffffU) >> 5"),
+    ("the swizzle of 64 bytes", "matrix_descriptor.hpp", "MatrixDescriptor{1} << 62",
+     "MatrixDescriptor{2} << 62"),
+    ("leading and stride swapped", "matrix_descriptor.hpp",
+     "tile_rows * slab_row_bytes, 8 * slab_row_bytes", "8 * slab_row_bytes, tile_rows * slab_row_bytes"),
+    ("stride of 4 rows", "matrix_descriptor.hpp", "16,\n      8 * slab_row_bytes",
+     "16,\n      4 * slab_row_bytes"),
+    ("elements of one byte", "matrix_descriptor.hpp", "element % slab_columns * 2",
+     "element % slab_columns"),
+    ("all terms of the first slab", "matrix_descriptor.hpp",
+     "element / slab_columns * tile_rows * slab_row_bytes", "0 * tile_rows * slab_row_bytes"),
+    # Registers and rows past the end.
+    ("nobody gives registers", "hopper_forward_kernel.hpp",
+     "      give_registers<HopperShape::bringing_registers>();\n", ""),
+    ("values past the end are what they are", "hopper_forward_kernel.hpp",
+     "    if (count == columns) return;\n", "    if (count >= 0) return;\n"),
+    ("zeros are not fenced", "hopper_forward_kernel.hpp", "    async_proxy_fence();\n", ""),
+    ("zeros of others are not waited for", "hopper_forward_kernel.hpp",
+     "    named_barrier_sync(named_barrier_of_owners, owner_threads);\n", ""),
+    ("the bringer is waited for, too", "hopper_forward_kernel.hpp",
+     "named_barrier_sync(named_barrier_of_owners, owner_threads)",
+     "named_barrier_sync(named_barrier_of_owners, threads)"),
+    # Softmax.
+    ("values are not rescaled", "hopper_forward_kernel.hpp",
+     "        if (rises) scale_rows(sums, factors);\n", ""),
+    ("a rise is not scaled", "dot_softmax.hpp", "(old - largest[r]) * scale.factor(r)",
+     "(old - largest[r])"),
+    ("moments stay in base 2", "dot_softmax.hpp", "ln_2 * states.moment[r]", "states.moment[r]"),
+    ("what a division left is lost", "dot_softmax.hpp", "exp_approximate(rest)",
+     "exp_approximate(0 * rest)"),
+    ("negative scales are positive", "dot_softmax.hpp", "number < 0 ? -1.0F : 0.0F",
+     "number < 0 ? 1.0F : 0.0F"),
+    ("products of a scale of 0 count", "dot_softmax.hpp", "number < 0 ? -1.0F : 0.0F", "-1.0F"),
+    ("a panel starts from the last one's logits", "hopper_forward_kernel.hpp",
+     "    for (int r = 0; r < 2; ++r) states.maximum[r] = dots[r];\n", ""),
+]
+
 def run(command, timeout):
     """Exit code and output; None where it took too long."""
     try:
@@ -190,19 +298,20 @@ class Builder:
     """Compiles what includes kernels, and links it with the rest of the tests."""
 
     WITH_KERNELS = ("cuda/model_launcher.cpp", "cuda/pipeline.cpp")
+    WITH_HOPPER_KERNELS = ("cuda/hopper_model_launcher.cpp", "cuda/hopper.cpp")
 
     def __init__(self, options, folder):
         self.options = options
         self.folder = folder
-        self.others = [o for o in options.object if not any(k in o for k in self.WITH_KERNELS)]
 
-    def build(self, includes):
+    def build(self, includes, sources):
         """The tests with the kernels that `includes` leads to, or None and what the compiler says."""
+        others = [o for o in self.options.object if not any(name in o for name in sources)]
         source = self.options.source
         flags = [f"-I{path}"
                  for path in (includes, source / "src", source / "tests", source / "include")]
         made = []
-        for name in self.WITH_KERNELS:
+        for name in sources:
             made.append(str(self.folder / f"{Path(name).stem}.o"))
             code, text = run([self.options.compiler, "-std=c++20", "-O1", *flags, "-c",
                               str(source / "tests/kernels" / name), "-o", made[-1]], 600)
@@ -212,7 +321,7 @@ class Builder:
                      *[f"-lannulus_{floor}" for floor in ("kernels", "device", "plan", "attention", "base")],
                      "-lgmock", "-lgtest", "-lgtest_main", "-pthread"]
         tests = str(self.folder / "tests")
-        code, text = run([self.options.compiler, *made, *self.others, "-o", tests, *libraries], 600)
+        code, text = run([self.options.compiler, *made, *others, "-o", tests, *libraries], 600)
         return (tests, text) if code == 0 else (None, text)
 
 
@@ -242,11 +351,14 @@ def check(builder, source, folder, fault):
     """What the tests say of a fault, and whether they pass."""
     name, file, _, _ = fault
     includes = source / "src" if file is None else mutate(source, folder, fault)
-    tests, text = builder.build(includes)
+    hopper = fault in HOPPER_FAULTS
+    sources = (builder.WITH_HOPPER_KERNELS if hopper else builder.WITH_KERNELS) if file else (
+        *builder.WITH_KERNELS, *builder.WITH_HOPPER_KERNELS)
+    tests, text = builder.build(includes, sources)
     if tests is None:
         sys.exit(f"'{name}' does not compile:\n{text}")
     # What only the backward pass has is looked for there.
-    wanted = "BackwardKernel.*:*_backward" if file and "gradient" in file else (
+    wanted = "Hopper*" if hopper else "BackwardKernel.*:*_backward" if file and "gradient" in file else (
         "CudaPipeline.*:CudaRows.*:CudaMerge.*:CudaLongSums.*:CudaOrder.*:EitherPass.*:ForwardKernel.*:BackwardKernel.*")
     code, output = run([tests, f"--gtest_filter={wanted}", "--gtest_fail_fast"], 300)
     if code is None:
@@ -264,7 +376,7 @@ def main():
     parser.add_argument("--object", required=True, nargs="+")
     parser.add_argument("--only", default="", help="faults whose name contains this")
     options = parser.parse_args()
-    faults = [fault for fault in FAULTS if options.only in fault[0]]
+    faults = [fault for fault in FAULTS + HOPPER_FAULTS if options.only in fault[0]]
     width = max(len(fault[0]) for fault in faults)
     survivors = 0
     with tempfile.TemporaryDirectory() as name:

@@ -13,9 +13,6 @@ INSTANTIATE_TEST_SUITE_P(, EitherPass, testing::ValuesIn(both_passes({cuda_under
 
 namespace {
 
-const std::vector<Schedule> other_schedules{
-    {LaneOrder::backward}, {LaneOrder::shuffled, 1}, {LaneOrder::shuffled, 2}};
-
 /// Calls check.operator()<T>(problem) for every kernel.
 template <class Check>
 void for_each_kernel(Index length, const Mask& mask, Check check) {
@@ -36,7 +33,7 @@ TEST(CudaOrder, OfWarpsDoesNotChangeABitForward) {
     const auto whole = random_problem<T>(problem, 8);
     const KernelRun run{.key_shards = 3, .by_states = true};
     const auto first = attend_by(*open_cuda({}), whole, run);
-    for (const auto& schedule : other_schedules) {
+    for (const auto& schedule : other_model_schedules) {
       const auto other = attend_by(*open_cuda(schedule), whole, run);
       EXPECT_EQ(first.out.values, other.out.values);
       EXPECT_EQ(first.lse.values, other.lse.values);
@@ -56,7 +53,7 @@ TEST(CudaOrder, OfWarpsDoesNotChangeABitOfFewQueries) {
     const auto check = [&]<class T>() {
       const auto whole = random_problem<T>(problem, 8);
       const auto first = attend_by(*open_cuda({}), whole);
-      for (const auto& schedule : other_schedules) {
+      for (const auto& schedule : other_model_schedules) {
         const auto other = attend_by(*open_cuda(schedule), whole);
         EXPECT_EQ(first.out.values, other.out.values);
         EXPECT_EQ(first.lse.values, other.lse.values);
@@ -72,7 +69,7 @@ TEST(CudaOrder, OfWarpsDoesNotChangeABitBackward) {
     const auto whole = random_problem<T>(problem, 8);
     const auto dout = random_dout<T>(problem);
     const auto first = gradients_by(*open_cuda({}), whole, dout);
-    for (const auto& schedule : {other_schedules[0], other_schedules[1]}) {
+    for (const auto& schedule : {other_model_schedules[0], other_model_schedules[1]}) {
       const auto other = gradients_by(*open_cuda(schedule), whole, dout);
       EXPECT_EQ(first.dq.values, other.dq.values);
       EXPECT_EQ(first.dk.values, other.dk.values);

@@ -45,7 +45,7 @@ ANNULUS_DEVICE float shuffle_xor(float value, int mask) {
   return __shfl_xor_sync(0xffffffffU, value, mask);
 }
 
-extern __shared__ __align__(128) unsigned char shared_memory[];
+extern __shared__ __align__(1024) unsigned char shared_memory[];
 
 /// The address that PTX knows a place in shared memory by.
 ANNULUS_DEVICE std::uint32_t shared_address(SharedOffset at) {

@@ -33,6 +33,14 @@ void with_type(const KernelChoice& choice, Use use) {
   with_type(choice.type, use);
 }
 
+/// The same for types of 16 bits alone.
+template <class Use>
+void with_half_type(const KernelChoice& choice, Use use) {
+  if (choice.type == DataType::bfloat16) return use.template operator()<BFloat16>();
+  ensure(choice.type == DataType::float16, "these kernels are for types of 16 bits");
+  use.template operator()<Float16>();
+}
+
 /// Calls use.operator()<dim>() with the head dimension of a choice.
 template <class Use>
 void with_dim(const KernelChoice& choice, Use use) {

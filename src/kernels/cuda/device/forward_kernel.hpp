@@ -56,7 +56,8 @@ struct ForwardKernel {
       if (!walk.whole()) hide(logits, walk, own);
       if constexpr (statistics == Statistics::on) {
         if (walk.meets_self()) {
-          capture_self_logits(a.state.self_logit, own_rows(), logits, walk);
+          capture_self_logits(a.state.self_logit, own_rows(), logits, walk,
+                              [](int, float logit) { return logit; });
         }
       }
       raise_maximum<statistics>(states, values, logits);

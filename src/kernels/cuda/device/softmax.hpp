@@ -73,6 +73,26 @@ struct RowStates {
   }
 };
 
+/// The largest of each row of numbers and the maximum before. Returns whether one is larger, which
+/// is so for all lanes of a warp or none.
+template <int row_blocks, int columns>
+ANNULUS_DEVICE bool find_largest(const RowStates<2 * row_blocks>& states,
+                                 const Sums<row_blocks, columns>& numbers,
+                                 float (&largest)[2 * row_blocks]) {
+  bool rises = false;
+  ANNULUS_UNROLL
+  for (int r = 0; r < 2 * row_blocks; ++r) {
+    largest[r] = states.maximum[r];
+    ANNULUS_UNROLL
+    for (int n = 0; n < columns / 8; ++n) {
+      largest[r] = fmaxf(largest[r], fmaxf(numbers.at(r, n, 0), numbers.at(r, n, 1)));
+    }
+    largest[r] = largest_of_row(largest[r]);
+    rises = rises || largest[r] > states.maximum[r];
+  }
+  return any(rises);
+}
+
 /// Moves the states and `values`, the sums O, to the largest of `logits` where that is larger:
 /// every sum is scaled by e^(old - new), and a moment also shifts by l (old - new). After the first
 /// steps the maximum seldom rises, and then nothing is scaled.
@@ -82,18 +102,7 @@ ANNULUS_DEVICE void raise_maximum(RowStates<2 * row_blocks>& states,
                                   const Sums<row_blocks, columns>& logits) {
   constexpr int rows = 2 * row_blocks;
   float largest[rows];
-  bool rises = false;
-  ANNULUS_UNROLL
-  for (int r = 0; r < rows; ++r) {
-    largest[r] = states.maximum[r];
-    ANNULUS_UNROLL
-    for (int n = 0; n < columns / 8; ++n) {
-      largest[r] = fmaxf(largest[r], fmaxf(logits.at(r, n, 0), logits.at(r, n, 1)));
-    }
-    largest[r] = largest_of_row(largest[r]);
-    rises = rises || largest[r] > states.maximum[r];
-  }
-  if (!any(rises)) return;
+  if (!find_largest(states, logits, largest)) return;
   ANNULUS_UNROLL
   for (int r = 0; r < rows; ++r) {
     const auto [factor, shift] = MaximumRise::of(states.maximum[r], largest[r]);

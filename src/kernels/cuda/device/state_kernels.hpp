@@ -200,7 +200,7 @@ struct FinishKernel : RowKernel {
 
   ANNULUS_DEVICE static void run(const Arguments& a) {
     with_row(a.rows, a.heads, [&](Index at) {
-      const bool empty = a.state.maximum[at] == minus_infinity;
+      const bool empty = a.state.maximum[at] == minus_infinity && a.state.sum[at] == 0;
       const double share = empty ? 0.0 : 1 / a.state.sum[at];
       for (int c = lane_index(); c < a.value_dim; c += warp_lanes) {
         const Index element = at * a.value_dim + c;

@@ -27,6 +27,10 @@ class CudaLauncher final : public Launcher {
 
   void forward(const KernelChoice& choice, const ForwardArguments& arguments,
                Stream& stream) const override {
+    if (choice.path == ForwardPath::hopper) {
+      return with_half_type(
+          choice, [&]<class T>() { HopperLauncherOf<T>::forward(choice, arguments, stream); });
+    }
     with_type(choice, [&]<class T>() { CudaLauncherOf<T>::forward(choice, arguments, stream); });
   }
 

@@ -1,0 +1,252 @@
+#pragma once
+// The forward kernel for compute capability 9.0: what forward_kernel.hpp computes, by asynchronous
+// products of warpgroups and tiles that come by themselves.
+//
+// A warp brings tiles, as far ahead as there are buffers. Two warpgroups own 64 queries each. An
+// owner starts the scores of the next step and then the weighted values of this one; while tensor
+// cores compute both, it turns the scores into weights as soon as they are there, so softmax stands
+// beside the products of values (as FlashAttention 3 does within a warpgroup: Shah et al. 2024,
+// section 3.2).
+
+#include "kernels/cuda/device/hopper/dot_softmax.hpp"
+#include "kernels/cuda/device/hopper/matrix_descriptor.hpp"
+#include "kernels/cuda/device/hopper/tile_ring.hpp"
+#include "kernels/cuda/hopper_arguments.hpp"
+#include "kernels/cuda/hopper_shape.hpp"
+#include "kernels/cuda/tile_shape.hpp"
+
+namespace annulus::kernels::gpu {
+
+/// T: BFloat16 or Float16. dim: one of hopper_dims, at least d and d_v.
+template <class T, int dim, Statistics statistics>
+struct HopperForwardKernel {
+  using Arguments = HopperArguments;
+  static constexpr HopperShape shape = hopper_shape(dim);
+  static constexpr int threads = HopperShape::threads;
+  static constexpr int registers = HopperShape::registers;
+  static constexpr int columns = shape.columns;
+  static constexpr int stages = shape.stages;
+  static constexpr int panel = panel_rows(sizeof(T)) / columns;
+  static constexpr int row_bytes = dim * static_cast<int>(sizeof(T));
+  static constexpr int shared_bytes = shape.shared_bytes(row_bytes);
+  static_assert(shared_bytes <= most_hopper_shared_bytes);
+
+  using Walk = TileWalk<columns>;
+  using Place = RingPlace<stages>;
+  using Ring = TileRing<stages>;
+  using Dots = Sums<1, columns>;
+  using Values = Sums<1, dim>;
+  using Weights = std::uint32_t[columns / product_terms][4];
+
+  // Shared memory: queries, keys and values of all stages, barriers.
+  static constexpr SharedOffset tile_bytes = columns * row_bytes;
+  static constexpr SharedOffset first_keys = HopperShape::rows * row_bytes;
+  static constexpr SharedOffset first_values = first_keys + stages * tile_bytes;
+  static constexpr SharedOffset queries_here = first_values + stages * tile_bytes;
+  static constexpr int named_barrier_of_owners = 1;
+
+  ANNULUS_DEVICE static Ring keys_ring() { return {queries_here + 8}; }
+  ANNULUS_DEVICE static Ring values_ring() { return {queries_here + 8 + 16 * stages}; }
+  ANNULUS_DEVICE static SharedOffset keys_at(const Place& place) {
+    return first_keys + static_cast<SharedOffset>(place.stage()) * tile_bytes;
+  }
+  ANNULUS_DEVICE static SharedOffset values_at(const Place& place) {
+    return first_values + static_cast<SharedOffset>(place.stage()) * tile_bytes;
+  }
+
+  ANNULUS_DEVICE static void run(const Arguments& a) {
+    if (thread_index() == 0) {
+      barrier_init(queries_here, 1);
+      keys_ring().init(HopperShape::owner_warps);
+      values_ring().init(HopperShape::owner_warps);
+      barrier_init_fence();
+    }
+    sync_threads();
+    if (warp_index() < HopperShape::owner_warps) {
+      take_registers<HopperShape::owner_registers>();
+      compute(a);
+    } else {
+      give_registers<HopperShape::bringing_registers>();
+      if (warp_index() == HopperShape::owner_warps) bring_tiles(a);
+    }
+  }
+
+ private:
+  /// Brings all columns of a tile of `rows` rows, in slabs.
+  template <int rows>
+  ANNULUS_DEVICE static void bring(SharedOffset to, const TensorMap& map, int head, int row,
+                                   int bytes, SharedOffset barrier) {
+    barrier_arrive(barrier, bytes);
+    ANNULUS_UNROLL
+    for (int slab = 0; slab < dim / slab_columns; ++slab) {
+      load_tile(to + static_cast<SharedOffset>(slab * rows * slab_row_bytes), map,
+                {.element = slab * slab_columns, .head = head, .row = row}, barrier);
+    }
+  }
+
+  /// By one warp, all of which waits and one lane of which brings.
+  ANNULUS_DEVICE static void bring_tiles(const Arguments& arguments) {
+    const ForwardArguments& a = arguments.forward;
+    const auto own = OwnRows::of_block(a.tiles, 0, a.heads, a.shared);
+    const int key_head = own.head / a.group;
+    const bool brings = lane_index() == 0;
+    if (brings) {
+      // A box has whole rows, each with its heads.
+      const int box_rows = HopperShape::rows / a.shared * a.shared;
+      bring<HopperShape::rows>(0, arguments.q, own.head, own.work.row, box_rows * row_bytes,
+                               queries_here);
+    }
+    Place place;
+    for (Walk walk(a.tiles, own.work); !walk.done(); walk.advance(), ++place.steps) {
+      keys_ring().wait_until_empty(place);
+      if (brings) {
+        bring<columns>(keys_at(place), arguments.k, key_head, walk.row(), tile_bytes,
+                       keys_ring().full(place.stage()));
+      }
+      values_ring().wait_until_empty(place);
+      if (brings) {
+        bring<columns>(values_at(place), arguments.v, key_head, walk.row(), tile_bytes,
+                       values_ring().full(place.stage()));
+      }
+    }
+  }
+
+  ANNULUS_DEVICE static void compute(const Arguments& arguments) {
+    const ForwardArguments& a = arguments.forward;
+    const auto own_rows = [&] { return OwnRows::of_block(a.tiles, 16, a.heads, a.shared); };
+    const OwnRows own = own_rows();
+    RowStates<2> states(a.state, own);
+    const DotScale<2> scale(a.scale, own);
+    for (int r = 0; r < 2; ++r) states.maximum[r] = scale.dot_of(r, states.maximum[r]);
+    Walk walk(a.tiles, own.work);
+    Place place;
+    Dots dots;
+    Values sums;
+    Weights weights;
+
+    const auto softmax = [&](float(&factors)[2]) {
+      if constexpr (statistics == Statistics::on) {
+        if (walk.meets_self()) capture_self_logits_of(a, own_rows(), dots, walk);
+      }
+      if (scale.turns) scale.turn_dots(dots, a.scale, own_rows());
+      if (!walk.whole()) hide(dots, walk, own_rows());
+      const bool rises = raise_dot_maximum<statistics>(states, dots, scale, factors);
+      weigh_dots<statistics>(states, dots, scale);
+      return rises;
+    };
+
+    barrier_wait(queries_here, 0);
+    while (!walk.done()) {
+      // The first step of a panel: there are no values to add yet.
+      keys_ring().wait_until_full(place);
+      wgmma_fence(dots.blocks[0]);
+      start_dots(dots, place);
+      wgmma_wait<0>(dots.blocks[0]);
+      keys_ring().release(place);
+      float factors[2];
+      softmax(factors);
+      pack_weights(weights, dots);
+      int count = walk.count();
+      walk.advance();
+      ++place.steps;
+      for (; place.steps % panel != 0 && !walk.done(); ++place.steps) {
+        keys_ring().wait_until_full(place);
+        wgmma_fence(dots.blocks[0]);
+        start_dots(dots, place);
+        values_ring().wait_until_full(place.before());
+        clear_rows_past(count, place.before());
+        wgmma_fence(sums.blocks[0], weights);
+        start_values(sums, weights, place.before());
+        wgmma_wait<1>(dots.blocks[0]);
+        keys_ring().release(place);
+        const bool rises = softmax(factors);
+        // Or the compiler would move the powers behind the wait.
+        compute_before(states.sum[0] + states.sum[1]);
+        wgmma_wait<0>(sums.blocks[0], weights);
+        values_ring().release(place.before());
+        if (rises) scale_rows(sums, factors);
+        pack_weights(weights, dots);
+        count = walk.count();
+        walk.advance();
+      }
+      values_ring().wait_until_full(place.before());
+      clear_rows_past(count, place.before());
+      wgmma_fence(sums.blocks[0], weights);
+      start_values(sums, weights, place.before());
+      wgmma_wait<0>(sums.blocks[0], weights);
+      values_ring().release(place.before());
+      end_panel(a, own_rows(), states, sums);
+    }
+  }
+
+  /// dots = <own queries, keys of a step>.
+  ANNULUS_DEVICE static void start_dots(Dots& dots, const Place& keys) {
+    const SharedOffset own =
+        static_cast<SharedOffset>(warp_index() / 4 * product_rows) * slab_row_bytes;
+    ANNULUS_UNROLL
+    for (int element = 0; element < dim; element += product_terms) {
+      wgmma<T>(dots.blocks[0], rows_descriptor<HopperShape::rows>(own, element),
+               rows_descriptor<columns>(keys_at(keys), element), element > 0);
+    }
+    wgmma_commit();
+  }
+
+  /// sums += weights times the values of a step.
+  ANNULUS_DEVICE static void start_values(Values& sums, Weights& weights, const Place& values) {
+    ANNULUS_UNROLL
+    for (int row = 0; row < columns; row += product_terms) {
+      wgmma<T>(sums.blocks[0], weights[row / product_terms],
+               columns_descriptor<columns>(values_at(values), row), true);
+    }
+    wgmma_commit();
+  }
+
+  /// The fragments of sums and of operands in registers agree.
+  ANNULUS_DEVICE static void pack_weights(Weights& weights, const Dots& dots) {
+    ANNULUS_UNROLL
+    for (int k = 0; k < columns / product_terms; ++k) {
+      ANNULUS_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        const auto& from = dots.blocks[0][2 * k + i / 2];
+        weights[k][i] = pack<T>(from[i % 2 * 2], from[i % 2 * 2 + 1]);
+      }
+    }
+  }
+
+  /// Values past the end of a run have weights of 0, but may be NaN or infinite: they become 0, by
+  /// all owners together.
+  ANNULUS_DEVICE static void clear_rows_past(int count, const Place& values) {
+    if (count == columns) return;
+    constexpr int chunks = slab_row_bytes / 16;
+    constexpr int owner_threads = HopperShape::owner_warps * warp_lanes;
+    for (int i = count * chunks + thread_index(); i < columns * chunks; i += owner_threads) {
+      for (int slab = 0; slab < dim / slab_columns; ++slab) {
+        store_zeros(values_at(values) +
+                    static_cast<SharedOffset>(slab * columns * slab_row_bytes + 16 * i));
+      }
+    }
+    async_proxy_fence();
+    named_barrier_sync(named_barrier_of_owners, owner_threads);
+  }
+
+  /// As capture_self_logits(), of products that are not scaled yet.
+  ANNULUS_DEVICE static void capture_self_logits_of(const ForwardArguments& a, const OwnRows& own,
+                                                    const Dots& dots, const Walk& walk) {
+    const RowNumbers<2> scale(a.scale, own);
+    capture_self_logits(a.state.self_logit, own, dots, walk,
+                        [&](int r, float dot) { return rounded_product(dot, scale.at[r]); });
+  }
+
+  /// Merges the sums of a panel into the state that is kept, and starts over from the same maxima.
+  ANNULUS_DEVICE static void end_panel(const ForwardArguments& a, const OwnRows& own,
+                                       RowStates<2>& states, Values& sums) {
+    const float dots[2] = {states.maximum[0], states.maximum[1]};
+    to_logits<statistics>(states, sums, DotScale<2>(a.scale, own), a.state, own);
+    float kept[2];
+    states.template merge_into<statistics>(a.state, own, kept);
+    merge_sums(sums, a.state.values, kept, own, a.v.dim);
+    for (int r = 0; r < 2; ++r) states.maximum[r] = dots[r];
+  }
+};
+
+}  // namespace annulus::kernels::gpu

@@ -1,0 +1,7 @@
+#include "kernels/cuda/nvcc/hopper_launcher.cuh"
+
+namespace annulus::kernels::gpu {
+
+template struct HopperLauncherOf<Float16>;
+
+}  // namespace annulus::kernels::gpu

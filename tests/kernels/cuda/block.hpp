@@ -1,0 +1,162 @@
+#pragma once
+// A thread block of the model: its threads, who of them runs, and its shared memory. What
+// block_model.hpp promises; instructions are defined over it.
+
+#include <array>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <random>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "annulus/base/error.hpp"
+#include "kernels/cuda/async_memory.hpp"
+#include "kernels/cuda/block_model.hpp"
+#include "kernels/cuda/device/machine.hpp"
+#include "kernels/cuda/fiber.hpp"
+#include "kernels/cuda/warp_products.hpp"
+
+namespace annulus::test {
+
+using kernels::gpu::SharedOffset;
+
+inline constexpr int lanes = 32;
+
+/// What the lanes of a warp do together.
+enum class Meeting {
+  none,
+  barrier,
+  end,
+  any,
+  shuffle,
+  mma,
+  ldmatrix,
+  barrier_wait,
+  named_barrier,
+  registers,
+  product,
+  product_fence,
+  product_commit,
+  product_wait
+};
+
+/// One for each lane: where the operands and results of an instruction are.
+using Calls = std::span<void* const, lanes>;
+
+class Block {
+ public:
+  Block(const Launch& launch, const Schedule& schedule, const std::function<void()>& body);
+
+  /// Runs all threads once.
+  void run(int x, int y);
+
+  /// Called by a thread: comes back when all lanes of its warp are here and `compute` has been
+  /// called on what each of them brought.
+  template <class Compute>
+  void meet(Meeting meeting, void* call, Compute compute) {
+    if (gather(meeting, call)) compute(Calls(warp().calls));
+  }
+
+  /// The same, and the warp then waits until ready() says so. arrive() is called once before, and
+  /// go_on() once after that.
+  template <class Arrive, class Ready, class GoOn>
+  void meet_and_wait(Meeting meeting, Arrive arrive, Ready ready, GoOn go_on) {
+    if (!gather(meeting, nullptr)) return;
+    arrive();
+    wait_until(std::move(ready));
+    go_on();
+  }
+
+  std::byte* shared(SharedOffset at, int size) {
+    ensure(at % static_cast<unsigned>(size) == 0, "an address in shared memory is not aligned");
+    ensure(at + static_cast<std::size_t>(size) <= shared_.size(),
+           "an address lies outside shared memory");
+    return shared_.data() + at;
+  }
+
+  /// All threads of the block.
+  void sync();
+
+  /// `threads` of them, at a barrier with a number.
+  void sync(int id, int threads);
+
+  /// The warp goes down or up to so many registers a thread; up once others have given enough.
+  void give_registers(int registers);
+  void take_registers(int registers);
+
+  void start_copy(SharedOffset to, const void* from, int bytes, int size);
+  void commit() { thread().groups.emplace_back(std::move(thread().open)); }
+  void wait(std::size_t pending);
+
+  struct Copy {
+    SharedOffset to;
+    const void* from;
+    int bytes;
+    int size;
+  };
+  struct Thread {
+    std::unique_ptr<Fiber> fiber;
+    std::vector<Copy> open{};
+    std::vector<std::vector<Copy>> groups{};  ///< the oldest first
+  };
+  struct Warp {
+    Meeting meeting = Meeting::none;
+    int arrived = 0;
+    std::array<void*, lanes> calls{};
+    int next = 0;  ///< thread that goes on when the warp runs again
+    std::function<bool()> ready{};
+    int registers = 0;
+    WarpProducts products{};
+  };
+
+  [[nodiscard]] Thread& thread() { return threads_[static_cast<std::size_t>(running)]; }
+  [[nodiscard]] int warp_of_thread() const { return running / lanes; }
+  [[nodiscard]] Warp& warp() { return warps_[static_cast<std::size_t>(warp_of_thread())]; }
+
+  int x = 0;
+  int y = 0;
+  int running = 0;  ///< index of the thread that runs
+  LaunchReport report;
+  AsyncMemory async;
+  std::vector<ProductLog> product_logs;  ///< one for each warpgroup
+
+ private:
+  struct NamedBarrier {
+    int threads = 0;
+    int arrived = 0;
+    int generation = 0;
+  };
+
+  void live();
+  void sync_at(int id, int threads, Meeting meeting);
+  /// Whether the caller is the last lane of its warp to come, which goes on alone.
+  bool gather(Meeting meeting, void* call);
+  void wait_until(std::function<bool()> ready);
+  void go_to(int index);
+  void leave_to_scheduler();
+  void order_warps();
+  void start(int block_x, int block_y);
+  void check_end() const;
+  [[noreturn]] void report_deadlock() const;
+
+  const Schedule schedule_;
+  const std::function<void()>& body_;
+  int registers_;
+  int lane_step_;
+  std::mt19937 random_;
+  std::vector<std::byte> shared_;
+  std::vector<Thread> threads_;
+  std::vector<Warp> warps_;
+  std::vector<std::size_t> warp_order_;
+  std::array<NamedBarrier, 16> named_barriers_{};
+  int free_registers_ = 0;
+  Fiber scheduler_;
+  std::exception_ptr failure_;
+};
+
+/// That whose thread calls.
+[[nodiscard]] Block& this_block();
+
+}  // namespace annulus::test

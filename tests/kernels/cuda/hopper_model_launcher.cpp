@@ -1,0 +1,29 @@
+// The kernels for compute capability 9.0, by themselves: they take long to compile.
+#include "kernels/cuda/device/dispatch.hpp"
+#include "kernels/cuda/device/hopper/hopper_dispatch.hpp"
+#include "kernels/cuda/hopper_model.hpp"
+#include "kernels/cuda/model_launcher.hpp"
+
+namespace annulus::test {
+
+namespace gpu = kernels::gpu;
+
+void ModelLauncher::hopper_forward(const gpu::KernelChoice& choice,
+                                   const gpu::ForwardArguments& arguments,
+                                   device::Stream& stream) const {
+  const auto launch = [&]<class Kernel>(int blocks_x, int blocks_y,
+                                        const typename Kernel::Arguments& of_kernel) {
+    run(
+        {.blocks_x = blocks_x,
+         .blocks_y = blocks_y,
+         .threads = Kernel::threads,
+         .shared_bytes = Kernel::shared_bytes,
+         .registers = Kernel::registers},
+        [of_kernel] { Kernel::run(of_kernel); }, stream);
+  };
+  gpu::with_half_type(choice, [&]<class T>() {
+    gpu::dispatch_hopper_forward<T>(choice, arguments, encode_for_model, launch);
+  });
+}
+
+}  // namespace annulus::test

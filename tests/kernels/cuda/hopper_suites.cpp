@@ -1,0 +1,166 @@
+// The cases of every backend for the forward path of compute capability 9.0, on the model of a
+// thread block; and that no order of warps, lanes and tiles matters.
+#include <cmath>
+
+#include "kernels/cuda/kernel_under_test.hpp"
+
+namespace annulus::test {
+
+INSTANTIATE_TEST_SUITE_P(Hopper, ForwardKernel, testing::Values(hopper_under_test()),
+                         name_of_test<KernelUnderTest>);
+INSTANTIATE_TEST_SUITE_P(Hopper, EitherPass,
+                         testing::Values(PassUnderTest{hopper_under_test(), Pass::forward}),
+                         name_of_test<PassUnderTest>);
+
+namespace {
+
+/// Calls check.operator()<T>(problem) for every shape of the kernel.
+template <class Check>
+void for_each_kernel(Index length, const Mask& mask, Check check) {
+  for (const Index d : {64, 128, 256}) {
+    const Problem problem{.query_heads = 2,
+                          .key_heads = 1,
+                          .head_dim = d,
+                          .documents = Documents::single(length),
+                          .mask = mask};
+    check.template operator()<BFloat16>(problem);
+    check.template operator()<Float16>(problem);
+  }
+}
+
+// A wait, a fence or an arrival too few gives a wrong result, or a block that hangs, in some order.
+TEST(HopperOrder, OfWarpsLanesAndTilesDoesNotChangeABit) {
+  for_each_kernel(307, Mask::window(150, 20), []<class T>(const Problem& problem) {
+    const auto whole = random_problem<T>(problem, 8);
+    const KernelRun run{.key_shards = 3, .by_states = true};
+    const auto first = attend_by(*open_hopper({}), whole, run);
+    for (const auto& schedule : other_model_schedules) {
+      const auto other = attend_by(*open_hopper(schedule), whole, run);
+      EXPECT_EQ(first.out.values, other.out.values);
+      EXPECT_EQ(first.lse.values, other.lse.values);
+      EXPECT_EQ(first.statistic("entropy").values, other.statistic("entropy").values);
+    }
+  });
+}
+
+/// What a model of its own computes, against the definition.
+template <class T>
+void expect_as_defined(WholeProblem<T> whole) {
+  const auto kernel = open_hopper({LaneOrder::shuffled, 3});
+  const auto bounds = bounds_of(whole, *kernel);
+  expect_close(attend_by(*kernel, whole), direct(whole), bounds, Sharpness::tenth);
+}
+
+/// Two panels and a bit of keys. So many heads that a block goes through all of them, where a GPU
+/// that has room for more blocks would part them.
+Problem problem_of_panels(Index queries) {
+  return {.query_heads = 8,
+          .key_heads = 8,
+          .head_dim = 16,
+          .documents = Documents::single(queries, 8501)};
+}
+
+// Their maxima stay or rise; a sink is a maximum that no product has.
+TEST(HopperForward, PanelsMerge) {
+  auto whole = random_problem<BFloat16>(problem_of_panels(20), 4);
+  expect_as_defined(whole);
+  whole.sink.assign(8, 5.0);
+  expect_as_defined(whole);
+}
+
+// A panel goes on from the maximum of the last one: of products, and not of logits, which a scale
+// above 1 makes so much larger that nothing would count beside it. Another shard of keys goes on
+// from the maximum that is kept, over the scale: not quite the same product again, where a unit of
+// 24 bits of such logits is hundredths of a weight. Keys are alike, so that every weight is 1; the
+// values of the first panel are 0, of others 1.
+TEST(HopperForward, PanelsOfEqualLogitsWeighTheSame) {
+  constexpr Index panel = 4096;
+  auto problem = problem_of_panels(20);
+  problem.logit_scale = LogitScale::parse("critical:gamma=17");
+  auto whole = random_problem<BFloat16>(problem, 9);
+  const Index keys = whole.k.rows;
+  for (Index j = 0; j < keys; ++j) {
+    for (Index head = 0; head < 8; ++head) {
+      for (Index c = 0; c < 16; ++c) {
+        whole.k.at(j, head, c) = BFloat16(1000 * std::sin(static_cast<double>(16 * head + c)));
+        whole.v.at(j, head, c) = BFloat16(j < panel ? 0.0F : 1.0F);
+      }
+    }
+  }
+  const double exact = static_cast<double>(keys - panel) / static_cast<double>(keys);
+  for (const int key_shards : {1, 3}) {
+    const auto got = attend_by(*open_hopper({}), whole, {.key_shards = key_shards});
+    for (const float out : got.out.values) {
+      EXPECT_NEAR(out, exact, 8 * unit_roundoff(DataType::float32) * exact);
+    }
+  }
+}
+
+// Products are 2048 in the first shard and 2048 - 1/256 in the second, at a scale of 164, so the
+// maximum that is kept, 3e5, is off by 1/64 at most, and what it goes on from by 2^-22 of it more,
+// which is 0.08 of a weight unless it is made up for. Values are 0, and 1 in the second shard.
+TEST(HopperForward, ShardsOfLowerLogitsGoOnFromTheMaximum) {
+  constexpr Index half = 1024;
+  auto whole = random_problem<BFloat16>({.query_heads = 1,
+                                         .key_heads = 1,
+                                         .head_dim = 16,
+                                         .documents = Documents::single(40, 2 * half),
+                                         .logit_scale = LogitScale::parse("critical:gamma=21.5")},
+                                        9);
+  std::ranges::fill(whole.q.values, BFloat16(0.0F));
+  std::ranges::fill(whole.k.values, BFloat16(0.0F));
+  for (Index i = 0; i < whole.q.rows; ++i) {
+    whole.q.at(i, 0, 0) = BFloat16(1024.0F);
+    whole.q.at(i, 0, 1) = BFloat16(1.0F);
+  }
+  for (Index j = 0; j < 2 * half; ++j) {
+    whole.k.at(j, 0, 0) = BFloat16(2.0F);
+    if (j >= half) whole.k.at(j, 0, 1) = BFloat16(-0x1p-8F);
+    for (Index c = 0; c < 16; ++c) whole.v.at(j, 0, c) = BFloat16(j < half ? 0.0F : 1.0F);
+  }
+  const auto exact = direct(whole);
+  const auto got = attend_by(*open_hopper({}), whole, {.key_shards = 2});
+  for (Index i = 0; i < whole.q.rows; ++i) {
+    const double out = exact.out.at(i, 0, 0);
+    EXPECT_NEAR(got.out.at(i, 0, 0), out,
+                out * (1 - out) * (1.0 / 64 + unit_roundoff(DataType::bfloat16)));
+  }
+}
+
+// 42 rows of 3 heads leave two lines of a tile empty.
+TEST(HopperForward, HeadsShareATileThatTheyDoNotFill) {
+  for (const Index group : {2, 3, 5}) {
+    expect_as_defined(random_problem<Float16>({.query_heads = 2 * group,
+                                               .key_heads = 2,
+                                               .head_dim = 40,
+                                               .documents = Documents::single(24, 150),
+                                               .mask = Mask::causal()},
+                                              5));
+  }
+}
+
+// A box of keys and values goes past the end of a run, into rows of others that may be anything.
+TEST(HopperForward, WhatLiesPastARunIsNotSeen) {
+  const Problem problem{.query_heads = 1,
+                        .key_heads = 1,
+                        .head_dim = 100,
+                        .documents = Documents::packed({0, 101, 191}),
+                        .mask = Mask::causal()};
+  auto whole = random_problem<BFloat16>(problem, 6);
+  const auto kernel = open_hopper({});
+  const auto right = attend_by(*kernel, whole);
+  for (Index i = 101; i < whole.v.rows; ++i) {
+    for (Index c = 0; c < whole.v.dim; ++c) {
+      whole.v.at(i, 0, c) = BFloat16(std::numeric_limits<double>::quiet_NaN());
+      whole.k.at(i, 0, c) = BFloat16(std::numeric_limits<double>::infinity());
+    }
+  }
+  const auto got = attend_by(*kernel, whole);
+  for (Index i = 0; i < 101; ++i) {
+    EXPECT_EQ(got.lse.at(i, 0, 0), right.lse.at(i, 0, 0));
+    for (Index c = 0; c < 100; ++c) EXPECT_EQ(got.out.at(i, 0, c), right.out.at(i, 0, c));
+  }
+}
+
+}  // namespace
+}  // namespace annulus::test
