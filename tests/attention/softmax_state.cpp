@@ -73,6 +73,21 @@ TEST(SoftmaxState, IdentityMergesWithoutNaN) {
   }
 }
 
+TEST(SoftmaxState, AKeyThatWeighsNothingIsTheIdentity) {
+  const auto nothing = SoftmaxState<double>::of_key(-infinity);
+  EXPECT_TRUE(nothing.empty());
+  EXPECT_EQ(nothing.sum, 0);
+  EXPECT_EQ(nothing.squares, 0);
+}
+
+TEST(SoftmaxState, ASumThatIsNotANumberIsNotNothing) {
+  Partial sum{{-infinity, std::nan(""), 0, 0}, {std::nan("")}};
+  EXPECT_FALSE(sum.state.empty());
+  merge_into(sum, {SoftmaxState<double>::of_key(-3.5), {1}});
+  EXPECT_TRUE(std::isnan(sum.state.lse()));
+  EXPECT_TRUE(std::isnan(sum.values[0]));
+}
+
 TEST(SoftmaxState, ASecondTermHasWhatRoundingTakesFromLse) {
   for (const float maximum : {-3e7F, -1.0F, 0.0F, 1e2F, 1e8F}) {
     const SoftmaxState<double> state{static_cast<double>(maximum), 67.0, 0, 67.0};

@@ -14,6 +14,27 @@ TEST_P(BackwardKernel, LargeLogits) {
   }
 }
 
+// As ForwardKernel has it. All keys that a query sees share its sum of weights.
+TEST_P(BackwardKernel, NotANumberShowsInTheGradientsOfItsRows) {
+  constexpr Index key = 101;
+  const Problem problem{
+      .head_dim = 16, .documents = Documents::single(131), .mask = Mask::causal()};
+  for_each_type([&]<class T>() {
+    auto whole = random_problem<T>(problem, seed<T>());
+    const auto dout = random_dout<T>(problem);
+    whole.k.at(key, 0, 3) = T(std::numeric_limits<float>::quiet_NaN());
+    for (auto run : in_one_and_three_shards) {
+      run.statistics = false;
+      const auto got = gradients_by(kernel(), whole, dout, run);
+      for (Index i = key; i < 131; ++i) EXPECT_TRUE(std::isnan(got.dq.at(i, 0, 0))) << i;
+      for (Index j = 0; j < 131; ++j) {
+        EXPECT_TRUE(std::isnan(got.dk.at(j, 0, 0))) << j;
+        EXPECT_TRUE(std::isnan(got.dv.at(j, 0, 0))) << j;
+      }
+    }
+  });
+}
+
 TEST_P(BackwardKernel, WithMeansInPlaceOfOutputs) {
   for (const auto& mask : {Mask::full(), Mask::causal()}) {
     for_each_type([&]<class T>() {

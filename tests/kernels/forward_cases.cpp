@@ -38,6 +38,36 @@ TEST_P(ForwardKernel, FewQueriesOverManyKeys) {
                  in_one_and_three_shards);
 }
 
+// Training goes wrong before anybody asks why: what is not a number must show, in the rows that it
+// is of, and in no others.
+TEST_P(ForwardKernel, NotANumberShowsInTheRowsThatSeeIt) {
+  constexpr Index query = 50;
+  constexpr Index key = 101;
+  for_each_type([&]<class T>() {
+    for (const Index queries : {1, 211}) {
+      const auto documents = Documents::single(queries, 211);
+      const Problem problem{.head_dim = 16, .documents = documents, .mask = Mask::causal()};
+      const auto clean = random_problem<T>(problem, seed<T>());
+      auto whole = clean;
+      whole.k.at(key, 0, 3) = T(std::numeric_limits<float>::quiet_NaN());
+      if (queries > query) whole.q.at(query, 0, 3) = T(std::numeric_limits<float>::quiet_NaN());
+      for (const auto& run : in_one_and_three_shards) {
+        const auto got = attend_by(kernel(), whole, run);
+        const auto expected = attend_by(kernel(), clean, run);
+        for (Index i = 0; i < queries; ++i) {
+          const bool hit = i == query || i >= key - (211 - queries);
+          const auto lse = got.lse.at(i, 0, 0);
+          EXPECT_TRUE(hit ? std::isnan(lse) : lse == expected.lse.at(i, 0, 0)) << i;
+          for (Index c = 0; c < 16; ++c) {
+            const auto out = got.out.at(i, 0, c);
+            EXPECT_TRUE(hit ? std::isnan(out) : out == expected.out.at(i, 0, c)) << i << ' ' << c;
+          }
+        }
+      }
+    }
+  });
+}
+
 // z up to 10^5; weights of all keys but one are 0, and an exponent of base 2 that is not centred
 // overflows.
 TEST_P(ForwardKernel, LargeLogits) {

@@ -56,7 +56,6 @@ void merge_stored(T* left, T* right, Index value_dim) {
 /// Adds a sink: one more key with this logit and value 0, or nothing where it is -inf.
 template <class T>
 void add_sink(PartialState<T>& state, T sink) {
-  if (sink == -std::numeric_limits<T>::infinity()) return;
   const auto factor = merge(state.softmax, SoftmaxState<T>::of_key(sink));
   for (T& value : state.values) value *= factor.left;
 }

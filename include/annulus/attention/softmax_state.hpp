@@ -23,10 +23,16 @@ struct SoftmaxState {
   T moment = 0;
   T squares = 0;
 
-  /// The state of a single key with logit z.
-  [[nodiscard]] static SoftmaxState of_key(T z) { return {z, 1, 0, 1}; }
+  /// The state of a single key with logit z, which is nothing where z is -inf.
+  [[nodiscard]] static SoftmaxState of_key(T z) {
+    if (z == -std::numeric_limits<T>::infinity()) return {};
+    return {z, 1, 0, 1};
+  }
 
-  [[nodiscard]] bool empty() const { return maximum == -std::numeric_limits<T>::infinity(); }
+  /// A sum that is not a number is one of something.
+  [[nodiscard]] bool empty() const {
+    return maximum == -std::numeric_limits<T>::infinity() && sum == 0;
+  }
 
   /// ln Sum e^z; -inf for the identity.
   [[nodiscard]] T lse() const { return empty() ? maximum : maximum + std::log(sum); }

@@ -18,7 +18,7 @@ struct FinishedRow {
   T lse;         ///< m + ln l
 
   [[nodiscard]] constexpr bool empty() const {
-    return maximum == -std::numeric_limits<T>::infinity();
+    return maximum == -std::numeric_limits<T>::infinity() && sum == 0;
   }
 };
 

@@ -122,9 +122,10 @@ void accumulate_tile(const GradientPanel<E>& panel, Index row, Index first, Scal
                 first, scale.from(row), scratch.logits);
   score_tile<E>(d, rows, scratch.dout + row * operands<E>(panel.value_dim),
                 panel.keys.value_columns, panel.value_dim, first, Unscaled{}, scratch.products);
-  if (!all_seen<E>(rows, first)) {
+  if (!all_seen<key_tile<E>>(rows, first)) {
     for (Index r = 0; r < rows.count; ++r) {
-      mask_row<E>(d, seen_by<E>(rows, r, 1, first), scratch.logits + r * key_tile<E>);
+      mask_row<key_tile<E>>(d, seen_by<key_tile<E>>(rows, r, 1, first),
+                            scratch.logits + r * key_tile<E>);
     }
   }
   for (Index r = 0; r < rows.count; r += operand_size<E>) {

@@ -52,9 +52,16 @@ struct ExpConstants<double> {
 };
 
 /// max(x, lowest): where e^x is 0, and finite even for x = -inf, so that e^x x is 0 and not NaN.
+/// NaN stays NaN: of two operands that are not ordered, Max takes the second on x86, the one that
+/// is NaN on ARM, and the other one without vectors.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V clamp_exponent(D d, V x) {
-  return hn::Max(x, hn::Set(d, ExpConstants<hn::TFromD<D>>::lowest));
+  const V lowest = hn::Set(d, ExpConstants<hn::TFromD<D>>::lowest);
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
+  return hn::IfThenElse(hn::Lt(x, lowest), lowest, x);
+#else
+  return hn::Max(lowest, x);
+#endif
 }
 
 /// e^x for lowest <= x <= 0, to about one unit in the last place; exactly 0 where e^x is below the

@@ -4,6 +4,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "annulus/kernels/cpu.hpp"
 #include "kernels/cpu/for_each_item.hpp"
 #include "kernels/cpu/tile_rows.hpp"
 
@@ -38,7 +39,7 @@ auto CpuFewQueries<T>::place_workspace(ArrayPlaces& places) const -> Workspace {
   const Index padded = functions_.padded(d_v);
   const Index sums = query_tile * functions_.lanes;
   Workspace workspace{.scratch = {.q = places.take<T>(query_tile * d),
-                                  .scale = nullptr,
+                                  .scale = places.take<T>(query_tile),
                                   .scores = places.filled<T>(query_tile * key_tile<T>),
                                   .weights = nullptr,
                                   .maximum = places.take<T>(query_tile),
@@ -46,8 +47,8 @@ auto CpuFewQueries<T>::place_workspace(ArrayPlaces& places) const -> Workspace {
                                   .sum = places.take<T>(sums),
                                   .moment = places.take<T>(sums),
                                   .squares = places.take<T>(sums)},
-                      .keys = places.take<T>(chunk_keys * d),
-                      .values = places.take<T>(chunk_keys * padded),
+                      .keys = places.take<T>(packed_chunk_keys * d),
+                      .values = places.take<T>(packed_chunk_keys * padded),
                       .q = places.take<T>(query_tile * d),
                       .scale = places.take<double>(query_tile),
                       .visible = places.take<Interval>(query_tile),
@@ -55,6 +56,15 @@ auto CpuFewQueries<T>::place_workspace(ArrayPlaces& places) const -> Workspace {
                       .staging = places.take<T>(key_tile<T> * std::max(d, d_v))};
   workspace.scratch.weights = workspace.scratch.scores;
   return workspace;
+}
+
+template <class T>
+Index CpuFewQueries<T>::chunk_of(Index keys, Index rows) const {
+  if (!as_rows(rows)) return packed_chunk_keys;
+  // A chunk costs about as much as 30 keys beside its keys; but threads need chunks to share.
+  constexpr Index chunks_to_share = 32;
+  const Index share = keys / (key_tile<T> * chunks_to_share) * key_tile<T>;
+  return std::clamp(share, packed_chunk_keys, panel_tiles * key_tile<T>);
 }
 
 template <class T>
@@ -78,6 +88,7 @@ void CpuFewQueries<T>::accumulate(ConstTensorView k, ConstTensorView v, const Bl
   const Index tile_numbers = tile_rows * state_width(options_.value_dim);
   // All that some query sees is one interval.
   const Interval seen{block.visible(0).begin, block.visible(block.queries.count - 1).end};
+  const Index chunk_keys = chunk_of(seen.size(), tile_rows);
   const Index begin = floor_div(seen.begin, chunk_keys);
   const Index end = ceil_div(seen.end, chunk_keys);
   double* numbers = nullptr;
@@ -90,13 +101,21 @@ void CpuFewQueries<T>::accumulate(ConstTensorView k, ConstTensorView v, const Bl
     const auto states_of = [&](Index tile, Index chunk) {
       return states_at(numbers + (tile * chunks + chunk) * tile_numbers, tile_rows);
     };
-    for_each_item(tile_count * chunks, options_.threads, poll, [&](Index item, int worker) {
-      const Index tile = item / chunks;
-      const Index chunk = item % chunks;
-      const Index key = (first + chunk) * chunk_keys;
-      accumulate_chunk(k, v, block, tiles[static_cast<std::size_t>(tile)],
-                       {key, std::min(key + chunk_keys, block.keys.count)},
-                       workspaces_[static_cast<std::size_t>(worker)], states_of(tile, chunk));
+    const Index items = tile_count * chunks;
+    // Chunks that follow each other, so that a thread reads on from what it fetched ahead.
+    constexpr Index most_chunks_in_a_row = 8;
+    constexpr Index items_of_a_thread = 8;
+    const Index in_a_row =
+        std::clamp<Index>(items / (items_of_a_thread * options_.threads), 1, most_chunks_in_a_row);
+    for_each_item(ceil_div(items, in_a_row), options_.threads, poll, [&](Index which, int worker) {
+      for (Index item = which * in_a_row; item < std::min(items, (which + 1) * in_a_row); ++item) {
+        const Index tile = item / chunks;
+        const Index chunk = item % chunks;
+        const Index key = (first + chunk) * chunk_keys;
+        accumulate_chunk(k, v, block, tiles[static_cast<std::size_t>(tile)],
+                         {key, std::min(key + chunk_keys, block.keys.count)}, seen.end,
+                         workspaces_[static_cast<std::size_t>(worker)], states_of(tile, chunk));
+      }
     });
     for_each_item(tile_count, options_.threads, {}, [&](Index item, int) {
       const auto& tile = tiles[static_cast<std::size_t>(item)];
@@ -116,8 +135,8 @@ void CpuFewQueries<T>::accumulate(ConstTensorView k, ConstTensorView v, const Bl
 
 template <class T>
 void CpuFewQueries<T>::accumulate_chunk(ConstTensorView k, ConstTensorView v, const Block& block,
-                                        const Rows& tile, Interval keys, const Workspace& workspace,
-                                        const TileState& states) const {
+                                        const Rows& tile, Interval keys, Index rows_end,
+                                        const Workspace& workspace, const TileState& states) const {
   const Index d = queries_.q.dim;
   const Index count = tile.rows.size();
   constexpr PartialState<double> nothing;
@@ -162,11 +181,16 @@ void CpuFewQueries<T>::accumulate_chunk(ConstTensorView k, ConstTensorView v, co
   }
   with_element(k.type, [&]<class S>() {
     if constexpr (std::is_same_v<Accumulator<S>, T>) {
-      row_functions<S>().accumulate({.tile = whole,
-                                     .keys = k.row<S>(first_key, tile.key_head),
-                                     .key_stride = k.row_stride,
-                                     .values = v.row<S>(first_key, tile.key_head),
-                                     .value_stride = v.row_stride});
+      const auto& functions = row_functions<S>();
+      const bool by_pairs = std::is_same_v<S, BFloat16> && queries_.q.type == k.type &&
+                            d % (2 * functions_.lanes) == 0 && multiplies_bf16();
+      const auto accumulate = by_pairs ? functions.accumulate_pairs : functions.accumulate;
+      accumulate({.tile = whole,
+                  .keys = k.row<S>(first_key, tile.key_head),
+                  .key_stride = k.row_stride,
+                  .values = v.row<S>(first_key, tile.key_head),
+                  .value_stride = v.row_stride,
+                  .rows_end = rows_end - keys.begin});
     }
   });
 }

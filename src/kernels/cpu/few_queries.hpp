@@ -33,8 +33,8 @@ class CpuFewQueries {
                   const Merge& merge);
 
  private:
-  /// Keys of a chunk: whole tiles.
-  static constexpr Index chunk_keys = 4 * key_tile<T>;
+  /// Keys of a chunk: whole tiles. So many where they are packed, as memory is kept for them.
+  static constexpr Index packed_chunk_keys = 4 * key_tile<T>;
   /// Chunks whose states are held at the same time.
   static constexpr Index chunks_at_a_time = 64;
 
@@ -49,6 +49,8 @@ class CpuFewQueries {
     T* staging;  ///< a tile of keys or values in T, see tile_rows
   };
 
+  /// Keys of a chunk where `keys` are seen by tiles of `rows` rows.
+  [[nodiscard]] Index chunk_of(Index keys, Index rows) const;
   /// Rows of a tile: row r is query r / group of head key_head * group + r % group.
   struct Rows {
     Index key_head;
@@ -58,8 +60,10 @@ class CpuFewQueries {
   [[nodiscard]] Workspace place_workspace(ArrayPlaces& places) const;
   /// Whether a tile of `rows` rows meets keys as they are rather than packed.
   [[nodiscard]] bool as_rows(Index rows) const;
+  /// Accumulates the keys `keys`; the thread may read those after them, up to `rows_end`, next.
   void accumulate_chunk(ConstTensorView k, ConstTensorView v, const Block& block, const Rows& rows,
-                        Interval keys, const Workspace& workspace, const TileState& states) const;
+                        Interval keys, Index rows_end, const Workspace& workspace,
+                        const TileState& states) const;
   /// Packs the keys [begin, end) of a chunk, and their values.
   void pack(ConstTensorView k, ConstTensorView v, Index key_head, Index chunk_row, Interval keys,
             Index chunk_size, const Workspace& workspace) const;

@@ -73,25 +73,26 @@ void merge_sums(D d, const ForwardTile<E>& tile) {
   add_sums(scratch.out, tile.rows.count, tile.value_dim, query_tile, state.values, tile.value_dim);
 }
 
-/// Every mask shows a query its own position.
-template <class E>
+/// Every mask shows a query its own position, which is captured where it is in the tile of `keys`
+/// that starts at key `first`.
+template <Index keys, class E>
 void capture_self_logits(const ForwardTile<E>& tile, Index first) {
   for (Index r = 0; r < tile.rows.count; ++r) {
     const Index key = tile.self_key[r];
-    if (key < first || key >= first + key_tile<E>) continue;
-    tile.state.self_logit[r] =
-        static_cast<double>(tile.scratch.scores[r * key_tile<E> + key - first]);
+    if (key < first || key >= first + keys) continue;
+    tile.state.self_logit[r] = static_cast<double>(tile.scratch.scores[r * keys + key - first]);
   }
 }
 
-template <bool statistics, class D, class E>
+/// The scores of the tile of `keys` that starts at key `first` into weights.
+template <bool statistics, Index keys, class D, class E>
 HWY_INLINE void weigh_tile(D d, const ForwardTile<E>& tile, Index first) {
-  const bool full = all_seen<E>(tile.rows, first);
+  const bool full = all_seen<keys>(tile.rows, first);
   for (Index r = 0; r < tile.rows.count; ++r) {
     if (!full) {
-      mask_row<E>(d, seen_by<E>(tile.rows, r, 1, first), tile.scratch.scores + r * key_tile<E>);
+      mask_row<keys>(d, seen_by<keys>(tile.rows, r, 1, first), tile.scratch.scores + r * keys);
     }
-    weigh_row<statistics>(d, tile, r);
+    weigh_row<statistics, keys>(d, tile, r);
   }
 }
 
@@ -103,8 +104,8 @@ void accumulate_keys(const ForwardTile<E>& tile, Scale scale) {
   for (Index first = begin; first < tile.keys_end; first += key_tile<E>) {
     score_tile<E>(d, tile.rows, tile.scratch.q, tile.keys, tile.dim, first, scale,
                   tile.scratch.scores);
-    if constexpr (statistics) capture_self_logits(tile, first);
-    weigh_tile<statistics>(d, tile, first);
+    if constexpr (statistics) capture_self_logits<key_tile<E>>(tile, first);
+    weigh_tile<statistics, key_tile<E>>(d, tile, first);
     add_products<E, Weights::by_query>(d, tile.rows, tile.scratch.weights,
                                        tile.values + operands<E>(first) * padded, tile.value_dim,
                                        first, tile.scratch.out);

@@ -21,12 +21,12 @@ namespace annulus::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 /// Logits outside `visible` become -inf.
-template <class E, class D, class T = hn::TFromD<D>>
+template <Index keys, class D, class T = hn::TFromD<D>>
 HWY_INLINE void mask_row(D d, Interval visible, T* HWY_RESTRICT scores) {
   const auto begin = hn::Set(d, static_cast<T>(visible.begin));
   const auto end = hn::Set(d, static_cast<T>(visible.end));
   const auto hidden = hn::Set(d, -std::numeric_limits<T>::infinity());
-  for (Index j = 0; j < key_tile<E>; j += lanes_of<D>) {
+  for (Index j = 0; j < keys; j += lanes_of<D>) {
     const auto index = hn::Iota(d, static_cast<T>(j));
     const auto seen = hn::And(hn::Ge(index, begin), hn::Lt(index, end));
     hn::Store(hn::IfThenElse(seen, hn::Load(d, scores + j), hidden), d, scores + j);
@@ -64,18 +64,18 @@ HWY_NOINLINE void raise_maximum(D d, const ForwardTile<E>& tile, Index r, T maxi
   }
 }
 
-/// Row r of the scores, logits, into weights e^(z - m), which are added to the sums and then
-/// rounded to what values are multiplied with. The maximum seldom rises after the first tiles, so
-/// only then are sums rescaled.
-template <bool statistics, class E, class D, class T = hn::TFromD<D>>
+/// Row r of the scores of a tile of `keys`, logits, into weights e^(z - m), which are added to the
+/// sums and then rounded to what values are multiplied with. The maximum seldom rises after the
+/// first tiles, so only then are sums rescaled.
+template <bool statistics, Index keys, class D, class E, class T = hn::TFromD<D>>
 HWY_INLINE void weigh_row(D d, const ForwardTile<E>& tile, Index r) {
   constexpr Index lanes = lanes_of<D>;
-  static_assert(key_tile<E> % (2 * lanes) == 0);
+  static_assert(keys % (2 * lanes) == 0);
   const auto& scratch = tile.scratch;
-  const T* scores = scratch.scores + r * key_tile<E>;
-  Operand<E>* weights = scratch.weights + r * operands<E>(key_tile<E>);
+  const T* scores = scratch.scores + r * keys;
+  Operand<E>* weights = scratch.weights + r * operands<E>(keys);
   auto largest = hn::Load(d, scores);
-  for (Index j = lanes; j < key_tile<E>; j += lanes) {
+  for (Index j = lanes; j < keys; j += lanes) {
     largest = hn::Max(largest, hn::Load(d, scores + j));
   }
   if (!hn::AllTrue(d, hn::Le(largest, hn::Set(d, scratch.maximum[r])))) {
@@ -87,7 +87,7 @@ HWY_INLINE void weigh_row(D d, const ForwardTile<E>& tile, Index r) {
   auto sum = hn::Load(d, scratch.sum + r * lanes);
   auto moment = hn::Load(d, scratch.moment + r * lanes);
   auto squares = hn::Load(d, scratch.squares + r * lanes);
-  for (Index j = 0; j < key_tile<E>; j += 2 * lanes) {
+  for (Index j = 0; j < keys; j += 2 * lanes) {
     hn::Vec<D> weight[2];
     for (int x = 0; x < 2; ++x) {
       const auto z = clamp_exponent(d, hn::Sub(hn::Load(d, scores + j + x * lanes), maximum));

@@ -18,18 +18,19 @@ HWY_BEFORE_NAMESPACE();
 namespace annulus::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// Keys of the tile that starts at key `first` which rows [row, row + count) see between them.
-template <class E>
+/// Keys of the tile of `keys` that starts at key `first` which rows [row, row + count) see between
+/// them.
+template <Index keys>
 HWY_INLINE Interval seen_by(const VisibleRows& rows, Index row, Index count, Index first) {
   const Index last = HWY_MIN(row + count, rows.count) - 1;
-  const auto clamped = [](Index key) { return HWY_MAX(Index{0}, HWY_MIN(key_tile<E>, key)); };
+  const auto clamped = [](Index key) { return HWY_MAX(Index{0}, HWY_MIN(keys, key)); };
   return {clamped(rows.visible[row].begin - first), clamped(rows.visible[last].end - first)};
 }
 
-/// Whether every row sees every key of the tile that starts at key `first`.
-template <class E>
+/// Whether every row sees every key of the tile of `keys` that starts at key `first`.
+template <Index keys>
 HWY_INLINE bool all_seen(const VisibleRows& rows, Index first) {
-  return rows.visible[rows.count - 1].begin <= first && rows.visible[0].end >= first + key_tile<E>;
+  return rows.visible[rows.count - 1].begin <= first && rows.visible[0].end >= first + keys;
 }
 
 /// scores(r, j) = scale(r) <row r, key j> in the register tiles that hold visible pairs; the others
@@ -42,7 +43,7 @@ HWY_INLINE void score_tile(D d, const VisibleRows& rows, const Operand<E>* packe
   keys += first * length;
   for (Index j = 0; j < key_tile<E>; j += score_keys<D>) {
     for (Index row = 0; row < rows.count; row += score_rows) {
-      const auto seen = seen_by<E>(rows, row, score_rows, first);
+      const auto seen = seen_by<key_tile<E>>(rows, row, score_rows, first);
       if (seen.begin >= j + score_keys<D> || seen.end <= j) continue;
       multiply_scores<E>(d, packed_rows + row * length, keys + j * length, length, scale.from(row),
                          scores + row * key_tile<E> + j);
@@ -72,9 +73,10 @@ HWY_NOINLINE void add_chunk(D d, const VisibleRows& rows, const Operand<E>* weig
                             const Operand<E>* values, Index first, T* sums) {
   if constexpr (order == Weights::by_query) {
     for (Index row = 0; row < rows.count; row += value_rows) {
-      multiply_values<E, vectors, order>(d, weights + row * operands<E>(key_tile<E>), values,
-                                         operands_of<E>(seen_by<E>(rows, row, value_rows, first)),
-                                         sums + row * vectors * lanes_of<D>);
+      multiply_values<E, vectors, order>(
+          d, weights + row * operands<E>(key_tile<E>), values,
+          operands_of<E>(seen_by<key_tile<E>>(rows, row, value_rows, first)),
+          sums + row * vectors * lanes_of<D>);
     }
   } else {
     for (Index key = 0; key < key_tile<E>; key += value_rows) {

@@ -15,6 +15,11 @@ inline constexpr Index query_tile = 48;
 template <class E>
 inline constexpr Index key_tile = 384 / static_cast<Index>(sizeof(E));
 
+/// Keys of one tile that few queries meet as they are: so few that reading keys and reading values
+/// take turns often, and neither waits for the other.
+template <class T>
+inline constexpr Index row_tile = 128 / static_cast<Index>(sizeof(T));
+
 /// Key tiles that the forward pass packs together.
 inline constexpr Index panel_tiles = 12;
 
@@ -88,6 +93,7 @@ struct RowTile {
   Index key_stride;                  ///< between rows
   const S* values;                   ///< (keys, d_v)
   Index value_stride;
+  Index rows_end;  ///< rows before this one may be read by tiles to come, and are fetched ahead
 };
 
 }  // namespace annulus::kernels

@@ -30,7 +30,8 @@ TileFunctions<E> functions() {
 
 template <class S>
 const RowFunctions<S>& all_row_functions() {
-  static const RowFunctions<S> all{.widen = widen<S>, .accumulate = accumulate_rows<S>};
+  static const RowFunctions<S> all{
+      .widen = widen<S>, .accumulate = accumulate_rows<S>, .accumulate_pairs = nullptr};
   return all;
 }
 const RowFunctions<float>& float_row_functions() {
@@ -40,7 +41,14 @@ const RowFunctions<double>& double_row_functions() {
   return all_row_functions<double>();
 }
 const RowFunctions<BFloat16>& bf16_row_functions() {
+#if ANNULUS_TARGET_HAS_BF16_DOT
+  static const RowFunctions<BFloat16> all{.widen = widen<BFloat16>,
+                                          .accumulate = accumulate_rows<BFloat16>,
+                                          .accumulate_pairs = accumulate_row_pairs};
+  return all;
+#else
   return all_row_functions<BFloat16>();
+#endif
 }
 const RowFunctions<Float16>& fp16_row_functions() {
   return all_row_functions<Float16>();

@@ -52,6 +52,10 @@ struct RowFunctions {
   /// Accumulates the visible keys into the state. Dimensions are multiples of a vector of sums.
   /// Pays where rows are few.
   void (*accumulate)(const RowTile<S>& tile);
+
+  /// The same with dot products for scores: for bf16 and queries that hold numbers of bf16, on
+  /// machines that have them; else null. d is a multiple of two vectors of sums.
+  void (*accumulate_pairs)(const RowTile<S>& tile);
 };
 
 /// The functions for the instruction set in use.

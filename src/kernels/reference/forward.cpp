@@ -25,8 +25,7 @@ class ReferenceForward final : public ForwardPass {
         options_(options) {
     ensure(scale_.size() == rows_.size(), "one scale per query row and head");
     for (std::size_t at = 0; !queries.sink.empty() && at < rows_.size(); ++at) {
-      const double sink = queries.sink[at % queries.sink.size()];
-      if (sink != minus_infinity) rows_[at].softmax = SoftmaxState<double>::of_key(sink);
+      rows_[at].softmax = SoftmaxState<double>::of_key(queries.sink[at % queries.sink.size()]);
     }
   }
 
@@ -106,8 +105,10 @@ class ReferenceForward final : public ForwardPass {
     if (const Index self = block.self_key(i); visible.contains(self)) {
       state.self_logit = logits_[static_cast<std::size_t>(self - visible.begin)];
     }
+    // Where all logits are -inf, or not numbers, there is none to subtract.
+    const double centre = softmax.maximum == minus_infinity ? 0 : softmax.maximum;
     for (Index j = visible.begin; j < visible.end; ++j) {
-      const double shifted = logits_[static_cast<std::size_t>(j - visible.begin)] - softmax.maximum;
+      const double shifted = logits_[static_cast<std::size_t>(j - visible.begin)] - centre;
       const double weight = std::exp(shifted);
       softmax.sum += weight;
       softmax.moment += weight == 0 ? 0 : weight * shifted;  // the difference may be -inf
