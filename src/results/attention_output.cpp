@@ -31,9 +31,12 @@ struct AttentionOutput::Content {
   std::vector<bool> written{};               ///< likewise
   PosixFile claimed{};                       ///< of rank 0: the file that is to be overwritten
   std::optional<Replacement> replacement{};  ///< of rank 0
-  PosixFile file{};                          ///< of every rank: where rows go
+  /// Of the other ranks: a signal may end rank 0 before it can remove its file.
+  std::optional<KnownPartialFile> of_root{};
+  PosixFile file{};  ///< of every rank: where rows go
 
   void create_file();
+  void fill_file();
   void open_file(const std::string& temporary);
   [[nodiscard]] RowLayout layout_of(const OutputArray& array) const;
   [[nodiscard]] std::size_t index_of(const std::string& name) const;
@@ -53,6 +56,8 @@ AttentionOutput::AttentionOutput(const std::string& path, comm::Communicator& co
     temporary = content.replacement->temporary().string();
   });
   broadcast(communicator, temporary);
+  if (communicator.rank() != 0) content.of_root.emplace(temporary);
+  comm::on_root(communicator, [&] { content.fill_file(); });
   broadcast(communicator, content.offsets);
   comm::together(communicator, [&] { content.open_file(temporary); });
 }
@@ -69,6 +74,9 @@ void AttentionOutput::Content::create_file() {
   claimed = claim_output(path, target);
   remove_leftovers(path);
   replacement.emplace(path);
+}
+
+void AttentionOutput::Content::fill_file() {
   const h5::Lock lock;
   const auto subject = fmt::format("--output {}", path);
   auto made = h5::create_own_file(replacement->temporary().string(), subject);

@@ -47,21 +47,23 @@ std::string partial_prefix(const std::filesystem::path& target) {
   return fmt::format(".{}.partial-", name);
 }
 
+KnownPartialFile::KnownPartialFile(std::filesystem::path path) : path_(std::move(path)) {
+  exchange_name(nullptr, path_.c_str());
+}
+
+KnownPartialFile::~KnownPartialFile() {
+  exchange_name(path_.c_str(), nullptr);
+}
+
 PartialName::PartialName(const std::filesystem::path& target) {
   std::random_device random;
-  path_ = target.parent_path() /
-          fmt::format("{}{:08x}{:08x}", partial_prefix(target), random(), random());
-  exchange_name(nullptr, path_.c_str());
+  known_.emplace(target.parent_path() /
+                 fmt::format("{}{:08x}{:08x}", partial_prefix(target), random(), random()));
 }
 
 PartialName::~PartialName() {
   std::error_code ignored;
-  if (known_) std::filesystem::remove(path_, ignored);
-  forget();
-}
-
-void PartialName::forget() {
-  if (std::exchange(known_, false)) exchange_name(path_.c_str(), nullptr);
+  if (known_) std::filesystem::remove(known_->path(), ignored);
 }
 
 }  // namespace annulus::results

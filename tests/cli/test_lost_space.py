@@ -65,18 +65,26 @@ def test_full_disk_of_a_study(annulus, tmp_path, small_disk, ranks, room):
     assert os.listdir(small_disk) == ["others"]
 
 
+def script_of_ranks(folder, rank, first, command):
+    """A script that runs `command`; on one rank, what is to come `first` before."""
+    script = folder / "rank.sh"
+    script.write_text(f"""#!/bin/bash
+if [ "${{OMPI_COMM_WORLD_RANK:-$PMI_RANK}}" = {rank} ]; then {first}; fi
+exec {command}
+""")
+    script.chmod(0o755)
+    return script
+
+
 @pytest.mark.mpi
 @pytest.mark.usefixtures("needs_mpi")
 @pytest.mark.parametrize("victim", [0, 1, 2])
 def test_limit_of_one_rank(annulus, tmp_path, victim):
     """One rank alone may write no more than 16 MiB of a file of 24 MiB."""
     source = write(random_problem(queries=12000, heads=8, d=64), tmp_path / "in.h5", dtype="f4")
-    script = tmp_path / "rank.sh"
-    script.write_text(f"""#!/bin/bash
-if [ "${{OMPI_COMM_WORLD_RANK:-$PMI_RANK}}" = {victim} ]; then ulimit -f 16384; fi
-exec {annulus.program} attend {source} -o {tmp_path}/o.h5 --mask window:50 --sharding striped
-""")
-    script.chmod(0o755)
+    script = script_of_ranks(tmp_path, victim, "ulimit -f 16384",
+                             f"{annulus.program} attend {source} -o {tmp_path}/o.h5 "
+                             "--mask window:50 --sharding striped")
     run = subprocess.run([*mpirun(3), script], capture_output=True, text=True, timeout=SECONDS,
                          check=False)
     assert run.returncode == 1, run.stderr
@@ -87,8 +95,8 @@ exec {annulus.program} attend {source} -o {tmp_path}/o.h5 --mask window:50 --sha
 
 
 @contextlib.contextmanager
-def started(annulus, *arguments, ranks=None):
-    process = subprocess.Popen(annulus.command(*arguments, ranks=ranks), text=True,
+def started(command):
+    process = subprocess.Popen(command, text=True, stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         yield process
@@ -115,7 +123,7 @@ def test_signals(annulus, tmp_path, ranks, command, ending):
         pytest.skip("mpirun does not pass it on")
     source = (write(random_problem(queries=40000, d=64), tmp_path / "in.h5", dtype="f4")
               if command == "attend" else config(tmp_path, LONG))
-    with started(annulus, command, source, "-o", tmp_path / "o.h5", ranks=ranks) as process:
+    with started(annulus.command(command, source, "-o", tmp_path / "o.h5", ranks=ranks)) as process:
         wait_for(lambda: partial_files(tmp_path))
         process.send_signal(ending)
         process.communicate(timeout=SECONDS)
@@ -128,11 +136,27 @@ def test_signals(annulus, tmp_path, ranks, command, ending):
         assert not (tmp_path / "o.h5").exists()
 
 
+@pytest.mark.mpi
+@pytest.mark.usefixtures("needs_mpi")
+def test_signal_that_does_not_reach_the_first_rank(annulus, tmp_path):
+    """As where it waits for a disk when mpirun, a second after SIGTERM, sends SIGKILL."""
+    source = write(random_problem(queries=40000, d=64), tmp_path / "in.h5", dtype="f4")
+    script = script_of_ranks(tmp_path, 0, "trap '' TERM",
+                             f"{annulus.program} attend {source} -o {tmp_path}/o.h5")
+    with started([*mpirun(3), script]) as process:
+        wait_for(lambda: partial_files(tmp_path))
+        time.sleep(0.5)  # the others hear of the file a moment after it is there
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=SECONDS)
+    wait_for(lambda: not partial_files(tmp_path))
+    assert not (tmp_path / "o.h5").exists()
+
+
 @pytest.mark.parametrize("command", ["attend", "study"])
 def test_what_sigkill_leaves_goes_with_the_next_run(annulus, tmp_path, command):
     source = (write(random_problem(queries=40000, d=64), tmp_path / "in.h5", dtype="f4")
               if command == "attend" else config(tmp_path, LONG))
-    with started(annulus, command, source, "-o", tmp_path / "o.h5") as process:
+    with started(annulus.command(command, source, "-o", tmp_path / "o.h5")) as process:
         wait_for(lambda: partial_files(tmp_path))
         process.kill()
     assert len(partial_files(tmp_path)) == 1
@@ -145,7 +169,7 @@ def test_what_sigkill_leaves_goes_with_the_next_run(annulus, tmp_path, command):
 @pytest.mark.parametrize("option", ["--resume", "--overwrite"])
 def test_two_runs_of_one_file(annulus, tmp_path, option):
     source, output = config(tmp_path, STUDY.replace("4000", "100000")), tmp_path / "o.h5"
-    with started(annulus, "study", source, "-o", output) as first:
+    with started(annulus.command("study", source, "-o", output)) as first:
         wait_for(output.exists)
         annulus.refused("study", source, "-o", output, option, says=["--output", "another run"])
         with h5py.File(output) as file:  # which readers may open all the while
