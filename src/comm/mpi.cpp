@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 #include <numeric>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -27,6 +28,12 @@ namespace {
 
 /// A sum holds this many elements of every rank at a time.
 constexpr std::size_t block_elements = 1 << 16;
+
+/// What collective calls go on to use that were left at a timeout.
+std::vector<std::array<std::vector<std::byte>, 2>>& left_behind() {
+  static std::vector<std::array<std::vector<std::byte>, 2>> all;
+  return all;
+}
 
 /// A duplicate that returns errors. The original's handler is left as it was.
 MPI_Comm duplicate(MPI_Comm borrowed) {
@@ -98,12 +105,13 @@ MpiCommunicator::MpiCommunicator(MPI_Comm borrowed, Index largest_message, Devic
 }
 
 MpiCommunicator::~MpiCommunicator() {
+  if (under_way_ != MPI_REQUEST_NULL) left_behind().push_back(std::move(copies_));
   // Freeing is collective: a rank that is throwing would wait for those that wait for it.
   if (std::uncaught_exceptions() > exceptions_) return;
   int finalized = 0;
   if (MPI_Finalized(&finalized) != MPI_SUCCESS || finalized != 0) return;
-  // Open MPI goes on with a barrier in a communicator that was freed, and fails.
-  if (meeting_ != MPI_REQUEST_NULL) return;
+  // Open MPI goes on with a call in a communicator that was freed, and fails.
+  if (under_way_ != MPI_REQUEST_NULL) return;
   shared_memory_.reset();
   static_cast<void>(MPI_Comm_free(&node_));
   static_cast<void>(MPI_Comm_free(&handle_));
@@ -131,31 +139,58 @@ std::unique_ptr<Exchange> MpiCommunicator::exchange_on(device::Stream& stream,
   return exchanges_->add(stream.record(), sends, receives);
 }
 
-bool MpiCommunicator::meet() {
-  if (!watch_.timeout || watcher_ == nullptr) return false;  // it needs the hosts first
-  check_mpi(MPI_Ibarrier(handle_, &meeting_), "MPI_Ibarrier", rank_);
-  const MpiWatch::Wait waiting(*watcher_);
-  for (int met = 0; met == 0; waiting.check_timeout()) {
-    check_mpi(MPI_Test(&meeting_, &met, MPI_STATUS_IGNORE), "MPI_Test", rank_);
+template <class Call>
+void MpiCommunicator::collective(const char* name, std::span<const std::byte> sent,
+                                 std::span<std::byte> received, const Call& call) {
+  if (!watch_.timeout || watcher_ == nullptr) {  // it needs the hosts first
+    check_mpi(call(sent.data(), received.data(), nullptr), name, rank_);
+    return;
   }
-  return true;
+  auto& [from, to] = copies_;
+  from.assign(sent.begin(), sent.end());
+  to.assign(received.begin(), received.end());
+  check_mpi(call(from.data(), to.data(), &under_way_), name, rank_);
+  const MpiWatch::Wait waiting(*watcher_);
+  for (int done = 0; done == 0; waiting.check_timeout()) {
+    check_mpi(MPI_Test(&under_way_, &done, MPI_STATUS_IGNORE), "MPI_Test", rank_);
+  }
+  std::ranges::copy(to, received.begin());
+}
+
+void MpiCommunicator::meet() {
+  if (watch_.timeout) barrier();
 }
 
 void MpiCommunicator::barrier() {
-  if (meet()) return;
-  check_mpi(MPI_Barrier(handle_), "MPI_Barrier", rank_);
+  collective("MPI_Barrier", {}, {}, [&](const void*, void*, MPI_Request* request) {
+    return request == nullptr ? MPI_Barrier(handle_) : MPI_Ibarrier(handle_, request);
+  });
 }
 
 void MpiCommunicator::broadcast(std::span<std::byte> data, int root) {
   check_root(*this, root);
-  (void)meet();
   while (!data.empty()) {
     const auto piece =
         data.first(std::min(data.size(), static_cast<std::size_t>(largest_message_)));
-    check_mpi(MPI_Bcast(piece.data(), static_cast<int>(piece.size()), MPI_BYTE, root, handle_),
-              "MPI_Bcast", rank_);
+    const int count = static_cast<int>(piece.size());
+    collective("MPI_Bcast", {}, piece, [&](const void*, void* bytes, MPI_Request* request) {
+      return request == nullptr ? MPI_Bcast(bytes, count, MPI_BYTE, root, handle_)
+                                : MPI_Ibcast(bytes, count, MPI_BYTE, root, handle_, request);
+    });
     data = data.subspan(piece.size());
   }
+}
+
+template <class T>
+void MpiCommunicator::gather(std::span<const T> mine, std::span<T> all) {
+  const int count = static_cast<int>(mine.size_bytes());
+  collective("MPI_Allgather", std::as_bytes(mine), std::as_writable_bytes(all),
+             [&](const void* from, void* to, MPI_Request* request) {
+               return request == nullptr
+                          ? MPI_Allgather(from, count, MPI_BYTE, to, count, MPI_BYTE, handle_)
+                          : MPI_Iallgather(from, count, MPI_BYTE, to, count, MPI_BYTE, handle_,
+                                           request);
+             });
 }
 
 void MpiCommunicator::sum_in_order(std::span<double> data) {
@@ -167,10 +202,7 @@ void MpiCommunicator::sum_in_order(std::span<double> data) {
   std::vector<double> all(ranks * std::min(data.size(), largest));
   while (!data.empty()) {
     const auto block = data.first(std::min(data.size(), largest));
-    const int count = static_cast<int>(block.size());
-    check_mpi(
-        MPI_Allgather(block.data(), count, MPI_DOUBLE, all.data(), count, MPI_DOUBLE, handle_),
-        "MPI_Allgather", rank_);
+    gather<double>(block, std::span(all).first(ranks * block.size()));
     std::copy_n(all.begin(), block.size(), block.begin());
     for (std::size_t from = 1; from < ranks; ++from) {
       const auto values = std::span(all).subspan(from * block.size(), block.size());
@@ -186,32 +218,33 @@ void MpiCommunicator::reduce(std::span<T> data, MPI_Datatype type, MPI_Op operat
       std::max(static_cast<std::size_t>(largest_message_) / sizeof(T), std::size_t{1});
   while (!data.empty()) {
     const auto block = data.first(std::min(data.size(), largest));
-    check_mpi(MPI_Allreduce(MPI_IN_PLACE, block.data(), static_cast<int>(block.size()), type,
-                            operation, handle_),
-              "MPI_Allreduce", rank_);
+    const int count = static_cast<int>(block.size());
+    collective("MPI_Allreduce", {}, std::as_writable_bytes(block),
+               [&](const void*, void* numbers, MPI_Request* request) {
+                 return request == nullptr
+                            ? MPI_Allreduce(MPI_IN_PLACE, numbers, count, type, operation, handle_)
+                            : MPI_Iallreduce(MPI_IN_PLACE, numbers, count, type, operation, handle_,
+                                             request);
+               });
     data = data.subspan(block.size());
   }
 }
 
 void MpiCommunicator::all_reduce(std::span<double> data, Reduction reduction) {
-  (void)meet();
   if (reduction == Reduction::sum) return sum_in_order(data);
   const MpiExtremum extremum(reduction, rank_);
   reduce(data, MPI_DOUBLE, extremum.get());
 }
 
 void MpiCommunicator::all_reduce(std::span<Index> data, Reduction reduction) {
-  (void)meet();
   reduce(data, MPI_INT64_T, operation_of(reduction));
 }
 
 std::vector<std::vector<std::byte>> MpiCommunicator::all_gather(std::span<const std::byte> data) {
-  (void)meet();
   const auto ranks = static_cast<std::size_t>(size());
   std::vector<Index> lengths(ranks);
   const auto mine = static_cast<Index>(data.size());
-  check_mpi(MPI_Allgather(&mine, 1, MPI_INT64_T, lengths.data(), 1, MPI_INT64_T, handle_),
-            "MPI_Allgather", rank_);
+  gather<Index>(std::span(&mine, 1), lengths);
 
   // Rounds in which each rank brings at most `share` bytes: counts and offsets fit an int.
   const Index share = std::max(largest_message_ / size(), Index{1});
@@ -226,10 +259,15 @@ std::vector<std::vector<std::byte>> MpiCommunicator::all_gather(std::span<const 
     });
     std::exclusive_scan(counts.begin(), counts.end(), offsets.begin(), 0);
     all.resize(static_cast<std::size_t>(offsets.back() + counts.back()));
-    const auto piece = data.subspan(std::min(static_cast<std::size_t>(begin), data.size()));
-    check_mpi(MPI_Allgatherv(piece.data(), counts[static_cast<std::size_t>(rank_)], MPI_BYTE,
-                             all.data(), counts.data(), offsets.data(), MPI_BYTE, handle_),
-              "MPI_Allgatherv", rank_);
+    const int own = counts[static_cast<std::size_t>(rank_)];
+    const auto piece = data.subspan(std::min(static_cast<std::size_t>(begin), data.size()))
+                           .first(static_cast<std::size_t>(own));
+    collective("MPI_Allgatherv", piece, all, [&](const void* from, void* to, MPI_Request* request) {
+      return request == nullptr ? MPI_Allgatherv(from, own, MPI_BYTE, to, counts.data(),
+                                                 offsets.data(), MPI_BYTE, handle_)
+                                : MPI_Iallgatherv(from, own, MPI_BYTE, to, counts.data(),
+                                                  offsets.data(), MPI_BYTE, handle_, request);
+    });
     for (std::size_t from = 0; from < ranks; ++from) {
       const auto first = all.begin() + offsets[from];
       result[from].insert(result[from].end(), first, first + counts[from]);
@@ -240,7 +278,7 @@ std::vector<std::vector<std::byte>> MpiCommunicator::all_gather(std::span<const 
 
 SharedMemory& MpiCommunicator::shared_memory(Index bytes) {
   if (shared_memory_ && shared_memory_->bytes() >= bytes) return *shared_memory_;
-  (void)meet();
+  meet();
   shared_memory_.reset();  // first, so that old and new are never there together
   shared_memory_ = make_mpi_window(node_, peers_of(topology_, rank_), rank_, bytes);
   return *shared_memory_;
@@ -248,7 +286,7 @@ SharedMemory& MpiCommunicator::shared_memory(Index bytes) {
 
 std::unique_ptr<Communicator> MpiCommunicator::first(int ranks) {
   check_first(*this, ranks);
-  (void)meet();
+  meet();
   const bool member = rank_ < ranks;
   ScopedMpiComm part;
   check_mpi(MPI_Comm_split(handle_, member ? 0 : MPI_UNDEFINED, rank_, part.out()),

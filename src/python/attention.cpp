@@ -9,7 +9,6 @@
 #include <nanobind/stl/unique_ptr.h>
 
 #include "annulus/base/read_option.hpp"
-#include "annulus/kernels/backend.hpp"
 #include "annulus/ring/ring_attention.hpp"
 #include "python/engine_options.hpp"
 #include "python/forward_arguments.hpp"
@@ -43,9 +42,7 @@ class Attention {
       const auto kind = device == "auto" ? std::optional<DeviceKind>{} : read_option("device", [&] {
         return std::optional(parse_device_kind(device));
       });
-      kernel_ = &read_option("backend", [&]() -> const kernels::Kernel& {
-        return kernels::find_backend(backend, plan.data_type(), kind);
-      });
+      kernel_ = &backend_of(communicator, backend, plan.data_type(), kind);
       const int rank = communicator.rank();
       stream_ = kernel_->open_stream(place_on_node(communicator.topology(), rank));
       engine_.emplace(plan, communicator, *kernel_, stream_, threads_of(threads, communicator));

@@ -14,6 +14,7 @@ void bind_program(nb::module_& module);
 void bind_plan(nb::module_& module);
 void bind_communicators(nb::module_& module);
 void bind_mpi(nb::module_& module);
+void bind_nccl(nb::module_& module);
 void bind_attention(nb::module_& module);
 void bind_cache(nb::module_& module);
 void bind_study(nb::module_& module);

@@ -10,7 +10,6 @@
 #include <nanobind/stl/vector.h>
 
 #include "annulus/base/read_option.hpp"
-#include "annulus/kernels/backend.hpp"
 #include "annulus/plan/format.hpp"
 #include "annulus/ring/cached_attention.hpp"
 #include "python/engine_options.hpp"
@@ -44,9 +43,7 @@ class Cache {
     };
     agree(communicator, facts, [&] {
       type_ = read_option("precision", [&] { return parse_data_type(precision); });
-      const auto& kernel = read_option("backend", [&]() -> const kernels::Kernel& {
-        return kernels::find_backend(backend, type_);
-      });
+      const auto& kernel = backend_of(communicator, backend, type_);
       attention_.emplace(problem, type_, communicator, kernel, threads_of(threads, communicator));
     });
   }

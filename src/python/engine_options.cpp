@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "annulus/base/error.hpp"
+#include "annulus/base/read_option.hpp"
 #include "annulus/ring/thread_share.hpp"
 
 namespace annulus::python {
@@ -39,6 +40,19 @@ Facts facts_of(const Plan& plan) {
                              {"schedule", name_of(plan.schedule())},
                              {"precision", std::string(name_of(plan.data_type()))}});
   return facts;
+}
+
+const kernels::Kernel& backend_of(const comm::Communicator& communicator, const std::string& name,
+                                  DataType type, std::optional<DeviceKind> device) {
+  const auto& kernel = read_option("backend", [&]() -> const kernels::Kernel& {
+    return kernels::find_backend(name, type, device);
+  });
+  if (communicator.joins_devices() && kernel.device() != DeviceKind::cuda) {
+    throw InputError(fmt::format("comm: {} joins GPUs, and backend {} computes on {}; expected {}",
+                                 communicator.name(), kernel.name(), name_of(kernel.device()),
+                                 name_of(DeviceKind::cuda)));
+  }
+  return kernel;
 }
 
 int threads_of(int asked, const comm::Communicator& communicator) {

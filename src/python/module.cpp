@@ -12,6 +12,7 @@ NB_MODULE(_core, module) {
   bind_plan(module);
   bind_communicators(module);
   bind_mpi(module);
+  bind_nccl(module);
   bind_attention(module);
   bind_cache(module);
   bind_study(module);

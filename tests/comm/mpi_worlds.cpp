@@ -1,5 +1,7 @@
 // The ranks that the launcher started, with messages whole and in pieces.
 
+#include <chrono>
+
 #include "annulus/comm/mpi.hpp"
 #include "comm/device_transport.hpp"
 
@@ -7,9 +9,9 @@ namespace annulus::comm {
 namespace {
 
 World mpi_world(std::string name, Index largest_message,
-                DevicePath device_path = DevicePath::staged) {
+                DevicePath device_path = DevicePath::staged, const Watch& watch = {}) {
   return {std::move(name), [=](const World::Body& body) {
-            MpiCommunicator communicator(MPI_COMM_WORLD, largest_message, device_path);
+            MpiCommunicator communicator(MPI_COMM_WORLD, largest_message, device_path, watch);
             body(communicator);
             // What exchanges that failed have left over has to arrive before this communicator
             // goes: MPI may give the next one the same id, and then what comes late to it.
@@ -26,7 +28,9 @@ std::vector<DeviceWorld> mpi_device_worlds(DevicePath device_path, const std::st
 }
 
 const World worlds[] = {mpi_world("whole", Index{1} << 30), mpi_world("pieces_of_1000", 1000),
-                        mpi_world("pieces_of_10007", 10007)};
+                        mpi_world("pieces_of_10007", 10007),
+                        mpi_world("pieces_of_1000_with_a_timeout", 1000, DevicePath::staged,
+                                  {.timeout = std::chrono::seconds(600)})};
 
 }  // namespace
 

@@ -3,8 +3,12 @@
 
 #include <mpi.h>
 
+#include <array>
+#include <cstddef>
 #include <exception>
 #include <memory>
+#include <span>
+#include <vector>
 
 #include "annulus/comm/communicator.hpp"
 #include "annulus/comm/watch.hpp"
@@ -70,9 +74,17 @@ class MpiCommunicator final : public Communicator {
   [[nodiscard]] MPI_Comm handle() const { return handle_; }
 
  private:
-  /// Before a collective call, where there is a timeout: waits for all ranks as long as it allows,
-  /// with no buffers, which MPI would go on to use after an Error. Whether there is one.
-  bool meet();
+  /// Runs a collective call of MPI: call(sent, received, request), which returns at once where
+  /// there is a request. That is so where there is a timeout, and with copies of what is sent and
+  /// received alike, which MPI would go on to use after an Error.
+  template <class Call>
+  void collective(const char* name, std::span<const std::byte> sent, std::span<std::byte> received,
+                  const Call& call);
+  /// Before what cannot return at once: waits for all ranks as long as a timeout allows.
+  void meet();
+  /// As many of each rank, one rank after the other.
+  template <class T>
+  void gather(std::span<const T> mine, std::span<T> all);
   /// Where the order of the ranks makes a difference.
   void sum_in_order(std::span<double> data);
   /// Where it makes none.
@@ -81,8 +93,9 @@ class MpiCommunicator final : public Communicator {
 
   MPI_Comm handle_ = MPI_COMM_NULL;
   MPI_Comm node_ = MPI_COMM_NULL;  // the ranks that share this rank's memory
-  /// A barrier that is under way, or that a rank left at the timeout.
-  MPI_Request meeting_ = MPI_REQUEST_NULL;
+  /// A collective call that is under way, or that a rank left at the timeout, and its memory.
+  MPI_Request under_way_ = MPI_REQUEST_NULL;
+  std::array<std::vector<std::byte>, 2> copies_;
   Index largest_message_;
   DevicePath device_path_;
   Watch watch_;

@@ -1,4 +1,4 @@
-"""Ranks: one alone, threads of this process, MPI processes, or a process group of PyTorch.
+"""Ranks: one alone, threads of this process, MPI processes, GPUs, or a process group of PyTorch.
 
 A communicator is used by one thread at a time. Of what its ranks call, all is called by all of them
 in the same order.
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from annulus import _core
 from annulus._core import Communicator
+from annulus.errors import InputError
 
 if TYPE_CHECKING:
     from mpi4py import MPI
     from torch.distributed import ProcessGroup
 
-__all__ = ["Communicator", "Threads", "mpi", "self", "threads", "torch"]
+__all__ = ["Communicator", "Threads", "mpi", "nccl", "self", "threads", "torch"]
 
 Result = TypeVar("Result")
 
@@ -99,8 +100,25 @@ def mpi(comm: "MPI.Comm | None" = None) -> Communicator:
     return _mpi.communicator(comm)
 
 
+def nccl(ranks: Communicator) -> Communicator:
+    """Collective. The same ranks as GPUs, one each, that NCCL joins: keys and values go from device to
+    device. A GPU for each is found by its place on its node; `ranks` are how they find each other, and
+    not used any more then. Computes with arrays of GPUs alone. Never run on GPUs yet.
+
+    Raises InputError where a rank sees no GPU, or two would share one, and in a build without NCCL.
+    """
+    if not isinstance(ranks, Communicator):
+        raise InputError(f"ranks is a {type(ranks).__name__}; expected a communicator of annulus.comm")
+    return _core.nccl_over(ranks)
+
+
 def torch(group: "ProcessGroup | None" = None) -> Communicator:
-    """The ranks of a process group of PyTorch that moves memory of the CPU, such as gloo; by default
-    the default one. The same object for the same group. Raises InputError for other groups."""
+    """The ranks of a process group of PyTorch, by default the default one; the same object for the
+    same group.
+
+    Where the group moves memory of the CPU, as with gloo, its messages carry that; arrays of GPUs go
+    through it. Where it has NCCL alone, the ranks are GPUs, that of each being the current device of
+    PyTorch: see nccl(). Raises InputError for other groups.
+    """
     from annulus.torch import _group
     return _group.communicator(group)

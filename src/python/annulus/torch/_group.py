@@ -49,18 +49,34 @@ def communicator(group: dist.ProcessGroup | None) -> _core.Communicator:
                          "that this process is in")
     known = _known.get(group)
     if known is None:
-        backend = _cpu_backend(group)
-        known = _core.PeerCommunicator(_Peers(group), group.rank(), group.size(), "torch",
-                                       f"{backend} of PyTorch {torch.__version__}")
+        known = _made(group)
         _known[group] = known
     return known
 
 
-def _cpu_backend(group: dist.ProcessGroup) -> str:
-    """Its backend for memory of the CPU."""
-    config = dist.get_backend_config(group)  # "cpu:gloo,cuda:nccl"
-    backends = dict(part.split(":") for part in str(config).split(","))
-    if "cpu" not in backends or backends["cpu"] == "nccl":
-        raise InputError(f"group has the backends {config}; expected one that moves memory of the "
-                         "CPU, such as gloo or cpu:gloo,cuda:nccl")
-    return backends["cpu"]
+def _made(group: dist.ProcessGroup) -> _core.Communicator:
+    config = str(dist.get_backend_config(group))  # "cpu:gloo,cuda:nccl"
+    backends = dict(part.split(":") for part in config.split(","))
+    if "cpu" in backends:
+        return _core.PeerCommunicator(_Peers(group), group.rank(), group.size(), "torch",
+                                      f"{backends['cpu']} of PyTorch {torch.__version__}")
+    if backends.get("cuda") == "nccl":
+        return _gpus(group)
+    raise InputError(f"group has the backends {config}; expected one that moves memory of the CPU, "
+                     "such as gloo, or nccl")
+
+
+def _gpus(group: dist.ProcessGroup) -> _core.Communicator:
+    """The ranks of a group of NCCL as GPUs, by a communicator of our own: messages of PyTorch's come
+    in the order of its stream, which is not that of an engine."""
+    if not _core.features()["nccl"]:
+        raise InputError("group has NCCL alone, and this build of annulus has none; expected a group "
+                         "that moves memory of the CPU, such as gloo or cpu:gloo,cuda:nccl")
+    if not torch.cuda.is_available():
+        raise InputError("group has NCCL alone, and PyTorch sees no GPU here; expected one for every "
+                         "rank, or a group that moves memory of the CPU, such as gloo")
+    gpu = torch.cuda.current_device()
+    made = _core.nccl_id() if group.rank() == 0 else bytes(128)
+    shared = torch.tensor(list(made), dtype=torch.uint8, device=gpu)
+    dist.broadcast(shared, dist.get_global_rank(group, 0), group=group)
+    return _core.nccl_with_id(bytes(shared.tolist()), group.size(), group.rank(), gpu)
