@@ -20,7 +20,9 @@ namespace {
 class BenchMachine final : public Command {
  public:
   void add_options(CLI::App& app) override {
-    add_value(app, "-o,--output", output_, read_path, "TOML file to write")->required();
+    add_value(app, "-o,--output", output_, read_path,
+              "TOML file to write; one that is there is replaced")
+        ->required();
     add_list(app, "--precision", precisions_, parse_data_type, "types of inputs, a list")
         ->default_str("fp32,bf16");
     add_list(app, "--head-dim", head_dims_, number_in(dimensions), "head dimensions, a list")

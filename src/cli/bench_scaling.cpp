@@ -133,8 +133,8 @@ class BenchScaling final : public Command {
           fmt::format("--ranks: {}; expected 1 to {}, the ranks there are", most, all));
     }
     if (least > all) {
-      throw InputError(
-          fmt::format("--ranks: {} and more; expected some that {} ranks can measure", least, all));
+      throw InputError(fmt::format("--ranks: {} and more; expected some that {} rank{} can measure",
+                                   least, all, all == 1 ? "" : "s"));
     }
   }
 
@@ -157,7 +157,7 @@ class BenchScaling final : public Command {
       fmt::print("{}", table.csv());
     } else {
       fmt::print("backend {}, transport {}\n{}", backend, provenance.transport,
-                 scaling_text(table, !options_.execution.machine.empty()));
+                 scaling_text(table, points, !options_.execution.machine.empty()));
       if (output_) fmt::print("wrote {}\n", *output_);
     }
     say_what_is_missing(points, records);

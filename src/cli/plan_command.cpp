@@ -173,7 +173,7 @@ class PlanCommand final : public Command {
     execution_.add_plan_to(app);
     add_number(app, "--threads", threads_, WholeRange<int>{1, 4096},
                "cores that a rank computes with; default: those of a node of --machine, shared by "
-               "its ranks");
+               "its ranks; of GPUs, one");
     app.add_flag("--backward", backward_, "the backward pass");
     add_number(app, "--rank", rank_, WholeRange<int>{0, rank_counts.most - 1},
                "the program of one rank, step by step");
@@ -223,8 +223,15 @@ class PlanCommand final : public Command {
   [[nodiscard]] PlanOptions plan_options() const {
     auto options = execution_.plan_options(pass(), threads_.value_or(1));
     if (options.machine) {
-      options.peer_memory = options.machine->memory;
-      if (!threads_) options.threads = std::max(1, options.machine->cores / per_node_);
+      const auto& machine = *options.machine;
+      const bool gpus = machine.memory == PeerMemory::separate;
+      options.peer_memory = machine.memory;
+      if (gpus && threads_.value_or(1) > 1) {
+        throw InputError(fmt::format(
+            "--threads: '{}'; --machine {} is one of GPUs, of which a rank computes with one",
+            *threads_, machine.name));
+      }
+      if (!threads_ && !gpus) options.threads = std::max(1, machine.cores / per_node_);
     }
     return options;
   }

@@ -8,6 +8,7 @@
 
 #include "annulus/plan/cost.hpp"
 #include "plan/some_of.hpp"
+#include "plan/step_seconds.hpp"
 
 namespace annulus::cli {
 namespace {
@@ -43,8 +44,10 @@ PlanRanking::PlanRanking(const Problem& problem, const Topology& topology, PlanO
   // Ranks that are asked for their bytes; programs of very many steps take a while.
   const int asked = ranks_ <= 64 ? ranks_ : ranks_ <= 4096 ? 8 : 2;
   const auto candidates = rank_plans(problem, topology, options_);
-  for (const auto& [plan, prediction] : candidates) {
+  for (const auto& candidate : candidates) {
+    const auto& [plan, prediction] = candidate;
     const auto load = load_of(plan, options_.pass, asked);
+    if (&candidate == &candidates.front()) sends_nothing_ = load.bytes_sent == 0;
     table_.add({cell(name_of(plan.schedule())), cell(std::string(name_of(plan.sharding()))),
                 cell(prediction.seconds), cell(prediction.exposed_seconds, 3),
                 cell(load.bytes_sent), cell(load.memory_bytes), cell(reason(prediction))});
@@ -52,15 +55,24 @@ PlanRanking::PlanRanking(const Problem& problem, const Topology& topology, PlanO
   const auto& documents = problem.documents;
   const bool scales = documents.count() == 1 && documents.self_attention();
   hidden_from_ = scales ? hidden_from(candidates.front(), topology, options_) : -1;
+  for (const auto& ranks : ranks_of_nodes(topology)) per_node_ = std::max(per_node_, ranks.size());
 }
 
 std::string PlanRanking::text() const {
   const auto& machine = *options_.machine;
   const std::string_view unit = machine.memory == PeerMemory::shared ? "core" : "GPU";
-  auto text = fmt::format("predicted for {} ({}), {} pass, {} rank{} of {} {}{}\n{}", machine.name,
-                          machine.source, name_of(options_.pass), ranks_, ranks_ == 1 ? "" : "s",
-                          options_.threads, unit, options_.threads == 1 ? "" : "s", table_.text());
-  if (hidden_from_ > 0) {
+  const int node = static_cast<int>(per_node_);
+  const double cores = cores_of_rank(machine, options_.threads, node);
+  const auto shared = cores < options_.threads
+                          ? fmt::format(", {} on the {} of a node", node, machine.cores)
+                          : std::string();
+  auto text =
+      fmt::format("predicted for {} ({}), {} pass, {} rank{} of {} {}{}{}\n{}", machine.name,
+                  machine.source, name_of(options_.pass), ranks_, ranks_ == 1 ? "" : "s",
+                  options_.threads, unit, options_.threads == 1 ? "" : "s", shared, table_.text());
+  if (hidden_from_ > 0 && sends_nothing_) {
+    text += "\nthe first one sends nothing\n";
+  } else if (hidden_from_ > 0) {
     text += fmt::format(
         "\ntransfers of the first one hide from about {} rows a rank on (a length of {})\n",
         ceil_div(hidden_from_, ranks_), hidden_from_);

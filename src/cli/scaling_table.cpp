@@ -33,14 +33,31 @@ Cell samples_cell(const std::vector<double>& samples) {
 
 Table scaling_table(std::span<const Point> points, std::span<const Record> records) {
   auto columns = case_columns();
-  columns.insert(
-      columns.end(),
-      {"length",           "nodes",           "repetitions",       "seconds",
-       "seconds_min",      "seconds_max",     "samples",           "speedup",
-       "efficiency",       "flops",           "flops_per_second",  "peak_flops_per_second",
-       "fraction_of_peak", "exposed_seconds", "predicted_seconds", "predicted_exposed_seconds",
-       "overlap",          "balance",         "bytes_sent",        "bytes_between_nodes",
-       "messages_sent",    "bandwidth",       "link_bandwidth",    "verdict"});
+  columns.insert(columns.end(), {"length",
+                                 "asked_schedule",
+                                 "nodes",
+                                 "repetitions",
+                                 "seconds",
+                                 "seconds_min",
+                                 "seconds_max",
+                                 "samples",
+                                 "speedup",
+                                 "efficiency",
+                                 "flops",
+                                 "flops_per_second",
+                                 "peak_flops_per_second",
+                                 "fraction_of_peak",
+                                 "exposed_seconds",
+                                 "predicted_seconds",
+                                 "predicted_exposed_seconds",
+                                 "overlap",
+                                 "balance",
+                                 "bytes_sent",
+                                 "bytes_between_nodes",
+                                 "messages_sent",
+                                 "bandwidth",
+                                 "link_bandwidth",
+                                 "verdict"});
   Table table(std::move(columns));
   const auto speedup_of = [&](std::size_t at) {
     std::size_t base = at;
@@ -60,6 +77,7 @@ Table scaling_table(std::span<const Point> points, std::span<const Record> recor
                            count_cell(record.threads), point.pass, Statistics::off, record.schedule,
                            record.sharding});
     row.insert(row.end(), {cell(point.length),
+                           cell(sweep::name_or_auto(point.options.schedule)),
                            count_cell(record.nodes),
                            cell(static_cast<std::int64_t>(record.samples.size())),
                            cell(record.seconds),
@@ -88,7 +106,7 @@ Table scaling_table(std::span<const Point> points, std::span<const Record> recor
   return table;
 }
 
-std::string scaling_text(const Table& table, bool predicted) {
+std::string scaling_text(const Table& table, std::span<const Point> points, bool predicted) {
   std::vector<std::string> left_out{"statistics",
                                     "length",
                                     "samples",
@@ -97,6 +115,11 @@ std::string scaling_text(const Table& table, bool predicted) {
                                     "messages_sent",
                                     "predicted_exposed_seconds"};
   if (!predicted) left_out.emplace_back("predicted_seconds");
+  // Where some schedules are chosen and others named, rows may be of the same one.
+  const auto named = [](const Point& point) { return point.options.schedule.has_value(); };
+  if (std::ranges::none_of(points, named) || std::ranges::all_of(points, named)) {
+    left_out.emplace_back("asked_schedule");
+  }
   return table.without(left_out).folded_text({"ranks", "seconds", "seconds_min", "seconds_max",
                                               "speedup", "efficiency", "flops_per_second",
                                               "fraction_of_peak", "exposed_seconds",

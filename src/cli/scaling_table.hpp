@@ -16,6 +16,7 @@ namespace annulus::cli {
                                   std::span<const sweep::Record> records);
 
 /// For people: without what programs alone want, and without predictions where there are none.
-[[nodiscard]] std::string scaling_text(const Table& table, bool predicted);
+[[nodiscard]] std::string scaling_text(const Table& table, std::span<const sweep::Point> points,
+                                       bool predicted);
 
 }  // namespace annulus::cli

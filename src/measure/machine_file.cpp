@@ -1,5 +1,6 @@
 #include "annulus/measure/machine_file.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -91,7 +92,16 @@ Machine parse_machine(std::string_view text, const std::string& source) {
                   .between = link_of(reader.table("between")),
                   .links = static_cast<int>(reader.integer_in("links", counts))};
   for (auto& kernel : reader.tables("kernel")) {
-    machine.kernels.push_back(kernel_of(std::move(kernel)));
+    const auto cost = kernel_of(std::move(kernel));
+    const bool there = std::ranges::any_of(machine.kernels, [&](const KernelCost& other) {
+      return other.type == cost.type && other.pass == cost.pass && other.head_dim == cost.head_dim;
+    });
+    if (there) {
+      throw reader.error(
+          "kernel", fmt::format("two of {}, {} pass, head_dim {}; expected one", name_of(cost.type),
+                                name_of(cost.pass), cost.head_dim));
+    }
+    machine.kernels.push_back(cost);
   }
   if (machine.kernels.empty()) {
     throw reader.error("kernel", "there is none; expected at least one [[kernel]]");

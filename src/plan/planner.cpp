@@ -137,6 +137,7 @@ std::vector<Candidate> rank_plans(const Problem& problem, const Topology& topolo
 }
 
 std::string reason(const Prediction& prediction) {
+  if (prediction.seconds == 0) return "there is nothing to compute";
   constexpr double little = 0.02;
   const double lost = 1 - prediction.compute_seconds / prediction.seconds;
   const double uneven = prediction.compute_seconds / prediction.mean_seconds;

@@ -7,12 +7,33 @@ namespace {
 
 constexpr Index tile = 64;  // kernels compute tiles of so many queries and keys, visible or not
 
-/// Pairs that a kernel computes of a block: the visible ones and, where the mask or the end of the
-/// block cuts a tile, what is left of it. A row is cut once, by half a tile on average at each end.
-Index computed_pairs(const Block& block) {
+/// How many of `rows` meet some of `others`, which are up to so far behind a row or ahead of it.
+Index meeting(const PlacedRows& rows, const PlacedRows& others, Index behind, Index ahead) {
+  const Index from = others.position - ahead - rows.position;
+  const Index to = others.position_of(others.count - 1) + behind - rows.position;
+  const Index begin = std::max<Index>(ceil_div(from, rows.stride), 0);
+  const Index end = std::min(floor_div(to, rows.stride) + 1, rows.count);
+  return std::max<Index>(end - begin, 0);
+}
+
+/// What a kernel computes of a block: rows that have no part in it are passed over.
+struct Extent {
+  Index pairs;
+  Index queries;
+  Index keys;
+};
+
+/// Pairs are the visible ones and, where the mask or the end of the block cuts a tile, what is left
+/// of it. A row is cut once, by half a tile on average at each end.
+Extent extent_of(const Block& block) {
+  const auto& [queries, keys, mask] = block;
   const auto tiled = [](Index count) { return ceil_div(count, tile) * tile; };
-  return std::min(tiled(block.queries.count) * tiled(block.keys.count),
-                  visible_area(block) + block.queries.count * tile);
+  Extent extent{.pairs = 0,
+                .queries = meeting(queries, keys, mask.left(), mask.right()),
+                .keys = meeting(keys, queries, mask.right(), mask.left())};
+  extent.pairs = std::min(tiled(extent.queries) * tiled(extent.keys),
+                          visible_area(block) + extent.queries * tile);
+  return extent;
 }
 
 double product(Index rows, Index heads) {
@@ -27,9 +48,10 @@ double accumulate_seconds(const KernelCost& cost, std::span<const Block> blocks,
   Index queries = 0;
   Index keys = 0;
   for (const auto& block : blocks) {
-    pairs += computed_pairs(block);
-    queries += block.queries.count;
-    keys += block.keys.count;
+    const auto extent = extent_of(block);
+    pairs += extent.pairs;
+    queries += extent.queries;
+    keys += extent.keys;
   }
   return cost.per_call + cost.per_pair * product(pairs, heads) +
          cost.per_query * product(queries, heads) + cost.per_key * product(keys, key_heads);
@@ -39,14 +61,18 @@ double query_seconds(const KernelCost& cost, Index rows, Index heads) {
   return cost.per_row * product(rows, heads);
 }
 
+double cores_of_rank(const Machine& machine, int threads, int ranks_of_node) {
+  const double asked = machine.memory == PeerMemory::separate ? 1 : threads;
+  if (machine.cores == 0) return asked;
+  return std::min(asked, static_cast<double>(machine.cores) / ranks_of_node);
+}
+
 StepSeconds::StepSeconds(const Plan& plan, Pass pass, const Machine& machine, int threads,
                          int ranks_of_node)
     : plan_(plan),
       cost_(kernel_cost(machine, plan.data_type(), pass, plan.problem().head_dim,
                         plan.problem().output_dim())),
-      cores_(machine.cores == 0
-                 ? threads
-                 : std::min<double>(threads, static_cast<double>(machine.cores) / ranks_of_node)) {}
+      cores_(cores_of_rank(machine, threads, ranks_of_node)) {}
 
 double StepSeconds::of(const Step& step) const {
   double seconds = 0;

@@ -14,11 +14,14 @@ namespace annulus {
 /// Of what comes before and after all calls, for so many query rows.
 [[nodiscard]] double query_seconds(const KernelCost& cost, Index rows, Index heads);
 
+/// What each rank of a node computes with: a core for each of its threads, or one GPU, as far as
+/// the node has them for all of its ranks.
+[[nodiscard]] double cores_of_rank(const Machine& machine, int threads, int ranks_of_node);
+
 /// Of one pass of a plan, on a machine.
 class StepSeconds {
  public:
-  /// Borrows the plan. Ranks compute with `threads` cores each, as far as a node has them for all
-  /// of its `ranks_of_node` ranks.
+  /// Borrows the plan. Ranks compute with cores_of_rank().
   StepSeconds(const Plan& plan, Pass pass, const Machine& machine, int threads, int ranks_of_node);
 
   /// The computes of a step, and what it begins and finishes for queries of others.

@@ -56,7 +56,8 @@ what of 1 slower kernels take, and what waiting, other and done early take more 
 Balance is the mean over ranks of their computing, over the longest.</li>
 <li><b>Serial fraction</b>: fitted to all points of a series by Amdahl's 1/s = f + (1 − f)/P, and of each
 point after Karp and Flatt, (1/s − 1/P) / (1 − 1/P); in a weak study by Gustafson's s = P − f (P − 1).
-It need not be serial work: whatever is lost counts.</li>
+It need not be serial work: whatever is lost counts. Above 1, more ranks take longer than the fewest
+(or do less in the same time); below 0, they do more than their part.</li>
 <li><b>Overlap</b>: of the time in which transfers are under way, the part in which the rank computes.
 <b>GB/s beside computing</b>: what a rank sends in a second in which transfers are under way, from their
 start on this rank until they are seen to be done; <b>alone</b>: the same for the same transfers with

@@ -109,11 +109,6 @@ Variable known(const char* name, const char* long_name, std::span<const Point> p
   return variable;
 }
 
-template <class Choice>
-std::string name_or_auto(const std::optional<Choice>& choice) {
-  return choice ? std::string(name_of(*choice)) : "auto";
-}
-
 std::vector<Variable> known_of(std::span<const Point> points) {
   return {
       known("ranks", "ranks", points, [](const Point& one) { return one.ranks; }),

@@ -1,5 +1,7 @@
 """plan --machine and bench machine: what is predicted, and from what."""
 
+import re
+
 import pytest
 
 SHAPE = ["--length", 4096, "--heads", 8, "--head-dim", 64, "--mask", "causal"]
@@ -64,6 +66,23 @@ per_call = 1e-6
     finished = annulus("plan", *SHAPE, "--ranks", 4, "--machine", machine)
     assert finished.code == 2 and "kernel 1: per_row: -1" in finished.err
     assert finished.err.count("\n") == 1
+
+
+def test_ranks_compute_with_what_a_node_has(annulus, tmp_path):
+    shared = ["plan", *SHAPE, "--ranks", 4, "--ranks-per-node", 4, "--machine"]
+    assert "4 ranks of 1 GPU\n" in annulus.ok(*shared, "h200").out
+    annulus.refused(*shared, "h200", "--threads", 2, says=["--threads", "h200", "GPUs"])
+    measured = tmp_path / "here.toml"
+    annulus.ok("bench", "machine", "--output", measured, "--precision", "fp32", "--head-dim", 16,
+               "--seconds", 1, "--threads", 1)
+    cores = int(re.search(r"cores = (\d+)", measured.read_text())[1])
+    text = annulus.ok(*shared, measured, "--threads", cores).out
+    assert f"4 ranks of {cores} core{'s' if cores > 1 else ''}, 4 on the {cores} of a node" in text
+
+
+def test_one_rank_sends_nothing(annulus):
+    assert annulus.ok("plan", *SHAPE, "--ranks", 1, "--machine", "zen4").out.endswith(
+        "\nthe first one sends nothing\n")
 
 
 def test_a_machine_that_is_not_there_is_refused(annulus, tmp_path):

@@ -98,11 +98,32 @@ def test_what_does_not_fit_is_left_out(annulus):
     assert "UNFIT: schedule heads:2" in finished.err
 
 
+def test_rows_say_what_was_asked_for(annulus):
+    rows = ["bench", "strong", *SMALL, "--schedule", "auto,ring", "--transport", "threads:2"]
+    asked = [row["asked_schedule"] for row in annulus.ok(*rows, "--json").json["rows"]]
+    assert asked == ["auto", "auto", "ring", "ring"]
+    assert "asked_schedule" in annulus.ok(*rows).out
+    assert "asked_schedule" not in annulus.ok(*rows[:3 + len(SMALL)], "ring").out
+
+
+@pytest.mark.usefixtures("needs_hdf5")
+def test_jobs_of_one_list_fill_one_file(annulus, tmp_path):
+    """A list has what a smaller job cannot run, and files know why."""
+    for transport, verdicts in [("self", ["VALID", "UNFIT"]),
+                                ("threads:2", ["VALID", "VALID", "UNFIT", "VALID"])]:
+        finished = annulus.ok("bench", "strong", *SMALL, "--schedule", "ring,heads:2", "--ranks",
+                              "1,2", "--transport", transport, "--output", tmp_path / "o.h5",
+                              "--json", *(["--resume"] if transport != "self" else []))
+        assert [row["verdict"] for row in finished.json["rows"]] == verdicts
+        if transport == "self":  # found out just now
+            assert "UNFIT: schedule heads:2" in finished.err
+
+
 @pytest.mark.parametrize("arguments, says", [
     (["strong", "--ranks", "1,2"], ["--ranks: 2"]),
     (["strong", "--resume"], ["--resume", "--output"]),
     (["strong", "--json", "--csv"], ["--csv", "--json"]),
-    (["strong", "--schedule", "ring,heads:2"], ["heads:2"]),
+    (["strong", "--schedule", "heads:2,tiles:1x2"], ["heads:2"]),
     (["strong", "--documents", "5,6", "--length", "7,8"], ["--documents"]),
     (["strong", "--constant", "work"], ["--constant"]),
     (["strong", "--warmup", "0"], ["--warmup"]),

@@ -57,6 +57,11 @@ TEST(MachineFile, NamesWhatIsWrong) {
   EXPECT_EQ(message_of(with("per_row", "")), "file: kernel 1: per_row: this key is missing");
   EXPECT_NE(message_of(with("links", "links = 1\nwheels = 3")).find("wheels: no such key"),
             std::string::npos);
+  const auto text = machine_text(find_machine("zen4"));
+  const auto first = text.find("\n[[kernel]]");
+  const auto second = text.find("\n[[kernel]]", first + 1);
+  EXPECT_EQ(message_of(text + text.substr(first, second - first)),
+            "file: kernel: two of fp64, forward pass, head_dim 64; expected one");
   EXPECT_EQ(message_of("kernel = 1\n" + with("name", "name = \"x\"")).rfind("file:", 0), 0U);
 }
 

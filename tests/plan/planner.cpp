@@ -216,5 +216,9 @@ TEST(Planner, SaysFromWhichLengthOnTransfersHide) {
   EXPECT_NEAR(from, 4 * rows, 0.15 * 4 * rows);
 }
 
+TEST(Planner, AnEmptySequenceTakesNoTimeForAReason) {
+  EXPECT_EQ(reason({}), "there is nothing to compute");
+}
+
 }  // namespace
 }  // namespace annulus

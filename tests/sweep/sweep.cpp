@@ -88,6 +88,10 @@ TEST(Sweep, RefusesAScheduleThatFitsNowhere) {
   for (auto& point : points) point.options.schedule = parse_schedule("tiles:3x1");
   EXPECT_THROW(check_schedules(points, even_topology(2, 2)), InputError);
   EXPECT_NO_THROW(check_schedules(sample_points({1, 2}), even_topology(2, 2)));
+  // Another job, of so many ranks, finds out.
+  EXPECT_NO_THROW(check_schedules(points, even_topology(1, 1)));
+  points.back().options.schedule = parse_schedule("ring");
+  EXPECT_NO_THROW(check_schedules(points, even_topology(2, 2)));
 }
 
 }  // namespace

@@ -1,6 +1,9 @@
 #pragma once
 // What a scaling study times: one problem on one number of ranks.
 
+#include <optional>
+#include <string>
+
 #include "annulus/attention/problem.hpp"
 #include "annulus/plan/pass.hpp"
 #include "annulus/plan/plan.hpp"
@@ -16,6 +19,13 @@ struct Point {
   Pass pass = Pass::forward;
   PlanOptions options{};
 };
+
+/// The name of a schedule or a sharding as a point asks for it; auto where that is left to the
+/// plan.
+template <class Choice>
+[[nodiscard]] std::string name_or_auto(const std::optional<Choice>& choice) {
+  return choice ? std::string(name_of(*choice)) : "auto";
+}
 
 /// How much a problem grows with the ranks.
 enum class Growth {

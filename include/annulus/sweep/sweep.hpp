@@ -43,8 +43,8 @@ struct Destination {
 /// Called on every rank after each point, with the number of points that are finished.
 using PointFinished = std::function<void(Index done, Index total)>;
 
-/// Throws InputError where a schedule that points ask for by name fits none of those that these
-/// ranks can measure.
+/// Throws InputError where the schedules of all points are misfits: those of a list are measured
+/// where they fit, and points for more ranks than these are left to others.
 void check_schedules(std::span<const Point> points, const Topology& topology);
 
 /// Collective over the ranks of the point, the first of which learns all. Nothing is timed that is
