@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -90,6 +91,10 @@ def test_any_ranks_to_rounding(config, finished, ranks, tmp_path):
     for name, values in read(tmp_path / "other").items():
         if not name.startswith("needle"):  # bytes that are found or not
             numpy.testing.assert_allclose(values, read(finished)[name], rtol=2e-4, atol=2e-4, err_msg=name)
+    far = abs(read(tmp_path / "other")["training_loss"] / read(finished)["training_loss"] - 1)
+    eps = numpy.finfo(numpy.float32).eps
+    assert far[..., 0].max() < 16 * eps  # the width: terms of a product
+    assert far.max() < 131 * eps         # the length: terms of a gradient, which later losses depend on
 
 
 def test_killed_and_continued_to_the_last_bit(config, finished, tmp_path):
@@ -165,3 +170,18 @@ def test_the_configurations_that_come_along(name):
     config = read_config(ROOT / "configs" / "training" / f"{name}.toml")
     assert [scale.name for scale in config.scales] == ["constant", "SSMax", "critical"]
     assert len(config.seeds) == 3 and config.length >= 2048
+
+
+def test_the_model_for_gpus_takes_steps(tmp_path):
+    """As large as it is, over a sequence that is not, with the rate that it has after five steps of 5000."""
+    text = (ROOT / "configs" / "training" / "gpu.toml").read_text()
+    for key, value in dict(length=131, sequences=1, steps=3, learning_rate=1e-5, needles=1, seeds="[1]",
+                           evaluate_lengths="[1]", evaluate_sequences=1).items():
+        text, found = re.subn(rf"^{key} = .*", f"{key} = {value}", text, flags=re.MULTILINE)
+        assert found == 1, key
+    (tmp_path / "short.toml").write_text(text)
+    code, out, err = finish(start(2, tmp_path / "short.toml", tmp_path / "out"))
+    assert code == 0 and out.count("loss") == 3, err
+    data = read(tmp_path / "out")
+    assert all(numpy.isfinite(values).all() for values in data.values())
+    assert (data["training_loss"][..., -1] < data["training_loss"][..., 0]).all()

@@ -55,4 +55,7 @@ if trainer.is_world_process_zero():
     names = ("loss", "grad_norm", "eval_loss", "eval_right")
     print(*(float(row[name]) for row in trainer.state.log_history for name in names if name in row))
 if dist.is_initialized():
+    # A rank of DistributedDataParallel that ends while another one works may be aborted by PyTorch.
+    del trainer
+    dist.barrier()
     dist.destroy_process_group()
