@@ -21,14 +21,6 @@ HWY_BEFORE_NAMESPACE();
 namespace annulus::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-template <class T>
-inline constexpr Index vector_lanes = lanes_of<hn::ScalableTag<T>>;
-
-template <class T>
-constexpr Index padded(Index dim) {
-  return ceil_div(dim, vector_lanes<T>) * vector_lanes<T>;
-}
-
 /// What becomes of a vector of logits and products <dout, v> of one row.
 template <class D>
 struct Differential {

@@ -1,19 +1,34 @@
 #pragma once
-// Whether bf16 is multiplied as it is.
+// How bf16 is multiplied.
 
 #include <string_view>
 
 namespace annulus::kernels {
 
-/// How many times the FLOP/s of fp32 multiply-adds the dot products of bf16 make, on one thread and
-/// measured in some 2 ms. Only where the machine and the instruction set in use have them.
-[[nodiscard]] double measure_bf16_dot_speed();
+/// How many times the FLOP/s of fp32 multiply-adds products of bf16 make; 0 where the machine, or
+/// the instruction set in use, does not have them.
+struct BFloat16Speeds {
+  double pairs = 0;  ///< dot products of pairs (AVX512_BF16)
+  double tiles = 0;  ///< products of tiles (AMX-BF16)
+};
 
-/// Whether a machine with dot products of such a speed uses them: `wish` is `auto`, where the
-/// faster way counts, `dot` or `widen`. Throws InputError for anything else.
-[[nodiscard]] bool chooses_bf16_dot(std::string_view wish, double speed);
+/// Measures on one thread, in some 3 ms, those that the machine has.
+[[nodiscard]] BFloat16Speeds measure_bf16_speeds(bool pairs, bool tiles);
 
-/// While one of these lives, bf16 inputs are widened to fp32 as where the CPU has no dot product of
+/// What is multiplied as it is.
+struct BFloat16Choice {
+  bool pairs = false;
+  bool tiles = false;  ///< in forward passes, in place of pairs
+};
+
+/// `wish` is `auto`, where the faster way counts, or `widen`, `dot` or `amx`. Throws InputError for
+/// anything else, and for what the machine does not have.
+[[nodiscard]] BFloat16Choice choose_bf16(std::string_view wish, const BFloat16Speeds& speeds);
+
+/// Whether forward passes over more than few queries multiply tiles; see multiplies_bf16().
+[[nodiscard]] bool multiplies_bf16_tiles();
+
+/// While one of these lives, bf16 inputs are widened to fp32 as where the CPU has no products of
 /// them: tests run both ways on one machine.
 class WidenedBFloat16ForTest {
  public:

@@ -11,6 +11,7 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "annulus/attention/softmax_state.hpp"
 
@@ -96,22 +97,6 @@ HWY_INLINE void weigh_tile(D d, const ForwardTile<E>& tile, Index first) {
   }
 }
 
-template <bool statistics, class E, class Scale>
-void accumulate_keys(const ForwardTile<E>& tile, Scale scale) {
-  const hn::ScalableTag<Accumulator<E>> d;
-  const Index begin = floor_div(tile.keys_begin, key_tile<E>) * key_tile<E>;
-  const Index padded = ceil_div(tile.value_dim, lanes_of<decltype(d)>) * lanes_of<decltype(d)>;
-  for (Index first = begin; first < tile.keys_end; first += key_tile<E>) {
-    score_tile<E>(d, tile.rows, tile.scratch.q, tile.keys, tile.dim, first, scale,
-                  tile.scratch.scores);
-    if constexpr (statistics) capture_self_logits<key_tile<E>>(tile, first);
-    weigh_tile<statistics, key_tile<E>>(d, tile, first);
-    add_products<E, Weights::by_query>(d, tile.rows, tile.scratch.weights,
-                                       tile.values + operands<E>(first) * padded, tile.value_dim,
-                                       first, tile.scratch.out);
-  }
-}
-
 /// Packs the queries, times their scales; bf16 as they are, so that nothing is rounded: their
 /// scores are scaled instead. Returns what is left to scale.
 template <class T>
@@ -128,15 +113,53 @@ HWY_INLINE RowScales<float> pack_queries(const ForwardTile<BFloat16>& tile) {
   return {tile.scratch.scale};
 }
 
+/// The products of a tile by vectors.
 template <class E>
+class VectorProducts {
+ public:
+  using D = hn::ScalableTag<Accumulator<E>>;
+
+  VectorProducts(D /*d*/, const ForwardTile<E>& tile) : tile_(tile), scale_(pack_queries(tile)) {}
+
+  /// Scores of the key tile that starts at key `first`.
+  HWY_INLINE void score(D d, Index first) {
+    score_tile<E>(d, tile_.rows, tile_.scratch.q, tile_.keys, tile_.dim, first, scale_,
+                  tile_.scratch.scores);
+  }
+
+  /// Adds its weights times values.
+  HWY_INLINE void add(D d, Index first) {
+    add_products<E, Weights::by_query>(
+        d, tile_.rows, tile_.scratch.weights,
+        tile_.values + operands<E>(first) * padded<hn::TFromD<D>>(tile_.value_dim), tile_.value_dim,
+        first, tile_.scratch.out);
+  }
+
+ private:
+  const ForwardTile<E>& tile_;
+  decltype(pack_queries(std::declval<const ForwardTile<E>&>())) scale_;
+};
+
+template <bool statistics, class D, class E, class Products>
+void accumulate_keys(D d, const ForwardTile<E>& tile, Products& products) {
+  const Index begin = floor_div(tile.keys_begin, key_tile<E>) * key_tile<E>;
+  for (Index first = begin; first < tile.keys_end; first += key_tile<E>) {
+    products.score(d, first);
+    if constexpr (statistics) capture_self_logits<key_tile<E>>(tile, first);
+    weigh_tile<statistics, key_tile<E>>(d, tile, first);
+    products.add(d, first);
+  }
+}
+
+template <class E, class Products = VectorProducts<E>>
 void accumulate(const ForwardTile<E>& tile) {
   const hn::ScalableTag<Accumulator<E>> d;
-  const auto scale = pack_queries(tile);
+  Products products(d, tile);
   start_sums(d, tile);
   if (tile.statistics) {
-    accumulate_keys<true>(tile, scale);
+    accumulate_keys<true>(d, tile, products);
   } else {
-    accumulate_keys<false>(tile, scale);
+    accumulate_keys<false>(d, tile, products);
   }
   merge_sums(d, tile);
 }

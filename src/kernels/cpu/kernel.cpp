@@ -3,6 +3,7 @@
 #include "annulus/base/data_type.hpp"
 #include "annulus/kernels/backend.hpp"
 #include "kernels/cpu/backward_pass.hpp"
+#include "kernels/cpu/bf16.hpp"
 #include "kernels/cpu/pass.hpp"
 #include "kernels/cpu/tile_functions.hpp"
 
@@ -16,7 +17,9 @@ class Cpu final : public Kernel {
   [[nodiscard]] bool supports(DataType) const override { return true; }
 
   [[nodiscard]] DataType factor_type(DataType type) const override {
-    return type == DataType::bfloat16 && multiplies_bf16() ? type : accumulator_of(type);
+    const bool rounds =
+        type == DataType::bfloat16 && (multiplies_bf16() || multiplies_bf16_tiles());
+    return rounds ? type : accumulator_of(type);
   }
 
   /// The keys of a panel in a lane of vectors of 16 bytes; sums of values, and of gradients, are
@@ -30,18 +33,21 @@ class Cpu final : public Kernel {
 
   [[nodiscard]] std::unique_ptr<ForwardPass> forward(const Queries& queries,
                                                      const PassOptions& options) const override {
-    if (factor_type(queries.q.type) == DataType::bfloat16) {
-      return std::make_unique<CpuForward<BFloat16>>(queries, options);
+    if (queries.q.type == DataType::bfloat16 && multiplies_bf16_tiles()) {
+      return std::make_unique<CpuForward<BFloat16>>(queries, options, amx_functions());
     }
-    return with_accumulator(accumulator_of(queries.q.type),
-                            [&]<class T>() -> std::unique_ptr<ForwardPass> {
-                              return std::make_unique<CpuForward<T>>(queries, options);
-                            });
+    if (queries.q.type == DataType::bfloat16 && multiplies_bf16()) {
+      return std::make_unique<CpuForward<BFloat16>>(queries, options, tile_functions<BFloat16>());
+    }
+    return with_accumulator(
+        accumulator_of(queries.q.type), [&]<class T>() -> std::unique_ptr<ForwardPass> {
+          return std::make_unique<CpuForward<T>>(queries, options, tile_functions<T>());
+        });
   }
 
   [[nodiscard]] std::unique_ptr<BackwardPass> backward(const BackwardQueries& queries,
                                                        const PassOptions& options) const override {
-    if (factor_type(queries.q.type) == DataType::bfloat16) {
+    if (queries.q.type == DataType::bfloat16 && multiplies_bf16()) {
       return std::make_unique<CpuBackward<BFloat16>>(queries, options);
     }
     return with_accumulator(accumulator_of(queries.q.type),

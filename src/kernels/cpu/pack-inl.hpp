@@ -151,6 +151,15 @@ void pack_keys(const E* keys, Index stride, Index count, Index dim,
   }
 }
 
+template <class T>
+inline constexpr Index vector_lanes = lanes_of<hn::ScalableTag<T>>;
+
+/// Columns of all chunks: whole vectors.
+template <class T>
+constexpr Index padded(Index dim) {
+  return ceil_div(dim, vector_lanes<T>) * vector_lanes<T>;
+}
+
 /// Columns of the chunk that starts at `column` of d_v padded to vectors: value_vectors vectors, or
 /// what is left.
 template <class T>

@@ -11,10 +11,11 @@
 namespace annulus::kernels {
 
 template <class E>
-CpuForward<E>::CpuForward(const Queries& queries, const PassOptions& options)
+CpuForward<E>::CpuForward(const Queries& queries, const PassOptions& options,
+                          const TileFunctions<E>& functions)
     : queries_(queries),
       options_(options),
-      functions_(tile_functions<E>()),
+      functions_(functions),
       pool_(pool_of(options)),
       state_memory_(pool_, [this](ArrayPlaces& places) { state_ = place_state(places); }),
       few_queries_(queries, options, pool_) {

@@ -19,7 +19,7 @@ namespace annulus::kernels {
 template <class E>
 class CpuForward final : public ForwardPass {
  public:
-  CpuForward(const Queries& queries, const PassOptions& options);
+  CpuForward(const Queries& queries, const PassOptions& options, const TileFunctions<E>& functions);
 
   void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                   const Poll& poll) override;

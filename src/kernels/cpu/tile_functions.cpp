@@ -13,6 +13,7 @@
 #include "kernels/cpu/forward-inl.hpp"
 #include "kernels/cpu/pack-inl.hpp"
 #include "kernels/cpu/rows-inl.hpp"
+#include "kernels/cpu/tile_products-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace annulus::kernels::HWY_NAMESPACE {
@@ -71,6 +72,19 @@ const TileFunctions<BFloat16>* bf16_functions() {
 #endif
 }
 
+const TileFunctions<BFloat16>* bf16_tile_functions() {
+#if ANNULUS_TARGET_HAS_BF16_DOT
+  static const auto all = [] {
+    auto with_tiles = functions<BFloat16>();
+    with_tiles.accumulate = accumulate<BFloat16, TileProducts<TileRegisters>>;
+    return with_tiles;
+  }();
+  return &all;
+#else
+  return nullptr;
+#endif
+}
+
 }  // namespace annulus::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -82,6 +96,7 @@ namespace annulus::kernels {
 HWY_EXPORT(float_functions);
 HWY_EXPORT(double_functions);
 HWY_EXPORT(bf16_functions);
+HWY_EXPORT(bf16_tile_functions);
 HWY_EXPORT(float_row_functions);
 HWY_EXPORT(double_row_functions);
 HWY_EXPORT(bf16_row_functions);
@@ -97,11 +112,22 @@ const TileFunctions<double>& tile_functions<double>() {
   return HWY_DYNAMIC_DISPATCH(double_functions)();
 }
 
-template <>
-const TileFunctions<BFloat16>& tile_functions<BFloat16>() {
-  const auto* functions = HWY_DYNAMIC_DISPATCH(bf16_functions)();
+namespace {
+
+const TileFunctions<BFloat16>& of_bf16(const TileFunctions<BFloat16>* functions) {
   ensure(functions != nullptr, "the instruction set in use multiplies bf16");
   return *functions;
+}
+
+}  // namespace
+
+template <>
+const TileFunctions<BFloat16>& tile_functions<BFloat16>() {
+  return of_bf16(HWY_DYNAMIC_DISPATCH(bf16_functions)());
+}
+
+const TileFunctions<BFloat16>& amx_functions() {
+  return of_bf16(HWY_DYNAMIC_DISPATCH(bf16_tile_functions)());
 }
 
 template <>

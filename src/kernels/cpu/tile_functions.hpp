@@ -43,6 +43,10 @@ struct TileFunctions {
 template <class E>
 [[nodiscard]] const TileFunctions<E>& tile_functions();
 
+/// The same with tile registers for the products of forward passes, only where the machine has
+/// them.
+[[nodiscard]] const TileFunctions<BFloat16>& amx_functions();
+
 /// The functions of one instruction set for keys and values of elements of type S as they are.
 template <class S>
 struct RowFunctions {

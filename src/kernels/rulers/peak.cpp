@@ -7,7 +7,11 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "kernels/cpu/operands-inl.hpp"
+#include "kernels/cpu/tile_registers.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace annulus::kernels::HWY_NAMESPACE {
@@ -50,11 +54,38 @@ double run_bf16_chains(long steps, float* result) {
 #endif
 }
 
+/// The same with products of tiles, as many sums as there are registers for.
+double run_tile_chains(long steps, float* result) {
+#if ANNULUS_TARGET_HAS_BF16_DOT
+  alignas(64) BFloat16 factor[tile_size * tile_size * 2];
+  std::fill(std::begin(factor), std::end(factor), BFloat16(0.001));
+  alignas(64) float sums[tile_size * tile_size];
+  constexpr Index stride = 4 * tile_size;
+  TileRegisters registers(tile_shapes(0));
+  registers.load<TileRegister::left>(factor, stride);
+  registers.load<TileRegister::right>(factor, stride);
+  registers.zero<TileRegister::sum0>();
+  registers.zero<TileRegister::sum1>();
+  registers.zero<TileRegister::sum2>();
+  registers.zero<TileRegister::sum3>();
+  for (long step = 0; step < steps; ++step) {
+    registers.multiply<TileRegister::sum0, TileRegister::left, TileRegister::right>();
+    registers.multiply<TileRegister::sum1, TileRegister::left, TileRegister::right>();
+    registers.multiply<TileRegister::sum2, TileRegister::left, TileRegister::right>();
+    registers.multiply<TileRegister::sum3, TileRegister::left, TileRegister::right>();
+  }
+  registers.store<TileRegister::sum0>(sums, stride);
+  *result = sums[0];
+  return 2.0 * 4 * tile_size * tile_size * 2 * tile_size * static_cast<double>(steps);
+#else
+  return run_float_chains(steps, result);
+#endif
+}
+
 }  // namespace annulus::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-#include <algorithm>
 #include <chrono>
 #include <vector>
 
@@ -69,6 +100,7 @@ namespace {
 HWY_EXPORT(run_float_chains);
 HWY_EXPORT(run_double_chains);
 HWY_EXPORT(run_bf16_chains);
+HWY_EXPORT(run_tile_chains);
 
 /// FLOP/s of one slice of work, the same on every thread.
 template <class T, class Chains>
@@ -106,23 +138,31 @@ double measure_best(Chains run, int threads, double seconds) {
 
 }  // namespace
 
-double measure_bf16_dot_speed() {
-  // Short, and in turns, so that both meet the machine in the same states.
+BFloat16Speeds measure_bf16_speeds(bool pairs, bool tiles) {
+  // Short, and in turns, so that all meet the machine in the same states.
   constexpr long steps = 20'000;
   constexpr int turns = 10;
-  double dot = 0;
+  BFloat16Speeds best;
   double fp32 = 0;
+  const auto measure = [](double& speed, auto run, long some) {
+    speed = std::max(speed, measure_slice<float>(run, 1, some));
+  };
   for (int turn = 0; turn < turns; ++turn) {
-    fp32 = std::max(fp32, measure_slice<float>(HWY_DYNAMIC_DISPATCH(run_float_chains), 1, steps));
-    dot = std::max(dot, measure_slice<float>(HWY_DYNAMIC_DISPATCH(run_bf16_chains), 1, steps));
+    measure(fp32, HWY_DYNAMIC_DISPATCH(run_float_chains), steps);
+    if (pairs) measure(best.pairs, HWY_DYNAMIC_DISPATCH(run_bf16_chains), steps);
+    // A step is longer.
+    if (tiles) measure(best.tiles, HWY_DYNAMIC_DISPATCH(run_tile_chains), steps / 10);
   }
-  return dot / fp32;
+  return {.pairs = best.pairs / fp32, .tiles = best.tiles / fp32};
 }
 
 double measure_peak_flops(DataType type, int threads, double seconds) {
   ensure(threads >= 1, "at least one thread");
   if (accumulator_of(type) == DataType::float64) {
     return measure_best<double>(HWY_DYNAMIC_DISPATCH(run_double_chains), threads, seconds);
+  }
+  if (type == DataType::bfloat16 && multiplies_bf16_tiles()) {
+    return measure_best<float>(HWY_DYNAMIC_DISPATCH(run_tile_chains), threads, seconds);
   }
   return type == DataType::bfloat16 && multiplies_bf16()
              ? measure_best<float>(HWY_DYNAMIC_DISPATCH(run_bf16_chains), threads, seconds)

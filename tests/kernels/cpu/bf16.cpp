@@ -11,32 +11,59 @@ class CpuBFloat16 : public ForwardKernel {};
 INSTANTIATE_TEST_SUITE_P(, CpuBFloat16, testing::ValuesIn(cpu_kernels()),
                          name_of_test<KernelUnderTest>);
 
-bool machine_multiplies_bf16() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512bf16") != 0;
-#else
-  return false;
-#endif
-}
-
 TEST_P(CpuBFloat16, IsMultipliedWhereTheMachineAndTheTargetCanAndItIsFaster) {
-  const bool wide = HWY_ARCH_X86_64 && hwy::SupportedTargets() <= HWY_AVX3;
-  const bool can = wide && machine_multiplies_bf16();
-  EXPECT_EQ(kernels::multiplies_bf16(),
-            can && kernels::chooses_bf16_dot("auto", kernels::measure_bf16_dot_speed()));
+  if (!machine_has_bf16_pairs()) {
+    EXPECT_FALSE(kernels::multiplies_bf16());
+    EXPECT_FALSE(kernels::multiplies_bf16_tiles());
+  } else if (!kernels::multiplies_bf16_tiles()) {
+    EXPECT_EQ(kernels::multiplies_bf16(), kernels::measure_bf16_speeds(true, false).pairs > 1);
+  }
   EXPECT_EQ(kernels::cpu().factor_type(DataType::bfloat16),
-            kernels::multiplies_bf16() ? DataType::bfloat16 : DataType::float32);
+            kernels::multiplies_bf16() || kernels::multiplies_bf16_tiles() ? DataType::bfloat16
+                                                                           : DataType::float32);
   const kernels::WidenedBFloat16ForTest widened;
   EXPECT_FALSE(kernels::multiplies_bf16());
+  EXPECT_FALSE(kernels::multiplies_bf16_tiles());
   EXPECT_EQ(kernels::cpu().factor_type(DataType::bfloat16), DataType::float32);
 }
 
 TEST(CpuBFloat16Choice, IsTheFasterWayUnlessAskedOtherwise) {
-  EXPECT_TRUE(kernels::chooses_bf16_dot("auto", 1.87));
-  EXPECT_FALSE(kernels::chooses_bf16_dot("auto", 0.48));
-  EXPECT_TRUE(kernels::chooses_bf16_dot("dot", 0.48));
-  EXPECT_FALSE(kernels::chooses_bf16_dot("widen", 1.87));
-  EXPECT_THROW(static_cast<void>(kernels::chooses_bf16_dot("yes", 1)), InputError);
+  const auto choose = [](std::string_view wish, double pairs, double tiles) {
+    const auto choice = kernels::choose_bf16(wish, {pairs, tiles});
+    return std::pair(choice.pairs, choice.tiles);
+  };
+  const std::pair widened(false, false);
+  const std::pair pairs(true, false);
+  EXPECT_EQ(choose("auto", 1.87, 0), pairs);
+  EXPECT_EQ(choose("auto", 0.48, 0), widened);
+  EXPECT_EQ(choose("dot", 0.48, 7), pairs);
+  EXPECT_EQ(choose("widen", 1.87, 7), widened);
+  EXPECT_EQ(choose("auto", 1.87, 7), std::pair(true, true));
+  EXPECT_EQ(choose("auto", 0.48, 7), std::pair(false, true));
+  EXPECT_EQ(choose("auto", 1.87, 1.5), pairs);
+  EXPECT_EQ(choose("auto", 0.48, 0.9), widened);
+  EXPECT_EQ(choose("amx", 0.48, 0.9), std::pair(false, true));
+}
+
+TEST(CpuBFloat16Choice, RefusesWhatIsNotThereAndSaysWhatIs) {
+  const auto message_for = [](std::string_view wish, double pairs = 0) {
+    try {
+      static_cast<void>(kernels::choose_bf16(wish, {.pairs = pairs}));
+    } catch (const InputError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(message_for("auto"), "");
+  EXPECT_EQ(message_for("widen"), "");
+  EXPECT_EQ(message_for("yes"), "ANNULUS_BF16=yes: expected auto, amx, dot or widen");
+  EXPECT_EQ(message_for("dot"),
+            "ANNULUS_BF16=dot: this machine, or the instruction set in use, has no dot products of "
+            "bf16; expected auto or widen");
+  EXPECT_EQ(message_for("amx"),
+            "ANNULUS_BF16=amx: this machine, or the instruction set in use, has no tile registers "
+            "(AMX-BF16); expected auto or widen");
+  EXPECT_NE(message_for("amx", 1.9).find("expected auto, dot or widen"), std::string::npos);
 }
 
 TEST_P(CpuBFloat16, OtherTypesAreNeverRounded) {

@@ -22,6 +22,17 @@ namespace annulus::test {
   return targets;
 }
 
+/// Whether it has pairs of bf16, in the instruction set in use.
+[[nodiscard]] inline bool machine_has_bf16_pairs() {
+#if HWY_ARCH_X86_64
+  constexpr std::int64_t wide = 2 * HWY_AVX3 - 1;  // AVX3 and what is better
+  return (hwy::SupportedTargets() & HWY_TARGETS & wide) != 0 &&
+         __builtin_cpu_supports("avx512bf16") != 0;
+#else
+  return false;
+#endif
+}
+
 /// The cpu kernel, with this instruction set as long as it is held.
 [[nodiscard]] inline std::shared_ptr<const kernels::Kernel> cpu_with(std::int64_t target) {
   hwy::SetSupportedTargetsForTest(target);

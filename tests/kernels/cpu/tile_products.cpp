@@ -1,0 +1,124 @@
+// Forward passes whose products are those of tile registers, on a model of them.
+
+#include "kernels/cpu/simd_targets.hpp"
+
+// Those that have pairs of bf16, and what everything is compiled for.
+#undef HWY_DISABLED_TARGETS
+#define HWY_DISABLED_TARGETS \
+  (HWY_SSSE3 | HWY_SSE4 | HWY_AVX2 | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/tile_products.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "kernels/cpu/forward-inl.hpp"
+#include "kernels/cpu/model_registers.hpp"
+#include "kernels/cpu/tile_products-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace annulus::kernels::HWY_NAMESPACE {
+
+using Accumulate = void (*)(const ForwardTile<BFloat16>& tile);
+
+Accumulate model_accumulate() {
+#if ANNULUS_TARGET_HAS_BF16_DOT
+  return accumulate<BFloat16, TileProducts<test::ModelRegisters>>;
+#else
+  return nullptr;
+#endif
+}
+
+}  // namespace annulus::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+#include "annulus/kernels/cpu.hpp"
+#include "kernels/cpu/kernels_under_test.hpp"
+#include "kernels/cpu/pass.hpp"
+#include "kernels/cpu/tile_check.hpp"
+
+namespace annulus::kernels {
+HWY_EXPORT(model_accumulate);
+}
+
+namespace annulus::test {
+namespace {
+
+/// The functions for bf16 with those products, where this machine has the rest of them.
+const kernels::TileFunctions<BFloat16>& model_functions() {
+  static const auto functions = [] {
+    using namespace kernels;
+    auto all = amx_functions();
+    all.accumulate = HWY_DYNAMIC_DISPATCH(model_accumulate)();
+    return all;
+  }();
+  return functions;
+}
+
+class TileKernel final : public kernels::Kernel {
+ public:
+  [[nodiscard]] std::string_view name() const override { return "cpu"; }
+  [[nodiscard]] bool supports(DataType type) const override { return type == DataType::bfloat16; }
+  [[nodiscard]] DataType factor_type(DataType type) const override { return type; }
+  [[nodiscard]] Index longest_sum(DataType type) const override {
+    return kernels::cpu().longest_sum(type);
+  }
+  [[nodiscard]] std::unique_ptr<kernels::ForwardPass> forward(
+      const kernels::Queries& queries, const kernels::PassOptions& options) const override {
+    return std::make_unique<kernels::CpuForward<BFloat16>>(queries, options, model_functions());
+  }
+  [[nodiscard]] std::unique_ptr<kernels::BackwardPass> backward(
+      const kernels::BackwardQueries& queries, const kernels::PassOptions& options) const override {
+    return kernels::cpu().backward(queries, options);
+  }
+};
+
+std::vector<KernelUnderTest> tile_kernels() {
+  const std::vector types{DataType::bfloat16};
+  if (!machine_has_bf16_pairs()) return {};
+  return {{.name = "AMX",
+           .open = [] { return std::make_shared<const TileKernel>(); },
+           .types = types,
+           .types_of_many = types,
+           .head_dims = {1, 2, 3, 15, 16, 17, 31, 32, 33, 64, 65, 96, 127, 128, 256},
+           .value_dims = {1, 2, 15, 16, 17, 33, 48, 63, 64, 80, 97, 112, 1031},
+           .lengths = {1, 15, 16, 17, 47, 48, 49, 95, 96, 97, 191, 192, 193, 383, 385}}};
+}
+
+std::vector<PassUnderTest> forward_passes() {
+  std::vector<PassUnderTest> passes;
+  for (const auto& kernel : tile_kernels()) passes.push_back({kernel, Pass::forward});
+  return passes;
+}
+
+/// As instructions whose operands somebody has put the wrong way round.
+class ExchangedRegisters : public ModelRegisters {
+ public:
+  using ModelRegisters::ModelRegisters;
+  template <Register tile>
+  void load(const void* from, Index stride) {
+    ModelRegisters::load<exchanged(tile)>(from, stride);
+  }
+
+ private:
+  static constexpr Register exchanged(Register tile) {
+    if (tile == Register::left) return Register::right;
+    return tile == Register::right ? Register::left : tile;
+  }
+};
+
+TEST(CpuTileRegisters, AreTriedBeforeTheyAreUsed) {
+  EXPECT_TRUE(kernels::multiplies_as_expected<ModelRegisters>());
+  EXPECT_FALSE(kernels::multiplies_as_expected<ExchangedRegisters>());
+}
+
+}  // namespace
+
+INSTANTIATE_TEST_SUITE_P(Tiles, ForwardKernel, testing::ValuesIn(tile_kernels()),
+                         name_of_test<KernelUnderTest>);
+INSTANTIATE_TEST_SUITE_P(Tiles, EitherPass, testing::ValuesIn(forward_passes()),
+                         name_of_test<PassUnderTest>);
+
+}  // namespace annulus::test
+#endif
