@@ -71,7 +71,7 @@ void for_each_command(const CLI::App& app, const std::string& name, const Visit&
 
 std::string manual_page(const CLI::App& app, std::string_view version,
                         const std::function<std::string(const CLI::App&)>& more_help) {
-  const auto name = app.get_name();
+  const auto& name = app.get_name();
   auto page =
       fmt::format(".TH {} 1 \"\" \"{} {}\" \"User Commands\"\n.SH NAME\n{} \\- {}\n.SH SYNOPSIS\n",
                   name, name, version, name, plain(app.get_description()));

@@ -60,7 +60,7 @@ std::shared_ptr<const ThreadGroup::Contributions> ThreadGroup::gather(int rank,
         std::exchange(pending_, Contributions(pending_.size())));
     arrived_ = 0;
     ++round_;
-    const auto all = published_;
+    auto all = published_;
     lock.unlock();  // which those who wake up need
     world_->wake_all();
     return all;

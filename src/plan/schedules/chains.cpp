@@ -15,7 +15,7 @@ Chains::Chains(const Plan::Tables& tables, int rank)
                         .owner = rank,
                         .rows = Rows({0, row_count(queries_)}),
                         .heads = {0, tables.shards->problem.query_heads}}),
-      known_(2 * 4 * static_cast<std::size_t>(circle_.columns()),
+      known_(std::size_t{2} * 4 * static_cast<std::size_t>(circle_.columns()),
              {.journey = tables_.journey(needs_)}) {}
 
 Step Chains::step(int at) {

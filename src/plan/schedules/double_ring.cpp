@@ -32,7 +32,8 @@ class DoubleRing final : public Arrangement {
     const int node = team / inner_;
     const int from = team_at(node, team % inner_ - behind);
     const Interval own{team, team + 1};
-    const Interval all{node * inner_, (node + 1) * inner_};
+    const Index first_of_node = Index{node} * inner_;
+    const Interval all{first_of_node, first_of_node + inner_};
     const int owner = team_at(nodes_.source(node, round), from % inner_);
     if (behind > 0) {
       return {.owner = owner, .from = from, .readers = own, .held_for = round == 0 ? own : all};

@@ -37,8 +37,8 @@ class Tiles final : public Arrangement {
     return key_neighbour(team, -visit);
   }
   [[nodiscard]] Interval key_owners(int team) const override {
-    const int row = team / key_teams_;
-    return {row * key_teams_, (row + 1) * key_teams_};
+    const Index first = Index{team / key_teams_} * key_teams_;
+    return {first, first + key_teams_};
   }
 
  private:
