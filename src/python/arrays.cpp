@@ -1,6 +1,7 @@
 #include "python/arrays.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,9 @@
 #include "annulus/base/error.hpp"
 
 namespace annulus::python {
+
+using namespace nb::literals;
+
 namespace {
 
 using Code = nb::dlpack::dtype_code;
@@ -97,21 +101,40 @@ View view_of(const Array& array, const Expected& expected, Index batch) {
 
 }  // namespace
 
+/// What is read in place of `array`: a capsule where it lies on the GPU of the stream, by
+/// https://dmlc.github.io/dlpack/latest/python_spec.html. Capsules have no __dlpack_device__: who
+/// made one has seen to this.
+nb::object Arrays::exported(nb::handle array, const char* name) const {
+  const bool on_gpu = stream_ != nullptr && stream_->device().kind == DeviceKind::cuda;
+  if (!on_gpu || !nb::hasattr(array, "__dlpack_device__")) return nb::borrow(array);
+  try {
+    const nb::object device = array.attr("__dlpack_device__")();
+    if (nb::cast<int>(device[0]) != nb::device::cuda::value) return nb::borrow(array);
+    auto capsule =
+        array.attr("__dlpack__")("stream"_a = reinterpret_cast<std::uintptr_t>(stream_->handle()));
+    // Work of a pass is not on this stream alone.
+    stream_->synchronize();
+    return capsule;
+  } catch (const nb::python_error& error) {
+    throw InputError(fmt::format("{} is not exported to a stream: {}", name, error.what()));
+  }
+}
+
 ConstTensorView Arrays::input(nb::handle object, const Expected& expected) {
   if (nb::cast<bool>(nb::getattr(object, "requires_grad", nb::bool_(false)))) {
     throw InputError(
         fmt::format("{} requires gradients, which come with annulus.torch; expected it detached",
                     expected.name));
   }
-  const auto& array = inputs_.emplace_back(
-      cast<nb::ndarray<nb::ro>>(object, expected.name, "an array that DLPack exports"));
+  const auto& array = inputs_.emplace_back(cast<nb::ndarray<nb::ro>>(
+      exported(object, expected.name), expected.name, "an array that DLPack exports"));
   check(array, expected, batch_);
   return view_of<ConstTensorView>(array, expected, batch_);
 }
 
 TensorView Arrays::output(nb::handle object, const Expected& expected) {
-  const auto& array = outputs_.emplace_back(
-      cast<nb::ndarray<>>(object, expected.name, "an array that can be written to"));
+  const auto& array = outputs_.emplace_back(cast<nb::ndarray<>>(
+      exported(object, expected.name), expected.name, "an array that can be written to"));
   check(array, expected, batch_);
   for (std::size_t axis = 0; axis < array.ndim(); ++axis) {
     if (array.size() > 0 && array.stride(axis) == 0 && array.shape(axis) > 1) {

@@ -9,6 +9,7 @@
 
 #include "annulus/base/tensor_view.hpp"
 #include "annulus/device/device.hpp"
+#include "annulus/device/stream.hpp"
 #include "python/bindings.hpp"
 
 namespace annulus::python {
@@ -34,14 +35,20 @@ using ConstNumbers = nb::ndarray<const double, nb::c_contig, nb::device::cpu>;
 /// expected. Made and destroyed with the GIL.
 class Arrays {
  public:
-  explicit Arrays(Index batch = 0) : batch_(batch) {}
+  Arrays() = default;
+  /// Of work on a `stream` of a GPU, which waits for what the library of an array there has
+  /// enqueued: the array is exported for this stream.
+  Arrays(device::Stream& stream, Index batch) : stream_(&stream), batch_(batch) {}
 
   /// Both throw InputError, naming the argument, where it is not what is expected.
   [[nodiscard]] ConstTensorView input(nb::handle array, const Expected& expected);
   [[nodiscard]] TensorView output(nb::handle array, const Expected& expected);
 
  private:
-  Index batch_;
+  [[nodiscard]] nb::object exported(nb::handle array, const char* name) const;
+
+  device::Stream* stream_ = nullptr;
+  Index batch_ = 0;
   std::list<nb::ndarray<nb::ro>> inputs_;
   std::list<nb::ndarray<>> outputs_;
 };

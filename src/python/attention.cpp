@@ -58,7 +58,7 @@ class Attention {
   PassReport forward(nb::handle q, nb::handle k, nb::handle v, nb::handle out,
                      const ForwardArguments& arguments, Held* held,
                      const std::optional<nb::object>& lse_low, Index batch) {
-    Arrays arrays(batch);
+    Arrays arrays(*stream_, batch);
     const auto shapes = this->shapes();
     ConstTensorView q_view;
     ConstTensorView k_view;
@@ -93,7 +93,7 @@ class Attention {
                       nb::handle dk, nb::handle dv, const std::optional<Numbers>& dgain,
                       const std::optional<Numbers>& dsink, const ForwardArguments& arguments,
                       Held* held, const std::optional<nb::object>& lse_low, Index batch) {
-    Arrays arrays(batch);
+    Arrays arrays(*stream_, batch);
     const auto shapes = this->shapes();
     BackwardInputs inputs;
     Gradients gradients;

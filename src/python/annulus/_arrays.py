@@ -21,15 +21,6 @@ def empty(like: Any, shape: tuple[int, ...], precision: str) -> Any:
     return numpy.empty(shape, dtype=_NUMPY_TYPES[precision])
 
 
-def settle(array: Any) -> None:
-    """Waits for what the library of an array on a GPU has enqueued: engines have streams of their own."""
-    library = type(array).__module__.partition(".")[0]
-    if library == "torch" and array.is_cuda:
-        sys.modules["torch"].cuda.current_stream(array.device).synchronize()
-    elif library == "cupy":
-        sys.modules["cupy"].cuda.get_current_stream().synchronize()
-
-
 def numbers(values: Any) -> numpy.ndarray | None:
     """fp64 numbers, row-major, of whatever can be made into such."""
     if values is None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy
 
 from annulus import _core
-from annulus._arrays import empty, settle, sums_of
+from annulus._arrays import empty, sums_of
 from annulus._outputs import arguments, outputs
 
 
@@ -91,7 +91,6 @@ class RingAttention:
         out, lse, measured = outputs(q, plan.query_count(self.comm.rank), plan.problem,
                                      plan.precision, out, lse, statistics)
         held = _core.Held() if hold else None
-        settle(q)
         report = self._engine.forward(
             q, k, v, out, arguments(plan.problem, lse, measured, gain, sink, logit_scale), held)
         return Forward(out, lse, measured, held, report)
@@ -118,7 +117,6 @@ class RingAttention:
         dv = empty(v, (keys, problem.key_heads, problem.value_dim), precision)
         dgain = numpy.empty(problem.query_heads)
         dsink = None if sink is None else numpy.empty(problem.query_heads)
-        settle(q)
         report = self._engine.backward(
             q, k, v, out, lse, dout, dlse, dq, dk, dv, dgain, dsink,
             arguments(problem, None, {}, gain, sink, logit_scale), held)

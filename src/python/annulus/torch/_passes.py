@@ -17,7 +17,7 @@ import torch
 from torch.utils.dlpack import to_dlpack  # type: ignore[attr-defined]
 
 from annulus import _core
-from annulus._arrays import numbers, settle
+from annulus._arrays import numbers
 from annulus.attention import RingAttention
 from annulus.errors import InputError
 from annulus.torch._operator import fake, gradients, operator
@@ -36,6 +36,13 @@ def _shared(x: torch.Tensor) -> object:
     if (d and strides[3] != 1) or (batch > 1 and strides[0] != heads * strides[1]):
         x = x.contiguous()
     return to_dlpack(x)
+
+
+def _settle(x: torch.Tensor) -> None:
+    """Waits for what PyTorch has enqueued where x is on a GPU: engines have streams of their own, and a
+    capsule does not say when its memory is ready."""
+    if x.is_cuda:
+        torch.cuda.current_stream(x.device).synchronize()
 
 
 def _empty(like: torch.Tensor, width: int | None, rows_first: bool) -> torch.Tensor:
@@ -72,7 +79,7 @@ def forward(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gain: torch.Tenso
     batch = q.shape[0]
     arguments = _core.ForwardArguments(_shared(lse), {}, _of_heads(gain, batch),
                                        _of_heads(sink, batch), None)
-    settle(q)
+    _settle(q)
     engine._engine.forward(_shared(q), _shared(k), _shared(v), _shared(out), arguments,
                            lse_low=_shared(lse_low), batch=batch)
     return out, lse, lse_low
@@ -99,7 +106,7 @@ def backward(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gain: torch.Tens
     dgain, dsink = numpy.zeros(batch * heads), numpy.zeros(batch * heads)
     arguments = _core.ForwardArguments(None, {}, _of_heads(gain, batch), _of_heads(sink, batch), None)
     dout = torch.zeros_like(out) if dout is None else dout
-    settle(q)
+    _settle(q)
     engine._engine.backward(
         _shared(q), _shared(k), _shared(v), _shared(out), _shared(lse),
         _shared(dout.to(q.dtype)), None if dlse is None else _shared(dlse), _shared(dq), _shared(dk),
