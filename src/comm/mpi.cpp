@@ -22,6 +22,7 @@
 #include "comm/mpi_window.hpp"
 #include "comm/reduce.hpp"
 #include "comm/staged_exchange.hpp"
+#include "comm/sum_by_parts.hpp"
 
 namespace annulus::comm {
 namespace {
@@ -231,7 +232,9 @@ void MpiCommunicator::reduce(std::span<T> data, MPI_Datatype type, MPI_Op operat
 }
 
 void MpiCommunicator::all_reduce(std::span<double> data, Reduction reduction) {
-  if (reduction == Reduction::sum) return sum_in_order(data);
+  if (reduction == Reduction::sum) {
+    return worth_parts(data, size()) ? sum_by_parts(*this, data) : sum_in_order(data);
+  }
   const MpiExtremum extremum(reduction, rank_);
   reduce(data, MPI_DOUBLE, extremum.get());
 }

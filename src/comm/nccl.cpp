@@ -15,6 +15,7 @@
 #include "comm/nccl_handle.hpp"
 #include "comm/nccl_topology.hpp"
 #include "comm/reduce.hpp"
+#include "comm/sum_by_parts.hpp"
 
 namespace annulus::comm {
 namespace {
@@ -181,6 +182,7 @@ void NcclCommunicator::reduce(std::span<T> data, Reduction reduction) {
 }
 
 void NcclCommunicator::all_reduce(std::span<double> data, Reduction reduction) {
+  if (reduction == Reduction::sum && worth_parts(data, size())) return sum_by_parts(*this, data);
   reduce(data, reduction);
 }
 

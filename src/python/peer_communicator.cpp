@@ -11,6 +11,7 @@
 #include "comm/messages_to_itself.hpp"
 #include "comm/reduce.hpp"
 #include "comm/staged_exchange.hpp"
+#include "comm/sum_by_parts.hpp"
 
 namespace annulus::python {
 namespace {
@@ -186,6 +187,9 @@ void PeerCommunicator::reduce(std::span<T> data, comm::Reduction reduction) {
 }
 
 void PeerCommunicator::all_reduce(std::span<double> data, comm::Reduction reduction) {
+  if (reduction == comm::Reduction::sum && comm::worth_parts(data, size())) {
+    return comm::sum_by_parts(*this, data);
+  }
   reduce(data, reduction);
 }
 
