@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -44,6 +45,7 @@ struct Link {
 struct Follower {
   int rank = 0;
   std::size_t node = 0;
+  double ranks_of_core = 1;  // that take turns on it
   Link* link = nullptr;
   Port inside{};  // to ranks of its node
   Sum time{};
@@ -124,7 +126,12 @@ class Replay {
       for (std::size_t mate = 0; mate < mates.size(); ++mate) {
         if (link_of(mate) == name.second) ++link.ranks;
       }
-      followers_.push_back({.rank = rank, .node = node, .link = &link});
+      const double cores = machine.cores == 0 ? static_cast<double>(mates.size()) : machine.cores;
+      followers_.push_back(
+          {.rank = rank,
+           .node = node,
+           .ranks_of_core = std::max(1.0, static_cast<double>(mates.size()) / cores),
+           .link = &link});
     }
   }
 
@@ -158,16 +165,26 @@ class Replay {
     return latest;
   }
 
-  /// What was counted takes, with what comes before and after all steps.
+  /// What was counted takes, with what comes before and after all steps. Ranks were followed as if
+  /// each had a core: where they share cores, one that waits leaves its own to others, and what all
+  /// of a node are busy with fits into no less time than its cores need for it.
   [[nodiscard]] Prediction prediction(const StepSeconds& seconds) const {
     Prediction prediction;
+    std::map<std::size_t, std::vector<double>> busy;  // of the ranks of a node
     for (const auto& follower : followers_) {
       const double own = seconds.of_queries(follower.rank);
-      const double computed = follower.computed.counted + own;
+      const double computed = (follower.computed.counted + own) * follower.ranks_of_core;
       prediction.seconds = std::max(prediction.seconds, follower.time.counted + own);
       prediction.exposed_seconds = std::max(prediction.exposed_seconds, follower.waited.counted);
       prediction.compute_seconds = std::max(prediction.compute_seconds, computed);
       prediction.mean_seconds += computed / static_cast<double>(followers_.size());
+      busy[follower.node].push_back((follower.time.counted - follower.waited.counted + own) *
+                                    follower.ranks_of_core);
+    }
+    for (const auto& [node, ranks] : busy) {
+      const double mean =
+          std::accumulate(ranks.begin(), ranks.end(), 0.0) / static_cast<double>(ranks.size());
+      prediction.seconds = std::max(prediction.seconds, mean);
     }
     for (const auto& [name, link] : links_) {
       prediction.link_seconds = std::max(
@@ -312,7 +329,8 @@ Prediction predict(const Plan& plan, const Topology& topology, Pass pass, const 
   const auto ranks = some_of(topology.ranks, options.most_ranks);
   const auto nodes = ranks_of_nodes(topology);
   const auto largest = std::ranges::max(nodes, {}, &std::vector<int>::size).size();
-  const StepSeconds seconds(plan, pass, machine, options.threads, static_cast<int>(largest));
+  const double cores = cores_of_rank(machine, options.threads, static_cast<int>(largest));
+  const StepSeconds seconds(plan, pass, machine, std::max(cores, 1.0));
   Replay replay(plan, nodes, machine, ranks);
   std::vector<std::vector<Step>> programs(ranks.size());
   if (pass == Pass::backward) {

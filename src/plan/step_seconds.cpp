@@ -67,12 +67,11 @@ double cores_of_rank(const Machine& machine, int threads, int ranks_of_node) {
   return std::min(asked, static_cast<double>(machine.cores) / ranks_of_node);
 }
 
-StepSeconds::StepSeconds(const Plan& plan, Pass pass, const Machine& machine, int threads,
-                         int ranks_of_node)
+StepSeconds::StepSeconds(const Plan& plan, Pass pass, const Machine& machine, double cores)
     : plan_(plan),
       cost_(kernel_cost(machine, plan.data_type(), pass, plan.problem().head_dim,
                         plan.problem().output_dim())),
-      cores_(cores_of_rank(machine, threads, ranks_of_node)) {}
+      cores_(cores) {}
 
 double StepSeconds::of(const Step& step) const {
   double seconds = 0;

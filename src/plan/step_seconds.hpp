@@ -21,8 +21,8 @@ namespace annulus {
 /// Of one pass of a plan, on a machine.
 class StepSeconds {
  public:
-  /// Borrows the plan. Ranks compute with cores_of_rank().
-  StepSeconds(const Plan& plan, Pass pass, const Machine& machine, int threads, int ranks_of_node);
+  /// Borrows the plan. A rank computes with so many cores.
+  StepSeconds(const Plan& plan, Pass pass, const Machine& machine, double cores);
 
   /// The computes of a step, and what it begins and finishes for queries of others.
   [[nodiscard]] double of(const Step& step) const;

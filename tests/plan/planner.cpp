@@ -54,6 +54,25 @@ TEST(Prediction, OfARingIsTheClosedForm) {
   }
 }
 
+// A rank that has less to compute leaves its core to the other one.
+TEST(Prediction, RanksThatShareACoreTakeWhatAllComputeTogether) {
+  auto problem = full_problem(64 * 24);
+  problem.mask = Mask::causal();
+  const auto plan = make_plan(problem, {.ranks = 2, .node_of = {0, 0}},
+                              {.sharding = Sharding::contiguous, .schedule = Schedule::ring});
+  auto machine = bare_machine(per_pair, 1e30);
+  const auto on_cores = [&](int cores) {
+    machine.cores = cores;
+    return predict(plan, {.ranks = 2, .node_of = {0, 0}}, Pass::forward, machine);
+  };
+  const auto alone = on_cores(2);
+  EXPECT_GT(alone.compute_seconds, 1.4 * alone.mean_seconds) << "the second rank sees more keys";
+  const auto shared = on_cores(1);
+  EXPECT_NEAR(shared.seconds, 2 * alone.mean_seconds, 1e-9 * alone.seconds);
+  EXPECT_NEAR(shared.compute_seconds, 2 * alone.compute_seconds, 1e-9 * alone.seconds);
+  EXPECT_EQ(on_cores(4).seconds, alone.seconds);
+}
+
 TEST(Prediction, RanksOfANodeShareItsLinks) {
   // All ranks of a node send to ranks of the other one at once.
   const auto topology = even_topology(8, 4);
