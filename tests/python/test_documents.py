@@ -12,6 +12,7 @@ import warnings
 
 import pytest
 
+from conftest import once_more_if_aborted
 from documents import difference, marked_blocks, run
 
 ROOT = pathlib.Path(os.environ["ANNULUS_SOURCE"])
@@ -45,9 +46,13 @@ def test_document(path, folder):
             warnings.warn(f"{where} is skipped: there is no {missing[0]} here", stacklevel=1)
             printed = None
         elif block.marker == "run":
-            try:
-                printed = run(block, folder)
-            except RuntimeError as error:
-                pytest.fail(f"{where}: {error}", pytrace=False)
+            def outcome(block=block):
+                try:
+                    return run(block, folder), ""
+                except RuntimeError as error:
+                    return None, str(error)
+            printed, failure = once_more_if_aborted(outcome, lambda outcome: outcome[1])
+            if failure:
+                pytest.fail(f"{where}: {failure}", pytrace=False)
         elif printed is not None and (found := difference(block, printed)):
             pytest.fail(f"{where}\n{found}", pytrace=False)
