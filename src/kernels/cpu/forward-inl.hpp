@@ -107,9 +107,7 @@ Unscaled pack_queries(const ForwardTile<T>& tile) {
 }
 HWY_INLINE RowScales<float> pack_queries(const ForwardTile<BFloat16>& tile) {
   pack_rows(tile.q, tile.q_stride, tile.rows.count, tile.dim, tile.scratch.q);
-  for (Index r = 0; r < tile.rows.count; ++r) {
-    tile.scratch.scale[r] = static_cast<float>(tile.scale[r * tile.scale_stride]);
-  }
+  narrow_scales(tile);
   return {tile.scratch.scale};
 }
 

@@ -139,6 +139,14 @@ void pack_rows(const E* rows, Index stride, Index count, Index dim,
   }
 }
 
+/// The scales of a tile's rows, for queries that are as they are.
+template <class E>
+HWY_INLINE void narrow_scales(const ForwardTile<E>& tile) {
+  for (Index r = 0; r < tile.rows.count; ++r) {
+    tile.scratch.scale[r] = static_cast<Accumulator<E>>(tile.scale[r * tile.scale_stride]);
+  }
+}
+
 /// Keys as (score tiles, operands of d, score_keys).
 template <class E>
 void pack_keys(const E* keys, Index stride, Index count, Index dim,

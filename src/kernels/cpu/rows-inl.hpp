@@ -264,8 +264,8 @@ void accumulate_rows(const RowTile<S>& rows) {
 HWY_INLINE void accumulate_row_pairs(const RowTile<BFloat16>& rows) {
   const auto& tile = rows.tile;
   auto* pairs = reinterpret_cast<BFloat16Pair*>(tile.scratch.q);
+  narrow_scales(tile);
   for (Index r = 0; r < tile.rows.count; ++r) {
-    tile.scratch.scale[r] = static_cast<float>(tile.scale[r * tile.scale_stride]);
     const float* q = tile.q + r * tile.q_stride;
     for (Index c = 0; c < tile.dim; c += 2) {
       // The upper halves of numbers whose lower halves are 0.

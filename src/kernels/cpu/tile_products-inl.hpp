@@ -42,8 +42,8 @@ class TileProducts {
       auto* to = reinterpret_cast<BFloat16*>(tile.scratch.q + r * length_);
       std::copy_n(from, tile.dim, to);
       std::fill(to + tile.dim, to + length_ * operand_size<BFloat16>, BFloat16());
-      tile.scratch.scale[r] = static_cast<float>(tile.scale[r * tile.scale_stride]);
     }
+    narrow_scales(tile);
   }
 
   /// See score_tile.
