@@ -8,6 +8,7 @@ import threading
 import pytest
 import torch
 import torch._dynamo.testing
+import torch.distributed as dist
 
 import annulus
 import annulus.torch
@@ -342,6 +343,18 @@ def test_vmap_is_one_call_after_the_other():
 def test_nonsense_is_refused_by_name(call, message):
     with pytest.raises(annulus.InputError, match=message):
         call(annulus.torch.Context(N, comm=one()), *(x.detach() for x in tensors()))
+
+
+def test_a_destroyed_group_is_refused():
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        group = dist.new_group([0])
+        annulus.torch.Context(N, comm=group)
+        dist.destroy_process_group(group)
+        with pytest.raises(annulus.InputError, match="group is destroyed"):
+            annulus.torch.Context(N, comm=group)
+    finally:
+        dist.destroy_process_group()
 
 
 def test_two_models_in_two_threads():

@@ -47,6 +47,10 @@ def communicator(group: dist.ProcessGroup | None) -> _core.Communicator:
     if not isinstance(group, dist.ProcessGroup):
         raise InputError(f"group is a {type(group).__name__}; expected a ProcessGroup of torch "
                          "that this process is in")
+    try:
+        dist.get_process_group_ranks(group)
+    except KeyError:
+        raise InputError("group is destroyed; expected a process group that is in use") from None
     known = _known.get(group)
     if known is None:
         known = _made(group)
