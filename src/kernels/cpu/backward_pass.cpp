@@ -12,22 +12,22 @@
 namespace annulus::kernels {
 namespace {
 
-/// Whether queries [queries.begin, queries.end) of `block` see some of its keys in `keys`: what
-/// they see between them is one interval, as its ends never fall.
-bool sees_some(const Block& block, Interval queries, Interval keys) {
-  return block.visible(queries.begin).begin < keys.end &&
-         block.visible(queries.end - 1).end > keys.begin;
+/// Whether `queries` of `block` see some of its keys in `keys`: what they see between them is one
+/// interval, as its ends never fall.
+bool sees_some(const JoinedBlock& block, Interval queries, Interval keys) {
+  return block.seen_by(queries.begin).begin < keys.end &&
+         block.seen_by(queries.end - 1).end > keys.begin;
 }
 
 /// Rows of the panels of a block: at least two panels on the longer side, so that there is work to
 /// share, as long as packing is worth its while. Tiles are whole but for the last of a block.
 template <class E>
-Index panel_length(const Block& block) {
+Index panel_length(const JoinedBlock& block) {
   constexpr Index step = std::max<Index>(96, key_tile<E>);
   constexpr Index least = 192;
   static_assert(gradient_panel % step == 0 && step % query_tile == 0 && step % key_tile<E> == 0);
   const auto rounded = [](Index rows) { return ceil_div(rows, step) * step; };
-  const Index all = std::max(block.queries.count, block.keys.count);
+  const Index all = std::max(block.queries.size(), block.keys.size());
   return std::min(rounded(all), std::clamp(rounded(ceil_div(all, 2)), least, gradient_panel));
 }
 
@@ -114,7 +114,7 @@ auto CpuBackward<E>::place_workspace(ArrayPlaces& places) const -> Workspace {
 }
 
 template <class E>
-void CpuBackward<E>::make_room(std::span<const Block> blocks) {
+void CpuBackward<E>::make_room(std::span<const JoinedBlock> blocks) {
   Index longest = 0;
   for (const auto& block : blocks) longest = std::max(longest, panel_length<E>(block));
   if (longest <= panel_) return;
@@ -133,27 +133,29 @@ void CpuBackward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<
              k.dim == queries_.q.dim && v.dim == options_.value_dim && k.rows == v.rows &&
              dk.has_shape(k.rows, k.heads, k.dim) && dv.has_shape(v.rows, v.heads, v.dim),
          "keys, values and their gradients have the shapes of the pass");
-  make_room(blocks);
+  const auto joined = join(blocks);
+  make_room(joined);
   const PassMemory low_memory(pool_, [&](ArrayPlaces& places) {
     dk_low_ = places.filled<T>(dk.rows * dk.heads * dk.dim);
     dv_low_ = places.filled<T>(dv.rows * dv.heads * dv.dim);
   });
   std::vector<PanelPair> pairs;
-  for (const auto& block : blocks) {
+  for (const auto& block : joined) {
     const Index length = panel_length<E>(block);
-    const auto panel_of = [&](Index i, Index count) {
-      return Interval{i * length, std::min((i + 1) * length, count)};
+    const auto panel_of = [&](Index i, Interval rows) {
+      const Index begin = rows.begin + i * length;
+      return Interval{begin, std::min(begin + length, rows.end)};
     };
-    const Index query_panels = ceil_div(block.queries.count, length);
-    const Index key_panels = ceil_div(block.keys.count, length);
+    const Index query_panels = ceil_div(block.queries.size(), length);
+    const Index key_panels = ceil_div(block.keys.size(), length);
     const Index rounds = std::max(query_panels, key_panels);
     for (Index round = 0; round < rounds; ++round) {
       pairs.clear();
       for (Index i = 0; i < key_panels; ++i) {
         const Index j = (i + round) % rounds;
         if (j >= query_panels) continue;
-        const auto queries = panel_of(j, block.queries.count);
-        const auto keys = panel_of(i, block.keys.count);
+        const auto queries = panel_of(j, block.queries);
+        const auto keys = panel_of(i, block.keys);
         if (!sees_some(block, queries, keys)) continue;
         for (Index head = 0; head < k.heads; ++head) pairs.push_back({queries, keys, head});
       }
@@ -167,17 +169,17 @@ void CpuBackward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<
 }
 
 template <class E>
-void CpuBackward<E>::accumulate_pair(ConstTensorView k, ConstTensorView v, const Block& block,
+void CpuBackward<E>::accumulate_pair(ConstTensorView k, ConstTensorView v, const JoinedBlock& block,
                                      const PanelPair& pair, TensorView dk, TensorView dv,
                                      Workspace& workspace) {
   const auto& q = queries_.q;
   const Index group = q.heads / options_.key_heads;
-  const Index key = block.keys.row + pair.keys.begin;
-  const Index row = block.queries.row + pair.queries.begin;
+  const Index key = pair.keys.begin;
+  const Index row = pair.queries.begin;
   const Index count = pair.queries.size();
   for (Index i = 0; i < count; ++i) {
-    const auto visible = block.visible(pair.queries.begin + i);
-    workspace.visible[i] = {visible.begin - pair.keys.begin, visible.end - pair.keys.begin};
+    const auto visible = block.seen_by(row + i);
+    workspace.visible[i] = {visible.begin - key, visible.end - key};
   }
   workspace.keys.count = pair.keys.size();
   const auto keys = tile_rows(k, key, pair.key_head, pair.keys.size(), workspace.staging);

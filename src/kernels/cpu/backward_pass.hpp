@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "annulus/kernels/kernel.hpp"
+#include "kernels/cpu/joined_block.hpp"
 #include "kernels/cpu/pass_memory.hpp"
 #include "kernels/cpu/tile_functions.hpp"
 
@@ -39,16 +40,16 @@ class CpuBackward final : public BackwardPass {
 
   /// A pair of panels, for all query heads that read one key head.
   struct PanelPair {
-    Interval queries;  ///< of the block
-    Interval keys;
+    Interval queries;  ///< rows of q
+    Interval keys;     ///< rows of k and v
     Index key_head;
   };
 
   [[nodiscard]] Workspace place_workspace(ArrayPlaces& places) const;
   void place_sums(ArrayPlaces& places);
   /// Workspaces for panels of the longest of `blocks`.
-  void make_room(std::span<const Block> blocks);
-  void accumulate_pair(ConstTensorView k, ConstTensorView v, const Block& block,
+  void make_room(std::span<const JoinedBlock> blocks);
+  void accumulate_pair(ConstTensorView k, ConstTensorView v, const JoinedBlock& block,
                        const PanelPair& pair, TensorView dk, TensorView dv, Workspace& workspace);
 
   [[nodiscard]] Index at(Index head, Index row) const { return head * queries_.q.rows + row; }

@@ -1,7 +1,6 @@
 #include "kernels/cpu/pass.hpp"
 
 #include <algorithm>
-#include <ranges>
 #include <utility>
 
 #include "annulus/base/error.hpp"
@@ -103,28 +102,29 @@ void CpuForward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<c
                               merge_into(head, row, state);
                             });
   }
-  // Blocks of the same keys one after the other, so that these are packed once.
-  const auto key_row = [](const Block& block) { return block.keys.row; };
-  std::ranges::stable_sort(many, {}, key_row);
-  for (auto block = many.begin(); block != many.end();) {
-    const auto end = std::ranges::upper_bound(block, many.end(), block->keys.row, {}, key_row);
-    accumulate_keys(k, v, std::span(block, end), poll);
-    block = end;
+  // Blocks that share keys one after the other, so that these are packed once.
+  const auto joined = join(many);
+  for (auto block = joined.begin(); block != joined.end();) {
+    auto keys = block->keys;
+    const auto begin = block;
+    for (; block != joined.end() && block->keys.begin < keys.end; ++block) {
+      keys.end = std::max(keys.end, block->keys.end);
+    }
+    accumulate_keys(k, v, keys, std::span(begin, block), poll);
   }
 }
 
 template <class E>
-void CpuForward<E>::accumulate_keys(ConstTensorView k, ConstTensorView v,
-                                    std::span<const Block> blocks, const Poll& poll) {
-  const Index count = blocks.front().keys.count;
-  for (Index first = 0; first < count; first += panel_keys) {
-    const Interval keys{first, std::min(first + panel_keys, count)};
+void CpuForward<E>::accumulate_keys(ConstTensorView k, ConstTensorView v, Interval keys,
+                                    std::span<const JoinedBlock> blocks, const Poll& poll) {
+  for (Index first = keys.begin; first < keys.end; first += panel_keys) {
+    const Interval panel{first, std::min(first + panel_keys, keys.end)};
     bool packed = false;
     for (const auto& block : blocks) {
-      const auto queries = queries_that_see(block, keys);
+      const auto queries = block.queries_that_see(panel);
       if (queries.empty()) continue;
-      if (!std::exchange(packed, true)) pack_panel(k, v, block, keys, poll);
-      accumulate_panel(block, keys, queries, poll);
+      if (!std::exchange(packed, true)) pack_panel(k, v, panel, poll);
+      accumulate_panel(block, panel, queries, poll);
     }
   }
 }
@@ -143,25 +143,15 @@ void CpuForward<E>::merge_into(Index head, Index row, const PartialState<double>
 }
 
 template <class E>
-Interval CpuForward<E>::queries_that_see(const Block& block, Interval keys) {
-  const auto queries = std::views::iota(Index{0}, block.queries.count);
-  const auto before = [&](Index i) { return block.visible(i).end <= keys.begin; };
-  const auto not_past = [&](Index i) { return block.visible(i).begin < keys.end; };
-  return {*std::ranges::partition_point(queries, before),
-          *std::ranges::partition_point(queries, not_past)};
-}
-
-template <class E>
-void CpuForward<E>::pack_panel(ConstTensorView k, ConstTensorView v, const Block& block,
-                               Interval keys, const Poll& poll) {
+void CpuForward<E>::pack_panel(ConstTensorView k, ConstTensorView v, Interval keys,
+                               const Poll& poll) {
   const Index tiles = ceil_div(keys.size(), key_tile<E>);
   const auto pack = [&](Index item, int worker) {
     E* staging = workspaces_[static_cast<std::size_t>(worker)].staging;
     const Index head = item / tiles;
     const Index tile = item % tiles * key_tile<E>;
-    const Index first = keys.begin + tile;
-    const Index count = std::min(key_tile<E>, keys.end - first);
-    const Index row = block.keys.row + first;
+    const Index row = keys.begin + tile;
+    const Index count = std::min(key_tile<E>, keys.end - row);
     const auto key_rows = tile_rows(k, row, head, count, staging);
     functions_.pack_keys(key_rows.data, key_rows.stride, count, k.dim,
                          packed_keys_ + head * head_keys_ + functions_.packed_keys(tile, k.dim));
@@ -174,28 +164,28 @@ void CpuForward<E>::pack_panel(ConstTensorView k, ConstTensorView v, const Block
 }
 
 template <class E>
-void CpuForward<E>::accumulate_panel(const Block& block, Interval keys, Interval queries,
+void CpuForward<E>::accumulate_panel(const JoinedBlock& block, Interval keys, Interval queries,
                                      const Poll& poll) {
   const Index tiles = ceil_div(queries.size(), query_tile);
   const auto compute = [&](Index item, int worker) {
     const Index first = queries.begin + item % tiles * query_tile;
-    const Index rows = std::min(query_tile, queries.end - first);
-    accumulate_tile(block, keys, first, rows, item / tiles,
+    accumulate_tile(block, keys, {first, std::min(first + query_tile, queries.end)}, item / tiles,
                     workspaces_[static_cast<std::size_t>(worker)]);
   };
   for_each_item(queries_.q.heads * tiles, options_.threads, poll, compute);
 }
 
 template <class E>
-void CpuForward<E>::accumulate_tile(const Block& block, Interval keys, Index first_query,
-                                    Index rows, Index head, Workspace& workspace) {
+void CpuForward<E>::accumulate_tile(const JoinedBlock& block, Interval keys, Interval queries,
+                                    Index head, Workspace& workspace) {
+  const Index row = queries.begin;
+  const Index rows = queries.size();
   for (Index r = 0; r < rows; ++r) {
-    const auto visible = block.visible(first_query + r);
+    const auto visible = block.seen_by(row + r);
     workspace.visible[r] = {visible.begin - keys.begin, visible.end - keys.begin};
-    const Index self = options_.statistics ? block.self_key(first_query + r) : -1;
+    const Index self = options_.statistics ? block.self_key_of(row + r) : -1;
     workspace.self_key[r] = self - keys.begin;
   }
-  const Index row = block.queries.row + first_query;
   const Index key_head = head / (queries_.q.heads / options_.key_heads);
   const auto q = tile_rows(queries_.q, row, head, rows, workspace.staging);
   functions_.accumulate({.rows = {rows, workspace.visible},

@@ -6,6 +6,7 @@
 
 #include "annulus/kernels/kernel.hpp"
 #include "kernels/cpu/few_queries.hpp"
+#include "kernels/cpu/joined_block.hpp"
 #include "kernels/cpu/pass_memory.hpp"
 #include "kernels/cpu/tile_functions.hpp"
 
@@ -46,16 +47,15 @@ class CpuForward final : public ForwardPass {
   /// Merges a state into that of a row.
   void merge_into(Index head, Index row, const PartialState<double>& state);
 
-  /// Queries of `block` that see some of `keys`.
-  [[nodiscard]] static Interval queries_that_see(const Block& block, Interval keys);
-
-  /// Accumulates blocks that have the same keys.
-  void accumulate_keys(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
-                       const Poll& poll);
-  void pack_panel(ConstTensorView k, ConstTensorView v, const Block& block, Interval keys,
-                  const Poll& poll);
-  void accumulate_panel(const Block& block, Interval keys, Interval queries, const Poll& poll);
-  void accumulate_tile(const Block& block, Interval keys, Index first_query, Index rows, Index head,
+  /// Accumulates blocks whose keys lie among `keys`.
+  void accumulate_keys(ConstTensorView k, ConstTensorView v, Interval keys,
+                       std::span<const JoinedBlock> blocks, const Poll& poll);
+  /// Packs rows of k and v.
+  void pack_panel(ConstTensorView k, ConstTensorView v, Interval keys, const Poll& poll);
+  /// Accumulates what `queries` of a block see of the packed rows `keys`.
+  void accumulate_panel(const JoinedBlock& block, Interval keys, Interval queries,
+                        const Poll& poll);
+  void accumulate_tile(const JoinedBlock& block, Interval keys, Interval queries, Index head,
                        Workspace& workspace);
 
   /// Calls visit(row, head, softmax, self logit, values) for every row, on all threads.
