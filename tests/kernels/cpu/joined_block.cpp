@@ -184,6 +184,17 @@ TEST(JoinedBlock, IsOneForShardsOfOneDocument) {
   EXPECT_EQ(other[0].seen_by(40), (Interval{0, 80}));
 }
 
+// Runs that begin and end where others do not.
+TEST(JoinedBlock, IsOneWhereQueriesSeeSomeRunsOnly) {
+  const Problem problem{.documents = Documents::single(240), .mask = Mask::window(90)};
+  const auto keys = make_shards(Sharding::zigzag, problem.documents.key_offsets(), 2);
+  const Shard all{{.count = 240}};
+  EXPECT_EQ(expect_joined(visible_blocks(problem, all, keys[0])).size(), 1U);
+  const Shard halves{{.count = 110}, {.first = 110, .count = 130}};
+  EXPECT_EQ(expect_joined(visible_blocks(problem, all, halves)).size(), 1U);
+  EXPECT_EQ(expect_joined(visible_blocks(problem, halves, halves)).size(), 1U);
+}
+
 TEST(JoinedBlock, BlocksWithoutKeysInCommonStayApartUnlessTheyAreShort) {
   EXPECT_EQ(
       joined(Documents::batch(10, 24, 24), Sharding::contiguous, 1, Mask::full(), 0, 0).size(), 1U);
