@@ -233,7 +233,7 @@ void MpiCommunicator::reduce(std::span<T> data, MPI_Datatype type, MPI_Op operat
 
 void MpiCommunicator::all_reduce(std::span<double> data, Reduction reduction) {
   if (reduction == Reduction::sum) {
-    return worth_parts(data, size()) ? sum_by_parts(*this, data) : sum_in_order(data);
+    return worth_parts(data.size(), size()) ? sum_by_parts(*this, data) : sum_in_order(data);
   }
   const MpiExtremum extremum(reduction, rank_);
   reduce(data, MPI_DOUBLE, extremum.get());

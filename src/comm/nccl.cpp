@@ -182,7 +182,8 @@ void NcclCommunicator::reduce(std::span<T> data, Reduction reduction) {
 }
 
 void NcclCommunicator::all_reduce(std::span<double> data, Reduction reduction) {
-  if (reduction == Reduction::sum && worth_parts(data, size())) return sum_by_parts(*this, data);
+  if (reduction == Reduction::sum && worth_parts(data.size(), size()))
+    return sum_by_parts(*this, data);
   reduce(data, reduction);
 }
 

@@ -1,18 +1,19 @@
 #include "comm/sum_by_parts.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <ranges>
 #include <vector>
-
-#include "comm/reduce.hpp"
 
 namespace annulus::comm {
 
-bool worth_parts(std::span<const double> data, int ranks) {
-  constexpr std::size_t numbers = 4096;
-  return ranks > 1 && data.size() / static_cast<std::size_t>(ranks) >= numbers;
+bool worth_parts(std::size_t numbers, int ranks) {
+  constexpr std::size_t least = 4096;
+  return ranks > 1 && numbers / static_cast<std::size_t>(ranks) >= least;
 }
 
-void sum_by_parts(Communicator& communicator, std::span<double> data) {
+template <class T>
+void sum_by_parts(Communicator& communicator, std::span<T> data) {
   const int own = communicator.rank();
   const auto ranks = static_cast<std::size_t>(communicator.size());
   const auto part_of = [&](int rank) {
@@ -22,7 +23,7 @@ void sum_by_parts(Communicator& communicator, std::span<double> data) {
   };
   const auto mine = part_of(own);
 
-  std::vector<std::vector<double>> of_rank(ranks);
+  std::vector<std::vector<T>> of_rank(ranks);
   std::vector<Send> sends;
   std::vector<Receive> receives;
   for (int rank = 0; rank < communicator.size(); ++rank) {
@@ -35,10 +36,11 @@ void sum_by_parts(Communicator& communicator, std::span<double> data) {
   communicator.exchange(sends, receives)->wait();
 
   of_rank[static_cast<std::size_t>(own)].assign(mine.begin(), mine.end());
-  std::ranges::copy(of_rank.front(), mine.begin());
-  for (std::size_t rank = 1; rank < ranks; ++rank) {
-    accumulate(mine, std::as_bytes(std::span(of_rank[rank])).data(), Reduction::sum);
+  std::vector<double> sums(of_rank.front().begin(), of_rank.front().end());
+  for (const auto& theirs : of_rank | std::views::drop(1)) {
+    std::ranges::transform(sums, theirs, sums.begin(), std::plus());
   }
+  std::ranges::transform(sums, mine.begin(), [](double sum) { return static_cast<T>(sum); });
 
   sends.clear();
   receives.clear();
@@ -48,6 +50,16 @@ void sum_by_parts(Communicator& communicator, std::span<double> data) {
     receives.push_back({rank, std::as_writable_bytes(part_of(rank))});
   }
   communicator.exchange(sends, receives)->wait();
+}
+
+template void sum_by_parts(Communicator& communicator, std::span<double> data);
+template void sum_by_parts(Communicator& communicator, std::span<float> data);
+
+void sum(Communicator& communicator, std::span<float> data) {
+  if (worth_parts(data.size(), communicator.size())) return sum_by_parts(communicator, data);
+  std::vector<double> sums(data.begin(), data.end());
+  communicator.all_reduce(sums, Reduction::sum);
+  std::ranges::transform(sums, data.begin(), [](double sum) { return static_cast<float>(sum); });
 }
 
 }  // namespace annulus::comm

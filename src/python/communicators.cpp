@@ -11,6 +11,7 @@
 #include "annulus/base/error.hpp"
 #include "annulus/comm/self.hpp"
 #include "annulus/comm/threads.hpp"
+#include "comm/sum_by_parts.hpp"
 #include "python/peer_communicator.hpp"
 
 namespace annulus::python {
@@ -23,11 +24,19 @@ std::span<std::byte> span_of(const Bytes& bytes) {
   return {reinterpret_cast<std::byte*>(bytes.data()), bytes.size()};
 }
 
-void sum(comm::Communicator& communicator,
-         const nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu>& numbers) {
+template <class T>
+using Summands = nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+void sum(comm::Communicator& communicator, const Summands<double>& numbers) {
   const std::span<double> all(numbers.data(), numbers.size());
   const nb::gil_scoped_release unlocked;
   communicator.all_reduce(all, comm::Reduction::sum);
+}
+
+void sum_narrow(comm::Communicator& communicator, const Summands<float>& numbers) {
+  const std::span<float> all(numbers.data(), numbers.size());
+  const nb::gil_scoped_release unlocked;
+  comm::sum(communicator, all);
 }
 
 /// Sends this rank's bytes to all others and receives theirs, each where it says.
@@ -63,8 +72,10 @@ void bind_communicators(nb::module_& module) {
           "the node of each rank: those of one node share memory; empty where nothing is known")
       .def("barrier", &Communicator::barrier, nb::call_guard<nb::gil_scoped_release>(),
            "Returns when all ranks have come here.")
-      .def("sum", &sum, "numbers"_a,
-           "Collective. Replaces fp64 numbers by their sums over ranks, the same bits on all.")
+      .def("sum", &sum, nb::arg("numbers").noconvert(),
+           "Collective. Replaces numbers, fp64 or fp32, by their sums over ranks, the same bits on "
+           "all: made in fp64, in the order of ranks.")
+      .def("sum", &sum_narrow, nb::arg("numbers").noconvert())
       .def("exchange_all", &exchange_all, "memory"_a,
            "Collective. One array of bytes for each rank: sends all others this rank's, and "
            "fills in theirs.");

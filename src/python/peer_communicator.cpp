@@ -187,7 +187,7 @@ void PeerCommunicator::reduce(std::span<T> data, comm::Reduction reduction) {
 }
 
 void PeerCommunicator::all_reduce(std::span<double> data, comm::Reduction reduction) {
-  if (reduction == comm::Reduction::sum && comm::worth_parts(data, size())) {
+  if (reduction == comm::Reduction::sum && comm::worth_parts(data.size(), size())) {
     return comm::sum_by_parts(*this, data);
   }
   reduce(data, reduction);

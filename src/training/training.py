@@ -20,7 +20,7 @@ def save(state, path):
 def sum_gradients(model, comm):
     """Each rank has the part of its tokens."""
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    whole = torch.cat([gradient.flatten() for gradient in gradients]).double()
+    whole = torch.cat([gradient.flatten() for gradient in gradients])
     comm.sum(whole.numpy())
     for gradient, part in zip(gradients, whole.split([each.numel() for each in gradients])):
         gradient.copy_(part.view_as(gradient))

@@ -1,5 +1,6 @@
 // Collectives against closed forms.
 
+#include <algorithm>
 #include <bit>
 #include <chrono>
 #include <cmath>
@@ -7,6 +8,7 @@
 #include <numeric>
 #include <thread>
 
+#include "comm/sum_by_parts.hpp"
 #include "comm/transport.hpp"
 
 namespace annulus::comm {
@@ -100,6 +102,27 @@ TEST_P(Transport, SumsInTheOrderOfTheRanks) {
       std::vector<double> sums(length, value_of(world.rank()));
       world.all_reduce(sums, Reduction::sum);
       EXPECT_TRUE(std::ranges::all_of(sums, has_its_bits)) << length;
+    }
+  });
+}
+
+TEST_P(Transport, SumsOfFloatsAreMadeInFp64AndRoundedOnce) {
+  on_ranks([](Communicator& world) {
+    const auto number = [](int rank, std::size_t i) {
+      return static_cast<float>(value_of(rank)) * static_cast<float>(1 + i % 7);
+    };
+    const std::size_t many = 5000 * static_cast<std::size_t>(world.size());
+    for (const std::size_t length : {std::size_t{17}, many, many + 1, many - 1}) {
+      std::vector<float> sums(length);
+      std::vector<float> expected(length);
+      for (std::size_t i = 0; i < length; ++i) {
+        sums[i] = number(world.rank(), i);
+        double sum = number(0, i);
+        for (int rank = 1; rank < world.size(); ++rank) sum += number(rank, i);
+        expected[i] = static_cast<float>(sum);
+      }
+      sum(world, sums);
+      EXPECT_TRUE(sums == expected) << length;
     }
   });
 }

@@ -25,6 +25,23 @@ def test_communicators_for_threads_of_the_caller():
     assert sorted(done) == [0, 1, 2]
 
 
+@pytest.mark.parametrize("dtype", [numpy.float64, numpy.float32])
+def test_sums_take_the_place_of_numbers(dtype):
+    def body(comm):
+        numbers = numpy.full(20000, [1, 1e8, 1][comm.rank], dtype)
+        comm.sum(numbers)
+        return numbers
+    for sums in annulus.comm.threads(3).run(body):
+        assert sums.dtype == dtype and (sums == dtype(100000002)).all()
+
+
+@pytest.mark.parametrize("numbers", [numpy.ones(4, numpy.int64), numpy.ones(4)[::2], [1.0, 2.0],
+                                     numpy.ones((2, 2))])
+def test_sums_of_what_would_be_copied_are_refused(numbers):
+    with pytest.raises(TypeError, match="numbers"):
+        annulus.comm.self().sum(numbers)
+
+
 def test_the_first_failure_is_raised():
     def body(comm):
         if comm.rank == 1:

@@ -73,7 +73,8 @@ class Sharded:
                 continue
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-            total = parameter.grad.to("cpu", torch.float64).contiguous().clone()
+            wide = torch.promote_types(parameter.grad.dtype, torch.float32)
+            total = parameter.grad.to("cpu", wide).contiguous()
             self._options.comm.sum(total.view(-1).numpy())
             parameter.grad.copy_(total / self.ranks if self._averages else total)
 
