@@ -51,14 +51,16 @@ HWY_INLINE Differential<D> differentiate(D d, const RowFactors<D>& row, const T*
   return {p, hn::Mul(p, hn::Sub(hn::Load(d, products), row.mean))};
 }
 
-/// Row r of the tile that is `row` rows into the panel: logits become p, and products dz.
+/// Row r of the tile that is `row` rows into the panel: logits of the first `keys` become p, and
+/// products dz.
 template <class T>
-HWY_INLINE void differentiate_rows(const GradientPanel<T>& panel, Index row, Index r, Index) {
+HWY_INLINE void differentiate_rows(const GradientPanel<T>& panel, Index row, Index r, Index,
+                                   Index keys) {
   const hn::ScalableTag<T> d;
   T* logits = panel.scratch.logits + r * key_tile<T>;
   T* products = panel.scratch.products + r * key_tile<T>;
   const auto factors = row_factors(d, panel, row + r);
-  for (Index j = 0; j < key_tile<T>; j += vector_lanes<T>) {
+  for (Index j = 0; j < keys; j += vector_lanes<T>) {
     const auto [p, dz] = differentiate(d, factors, logits + j, products + j);
     hn::Store(p, d, logits + j);
     hn::Store(dz, d, products + j);
@@ -68,13 +70,13 @@ HWY_INLINE void differentiate_rows(const GradientPanel<T>& panel, Index row, Ind
 #if ANNULUS_TARGET_HAS_BF16_DOT
 /// Rows r and r + 1, of which the last of an odd number does without the other.
 HWY_INLINE void differentiate_rows(const GradientPanel<BFloat16>& panel, Index row, Index r,
-                                   Index count) {
+                                   Index count, Index keys) {
   const hn::ScalableTag<float> d;
   constexpr Index lanes = vector_lanes<float>;
   constexpr Index tile = key_tile<BFloat16>;
   const auto& scratch = panel.scratch;
   const int present = r + 1 < count ? 2 : 1;
-  for (Index j = 0; j < tile; j += 2 * lanes) {
+  for (Index j = 0; j < keys; j += 2 * lanes) {
     hn::Vec<decltype(d)> p[2][2];
     hn::Vec<decltype(d)> dz[2][2];
     for (int x = 0; x < 2; ++x) {
@@ -114,14 +116,20 @@ void accumulate_tile(const GradientPanel<E>& panel, Index row, Index first, Scal
                 first, scale.from(row), scratch.logits);
   score_tile<E>(d, rows, scratch.dout + row * operands<E>(panel.value_dim),
                 panel.keys.value_columns, panel.value_dim, first, Unscaled{}, scratch.products);
-  if (!all_seen<key_tile<E>>(rows, first)) {
-    for (Index r = 0; r < rows.count; ++r) {
-      mask_row<key_tile<E>>(d, seen_by<key_tile<E>>(rows, r, 1, first),
-                            scratch.logits + r * key_tile<E>);
+  if (all_seen<key_tile<E>>(rows, first)) {
+    for (Index r = 0; r < rows.count; r += operand_size<E>) {
+      differentiate_rows(panel, row, r, rows.count, key_tile<E>);
     }
-  }
-  for (Index r = 0; r < rows.count; r += operand_size<E>) {
-    differentiate_rows(panel, row, r, rows.count);
+  } else {
+    // Products by key take so many keys together.
+    const Index groups = ceil_div(rows.visible[rows.count - 1].end - first, Index{value_rows});
+    const Index keys = weighed_keys<key_tile<E>>(d, groups * value_rows);
+    for (Index r = 0; r < rows.count; ++r) {
+      mask_row(d, seen_by<key_tile<E>>(rows, r, 1, first), keys, scratch.logits + r * key_tile<E>);
+    }
+    for (Index r = 0; r < rows.count; r += operand_size<E>) {
+      differentiate_rows(panel, row, r, rows.count, keys);
+    }
   }
   const Index dim = padded<T>(panel.dim);
   const Index value_dim = padded<T>(panel.value_dim);

@@ -85,15 +85,19 @@ void capture_self_logits(const ForwardTile<E>& tile, Index first) {
   }
 }
 
-/// The scores of the tile of `keys` that starts at key `first` into weights.
+/// The scores of the tile of `keys` that starts at key `first` into weights, up to the last that a
+/// row sees.
 template <bool statistics, Index keys, class D, class E>
 HWY_INLINE void weigh_tile(D d, const ForwardTile<E>& tile, Index first) {
-  const bool full = all_seen<keys>(tile.rows, first);
+  if (all_seen<keys>(tile.rows, first)) {
+    for (Index r = 0; r < tile.rows.count; ++r) weigh_row<statistics, keys>(d, tile, r, keys);
+    return;
+  }
+  const Index count = weighed_keys<keys>(d, tile.keys_end - first);
   for (Index r = 0; r < tile.rows.count; ++r) {
-    if (!full) {
-      mask_row<keys>(d, seen_by<keys>(tile.rows, r, 1, first), tile.scratch.scores + r * keys);
-    }
-    weigh_row<statistics, keys>(d, tile, r);
+    const auto seen = seen_by<keys>(tile.rows, r, 1, first);
+    mask_row(d, seen, count, tile.scratch.scores + r * keys);
+    weigh_row<statistics, keys>(d, tile, r, count);
   }
 }
 

@@ -20,9 +20,16 @@ HWY_BEFORE_NAMESPACE();
 namespace annulus::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// Logits outside `visible` become -inf.
-template <Index keys, class D, class T = hn::TFromD<D>>
-HWY_INLINE void mask_row(D d, Interval visible, T* HWY_RESTRICT scores) {
+/// Keys of a tile whose logits become weights two vectors at a time, if no row sees one from `end`
+/// on.
+template <Index keys, class D>
+HWY_INLINE Index weighed_keys(D /*d*/, Index end) {
+  return HWY_MIN(keys, ceil_div(end, 2 * lanes_of<D>) * 2 * lanes_of<D>);
+}
+
+/// Logits of the first `keys` outside `visible` become -inf.
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE void mask_row(D d, Interval visible, Index keys, T* HWY_RESTRICT scores) {
   const auto begin = hn::Set(d, static_cast<T>(visible.begin));
   const auto end = hn::Set(d, static_cast<T>(visible.end));
   const auto hidden = hn::Set(d, -std::numeric_limits<T>::infinity());
@@ -65,17 +72,17 @@ HWY_NOINLINE void raise_maximum(D d, const ForwardTile<E>& tile, Index r, T maxi
 }
 
 /// Row r of the scores of a tile of `keys`, logits, into weights e^(z - m), which are added to the
-/// sums and then rounded to what values are multiplied with. The maximum seldom rises after the
-/// first tiles, so only then are sums rescaled.
+/// sums and then rounded to what values are multiplied with: those of the first `count` keys. The
+/// maximum seldom rises after the first tiles, so only then are sums rescaled.
 template <bool statistics, Index keys, class D, class E, class T = hn::TFromD<D>>
-HWY_INLINE void weigh_row(D d, const ForwardTile<E>& tile, Index r) {
+HWY_INLINE void weigh_row(D d, const ForwardTile<E>& tile, Index r, Index count) {
   constexpr Index lanes = lanes_of<D>;
   static_assert(keys % (2 * lanes) == 0);
   const auto& scratch = tile.scratch;
   const T* scores = scratch.scores + r * keys;
   Operand<E>* weights = scratch.weights + r * operands<E>(keys);
   auto largest = hn::Load(d, scores);
-  for (Index j = lanes; j < keys; j += lanes) {
+  for (Index j = lanes; j < count; j += lanes) {
     largest = hn::Max(largest, hn::Load(d, scores + j));
   }
   if (!hn::AllTrue(d, hn::Le(largest, hn::Set(d, scratch.maximum[r])))) {
@@ -87,7 +94,7 @@ HWY_INLINE void weigh_row(D d, const ForwardTile<E>& tile, Index r) {
   auto sum = hn::Load(d, scratch.sum + r * lanes);
   auto moment = hn::Load(d, scratch.moment + r * lanes);
   auto squares = hn::Load(d, scratch.squares + r * lanes);
-  for (Index j = 0; j < keys; j += 2 * lanes) {
+  for (Index j = 0; j < count; j += 2 * lanes) {
     hn::Vec<D> weight[2];
     for (int x = 0; x < 2; ++x) {
       const auto z = clamp_exponent(d, hn::Sub(hn::Load(d, scores + j + x * lanes), maximum));
