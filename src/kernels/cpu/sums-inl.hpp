@@ -64,6 +64,7 @@ HWY_INLINE Interval seeing(const VisibleRows& rows, Index key, Index count, Inde
 /// Operands that hold some of the elements of an interval. What else they hold has weight 0.
 template <class E>
 HWY_INLINE Interval operands_of(Interval elements) {
+  if (elements.empty()) return {};
   return {floor_div(elements.begin, operand_size<E>), ceil_div(elements.end, operand_size<E>)};
 }
 
