@@ -10,6 +10,7 @@
 #include "annulus/device/device.hpp"
 #include "annulus/kernels/backend.hpp"
 #include "annulus/kernels/cpu.hpp"
+#include "annulus/kernels/cuda.hpp"
 #include "annulus/kernels/cudnn.hpp"
 #include "annulus/results/hdf5_version.hpp"
 #include "cli/command.hpp"
@@ -46,7 +47,9 @@ class Info final : public Command {
     json["hdf5"] = features.hdf5 ? Json{{"version", results::hdf5_version()},
                                         {"parallel", features.parallel_hdf5}}
                                  : Json();
-    json["cuda"] = features.cuda ? Json{{"runtime", cuda_runtime_version()}} : Json();
+    json["cuda"] = features.cuda ? Json{{"runtime", cuda_runtime_version()},
+                                        {"forward_kernels", kernels::cuda_instructions()}}
+                                 : Json();
     json["nccl"] = features.nccl ? Json{{"version", nccl_version()}} : Json();
     json["cudnn"] = features.cudnn ? Json{{"version", kernels::cudnn_version()},
                                           {"problem", kernels::cudnn_problem()}}
@@ -103,8 +106,10 @@ class Info final : public Command {
              ? absent
              : fmt::format("{}, {}", text(json["hdf5"]["version"]),
                            json["hdf5"]["parallel"].get<bool>() ? "parallel" : "not parallel"));
-    line("cuda", json["cuda"].is_null() ? absent
-                                        : fmt::format("runtime {}", text(json["cuda"]["runtime"])));
+    line("cuda", json["cuda"].is_null()
+                     ? absent
+                     : fmt::format("runtime {}, forward kernels {}", text(json["cuda"]["runtime"]),
+                                   text(json["cuda"]["forward_kernels"])));
     line("nccl", json["nccl"].is_null() ? absent : text(json["nccl"]["version"]));
     if (json["cudnn"].is_null()) {
       line("cudnn", absent);

@@ -51,6 +51,18 @@ def test_info(annulus):
         assert ("not CUDA-aware" in text) != info["mpi"]["cuda_aware"]
 
 
+def test_info_on_what_the_environment_wishes(annulus, monkeypatch, features):
+    if features["cuda"] is not None:
+        assert features["cuda"]["forward_kernels"] == "mma"
+        monkeypatch.setenv("ANNULUS_CUDA", "hopper")
+        assert "forward kernels hopper" in annulus.ok("info").out
+        monkeypatch.setenv("ANNULUS_CUDA", "hoper")
+        annulus.refused("info", says=["ANNULUS_CUDA=hoper: expected mma or hopper"])
+        monkeypatch.delenv("ANNULUS_CUDA")
+    monkeypatch.setenv("ANNULUS_BF16", "dots")
+    annulus.refused("info", says=["ANNULUS_BF16=dots: expected auto, amx, dot or widen"])
+
+
 @pytest.mark.parametrize("mask", ["full", "causal", "window:9", "window:2,3"])
 @pytest.mark.parametrize("ranks", [1, 2, 3, 5, 8])
 def test_verify(annulus, mask, ranks):

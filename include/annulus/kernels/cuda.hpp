@@ -1,6 +1,8 @@
 #pragma once
 // The backend for NVIDIA GPUs.
 
+#include <string_view>
+
 #include "annulus/kernels/kernel.hpp"
 
 namespace annulus::kernels {
@@ -12,5 +14,10 @@ namespace annulus::kernels {
 /// start at multiples of 16 bytes are copied first. Passes enqueue and return. Throws InputError in
 /// a build without CUDA.
 [[nodiscard]] const Kernel& cuda();
+
+/// The instructions that its forward passes are made of: "mma", or "hopper" where the environment
+/// variable ANNULUS_CUDA asks for those of compute capability 9.0. Throws InputError for any other
+/// value of it.
+[[nodiscard]] std::string_view cuda_instructions();
 
 }  // namespace annulus::kernels

@@ -26,6 +26,10 @@ const Kernel& cuda() {
   return kernel;
 }
 
+std::string_view cuda_instructions() {
+  return gpu::wished_forward_path() == gpu::ForwardPath::hopper ? "hopper" : "mma";
+}
+
 namespace backend {
 extern const Backend cuda{
     .name = "cuda",
