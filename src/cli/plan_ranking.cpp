@@ -55,16 +55,15 @@ PlanRanking::PlanRanking(const Problem& problem, const Topology& topology, PlanO
   const auto& documents = problem.documents;
   const bool scales = documents.count() == 1 && documents.self_attention();
   hidden_from_ = scales ? hidden_from(candidates.front(), topology, options_) : -1;
-  for (const auto& ranks : ranks_of_nodes(topology)) per_node_ = std::max(per_node_, ranks.size());
+  per_node_ = node_sizes(topology).most;
 }
 
 std::string PlanRanking::text() const {
   const auto& machine = *options_.machine;
   const std::string_view unit = machine.memory == PeerMemory::shared ? "core" : "GPU";
-  const int node = static_cast<int>(per_node_);
-  const double cores = cores_of_rank(machine, options_.threads, node);
+  const double cores = cores_of_rank(machine, options_.threads, per_node_);
   const auto shared = cores < options_.threads
-                          ? fmt::format(", {} on the {} of a node", node, machine.cores)
+                          ? fmt::format(", {} on the {} of a node", per_node_, machine.cores)
                           : std::string();
   auto text =
       fmt::format("predicted for {} ({}), {} pass, {} rank{} of {} {}{}{}\n{}", machine.name,

@@ -19,7 +19,7 @@ class PlanRanking {
   PlanOptions options_;
   int ranks_;
   Table table_;
-  std::size_t per_node_ = 1;    // ranks, at most
+  int per_node_ = 1;            // ranks, at most
   bool sends_nothing_ = false;  // the first one
   Index hidden_from_ = 0;       // 0: nowhere; -1: not asked
 };

@@ -327,11 +327,9 @@ class Replay {
 Prediction predict(const Plan& plan, const Topology& topology, Pass pass, const Machine& machine,
                    const PredictionOptions& options) {
   const auto ranks = some_of(topology.ranks, options.most_ranks);
-  const auto nodes = ranks_of_nodes(topology);
-  const auto largest = std::ranges::max(nodes, {}, &std::vector<int>::size).size();
-  const double cores = cores_of_rank(machine, options.threads, static_cast<int>(largest));
+  const double cores = cores_of_rank(machine, options.threads, node_sizes(topology).most);
   const StepSeconds seconds(plan, pass, machine, std::max(cores, 1.0));
-  Replay replay(plan, nodes, machine, ranks);
+  Replay replay(plan, ranks_of_nodes(topology), machine, ranks);
   std::vector<std::vector<Step>> programs(ranks.size());
   if (pass == Pass::backward) {
     for (std::size_t i = 0; i < ranks.size(); ++i) programs[i] = plan.program(ranks[i], pass).steps;

@@ -195,11 +195,8 @@ std::vector<Schedule> schedules::candidates(const PlannedShards& shards, const T
 
 Schedule fitting_schedule(const Topology& topology, PeerMemory memory) {
   if (memory == PeerMemory::separate) return Schedule::ring;
-  const auto nodes = ranks_of_nodes(topology);
-  const auto per_node = nodes.empty() ? 0 : nodes.front().size();
-  const bool even =
-      std::ranges::all_of(nodes, [&](const auto& ranks) { return ranks.size() == per_node; });
-  return even && per_node > 1 ? Schedule::node_ring : Schedule::ring;
+  const auto node = node_sizes(topology);
+  return node.even() && node.most > 1 ? Schedule::node_ring : Schedule::ring;
 }
 
 }  // namespace annulus

@@ -29,12 +29,11 @@ Circle circle_for(const Schedule& schedule, const Topology& topology) {
     }
     return Circle(std::move(groups));
   }
-  for (const auto& ranks : nodes) {
-    if (ranks.size() == nodes.front().size()) continue;
+  if (const auto node = node_sizes(topology); !node.even()) {
     throw InputError(
         fmt::format("schedule node-ring: a node has {} ranks and another one {}; expected as many "
                     "on every node, or schedule ring",
-                    nodes.front().size(), ranks.size()));
+                    node.most, node.fewest));
   }
   return Circle(std::move(nodes));
 }

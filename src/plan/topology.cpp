@@ -33,6 +33,13 @@ std::vector<std::vector<int>> ranks_of_nodes(const Topology& topology) {
   return nodes;
 }
 
+NodeSizes node_sizes(const Topology& topology) {
+  const auto nodes = ranks_of_nodes(topology);
+  if (nodes.empty()) return {};
+  const auto [fewest, most] = std::ranges::minmax(nodes, {}, &std::vector<int>::size);
+  return {static_cast<int>(fewest.size()), static_cast<int>(most.size())};
+}
+
 bool same_node(const Topology& topology, int rank, int other) {
   const auto& node_of = topology.node_of;
   if (node_of.empty()) return rank == other;

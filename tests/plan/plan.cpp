@@ -65,6 +65,26 @@ TEST(Plan, PeersAreTheRanksOfANode) {
   for (int rank = 0; rank < 6; ++rank) EXPECT_EQ(ring.peers(rank), std::vector<int>{rank});
 }
 
+TEST(Plan, NodesOfUnlikeSizesMakeNoNodeRing) {
+  const Topology topology{.ranks = 5, .node_of = {0, 1, 0, 1, 0}};
+  const auto node = node_sizes(topology);
+  EXPECT_EQ(node.fewest, 2);
+  EXPECT_EQ(node.most, 3);
+  EXPECT_FALSE(node.even());
+  EXPECT_EQ(fitting_schedule(topology, PeerMemory::shared), Schedule::ring);
+  try {
+    static_cast<void>(make_plan(window_problem(53), topology, {.schedule = Schedule::node_ring}));
+    FAIL();
+  } catch (const InputError& error) {
+    EXPECT_STREQ(error.what(),
+                 "schedule node-ring: a node has 3 ranks and another one 2; expected as many on "
+                 "every node, or schedule ring");
+  }
+  EXPECT_TRUE(node_sizes(even_topology(6, 3)).even());
+  EXPECT_EQ(fitting_schedule(even_topology(6, 3), PeerMemory::shared), Schedule::node_ring);
+  EXPECT_EQ(node_sizes({.ranks = 4}).most, 1);
+}
+
 TEST(Plan, MemoryOfANodeHasRoomForTheLargest) {
   const auto plan = make_plan(window_problem(53), even_topology(6, 3));
   Index rows = 0;

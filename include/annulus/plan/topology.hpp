@@ -16,6 +16,18 @@ struct Topology {
 /// one number >= 0 for each rank.
 [[nodiscard]] std::vector<std::vector<int>> ranks_of_nodes(const Topology& topology);
 
+/// How many ranks a node has.
+struct NodeSizes {
+  int fewest = 1;
+  int most = 1;
+
+  /// Whether every node has as many.
+  [[nodiscard]] bool even() const { return fewest == most; }
+};
+
+/// Of all nodes. Throws as ranks_of_nodes() does.
+[[nodiscard]] NodeSizes node_sizes(const Topology& topology);
+
 /// Whether two ranks are on one node.
 [[nodiscard]] bool same_node(const Topology& topology, int rank, int other);
 

@@ -74,18 +74,14 @@ class DoubleRing final : public Arrangement {
 Schedule fit_double_ring(Schedule schedule, const PlannedShards& shards, const Topology& topology) {
   const int teams = shards.ranks / schedule.heads;
   if (schedule.inner == 0) {
-    const auto nodes = ranks_of_nodes(topology);
-    const auto size = nodes.front().size();
-    const bool even =
-        std::ranges::all_of(nodes, [&](const auto& ranks) { return ranks.size() == size; });
-    const auto team = static_cast<std::size_t>(schedule.heads);
-    if (!even || size % team != 0) {
+    const auto node = node_sizes(topology);
+    if (!node.even() || node.most % schedule.heads != 0) {
       throw InputError(
           fmt::format("schedule {}: nodes do not all have as many whole teams; expected as many, "
                       "or double-ring:M",
                       name_of(schedule)));
     }
-    schedule.inner = static_cast<int>(size / team);
+    schedule.inner = node.most / schedule.heads;
   }
   if (teams % schedule.inner != 0) {
     throw InputError(fmt::format("schedule {}: inner rings of {} out of {} {}; expected {}",
