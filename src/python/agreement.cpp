@@ -15,14 +15,16 @@ namespace {
 /// Facts as bytes: names and values, each with a zero behind it.
 std::string encode(const Facts& facts) {
   std::string text;
-  for (const auto& [name, value] : facts) text += name + '\0' + value + '\0';
+  for (const auto& [name, value] : facts) {
+    for (const auto* part : {&name, &value}) text.append(*part).push_back('\0');
+  }
   return text;
 }
 
 Facts decode(std::string_view text) {
   const auto next = [&] {
     const auto end = text.find('\0');
-    const std::string part(text.substr(0, end));
+    std::string part(text.substr(0, end));
     text.remove_prefix(end + 1);
     return part;
   };

@@ -17,7 +17,7 @@ ForwardOptions ForwardArguments::options(Arrays& arrays, const Problem& problem,
                                          const Shapes& shapes) const {
   ForwardOptions options;
   if (lse_) options.lse = arrays.output(*lse_, shapes.of_rows("lse"));
-  if (statistics_.size() > 0) options.statistics.views.resize(row_statistics().size());
+  if (has_statistics()) options.statistics.views.resize(row_statistics().size());
   for (const auto& [key, array] : statistics_) {
     const auto name = std::string(nb::str(key).c_str());
     const auto place = read_option("statistics", [&] { return place_of_statistic(name); });
@@ -38,7 +38,7 @@ Facts ForwardArguments::facts(const char* pass, bool held) const {
     return fmt::format("[{}]", fmt::join(std::span(array->data(), array->size()), ", "));
   };
   return {{"the pass", pass},
-          {"statistics", statistics_.size() > 0 ? "asked for" : "not asked for"},
+          {"statistics", has_statistics() ? "asked for" : "not asked for"},
           {"what is held for the backward pass", held ? "present" : "absent"},
           {"gain", values(gain_)},
           {"sink", values(sink_)}};

@@ -69,6 +69,11 @@ class ForwardArguments {
   [[nodiscard]] Facts facts(const char* pass, bool held) const;
 
  private:
+  [[nodiscard]] bool has_statistics() const {
+    // NOLINTNEXTLINE(readability-container-size-empty): which dictionaries of nanobind 2.2 have not
+    return statistics_.size() > 0;
+  }
+
   std::optional<nb::object> lse_;
   Named statistics_;
   std::optional<ConstNumbers> gain_;

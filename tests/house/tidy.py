@@ -36,7 +36,7 @@ def sources_of(file, folder):
     """The C++ files under src that are compiled with `file`: itself, or what it puts together."""
     if file.is_relative_to(folder / "src"):
         included = re.findall(r'^#include "(.*)"$', file.read_text(), re.MULTILINE)
-        return [Path(name).relative_to(ROOT) for name in included]
+        return [Path(name).relative_to(ROOT) for name in included if Path(name).is_relative_to(ROOT / "src")]
     return [file.relative_to(ROOT)] if file.is_relative_to(ROOT / "src") else []
 
 
