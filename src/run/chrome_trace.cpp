@@ -25,7 +25,7 @@ constexpr double microseconds = 1e6;
 /// "keys of 3" as the name of an event, and where it comes from or goes to.
 std::string name_of_event(const TraceEvent& event) {
   if (event.activity == Activity::waits) return "waits";
-  const auto item = fmt::format("{} of {}", name_of(event.item.what), event.item.owner);
+  auto item = fmt::format("{} of {}", name_of(event.item.what), event.item.owner);
   if (event.activity == Activity::computes) return item;
   return fmt::format("{} {} {}", item, event.activity == Activity::sends ? "to" : "from",
                      event.peer);
