@@ -36,6 +36,7 @@ ALLOWED = {
     "--ranks-per-node": ["1", "2"],
     "--repetitions": ["1"],
     "--row-seconds": ["0.1"],
+    "--seconds": ["1"],
     "--tokens": ["1", "2"],
     "--seed": ["0", "18446744073709551615"],
     "--progress": ["auto", "always", "never"],
@@ -44,7 +45,7 @@ ALLOWED = {
     "--format": ["png", "svg"],
 }
 # Without these, what an option is by default takes its time.
-ALWAYS = {"--length", "--repetitions", "--tokens", "--head-dim", "--heads", "--key-heads"}
+ALWAYS = {"--length", "--repetitions", "--seconds", "--tokens", "--head-dim", "--heads", "--key-heads"}
 WILD = ["", " ", "0", "-1", "+3", "1.5", "1e3", "0x10", " 7", "7 ", "7,", ",7", "7,,7", "nan",
         "-inf", "1e999", "99999999999999999999", "-9223372036854775809", "abc", "AUTO", "auto ",
         "深", "\udcff", "a\nb", "\x1b[2J", "%s%n", "=", ":", "--", "-", "--help",
