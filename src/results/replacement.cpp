@@ -51,6 +51,12 @@ fs::path output_target(const std::string& path, std::string_view option) {
         fmt::format("{}: there is no folder {}; expected a file in a folder that exists", subject,
                     target.parent_path().string()));
   }
+  const auto bytes = static_cast<long>(target.filename().native().size());
+  const long most = ::pathconf(target.parent_path().c_str(), _PC_NAME_MAX);
+  if (most > 0 && bytes > most) {
+    throw InputError(fmt::format("{}: a name of {} bytes; expected at most {} in that folder",
+                                 subject, bytes, most));
+  }
   return target;
 }
 

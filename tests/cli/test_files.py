@@ -123,6 +123,16 @@ def test_names_of_255_bytes(annulus, tmp_path, problem, ranks):
     expect_exact(tmp_path / name, problem)
 
 
+def test_longer_names_are_refused_before_work_begins(annulus, tmp_path, problem, ranks):
+    source = write(problem, tmp_path / "in.h5")
+    too_long = tmp_path / ("x" * 256)
+    says = ["a name of 256 bytes", "at most 255"]
+    annulus.refused("attend", source, "-o", too_long, *EXACT, says=["--output", *says], ranks=ranks)
+    annulus.refused("attend", source, "-o", tmp_path / "out.h5", "--trace", too_long, *EXACT,
+                    says=["--trace", *says], ranks=ranks)
+    assert os.listdir(tmp_path) == ["in.h5"]
+
+
 def heads_first(values, batch):
     """(batch · n, heads, ...) as (batch, heads, n, ...)."""
     return np.moveaxis(values.reshape(batch, -1, *values.shape[1:]), 2, 1)

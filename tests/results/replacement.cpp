@@ -30,6 +30,20 @@ TEST(Replacement, LeavesNothingUnlessCommitted) {
   EXPECT_EQ(scratch.entries(), 0);
 }
 
+// Or it would fail where the file takes its place: after all the work.
+TEST(Replacement, RefusesNamesThatAreTooLongAtOnce) {
+  const auto folder = std::filesystem::temp_directory_path();
+  EXPECT_NO_THROW(static_cast<void>(output_target(folder / std::string(255, 'x'), "--trace")));
+  try {
+    static_cast<void>(output_target(folder / std::string(256, 'x'), "--trace"));
+    FAIL();
+  } catch (const InputError& error) {
+    EXPECT_NE(std::string(error.what()).find(": a name of 256 bytes; expected at most 255"),
+              std::string::npos)
+        << error.what();
+  }
+}
+
 TEST(Replacement, KnowsItsOwnLeftovers) {
   const Scratch scratch;
   const Replacement at_work(scratch / "o.h5");
