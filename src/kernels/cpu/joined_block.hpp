@@ -26,8 +26,6 @@ struct JoinedBlock {
   }
   /// Query rows that see some of the key rows `some`.
   [[nodiscard]] Interval queries_that_see(Interval some) const;
-
-  friend bool operator==(const JoinedBlock&, const JoinedBlock&) = default;
 };
 
 /// All pairs of `blocks`, which have none in common, in the order of their first key. The runs of a

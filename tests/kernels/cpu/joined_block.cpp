@@ -1,21 +1,17 @@
 // Blocks of shards as few joined ones.
 #include "kernels/cpu/joined_block.hpp"
 
+#include <algorithm>
 #include <map>
 #include <random>
-#include <utility>
+#include <set>
 
 #include <gtest/gtest.h>
 
 #include "annulus/plan/sharding.hpp"
+#include "kernels/visible_pairs.hpp"
 
 namespace annulus::kernels {
-
-// For messages of tests.
-void PrintTo(const JoinedBlock& block, std::ostream* out) {
-  *out << "queries " << block.queries.begin << ":" << block.queries.end << ", keys "
-       << block.keys.begin << ":" << block.keys.end;
-}
 
 namespace {
 
@@ -23,20 +19,7 @@ const std::vector<Mask> masks{Mask::full(),    Mask::causal(),      Mask::window
                               Mask::window(3), Mask::window(2, 5),  Mask::window(0, 4),
                               Mask::window(5), Mask::window(40, 3), Mask::window(17, 1)};
 
-using Pairs = std::map<std::pair<Index, Index>, int>;
-
-Pairs pairs_of(const std::vector<Block>& blocks) {
-  Pairs pairs;
-  for (const auto& block : blocks) {
-    for (Index i = 0; i < block.queries.count; ++i) {
-      const auto visible = block.visible(i);
-      for (Index j = visible.begin; j < visible.end; ++j) {
-        ++pairs[{block.queries.row + i, block.keys.row + j}];
-      }
-    }
-  }
-  return pairs;
-}
+using test::Pairs;
 
 /// Key rows of queries themselves.
 std::map<Index, Index> self_keys_of(const std::vector<Block>& blocks) {
@@ -86,7 +69,7 @@ std::vector<JoinedBlock> expect_joined(const std::vector<Block>& blocks) {
       }
     }
   }
-  EXPECT_EQ(pairs, pairs_of(blocks));
+  EXPECT_EQ(pairs, test::visible_pairs(blocks));
   EXPECT_EQ(self, self_keys_of(blocks));
   return joined;
 }
@@ -139,7 +122,7 @@ TEST(JoinedBlock, HoldsThePairsOfRunsInAnyOrder) {
     const auto& mask = masks[static_cast<std::size_t>(pick(0, std::ssize(masks) - 1))];
     SCOPED_TRACE(mask.name());
     std::vector<Block> blocks;
-    std::map<Index, int> have_self;  // a query has one key of its own
+    std::set<Index> have_self;  // a query has one key of its own
     const auto keys = runs();
     for (const auto& queries : runs()) {
       for (const auto& of : keys) {
@@ -151,7 +134,7 @@ TEST(JoinedBlock, HoldsThePairsOfRunsInAnyOrder) {
         }
         if (again) continue;
         for (Index i = 0; i < queries.count; ++i) {
-          if (block.self_key(i) >= 0) have_self[queries.row + i] = 1;
+          if (block.self_key(i) >= 0) have_self.insert(queries.row + i);
         }
         blocks.push_back(block);
       }

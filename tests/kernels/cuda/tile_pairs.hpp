@@ -1,18 +1,12 @@
 #pragma once
-// The pairs of rows that lists of tiles visit, and those that blocks show.
+// The pairs of rows that lists of tiles visit.
 
 #include <gtest/gtest.h>
 
-#include <map>
-#include <utility>
-#include <vector>
-
 #include "kernels/cuda/tile_list.hpp"
+#include "kernels/visible_pairs.hpp"
 
 namespace annulus::test {
-
-/// How often each pair (row, streaming row) is there.
-using Pairs = std::map<std::pair<Index, Index>, int>;
 
 /// What a kernel makes of a list: how often each pair (row, streaming row) is visited.
 [[nodiscard]] inline Pairs pairs_of(const kernels::gpu::TileList& list, int tile_rows) {
@@ -33,19 +27,6 @@ using Pairs = std::map<std::pair<Index, Index>, int>;
         }
         const int self = visit.self_key(i);
         EXPECT_TRUE(self < 0 || (visit.self.begin <= self && self < visit.self.end));
-      }
-    }
-  }
-  return pairs;
-}
-
-[[nodiscard]] inline Pairs visible_pairs(const std::vector<Block>& blocks) {
-  Pairs pairs;
-  for (const auto& block : blocks) {
-    for (Index i = 0; i < block.queries.count; ++i) {
-      const auto visible = block.visible(i);
-      for (Index j = visible.begin; j < visible.end; ++j) {
-        ++pairs[{block.queries.row + i, block.keys.row + j}];
       }
     }
   }
