@@ -48,7 +48,7 @@ class Info final : public Command {
                                         {"parallel", features.parallel_hdf5}}
                                  : Json();
     json["cuda"] = features.cuda ? Json{{"runtime", cuda_runtime_version()},
-                                        {"forward_kernels", kernels::cuda_instructions()}}
+                                        {"kernels", kernels::cuda_instructions()}}
                                  : Json();
     json["nccl"] = features.nccl ? Json{{"version", nccl_version()}} : Json();
     json["cudnn"] = features.cudnn ? Json{{"version", kernels::cudnn_version()},
@@ -108,8 +108,8 @@ class Info final : public Command {
                            json["hdf5"]["parallel"].get<bool>() ? "parallel" : "not parallel"));
     line("cuda", json["cuda"].is_null()
                      ? absent
-                     : fmt::format("runtime {}, forward kernels {}", text(json["cuda"]["runtime"]),
-                                   text(json["cuda"]["forward_kernels"])));
+                     : fmt::format("runtime {}, kernels {}", text(json["cuda"]["runtime"]),
+                                   text(json["cuda"]["kernels"])));
     line("nccl", json["nccl"].is_null() ? absent : text(json["nccl"]["version"]));
     if (json["cudnn"].is_null()) {
       line("cudnn", absent);

@@ -53,9 +53,9 @@ def test_info(annulus):
 
 def test_info_on_what_the_environment_wishes(annulus, monkeypatch, features):
     if features["cuda"] is not None:
-        assert features["cuda"]["forward_kernels"] == "mma"
+        assert features["cuda"]["kernels"] == "mma"
         monkeypatch.setenv("ANNULUS_CUDA", "hopper")
-        assert "forward kernels hopper" in annulus.ok("info").out
+        assert "kernels hopper" in annulus.ok("info").out
         monkeypatch.setenv("ANNULUS_CUDA", "hoper")
         annulus.refused("info", says=["ANNULUS_CUDA=hoper: expected mma or hopper"])
         monkeypatch.delenv("ANNULUS_CUDA")

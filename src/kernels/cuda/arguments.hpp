@@ -147,6 +147,8 @@ struct GradientArguments {
   InputRows k{};
   InputRows v{};
   InputRows dout{};
+  Index rows = 0;                  ///< of q and dout
+  Index keys = 0;                  ///< rows of k and v
   const float* scale = nullptr;    ///< (rows, H)
   const float* lse = nullptr;      ///< (rows, H), natural base; -inf where a row sees nothing
   const float* lse_low = nullptr;  ///< (rows, H)

@@ -22,12 +22,16 @@ struct CudaLauncherOf {
   static void mean(const MeanArguments& arguments, Stream& stream);
 };
 
-/// The forward kernels for compute capability 9.0, for BFloat16 and Float16. Throws InputError on
-/// another device, and in a build that was not compiled for it.
+/// The kernels for compute capability 9.0, for BFloat16 and Float16. Throws InputError on another
+/// device, and in a build that was not compiled for it.
 template <class T>
 struct HopperLauncherOf {
   static void forward(const KernelChoice& choice, const ForwardArguments& arguments,
                       Stream& stream);
+  static void add_query_gradients(const KernelChoice& choice, const GradientArguments& arguments,
+                                  Stream& stream);
+  static void add_key_gradients(const KernelChoice& choice, const GradientArguments& arguments,
+                                Stream& stream);
 };
 
 }  // namespace annulus::kernels::gpu

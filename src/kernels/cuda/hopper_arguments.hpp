@@ -1,6 +1,6 @@
 #pragma once
-// What the forward kernel for compute capability 9.0 is given: beside the arguments of every
-// forward kernel, the maps that its tiles come by.
+// What the kernels for compute capability 9.0 are given: beside the arguments of other kernels, the
+// maps that their tiles come by.
 
 #include "annulus/base/data_type.hpp"
 #include "kernels/cuda/arguments.hpp"
@@ -8,11 +8,19 @@
 
 namespace annulus::kernels::gpu {
 
-struct HopperArguments {
+struct HopperForwardArguments {
   ForwardArguments forward{};
   TensorMap q{};
   TensorMap k{};
   TensorMap v{};
+};
+
+struct HopperGradientArguments {
+  GradientArguments gradient{};
+  TensorMap q{};
+  TensorMap k{};
+  TensorMap v{};
+  TensorMap dout{};
 };
 
 /// A tensor of 16-bit elements (rows, heads, dim) and the boxes that are copied of it: what is
@@ -30,13 +38,27 @@ struct TileMap {
   int box_rows = 1;
 };
 
-struct TileMaps {
+struct ForwardMaps {
   TileMap q;
   TileMap k;
   TileMap v;
 };
 
-/// Those of the kernel for head dimension `dim`, one of hopper_dims.
-[[nodiscard]] TileMaps tile_maps(DataType type, int dim, const ForwardArguments& arguments);
+/// Those of the forward kernel for head dimension `dim`, one of hopper_dims.
+[[nodiscard]] ForwardMaps forward_maps(DataType type, int dim, const ForwardArguments& arguments);
+
+struct GradientMaps {
+  TileMap q;
+  TileMap k;
+  TileMap v;
+  TileMap dout;
+};
+
+/// Which side of a pair owns tiles, past which the other one streams.
+enum class Owners { queries, keys };
+
+/// Those of the kernels of gradients.
+[[nodiscard]] GradientMaps gradient_maps(DataType type, int dim, Owners owners,
+                                         const GradientArguments& arguments);
 
 }  // namespace annulus::kernels::gpu

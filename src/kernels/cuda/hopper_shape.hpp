@@ -1,23 +1,24 @@
 #pragma once
-// How large the tiles of the forward kernel for compute capability 9.0 are, and where they lie in
-// shared memory: host code and kernels share it.
+// How large the tiles of the kernels for compute capability 9.0 are, and where they lie in shared
+// memory: host code and kernels share it.
 //
-// Two warpgroups own 64 queries each; a warp of a third one brings tiles. A thread of an owner
-// holds sums of d columns in d / 2 registers, logits of c keys in c / 2 and their weights in c / 4,
-// of 240.
+// Two warpgroups own 64 rows each; a warp of a third one brings tiles. A thread of an owner holds
+// sums of d columns in d / 2 registers, products with c streaming rows in c / 2 and factors that
+// are made of them in c / 4, of 240: forward one of each, query gradients one, two and one, key
+// gradients two of each.
 
 #include "kernels/cuda/device/machine.hpp"
 
 namespace annulus::kernels::gpu {
 
-/// Elements of a head that the kernel is compiled for; others are filled up with zeros.
+/// Elements of a head that kernels are compiled for; others are filled up with zeros.
 inline constexpr int hopper_dims[] = {64, 128, 256};
 
 /// What a thread block of compute capability 9.0 can have.
 inline constexpr int most_hopper_shared_bytes = 227 * 1024;
 
 struct HopperShape {
-  int columns = 128;  ///< keys of one step
+  int columns = 128;  ///< streaming rows of one step
   int stages = 2;     ///< steps that shared memory has room for
 
   static constexpr int owners = 2;  ///< warpgroups
@@ -32,17 +33,34 @@ struct HopperShape {
   static constexpr int owner_registers = 240;
   static_assert(bringing_registers + owners * owner_registers <= (owners + 1) * registers);
 
-  /// Barriers: one of the queries, and four of each stage.
-  [[nodiscard]] constexpr int barrier_bytes() const { return 8 * (1 + 4 * stages); }
-  [[nodiscard]] constexpr int shared_bytes(int row_bytes) const {
-    return (rows + stages * 2 * columns) * row_bytes + barrier_bytes();
+  /// Bytes of shared memory: `owned` tiles of rows and, for each stage, two of columns, `numbers`
+  /// fp32 numbers for each streaming row and the barriers of `rings` rings; one barrier is that of
+  /// the owned tiles.
+  [[nodiscard]] constexpr int shared_bytes(int row_bytes, int owned, int rings,
+                                           int numbers = 0) const {
+    return owned * rows * row_bytes + stages * columns * (2 * row_bytes + 4 * numbers) +
+           8 * (1 + 2 * rings * stages);
   }
 };
 
-[[nodiscard]] constexpr HopperShape hopper_shape(int dim) {
+/// Queries own tiles: q; k and v stream.
+[[nodiscard]] constexpr HopperShape hopper_forward_shape(int dim) {
   if (dim <= 64) return {.columns = 128, .stages = 4};
   if (dim <= 128) return {.columns = 128, .stages = 2};
   return {.columns = 64, .stages = 2};
+}
+
+/// Queries own tiles: q and dout; k and v stream.
+[[nodiscard]] constexpr HopperShape hopper_query_gradient_shape(int dim) {
+  if (dim <= 64) return {.columns = 128, .stages = 4};
+  if (dim <= 128) return {.columns = 64, .stages = 4};
+  return {.columns = 32, .stages = 2};
+}
+
+/// Keys own tiles: k and v; q and dout stream, with four numbers of each query.
+[[nodiscard]] constexpr HopperShape hopper_key_gradient_shape(int dim) {
+  if (dim <= 128) return {.columns = 64, .stages = 4};
+  return {.columns = 32, .stages = 2};
 }
 
 }  // namespace annulus::kernels::gpu

@@ -16,18 +16,18 @@ std::unique_ptr<ForwardPass> GpuKernel::forward(const Queries& queries,
 
 std::unique_ptr<BackwardPass> GpuKernel::backward(const BackwardQueries& queries,
                                                   const PassOptions& options) const {
-  return std::make_unique<GpuBackward>(launcher_, queries, options);
+  return std::make_unique<GpuBackward>(launcher_, path_, queries, options);
 }
 
 }  // namespace gpu
 
 const Kernel& cuda() {
-  static const gpu::GpuKernel kernel(gpu::cuda_launcher(), gpu::wished_forward_path());
+  static const gpu::GpuKernel kernel(gpu::cuda_launcher(), gpu::wished_kernel_path());
   return kernel;
 }
 
 std::string_view cuda_instructions() {
-  return gpu::wished_forward_path() == gpu::ForwardPath::hopper ? "hopper" : "mma";
+  return gpu::wished_kernel_path() == gpu::KernelPath::hopper ? "hopper" : "mma";
 }
 
 namespace backend {

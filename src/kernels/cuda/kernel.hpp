@@ -10,8 +10,8 @@ namespace annulus::kernels::gpu {
 
 class GpuKernel final : public Kernel {
  public:
-  /// Borrows `launcher`. `path`: of forward passes, where choose_kernel() has it.
-  explicit GpuKernel(const Launcher& launcher, ForwardPath path = ForwardPath::mma)
+  /// Borrows `launcher`. `path`: where choose_kernel() has it.
+  explicit GpuKernel(const Launcher& launcher, KernelPath path = KernelPath::mma)
       : launcher_(launcher), path_(path) {}
 
   [[nodiscard]] std::string_view name() const override { return "cuda"; }
@@ -35,7 +35,7 @@ class GpuKernel final : public Kernel {
 
  private:
   const Launcher& launcher_;
-  ForwardPath path_;
+  KernelPath path_;
 };
 
 }  // namespace annulus::kernels::gpu

@@ -59,22 +59,22 @@ void check_arguments(const KernelChoice& choice, const GradientArguments& argume
   check_heads(arguments.heads, arguments.group);
 }
 
-ForwardPath wished_forward_path() {
+KernelPath wished_kernel_path() {
   const char* value = std::getenv("ANNULUS_CUDA");
   const std::string_view wish = value == nullptr ? "mma" : value;
-  if (wish == "mma") return ForwardPath::mma;
-  if (wish == "hopper") return ForwardPath::hopper;
+  if (wish == "mma") return KernelPath::mma;
+  if (wish == "hopper") return KernelPath::hopper;
   throw InputError(fmt::format("ANNULUS_CUDA={}: expected mma or hopper", wish));
 }
 
-KernelChoice choose_kernel(DataType type, Index head_dim, Index value_dim, ForwardPath path) {
+KernelChoice choose_kernel(DataType type, Index head_dim, Index value_dim, KernelPath path) {
   if (type == DataType::float64) {
     throw InputError("the cuda backend computes in bf16, fp16 and fp32, not in fp64");
   }
   const Index needed = std::max(head_dim, value_dim);
-  if (type == DataType::float32) path = ForwardPath::mma;
+  if (type == DataType::float32) path = KernelPath::mma;
   const std::span<const int> dims =
-      path == ForwardPath::hopper ? std::span<const int>(hopper_dims) : head_dims;
+      path == KernelPath::hopper ? std::span<const int>(hopper_dims) : head_dims;
   const auto dim = std::ranges::find_if(dims, [&](int has) { return has >= needed; });
   if (dim == dims.end()) {
     throw InputError(fmt::format("head dimension {}: the cuda backend computes up to {}", needed,
@@ -91,20 +91,22 @@ KernelChoice of_few_rows(const KernelChoice& choice) {
 }
 
 int forward_tile_rows(const KernelChoice& choice) {
-  if (choice.path == ForwardPath::hopper) return HopperShape::rows;
+  if (choice.path == KernelPath::hopper) return HopperShape::rows;
   return shape_of(choice).rows();
 }
 
 int forward_step_rows(const KernelChoice& choice) {
-  if (choice.path == ForwardPath::hopper) return hopper_shape(choice.dim).columns;
+  if (choice.path == KernelPath::hopper) return hopper_forward_shape(choice.dim).columns;
   return shape_of(choice).columns;
 }
 
 int query_gradient_tile_rows(const KernelChoice& choice) {
+  if (choice.path == KernelPath::hopper) return HopperShape::rows;
   return query_gradient_shape(element_bytes(choice), choice.dim).rows();
 }
 
 int key_gradient_tile_rows(const KernelChoice& choice) {
+  if (choice.path == KernelPath::hopper) return HopperShape::rows;
   return key_gradient_shape(element_bytes(choice), choice.dim).rows();
 }
 

@@ -13,15 +13,15 @@ namespace annulus::kernels::gpu {
 
 using device::Stream;
 
-/// The instructions that a forward pass is made of.
-enum class ForwardPath {
-  mma,     ///< of compute capability 8.0 and later: ForwardKernel
-  hopper,  ///< of 9.0 alone: HopperForwardKernel
+/// The instructions that the kernels of attention and of its gradients are made of.
+enum class KernelPath {
+  mma,     ///< of compute capability 8.0 and later
+  hopper,  ///< of 9.0 alone: the kernels in device/hopper
 };
 
 /// That which the environment variable ANNULUS_CUDA names (mma or hopper), mma without it. Throws
 /// InputError for anything else.
-[[nodiscard]] ForwardPath wished_forward_path();
+[[nodiscard]] KernelPath wished_kernel_path();
 
 /// What a pass is compiled for.
 struct KernelChoice {
@@ -29,14 +29,14 @@ struct KernelChoice {
   int dim = 64;                        ///< one of head_dims, or of hopper_dims
   bool statistics = false;             ///< whether the state has moments, squares and self logits
   bool few_rows = false;               ///< of the forward pass: whether its tiles are those of few
-  ForwardPath path = ForwardPath::mma;
+  KernelPath path = KernelPath::mma;
 };
 
 /// The choice for inputs of this type and these head dimensions: the next of head_dims, or of
 /// hopper_dims on that path, which fp32 does not have and leaves. Throws InputError where there is
 /// none, or for fp64.
 [[nodiscard]] KernelChoice choose_kernel(DataType type, Index head_dim, Index value_dim,
-                                         ForwardPath path = ForwardPath::mma);
+                                         KernelPath path = KernelPath::mma);
 
 /// The same for tiles of few rows, which are on one path only.
 [[nodiscard]] KernelChoice of_few_rows(const KernelChoice& choice);

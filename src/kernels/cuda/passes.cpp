@@ -16,8 +16,7 @@ const StreamPointer& stream_of(const PassOptions& options) {
   return options.stream;
 }
 
-KernelChoice choice_for(ConstTensorView q, const PassOptions& options,
-                        ForwardPath path = ForwardPath::mma) {
+KernelChoice choice_for(ConstTensorView q, const PassOptions& options, KernelPath path) {
   ensure(options.key_heads >= 1 && q.heads % options.key_heads == 0,
          "query heads are a multiple of key heads");
   auto choice = choose_kernel(q.type, q.dim, options.value_dim, path);
@@ -27,7 +26,7 @@ KernelChoice choice_for(ConstTensorView q, const PassOptions& options,
 
 }  // namespace
 
-GpuForward::GpuForward(const Launcher& launcher, ForwardPath path, const Queries& queries,
+GpuForward::GpuForward(const Launcher& launcher, KernelPath path, const Queries& queries,
                        const PassOptions& options)
     : launcher_(launcher),
       stream_(stream_of(options)),
@@ -98,12 +97,12 @@ void GpuForward::merge(ConstTensorView state, Index first_head) {
   states_.merge(state, first_head);
 }
 
-GpuBackward::GpuBackward(const Launcher& launcher, const BackwardQueries& queries,
+GpuBackward::GpuBackward(const Launcher& launcher, KernelPath path, const BackwardQueries& queries,
                          const PassOptions& options)
     : launcher_(launcher),
       stream_(stream_of(options)),
       tiles_(kept_tiles(launcher, options)),
-      choice_(choice_for(queries.q, options)),
+      choice_(choice_for(queries.q, options, path)),
       q_(stream_, queries.q),
       dout_(stream_, queries.dout),
       lse_(stream_, queries.lse),
@@ -160,6 +159,8 @@ void GpuBackward::accumulate(ConstTensorView k, ConstTensorView v, std::span<con
                                 .k = keys.rows(),
                                 .v = values.rows(),
                                 .dout = dout_.rows(),
+                                .rows = rows_,
+                                .keys = k.rows,
                                 .scale = scale_.data(),
                                 .lse = lse_.data(),
                                 .lse_low = lse_low_.data(),

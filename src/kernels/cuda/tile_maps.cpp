@@ -27,14 +27,30 @@ TileMap map_of(DataType type, const InputRows& input, Index heads, Index rows, i
 
 }  // namespace
 
-TileMaps tile_maps(DataType type, int dim, const ForwardArguments& arguments) {
+ForwardMaps forward_maps(DataType type, int dim, const ForwardArguments& arguments) {
   const auto& a = arguments;
   ensure(a.rows > 0 && a.keys > 0, "maps of tiles are of tensors that have rows");
-  const int columns = hopper_shape(dim).columns;
+  const int columns = hopper_forward_shape(dim).columns;
   const int key_heads = a.heads / a.group;
   return {.q = map_of(type, a.q, a.heads, a.rows, a.shared, HopperShape::rows / a.shared),
           .k = map_of(type, a.k, key_heads, a.keys, 1, columns),
           .v = map_of(type, a.v, key_heads, a.keys, 1, columns)};
+}
+
+GradientMaps gradient_maps(DataType type, int dim, Owners owners,
+                           const GradientArguments& arguments) {
+  const auto& a = arguments;
+  ensure(a.rows > 0 && a.keys > 0, "maps of tiles are of tensors that have rows");
+  const bool by_queries = owners == Owners::queries;
+  const int query_rows = by_queries ? HopperShape::rows : hopper_key_gradient_shape(dim).columns;
+  const int key_rows = by_queries ? hopper_query_gradient_shape(dim).columns : HopperShape::rows;
+  const auto of_queries = [&](const InputRows& rows) {
+    return map_of(type, rows, a.heads, a.rows, 1, query_rows);
+  };
+  const auto of_keys = [&](const InputRows& rows) {
+    return map_of(type, rows, a.heads / a.group, a.keys, 1, key_rows);
+  };
+  return {.q = of_queries(a.q), .k = of_keys(a.k), .v = of_keys(a.v), .dout = of_queries(a.dout)};
 }
 
 }  // namespace annulus::kernels::gpu

@@ -153,9 +153,10 @@ bool AsyncMemory::let_arrive() {
   return true;
 }
 
-void AsyncMemory::let_some_arrive() {
-  while (order_ == LaneOrder::shuffled && random_() % 2 == 0 && let_arrive()) {
-  }
+bool AsyncMemory::let_some_arrive() {
+  bool some = false;
+  while (order_ == LaneOrder::shuffled && random_() % 2 == 0 && let_arrive()) some = true;
+  return some;
 }
 
 void AsyncMemory::wrote(SharedOffset at, int thread) {

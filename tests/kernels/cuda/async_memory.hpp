@@ -49,8 +49,8 @@ class AsyncMemory {
                  SharedOffset barrier);
   /// One tile arrives; false where none is under way.
   bool let_arrive();
-  /// Some do, where the schedule is shuffled.
-  void let_some_arrive();
+  /// Some do, where the schedule is shuffled; false where none did.
+  bool let_some_arrive();
 
   void wrote(SharedOffset at, int thread);
   void fence(int thread);

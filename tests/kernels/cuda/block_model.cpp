@@ -138,7 +138,8 @@ void Block::run(int block_x, int block_y) {
     order_warps();
     bool moved = false;
     for (const auto w : warp_order_) {
-      async.let_some_arrive();
+      // What a warp waits for may come after it was asked.
+      moved = async.let_some_arrive() || moved;
       if (!warps_[w].ready()) continue;
       moved = true;
       running = warps_[w].next;

@@ -354,14 +354,14 @@ class Wish {
 };
 
 TEST(HopperChoice, IsAWishThatMayBeMisspelt) {
-  EXPECT_EQ(gpu::wished_forward_path(), gpu::ForwardPath::mma);
+  EXPECT_EQ(gpu::wished_kernel_path(), gpu::KernelPath::mma);
   {
     const Wish wish("hopper");
-    EXPECT_EQ(gpu::wished_forward_path(), gpu::ForwardPath::hopper);
+    EXPECT_EQ(gpu::wished_kernel_path(), gpu::KernelPath::hopper);
   }
   const Wish wish("hoper");
   try {
-    static_cast<void>(gpu::wished_forward_path());
+    static_cast<void>(gpu::wished_kernel_path());
     FAIL();
   } catch (const InputError& error) {
     EXPECT_EQ(std::string(error.what()), "ANNULUS_CUDA=hoper: expected mma or hopper");
@@ -369,16 +369,16 @@ TEST(HopperChoice, IsAWishThatMayBeMisspelt) {
 }
 
 TEST(HopperChoice, LeavesWhatThePathDoesNotHave) {
-  const auto hopper = gpu::ForwardPath::hopper;
+  const auto hopper = gpu::KernelPath::hopper;
   const auto halves = gpu::choose_kernel(DataType::bfloat16, 96, 64, hopper);
   EXPECT_EQ(halves.path, hopper);
   EXPECT_EQ(halves.dim, 128);
   EXPECT_EQ(gpu::forward_tile_rows(halves), 128);
   const auto few = gpu::of_few_rows(halves);
-  EXPECT_EQ(few.path, gpu::ForwardPath::mma);
+  EXPECT_EQ(few.path, gpu::KernelPath::mma);
   EXPECT_TRUE(few.few_rows);
   const auto singles = gpu::choose_kernel(DataType::float32, 96, 64, hopper);
-  EXPECT_EQ(singles.path, gpu::ForwardPath::mma);
+  EXPECT_EQ(singles.path, gpu::KernelPath::mma);
   EXPECT_EQ(singles.dim, 96);
   EXPECT_THROW(static_cast<void>(gpu::choose_kernel(DataType::float16, 257, 64, hopper)),
                InputError);

@@ -8,21 +8,42 @@ namespace annulus::test {
 
 namespace gpu = kernels::gpu;
 
-void ModelLauncher::hopper_forward(const gpu::KernelChoice& choice,
-                                   const gpu::ForwardArguments& arguments,
-                                   device::Stream& stream) const {
-  const auto launch = [&]<class Kernel>(int blocks_x, int blocks_y,
-                                        const typename Kernel::Arguments& of_kernel) {
+auto ModelLauncher::hopper_launch(device::Stream& stream) const {
+  return [this, &stream]<class Kernel>(int blocks_x, int blocks_y,
+                                       const typename Kernel::Arguments& arguments) {
     run(
         {.blocks_x = blocks_x,
          .blocks_y = blocks_y,
          .threads = Kernel::threads,
          .shared_bytes = Kernel::shared_bytes,
          .registers = Kernel::registers},
-        [of_kernel] { Kernel::run(of_kernel); }, stream);
+        [arguments] { Kernel::run(arguments); }, stream);
   };
+}
+
+void ModelLauncher::hopper_forward(const gpu::KernelChoice& choice,
+                                   const gpu::ForwardArguments& arguments,
+                                   device::Stream& stream) const {
   gpu::with_half_type(choice, [&]<class T>() {
-    gpu::dispatch_hopper_forward<T>(choice, arguments, encode_for_model, launch);
+    gpu::dispatch_hopper_forward<T>(choice, arguments, encode_for_model, hopper_launch(stream));
+  });
+}
+
+void ModelLauncher::add_hopper_query_gradients(const gpu::KernelChoice& choice,
+                                               const gpu::GradientArguments& arguments,
+                                               device::Stream& stream) const {
+  gpu::with_half_type(choice, [&]<class T>() {
+    gpu::dispatch_hopper_query_gradients<T>(choice, arguments, encode_for_model,
+                                            hopper_launch(stream));
+  });
+}
+
+void ModelLauncher::add_hopper_key_gradients(const gpu::KernelChoice& choice,
+                                             const gpu::GradientArguments& arguments,
+                                             device::Stream& stream) const {
+  gpu::with_half_type(choice, [&]<class T>() {
+    gpu::dispatch_hopper_key_gradients<T>(choice, arguments, encode_for_model,
+                                          hopper_launch(stream));
   });
 }
 

@@ -1,15 +1,17 @@
-// The cases of every backend for the forward path of compute capability 9.0, on the model of a
+// The cases of every backend for the kernels of compute capability 9.0, on the model of a
 // thread block; and that no order of warps, lanes and tiles matters.
 #include <cmath>
 
 #include "kernels/cuda/kernel_under_test.hpp"
+#include "support/rounded_factors.hpp"
 
 namespace annulus::test {
 
 INSTANTIATE_TEST_SUITE_P(Hopper, ForwardKernel, testing::Values(hopper_under_test()),
                          name_of_test<KernelUnderTest>);
-INSTANTIATE_TEST_SUITE_P(Hopper, EitherPass,
-                         testing::Values(PassUnderTest{hopper_under_test(), Pass::forward}),
+INSTANTIATE_TEST_SUITE_P(Hopper, BackwardKernel, testing::Values(hopper_under_test()),
+                         name_of_test<KernelUnderTest>);
+INSTANTIATE_TEST_SUITE_P(Hopper, EitherPass, testing::ValuesIn(both_passes({hopper_under_test()})),
                          name_of_test<PassUnderTest>);
 
 namespace {
@@ -39,6 +41,21 @@ TEST(HopperOrder, OfWarpsLanesAndTilesDoesNotChangeABit) {
       EXPECT_EQ(first.out.values, other.out.values);
       EXPECT_EQ(first.lse.values, other.lse.values);
       EXPECT_EQ(first.statistic("entropy").values, other.statistic("entropy").values);
+    }
+  });
+}
+
+TEST(HopperOrder, OfWarpsLanesAndTilesDoesNotChangeABitBackward) {
+  for_each_kernel(203, Mask::window(90, 20), []<class T>(const Problem& problem) {
+    const auto whole = random_problem<T>(problem, 8);
+    const auto dout = random_dout<T>(problem);
+    const auto first = gradients_by(*open_hopper({}), whole, dout);
+    for (const auto& schedule : other_model_schedules) {
+      const auto other = gradients_by(*open_hopper(schedule), whole, dout);
+      EXPECT_EQ(first.dq.values, other.dq.values);
+      EXPECT_EQ(first.dk.values, other.dk.values);
+      EXPECT_EQ(first.dv.values, other.dv.values);
+      EXPECT_EQ(first.dgain, other.dgain);
     }
   });
 }
@@ -159,6 +176,64 @@ TEST(HopperForward, WhatLiesPastARunIsNotSeen) {
   for (Index i = 0; i < 101; ++i) {
     EXPECT_EQ(got.lse.at(i, 0, 0), right.lse.at(i, 0, 0));
     for (Index c = 0; c < 100; ++c) EXPECT_EQ(got.out.at(i, 0, c), right.out.at(i, 0, c));
+  }
+}
+
+/// Gradients by a model of its own are off by at most twice what rounding the factors of products
+/// costs.
+template <class T>
+void expect_gradients_as_defined(const Problem& problem) {
+  const auto whole = random_problem<T>(problem, 4);
+  const auto dout = random_dout<T>(problem);
+  const auto got = gradients_by(*open_hopper({LaneOrder::shuffled, 3}), whole, dout);
+  const auto exact = direct_gradients_of(whole, dout);
+  const auto rounded = with_rounded_factors(whole, dout).gradients;
+  EXPECT_LE(largest_error(got.dq, exact.dq), 2 * largest_error(rounded.dq, exact.dq));
+  EXPECT_LE(largest_error(got.dk, exact.dk), 2 * largest_error(rounded.dk, exact.dk));
+  EXPECT_LE(largest_error(got.dv, exact.dv), 2 * largest_error(rounded.dv, exact.dv));
+}
+
+// Two panels and a bit: of keys for dq, of the queries of three heads for dk and dv.
+TEST(HopperBackward, PanelsAddUp) {
+  expect_gradients_as_defined<BFloat16>(
+      {.query_heads = 1, .key_heads = 1, .head_dim = 16, .documents = Documents::single(20, 8501)});
+  for (const Index d : {16, 128}) {
+    expect_gradients_as_defined<Float16>({.query_heads = 3,
+                                          .key_heads = 1,
+                                          .head_dim = d,
+                                          .documents = Documents::single(2837, 20)});
+  }
+}
+
+// As forward; a step of queries goes past the end of its run as one of keys does. Positions of a
+// document end at 101, which ends no step and no tile.
+TEST(HopperBackward, WhatLiesPastARunIsNotSeen) {
+  for (const Index d : {60, 100, 200}) {
+    const Problem problem{.query_heads = 1,
+                          .key_heads = 1,
+                          .head_dim = d,
+                          .documents = Documents::packed({0, 101, 191}),
+                          .mask = Mask::causal()};
+    auto whole = random_problem<BFloat16>(problem, 6);
+    auto dout = random_dout<BFloat16>(problem);
+    const auto kernel = open_hopper({});
+    const auto right = gradients_by(*kernel, whole, dout);
+    for (Index i = 101; i < 191; ++i) {
+      for (Index c = 0; c < d; ++c) {
+        whole.q.at(i, 0, c) = BFloat16(std::numeric_limits<double>::infinity());
+        whole.k.at(i, 0, c) = BFloat16(std::numeric_limits<double>::quiet_NaN());
+        whole.v.at(i, 0, c) = BFloat16(-std::numeric_limits<double>::infinity());
+        dout.at(i, 0, c) = BFloat16(std::numeric_limits<double>::quiet_NaN());
+      }
+    }
+    const auto got = gradients_by(*kernel, whole, dout);
+    for (Index i = 0; i < 101; ++i) {
+      for (Index c = 0; c < d; ++c) {
+        EXPECT_EQ(got.dq.at(i, 0, c), right.dq.at(i, 0, c));
+        EXPECT_EQ(got.dk.at(i, 0, c), right.dk.at(i, 0, c));
+        EXPECT_EQ(got.dv.at(i, 0, c), right.dv.at(i, 0, c));
+      }
+    }
   }
 }
 

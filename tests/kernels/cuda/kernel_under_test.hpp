@@ -27,19 +27,19 @@ struct ModelOfKernel {
   ModelLauncher launcher;
   kernels::gpu::GpuKernel kernel;
 
-  ModelOfKernel(const Schedule& schedule, kernels::gpu::ForwardPath path)
+  ModelOfKernel(const Schedule& schedule, kernels::gpu::KernelPath path)
       : launcher(schedule), kernel(launcher, path) {}
   ~ModelOfKernel() { EXPECT_EQ(launcher.report().bank_conflicts, 0); }
 };
 
 /// On a model of its own.
 [[nodiscard]] inline std::shared_ptr<const kernels::Kernel> open_cuda(
-    const Schedule& schedule, kernels::gpu::ForwardPath path = kernels::gpu::ForwardPath::mma) {
+    const Schedule& schedule, kernels::gpu::KernelPath path = kernels::gpu::KernelPath::mma) {
   const auto model = std::make_shared<ModelOfKernel>(schedule, path);
   return {model, &model->kernel};
 }
 [[nodiscard]] inline std::shared_ptr<const kernels::Kernel> open_hopper(const Schedule& schedule) {
-  return open_cuda(schedule, kernels::gpu::ForwardPath::hopper);
+  return open_cuda(schedule, kernels::gpu::KernelPath::hopper);
 }
 #endif
 
@@ -54,7 +54,7 @@ struct ModelOfKernel {
 }
 
 #if !ANNULUS_TEST_ON_GPU
-/// The forward path for compute capability 9.0; on a GPU, ANNULUS_CUDA=hopper takes it for all
+/// The kernels for compute capability 9.0; on a GPU, ANNULUS_CUDA=hopper takes it for all
 /// tests.
 [[nodiscard]] inline KernelUnderTest hopper_under_test() {
   auto kernel = cuda_under_test();

@@ -42,7 +42,7 @@ void ModelLauncher::start(const gpu::StartArguments& arguments, Stream& stream) 
 
 void ModelLauncher::forward(const gpu::KernelChoice& choice, const gpu::ForwardArguments& arguments,
                             Stream& stream) const {
-  if (choice.path == gpu::ForwardPath::hopper) return hopper_forward(choice, arguments, stream);
+  if (choice.path == gpu::KernelPath::hopper) return hopper_forward(choice, arguments, stream);
   gpu::with_type(choice,
                  [&]<class T>() { gpu::dispatch_forward<T>(choice, arguments, launch(stream)); });
 }
@@ -72,6 +72,9 @@ void ModelLauncher::finish(const gpu::FinishArguments& arguments, Stream& stream
 void ModelLauncher::add_query_gradients(const gpu::KernelChoice& choice,
                                         const gpu::GradientArguments& arguments,
                                         Stream& stream) const {
+  if (choice.path == gpu::KernelPath::hopper) {
+    return add_hopper_query_gradients(choice, arguments, stream);
+  }
   gpu::with_type(choice, [&]<class T>() {
     gpu::dispatch_query_gradients<T>(choice, arguments, launch(stream));
   });
@@ -80,6 +83,9 @@ void ModelLauncher::add_query_gradients(const gpu::KernelChoice& choice,
 void ModelLauncher::add_key_gradients(const gpu::KernelChoice& choice,
                                       const gpu::GradientArguments& arguments,
                                       Stream& stream) const {
+  if (choice.path == gpu::KernelPath::hopper) {
+    return add_hopper_key_gradients(choice, arguments, stream);
+  }
   gpu::with_type(choice, [&]<class T>() {
     gpu::dispatch_key_gradients<T>(choice, arguments, launch(stream));
   });

@@ -51,9 +51,17 @@ class ModelLauncher final : public kernels::gpu::Launcher {
  private:
   [[nodiscard]] auto launch(device::Stream& stream) const;
   void run(const Launch& launch, const std::function<void()>& body, device::Stream& stream) const;
+  // Those for compute capability 9.0, in a file of their own.
+  [[nodiscard]] auto hopper_launch(device::Stream& stream) const;
   void hopper_forward(const kernels::gpu::KernelChoice& choice,
                       const kernels::gpu::ForwardArguments& arguments,
                       device::Stream& stream) const;
+  void add_hopper_query_gradients(const kernels::gpu::KernelChoice& choice,
+                                  const kernels::gpu::GradientArguments& arguments,
+                                  device::Stream& stream) const;
+  void add_hopper_key_gradients(const kernels::gpu::KernelChoice& choice,
+                                const kernels::gpu::GradientArguments& arguments,
+                                device::Stream& stream) const;
 
   Schedule schedule_;
   std::shared_ptr<ModelDevice> device_;

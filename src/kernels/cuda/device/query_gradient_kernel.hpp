@@ -36,10 +36,7 @@ struct QueryGradientKernel {
     copy_tile<T, dim, shape.rows(), threads>(0, a.q, own.work.row, own.work.rows, own.head);
     copy_tile<T, dim, shape.rows(), threads>(own_tile, a.dout, own.work.row, own.work.rows,
                                              own.head);
-    const RowNumbers<rows_of_lane> scale(a.scale, own);
-    const RowNumbers<rows_of_lane> lse(a.lse, own);
-    const RowNumbers<rows_of_lane> lse_low(a.lse_low, own);
-    const RowNumbers<rows_of_lane> mean(a.mean, own);
+    const RowQueries<rows_of_lane> queries(a, own);
     Sums<shape.row_blocks, dim> sums;
 
     const auto load = [&](const Walk& walk, int stage) {
@@ -49,13 +46,11 @@ struct QueryGradientKernel {
       const SharedOffset keys = keys_at(stage);
       Sums<shape.row_blocks, shape.columns> dz;
       Products<T>::template add_dots<dim>(dz, q, keys);
-      scale_logits(dz, [&](int r, int, int) { return scale.at[r]; });
-      if (!walk.whole()) hide(dz, walk, own);
+      to_probabilities(dz, queries, walk, own);
       Sums<shape.row_blocks, shape.columns> dp;
       Products<T>::template add_dots<dim>(dp, dout, keys + column_tile);
       for_each_number<rows_of_lane, shape.columns / 8>([&](int r, int n, int side) {
-        const float p = probability(dz.at(r, n, side), lse.at[r], lse_low.at[r]);
-        dz.at(r, n, side) = p * (dp.at(r, n, side) - mean.at[r]);
+        dz.at(r, n, side) *= dp.at(r, n, side) - queries.mean(r, n, side);
       });
       Products<T>::template add_weighted_rows<dim>(sums, dz, keys);
     };

@@ -47,11 +47,11 @@ ANNULUS_DEVICE void copy_step(SharedOffset tiles, const InputRows& first, const 
 }
 
 /// Starts the copy of one number for each of `count` rows of one head from `row` on, out of a table
-/// (rows, heads); the rest of `rows` become zeros.
+/// (rows, heads); the rest of `rows` become zeros. By `threads` threads, of which this is `thread`.
 template <int rows, int threads>
 ANNULUS_DEVICE void copy_numbers(SharedOffset to, const float* table, int heads, Index row,
-                                 int count, int head) {
-  for (int i = thread_index(); i < rows; i += threads) {
+                                 int count, int head, int thread) {
+  for (int i = thread; i < rows; i += threads) {
     const float* from = table + (row + (i < count ? i : 0)) * heads + head;
     cp_async<4>(to + static_cast<SharedOffset>(4 * i), from, i < count ? 4 : 0);
   }

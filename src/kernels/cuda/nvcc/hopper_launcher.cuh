@@ -1,6 +1,6 @@
 #pragma once
-// The forward kernels for compute capability 9.0 of one element type; included by one file for
-// each. They are compiled for sm_90a, whatever else is.
+// The kernels for compute capability 9.0 of one element type; included by one file for each. They
+// are compiled for sm_90a, whatever else is.
 
 #include <cudaTypedefs.h>
 
@@ -50,8 +50,9 @@ namespace annulus::kernels::gpu {
   return map;
 }
 
-/// Throws InputError on anything but compute capability 9.0.
-inline void check_hopper() {
+/// Makes the device of a stream current. Throws InputError on anything but compute capability 9.0.
+inline void enter_hopper(Stream& stream) {
+  static_cast<void>(stream.handle());
   const int major = attribute_of_device(cudaDevAttrComputeCapabilityMajor);
   const int minor = attribute_of_device(cudaDevAttrComputeCapabilityMinor);
   if (major != 9 || minor != 0) {
@@ -64,9 +65,22 @@ inline void check_hopper() {
 template <class T>
 void HopperLauncherOf<T>::forward(const KernelChoice& choice, const ForwardArguments& arguments,
                                   Stream& stream) {
-  static_cast<void>(stream.handle());  // makes its device current
-  check_hopper();
+  enter_hopper(stream);
   dispatch_hopper_forward<T>(choice, arguments, encode_tensor_map, LaunchOn{stream});
+}
+
+template <class T>
+void HopperLauncherOf<T>::add_query_gradients(const KernelChoice& choice,
+                                              const GradientArguments& arguments, Stream& stream) {
+  enter_hopper(stream);
+  dispatch_hopper_query_gradients<T>(choice, arguments, encode_tensor_map, LaunchOn{stream});
+}
+
+template <class T>
+void HopperLauncherOf<T>::add_key_gradients(const KernelChoice& choice,
+                                            const GradientArguments& arguments, Stream& stream) {
+  enter_hopper(stream);
+  dispatch_hopper_key_gradients<T>(choice, arguments, encode_tensor_map, LaunchOn{stream});
 }
 
 }  // namespace annulus::kernels::gpu

@@ -13,8 +13,13 @@ namespace annulus::kernels::gpu {
 
 using device::check_cuda;
 
+/// Where threads hand registers to one another the compiler is told how many they begin with: those
+/// of a multiprocessor that has one block. For others 0, which says nothing.
 template <class Kernel>
-__global__ void __launch_bounds__(Kernel::threads)
+inline constexpr int least_blocks = requires { Kernel::registers; } ? 1 : 0;
+
+template <class Kernel>
+__global__ void __launch_bounds__(Kernel::threads, least_blocks<Kernel>)
     entry(const __grid_constant__ typename Kernel::Arguments arguments) {
   Kernel::run(arguments);
 }

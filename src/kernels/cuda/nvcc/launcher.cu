@@ -7,6 +7,16 @@
 namespace annulus::kernels::gpu {
 namespace {
 
+/// Calls use.operator()<Part>() with the part of the launcher that has the kernels of a choice.
+template <class Use>
+void with_part(const KernelChoice& choice, Use use) {
+  if (choice.path == KernelPath::hopper) {
+    return with_half_type(choice,
+                          [&]<class T>() { use.template operator()<HopperLauncherOf<T>>(); });
+  }
+  with_type(choice, [&]<class T>() { use.template operator()<CudaLauncherOf<T>>(); });
+}
+
 class CudaLauncher final : public Launcher {
  public:
   [[nodiscard]] std::shared_ptr<Stream> open_stream(int place_on_node) const override {
@@ -27,11 +37,7 @@ class CudaLauncher final : public Launcher {
 
   void forward(const KernelChoice& choice, const ForwardArguments& arguments,
                Stream& stream) const override {
-    if (choice.path == ForwardPath::hopper) {
-      return with_half_type(
-          choice, [&]<class T>() { HopperLauncherOf<T>::forward(choice, arguments, stream); });
-    }
-    with_type(choice, [&]<class T>() { CudaLauncherOf<T>::forward(choice, arguments, stream); });
+    with_part(choice, [&]<class Part>() { Part::forward(choice, arguments, stream); });
   }
 
   void merge(DataType type, const MergeArguments& arguments, Stream& stream) const override {
@@ -56,15 +62,12 @@ class CudaLauncher final : public Launcher {
 
   void add_query_gradients(const KernelChoice& choice, const GradientArguments& arguments,
                            Stream& stream) const override {
-    with_type(choice, [&]<class T>() {
-      CudaLauncherOf<T>::add_query_gradients(choice, arguments, stream);
-    });
+    with_part(choice, [&]<class Part>() { Part::add_query_gradients(choice, arguments, stream); });
   }
 
   void add_key_gradients(const KernelChoice& choice, const GradientArguments& arguments,
                          Stream& stream) const override {
-    with_type(choice,
-              [&]<class T>() { CudaLauncherOf<T>::add_key_gradients(choice, arguments, stream); });
+    with_part(choice, [&]<class Part>() { Part::add_key_gradients(choice, arguments, stream); });
   }
 
   void finish(const KernelChoice& choice, const QueryGradientArguments& arguments,

@@ -81,6 +81,18 @@ ANNULUS_DEVICE void compute_before(float number) {
   if (number < 0) asm volatile("trap;");
 }
 
+/// Where one is not a number, so are all bits together, and no branch is taken.
+template <int blocks>
+ANNULUS_DEVICE void compute_before(const float (&numbers)[blocks][4]) {
+  unsigned bits = 0;
+  ANNULUS_UNROLL
+  for (int n = 0; n < blocks; ++n) {
+    ANNULUS_UNROLL
+    for (int i = 0; i < 4; ++i) bits |= __float_as_uint(numbers[n][i]);
+  }
+  compute_before(__uint_as_float(bits));
+}
+
 template <class... Registers>
 ANNULUS_DEVICE void wgmma_fence(Registers&... registers) {
   (hold(registers), ...);
@@ -97,7 +109,7 @@ ANNULUS_DEVICE void wgmma_wait(Registers&... registers) {
   (hold(registers), ...);
 }
 
-// One product each, for sums d of 64, 128 or 256 columns and an element type as PTX calls it. The
+// One product each, for sums d of 32, 64, 128 or 256 columns and an element type as PTX calls it. The
 // last numbers: factors of a and b (1), and whether their terms lie across rows: not for tiles of
 // rows, but for b where a is in registers.
 #define ANNULUS_SUMS(n) "+f"(d[n][0]), "+f"(d[n][1]), "+f"(d[n][2]), "+f"(d[n][3])
@@ -105,6 +117,16 @@ ANNULUS_DEVICE void wgmma_wait(Registers&... registers) {
   ANNULUS_SUMS(n), ANNULUS_SUMS(n + 1), ANNULUS_SUMS(n + 2), ANNULUS_SUMS(n + 3)
 
 // clang-format off
+#define ANNULUS_WGMMA_TILES_32(type)                                                               \
+  asm volatile(                                                                                    \
+      "{\n.reg .pred p;\n"                                                                         \
+      "setp.ne.b32 p, %18, 0;\n"                                                                   \
+      "wgmma.mma_async.sync.aligned.m64n32k16.f32." type "." type " {"                             \
+      "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}, "                    \
+      "%16, %17, p, 1, 1, 0, 0;\n}\n"                                                              \
+      : ANNULUS_SUMS_4(0)                                                                          \
+      : "l"(a), "l"(b), "r"(add))
+
 #define ANNULUS_WGMMA_TILES_64(type)                                                               \
   asm volatile(                                                                                    \
       "{\n.reg .pred p;\n"                                                                         \
@@ -185,9 +207,11 @@ ANNULUS_DEVICE void wgmma_wait(Registers&... registers) {
 template <class T, int blocks>
 ANNULUS_DEVICE void wgmma(float (&d)[blocks][4], MatrixDescriptor a, MatrixDescriptor b,
                           bool adds) {
-  static_assert(blocks == 8 || blocks == 16);
+  static_assert(blocks == 4 || blocks == 8 || blocks == 16);
   const int add = static_cast<int>(adds);
-  if constexpr (blocks == 8) {
+  if constexpr (blocks == 4) {
+    ANNULUS_WGMMA(ANNULUS_WGMMA_TILES_32)
+  } else if constexpr (blocks == 8) {
     ANNULUS_WGMMA(ANNULUS_WGMMA_TILES_64)
   } else {
     ANNULUS_WGMMA(ANNULUS_WGMMA_TILES_128)
@@ -209,6 +233,7 @@ ANNULUS_DEVICE void wgmma(float (&d)[blocks][4], std::uint32_t (&a)[4], MatrixDe
 }
 
 #undef ANNULUS_WGMMA
+#undef ANNULUS_WGMMA_TILES_32
 #undef ANNULUS_WGMMA_TILES_64
 #undef ANNULUS_WGMMA_TILES_128
 #undef ANNULUS_WGMMA_ROWS_64

@@ -1,42 +1,92 @@
 #pragma once
-// From what a launcher is asked to do to the forward kernel for compute capability 9.0.
+// From what a launcher is asked to do to the kernels for compute capability 9.0, as dispatch.hpp.
+// encode(tile_map) makes a TensorMap.
 
 #include "annulus/base/error.hpp"
 #include "kernels/cuda/device/hopper/hopper_forward_kernel.hpp"
+#include "kernels/cuda/device/hopper/hopper_key_gradient_kernel.hpp"
+#include "kernels/cuda/device/hopper/hopper_query_gradient_kernel.hpp"
 #include "kernels/cuda/launcher.hpp"
 
 namespace annulus::kernels::gpu {
 
-/// As dispatch_forward(). encode(tile_map) makes a TensorMap.
+/// Calls use.operator()<dim>() with the head dimension of a choice.
+template <class Use>
+void with_hopper_dim(const KernelChoice& choice, Use use) {
+  switch (choice.dim) {
+    case 64:
+      return use.template operator()<64>();
+    case 128:
+      return use.template operator()<128>();
+    case 256:
+      return use.template operator()<256>();
+    default:
+      broken_invariant("these kernels are compiled for hopper_dims");
+  }
+}
+
 template <class T, class Encode, class Launch>
 void dispatch_hopper_forward(const KernelChoice& choice, const ForwardArguments& arguments,
                              Encode encode, Launch launch) {
   check_arguments(choice, arguments);
   if (arguments.tiles.count == 0) return;
-  const auto maps = tile_maps(choice.type, choice.dim, arguments);
-  const HopperArguments with_maps{
+  const auto maps = forward_maps(choice.type, choice.dim, arguments);
+  const HopperForwardArguments with_maps{
       .forward = arguments, .q = encode(maps.q), .k = encode(maps.k), .v = encode(maps.v)};
   const auto run = [&]<int dim, Statistics statistics>() {
     launch.template operator()<HopperForwardKernel<T, dim, statistics>>(
         arguments.tiles.count, arguments.heads / arguments.shared, with_maps);
   };
-  const auto run_with = [&]<int dim>() {
+  with_hopper_dim(choice, [&]<int dim>() {
     if (choice.statistics) {
       run.template operator()<dim, Statistics::on>();
     } else {
       run.template operator()<dim, Statistics::off>();
     }
-  };
-  switch (choice.dim) {
-    case 64:
-      return run_with.template operator()<64>();
-    case 128:
-      return run_with.template operator()<128>();
-    case 256:
-      return run_with.template operator()<256>();
-    default:
-      broken_invariant("this kernel is compiled for hopper_dims");
-  }
+  });
+}
+
+template <class Encode>
+HopperGradientArguments with_gradient_maps(const KernelChoice& choice, Owners owners,
+                                           const GradientArguments& arguments, Encode encode) {
+  const auto maps = gradient_maps(choice.type, choice.dim, owners, arguments);
+  return {.gradient = arguments,
+          .q = encode(maps.q),
+          .k = encode(maps.k),
+          .v = encode(maps.v),
+          .dout = encode(maps.dout)};
+}
+
+template <class T, class Encode, class Launch>
+void dispatch_hopper_query_gradients(const KernelChoice& choice, const GradientArguments& arguments,
+                                     Encode encode, Launch launch) {
+  check_arguments(choice, arguments);
+  if (arguments.tiles.count == 0) return;
+  const auto with_maps = with_gradient_maps(choice, Owners::queries, arguments, encode);
+  with_hopper_dim(choice, [&]<int dim>() {
+    launch.template operator()<HopperQueryGradientKernel<T, dim>>(arguments.tiles.count,
+                                                                  arguments.heads, with_maps);
+  });
+}
+
+template <class T, class Encode, class Launch>
+void dispatch_hopper_key_gradients(const KernelChoice& choice, const GradientArguments& arguments,
+                                   Encode encode, Launch launch) {
+  check_arguments(choice, arguments);
+  if (arguments.tiles.count == 0) return;
+  const auto with_maps = with_gradient_maps(choice, Owners::keys, arguments, encode);
+  with_hopper_dim(choice, [&]<int dim>() {
+    const auto run = [&]<KeyGradients which>() {
+      launch.template operator()<HopperKeyGradientKernel<T, dim, which>>(
+          arguments.tiles.count, arguments.heads / arguments.group, with_maps);
+    };
+    if constexpr (sums_both(dim)) {
+      run.template operator()<KeyGradients::both>();
+    } else {
+      run.template operator()<KeyGradients::keys>();
+      run.template operator()<KeyGradients::values>();
+    }
+  });
 }
 
 }  // namespace annulus::kernels::gpu

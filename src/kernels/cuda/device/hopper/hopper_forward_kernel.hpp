@@ -9,10 +9,10 @@
 // section 3.2).
 
 #include "kernels/cuda/device/hopper/dot_softmax.hpp"
-#include "kernels/cuda/device/hopper/matrix_descriptor.hpp"
 #include "kernels/cuda/device/hopper/tile_ring.hpp"
+#include "kernels/cuda/device/hopper/tile_slabs.hpp"
+#include "kernels/cuda/device/hopper/warpgroup_products.hpp"
 #include "kernels/cuda/hopper_arguments.hpp"
-#include "kernels/cuda/hopper_shape.hpp"
 #include "kernels/cuda/tile_shape.hpp"
 
 namespace annulus::kernels::gpu {
@@ -20,15 +20,15 @@ namespace annulus::kernels::gpu {
 /// T: BFloat16 or Float16. dim: one of hopper_dims, at least d and d_v.
 template <class T, int dim, Statistics statistics>
 struct HopperForwardKernel {
-  using Arguments = HopperArguments;
-  static constexpr HopperShape shape = hopper_shape(dim);
+  using Arguments = HopperForwardArguments;
+  static constexpr HopperShape shape = hopper_forward_shape(dim);
   static constexpr int threads = HopperShape::threads;
   static constexpr int registers = HopperShape::registers;
   static constexpr int columns = shape.columns;
   static constexpr int stages = shape.stages;
   static constexpr int panel = panel_rows(sizeof(T)) / columns;
   static constexpr int row_bytes = dim * static_cast<int>(sizeof(T));
-  static constexpr int shared_bytes = shape.shared_bytes(row_bytes);
+  static constexpr int shared_bytes = shape.shared_bytes(row_bytes, 1, 2);
   static_assert(shared_bytes <= most_hopper_shared_bytes);
 
   using Walk = TileWalk<columns>;
@@ -36,14 +36,13 @@ struct HopperForwardKernel {
   using Ring = TileRing<stages>;
   using Dots = Sums<1, columns>;
   using Values = Sums<1, dim>;
-  using Weights = std::uint32_t[columns / product_terms][4];
+  using Weights = Factors<columns>;
 
   // Shared memory: queries, keys and values of all stages, barriers.
   static constexpr SharedOffset tile_bytes = columns * row_bytes;
   static constexpr SharedOffset first_keys = HopperShape::rows * row_bytes;
   static constexpr SharedOffset first_values = first_keys + stages * tile_bytes;
   static constexpr SharedOffset queries_here = first_values + stages * tile_bytes;
-  static constexpr int named_barrier_of_owners = 1;
 
   ANNULUS_DEVICE static Ring keys_ring() { return {queries_here + 8}; }
   ANNULUS_DEVICE static Ring values_ring() { return {queries_here + 8 + 16 * stages}; }
@@ -72,16 +71,12 @@ struct HopperForwardKernel {
   }
 
  private:
-  /// Brings all columns of a tile of `rows` rows, in slabs.
+  /// Brings a tile of `rows` rows, of which `bytes` come.
   template <int rows>
   ANNULUS_DEVICE static void bring(SharedOffset to, const TensorMap& map, int head, int row,
                                    int bytes, SharedOffset barrier) {
     barrier_arrive(barrier, bytes);
-    ANNULUS_UNROLL
-    for (int slab = 0; slab < dim / slab_columns; ++slab) {
-      load_tile(to + static_cast<SharedOffset>(slab * rows * slab_row_bytes), map,
-                {.element = slab * slab_columns, .head = head, .row = row}, barrier);
-    }
+    load_slabs<dim, rows>(to, map, head, row, barrier);
   }
 
   /// By one warp, all of which waits and one lane of which brings.
@@ -140,23 +135,23 @@ struct HopperForwardKernel {
       // The first step of a panel: there are no values to add yet.
       keys_ring().wait_until_full(place);
       wgmma_fence(dots.blocks[0]);
-      start_dots(dots, place);
+      start_dots<T, dim, HopperShape::rows>(dots, 0, keys_at(place));
       wgmma_wait<0>(dots.blocks[0]);
       keys_ring().release(place);
       float factors[2];
       softmax(factors);
-      pack_weights(weights, dots);
+      pack_factors<T>(weights, dots);
       int count = walk.count();
       walk.advance();
       ++place.steps;
       for (; place.steps % panel != 0 && !walk.done(); ++place.steps) {
         keys_ring().wait_until_full(place);
         wgmma_fence(dots.blocks[0]);
-        start_dots(dots, place);
+        start_dots<T, dim, HopperShape::rows>(dots, 0, keys_at(place));
         values_ring().wait_until_full(place.before());
-        clear_rows_past(count, place.before());
+        clear_rows_past<dim, columns>(count, values_at(place.before()));
         wgmma_fence(sums.blocks[0], weights);
-        start_values(sums, weights, place.before());
+        start_weighted_rows<T, dim>(sums, weights, values_at(place.before()));
         wgmma_wait<1>(dots.blocks[0]);
         keys_ring().release(place);
         const bool rises = softmax(factors);
@@ -165,68 +160,18 @@ struct HopperForwardKernel {
         wgmma_wait<0>(sums.blocks[0], weights);
         values_ring().release(place.before());
         if (rises) scale_rows(sums, factors);
-        pack_weights(weights, dots);
+        pack_factors<T>(weights, dots);
         count = walk.count();
         walk.advance();
       }
       values_ring().wait_until_full(place.before());
-      clear_rows_past(count, place.before());
+      clear_rows_past<dim, columns>(count, values_at(place.before()));
       wgmma_fence(sums.blocks[0], weights);
-      start_values(sums, weights, place.before());
+      start_weighted_rows<T, dim>(sums, weights, values_at(place.before()));
       wgmma_wait<0>(sums.blocks[0], weights);
       values_ring().release(place.before());
       end_panel(a, own_rows(), states, sums);
     }
-  }
-
-  /// dots = <own queries, keys of a step>.
-  ANNULUS_DEVICE static void start_dots(Dots& dots, const Place& keys) {
-    const SharedOffset own =
-        static_cast<SharedOffset>(warp_index() / 4 * product_rows) * slab_row_bytes;
-    ANNULUS_UNROLL
-    for (int element = 0; element < dim; element += product_terms) {
-      wgmma<T>(dots.blocks[0], rows_descriptor<HopperShape::rows>(own, element),
-               rows_descriptor<columns>(keys_at(keys), element), element > 0);
-    }
-    wgmma_commit();
-  }
-
-  /// sums += weights times the values of a step.
-  ANNULUS_DEVICE static void start_values(Values& sums, Weights& weights, const Place& values) {
-    ANNULUS_UNROLL
-    for (int row = 0; row < columns; row += product_terms) {
-      wgmma<T>(sums.blocks[0], weights[row / product_terms],
-               columns_descriptor<columns>(values_at(values), row), true);
-    }
-    wgmma_commit();
-  }
-
-  /// The fragments of sums and of operands in registers agree.
-  ANNULUS_DEVICE static void pack_weights(Weights& weights, const Dots& dots) {
-    ANNULUS_UNROLL
-    for (int k = 0; k < columns / product_terms; ++k) {
-      ANNULUS_UNROLL
-      for (int i = 0; i < 4; ++i) {
-        const auto& from = dots.blocks[0][2 * k + i / 2];
-        weights[k][i] = pack<T>(from[i % 2 * 2], from[i % 2 * 2 + 1]);
-      }
-    }
-  }
-
-  /// Values past the end of a run have weights of 0, but may be NaN or infinite: they become 0, by
-  /// all owners together.
-  ANNULUS_DEVICE static void clear_rows_past(int count, const Place& values) {
-    if (count == columns) return;
-    constexpr int chunks = slab_row_bytes / 16;
-    constexpr int owner_threads = HopperShape::owner_warps * warp_lanes;
-    for (int i = count * chunks + thread_index(); i < columns * chunks; i += owner_threads) {
-      for (int slab = 0; slab < dim / slab_columns; ++slab) {
-        store_zeros(values_at(values) +
-                    static_cast<SharedOffset>(slab * columns * slab_row_bytes + 16 * i));
-      }
-    }
-    async_proxy_fence();
-    named_barrier_sync(named_barrier_of_owners, owner_threads);
   }
 
   /// As capture_self_logits(), of products that are not scaled yet.

@@ -23,6 +23,8 @@ void wgmma_commit();
 void wgmma_wait_for(int pending);
 
 inline void compute_before(float /*number*/) {}
+template <int blocks>
+void compute_before(const float (& /*numbers*/)[blocks][4]) {}
 
 template <class... Registers>
 void wgmma_fence(Registers&... /*registers*/) {

@@ -34,8 +34,7 @@
 //   named_barrier_sync(id, threads)   waits until `threads` have come; ids 1 to 15
 //   give_registers<n>(), take_registers<n>()   a warpgroup goes down or up to n registers a thread
 //   store_zeros(at)                16 bytes of shared memory become 0
-//   compute_before(number)         what a number >= 0 follows from is computed before what comes
-//   next
+//   compute_before(numbers)        numbers >= 0, one or many, are computed before what comes next
 //
 // Where two terms name one number: "tile" is what load_tile brings, dim0 x heads x rows.
 

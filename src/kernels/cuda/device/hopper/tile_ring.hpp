@@ -18,8 +18,9 @@ struct RingPlace {
   [[nodiscard]] ANNULUS_DEVICE RingPlace before() const { return {steps - 1}; }
 };
 
-/// Two barriers for each buffer: it is full, and it is empty again. One thread fills, `readers`
-/// warps empty. Buffers start empty: what waits for the phase before the first does not wait.
+/// Two barriers for each buffer: it is full, after `fillings` arrivals, and it is empty again,
+/// after `readers` warps have left it. Buffers start empty: what waits for the phase before the
+/// first does not wait.
 template <int stages>
 struct TileRing {
   SharedOffset barriers;  ///< of which there are 2 stages
@@ -29,9 +30,9 @@ struct TileRing {
   }
   [[nodiscard]] ANNULUS_DEVICE SharedOffset empty(int stage) const { return full(stages + stage); }
 
-  ANNULUS_DEVICE void init(int readers) const {
+  ANNULUS_DEVICE void init(int readers, int fillings = 1) const {
     for (int stage = 0; stage < stages; ++stage) {
-      barrier_init(full(stage), 1);
+      barrier_init(full(stage), fillings);
       barrier_init(empty(stage), readers);
     }
   }

@@ -1,0 +1,85 @@
+#pragma once
+// Gradients of a tile of queries on compute capability 9.0: what query_gradient_kernel.hpp
+// computes, by asynchronous products of warpgroups and tiles that come by themselves.
+//
+// An owner starts both products of a step at once, <q, k> and <dout, v>, behind the weighted keys
+// of the step before: tensor cores go on while it makes probabilities and gradients of logits.
+
+#include "kernels/cuda/device/gradients.hpp"
+#include "kernels/cuda/device/hopper/hopper_gradient_block.hpp"
+
+namespace annulus::kernels::gpu {
+
+/// Adds Sum_j dz_ij k_j to the sums of every query. T, dim: as in HopperGradientBlock.
+template <class T, int dim>
+struct HopperQueryGradientKernel
+    : HopperGradientBlock<T, dim, hopper_query_gradient_shape(dim), 0> {
+  using Block = HopperGradientBlock<T, dim, hopper_query_gradient_shape(dim), 0>;
+  using Arguments = HopperGradientArguments;
+  using typename Block::Dots;
+  using typename Block::Place;
+  using Walk = TileWalk<Block::columns>;
+  static constexpr int columns = Block::columns;
+
+  ANNULUS_DEVICE static void run(const Arguments& a) {
+    Block::run([&] { bring(a); }, [&] { compute(a.gradient); });
+  }
+
+ private:
+  /// By one warp, all of which waits and one lane of which brings.
+  ANNULUS_DEVICE static void bring(const Arguments& arguments) {
+    const GradientArguments& a = arguments.gradient;
+    const auto own = OwnRows::of_block(a.tiles, 0, a.heads);
+    const int key_head = own.head / a.group;
+    const bool brings = lane_index() == 0;
+    if (brings) Block::bring_owned(arguments.q, arguments.dout, own.head, own.work.row);
+    Place place;
+    for (Walk walk(a.tiles, own.work); !walk.done(); walk.advance(), ++place.steps) {
+      Block::ring().wait_until_empty(place);
+      if (brings) Block::bring_tiles(place, arguments.k, arguments.v, key_head, walk.row());
+    }
+  }
+
+  ANNULUS_DEVICE static void compute(const GradientArguments& a) {
+    const auto own_rows = [&] { return OwnRows::of_block(a.tiles, 16, a.heads); };
+    const OwnRows own = own_rows();
+    const RowQueries<2> queries(a, own);
+    Walk walk(a.tiles, own.work);
+    Place place;
+    Dots p;
+    Dots dp;
+    Factors<columns> dz;
+    typename Block::Rows sums;
+
+    barrier_wait(Block::owned_here, 0);
+    while (!walk.done()) {
+      int step = 0;  // of a panel
+      for (; step < Block::panel && !walk.done(); ++step, ++place.steps, walk.advance()) {
+        const SharedOffset keys = Block::first_tile(place);
+        const SharedOffset values = Block::second_tile(place);
+        Block::ring().wait_until_full(place);
+        clear_rows_past<dim, columns>(walk.count(), keys, values);
+        wgmma_fence(p.blocks[0], dp.blocks[0]);
+        start_dots<T, dim, Block::rows>(p, 0, keys);
+        start_dots<T, dim, Block::rows>(dp, Block::second_owned, values);
+        wgmma_wait<1>(p.blocks[0], sums.blocks[0], dz);
+        if (step > 0) Block::ring().release(place.before());
+        to_probabilities(p, queries, walk, own_rows());
+        // Or the compiler would move the powers behind the wait.
+        compute_before(p.blocks[0]);
+        wgmma_wait<0>(dp.blocks[0]);
+        for_each_number<2, columns / 8>([&](int r, int n, int side) {
+          p.at(r, n, side) *= dp.at(r, n, side) - queries.mean(r, n, side);
+        });
+        pack_factors<T>(dz, p);
+        wgmma_fence(sums.blocks[0], dz);
+        start_weighted_rows<T, dim>(sums, dz, keys);
+      }
+      wgmma_wait<0>(sums.blocks[0], dz);
+      Block::ring().release(place.before());
+      move_sums(sums, a.query_sums, own_rows(), a.k.dim);
+    }
+  }
+};
+
+}  // namespace annulus::kernels::gpu

@@ -1,0 +1,56 @@
+#pragma once
+// The products of a warpgroup: its 64 rows with the rows of a tile, and factors that were made of
+// these with the same rows or others. They start here; their registers and tiles are the tensor
+// cores' until they are waited for.
+
+#include "kernels/cuda/device/fragments.hpp"
+#include "kernels/cuda/device/hopper/matrix_descriptor.hpp"
+
+namespace annulus::kernels::gpu {
+
+/// One factor for each row of a warpgroup and of a tile of `columns`, rounded to 16 bits, as
+/// products take them from registers.
+template <int columns>
+using Factors = std::uint32_t[columns / product_terms][4];
+
+/// dots = <rows of the warpgroup, rows of a tile>. `own`: where the tile begins that has 64 rows of
+/// each warpgroup.
+template <class T, int dim, int own_rows, int columns>
+ANNULUS_DEVICE void start_dots(Sums<1, columns>& dots, SharedOffset own, SharedOffset tile) {
+  const SharedOffset rows =
+      own + static_cast<SharedOffset>(warp_index() / 4 * product_rows) * slab_row_bytes;
+  ANNULUS_UNROLL
+  for (int element = 0; element < dim; element += product_terms) {
+    wgmma<T>(dots.blocks[0], rows_descriptor<own_rows>(rows, element),
+             rows_descriptor<columns>(tile, element), element > 0);
+  }
+  wgmma_commit();
+}
+
+/// sums += factors times the rows of a tile, 16 in each of `blocks`.
+template <class T, int dim, int blocks>
+ANNULUS_DEVICE void start_weighted_rows(Sums<1, dim>& sums, std::uint32_t (&factors)[blocks][4],
+                                        SharedOffset tile) {
+  constexpr int columns = blocks * product_terms;
+  ANNULUS_UNROLL
+  for (int block = 0; block < blocks; ++block) {
+    wgmma<T>(sums.blocks[0], factors[block],
+             columns_descriptor<columns>(tile, block * product_terms), true);
+  }
+  wgmma_commit();
+}
+
+/// The fragments of sums and of operands in registers agree.
+template <class T, int columns>
+ANNULUS_DEVICE void pack_factors(Factors<columns>& factors, const Sums<1, columns>& numbers) {
+  ANNULUS_UNROLL
+  for (int k = 0; k < columns / product_terms; ++k) {
+    ANNULUS_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const auto& from = numbers.blocks[0][2 * k + i / 2];
+      factors[k][i] = pack<T>(from[i % 2 * 2], from[i % 2 * 2 + 1]);
+    }
+  }
+}
+
+}  // namespace annulus::kernels::gpu
