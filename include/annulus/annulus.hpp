@@ -24,6 +24,7 @@
 #include "annulus/comm/agreement.hpp"
 #include "annulus/comm/communicator.hpp"
 #include "annulus/comm/error.hpp"
+#include "annulus/comm/libraries.hpp"
 #include "annulus/comm/self.hpp"
 #include "annulus/comm/shared_memory.hpp"
 #include "annulus/comm/threads.hpp"

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "annulus/base/build.hpp"
+#include "annulus/comm/libraries.hpp"
 #include "annulus/comm/transport.hpp"
 #include "annulus/device/device.hpp"
 #include "annulus/kernels/backend.hpp"
@@ -50,7 +51,9 @@ class Info final : public Command {
     json["cuda"] = features.cuda ? Json{{"runtime", cuda_runtime_version()},
                                         {"kernels", kernels::cuda_instructions()}}
                                  : Json();
-    json["nccl"] = features.nccl ? Json{{"version", nccl_version()}} : Json();
+    json["nccl"] = features.nccl
+                       ? Json{{"version", comm::nccl_version()}, {"problem", comm::nccl_problem()}}
+                       : Json();
     json["cudnn"] = features.cudnn ? Json{{"version", kernels::cudnn_version()},
                                           {"problem", kernels::cudnn_problem()}}
                                    : Json();
@@ -110,12 +113,14 @@ class Info final : public Command {
                      ? absent
                      : fmt::format("runtime {}, kernels {}", text(json["cuda"]["runtime"]),
                                    text(json["cuda"]["kernels"])));
-    line("nccl", json["nccl"].is_null() ? absent : text(json["nccl"]["version"]));
-    if (json["cudnn"].is_null()) {
-      line("cudnn", absent);
-    } else {
-      const auto problem = text(json["cudnn"]["problem"]);
-      line("cudnn", problem.empty() ? text(json["cudnn"]["version"]) : problem);
+    for (const auto* library : {"nccl", "cudnn"}) {
+      const auto& loaded = json[library];
+      if (loaded.is_null()) {
+        line(library, absent);
+        continue;
+      }
+      const auto problem = text(loaded["problem"]);
+      line(library, problem.empty() ? text(loaded["version"]) : problem);
     }
     line("openmp", json["openmp"].get<bool>() ? "yes" : absent);
     line("simd", text(json["simd_target"]));

@@ -7,12 +7,14 @@
 
 #include "annulus/comm/agreement.hpp"
 #include "annulus/comm/error.hpp"
+#include "annulus/comm/libraries.hpp"
 #include "annulus/device/buffer.hpp"
 #include "comm/arguments.hpp"
 #include "comm/completed_exchange.hpp"
 #include "comm/nccl_call.hpp"
 #include "comm/nccl_exchange.hpp"
 #include "comm/nccl_handle.hpp"
+#include "comm/nccl_library.hpp"
 #include "comm/nccl_topology.hpp"
 #include "comm/reduce.hpp"
 #include "comm/sum_by_parts.hpp"
@@ -92,7 +94,7 @@ std::vector<std::vector<std::byte>> gather_all(NcclHandle& handle,
 
 NcclId make_nccl_id() {
   ncclUniqueId unique;
-  check_nccl(ncclGetUniqueId(&unique), "ncclGetUniqueId", 0);
+  check_nccl(nccl_functions().get_unique_id(&unique), "ncclGetUniqueId", 0);
   NcclId id;
   std::ranges::copy(std::as_bytes(std::span(unique.internal)), id.bytes.begin());
   return id;
@@ -115,9 +117,7 @@ NcclCommunicator::NcclCommunicator(std::shared_ptr<NcclHandle> handle, Topology 
 NcclCommunicator::~NcclCommunicator() = default;
 
 std::string NcclCommunicator::library() const {
-  int code = 0;
-  check_nccl(ncclGetVersion(&code), "ncclGetVersion", rank_);
-  return fmt::format("NCCL {}.{}.{}", code / 10000, code / 100 % 100, code % 100);
+  return "NCCL " + nccl_version();
 }
 
 std::unique_ptr<Exchange> NcclCommunicator::exchange(std::span<const Send> sends,

@@ -9,6 +9,7 @@
 
 #include "annulus/comm/error.hpp"
 #include "comm/nccl_call.hpp"
+#include "comm/nccl_library.hpp"
 
 namespace annulus::comm {
 namespace {
@@ -55,7 +56,7 @@ NcclHandle::NcclHandle(const NcclId& id, int ranks, int rank,
     : NcclHandle(ranks, rank, std::move(stream), options) {
   static_cast<void>(stream_->handle());  // NCCL takes the GPU of the calling thread
   auto config = not_blocking();
-  expect(ncclCommInitRankConfig(&communicator_, ranks, unique(id), rank, &config),
+  expect(nccl_functions().init_rank(&communicator_, ranks, unique(id), rank, &config),
          "ncclCommInitRankConfig");
   settle();
 }
@@ -77,9 +78,10 @@ NcclHandle::~NcclHandle() {
 
 void NcclHandle::finalize() {
   drain();
-  expect(ncclCommFinalize(communicator_), "ncclCommFinalize");
+  expect(nccl_functions().finalize(communicator_), "ncclCommFinalize");
   settle();
-  check_nccl(ncclCommDestroy(std::exchange(communicator_, nullptr)), "ncclCommDestroy", rank_);
+  check_nccl(nccl_functions().destroy(std::exchange(communicator_, nullptr)), "ncclCommDestroy",
+             rank_);
 }
 
 std::shared_ptr<NcclHandle> NcclHandle::split(int ranks) {
@@ -90,8 +92,8 @@ std::shared_ptr<NcclHandle> NcclHandle::split(int ranks) {
   auto config = not_blocking();
   // The new one is there once this one is at rest.
   try {
-    expect(ncclCommSplit(communicator_, member ? 0 : NCCL_SPLIT_NOCOLOR, rank_,
-                         &part->communicator_, &config),
+    expect(nccl_functions().split(communicator_, member ? 0 : NCCL_SPLIT_NOCOLOR, rank_,
+                                  &part->communicator_, &config),
            "ncclCommSplit");
     settle();
   } catch (const Error&) {
@@ -107,7 +109,7 @@ std::shared_ptr<NcclHandle> NcclHandle::split(int ranks) {
 void NcclHandle::advance() {
   if (!failure_.empty()) throw CommunicationError(failure_);
   ncclResult_t state = ncclSuccess;
-  const auto code = ncclCommGetAsyncError(communicator_, &state);
+  const auto code = nccl_functions().get_async_error(communicator_, &state);
   if (code != ncclSuccess) fail(nccl_message(code, "ncclCommGetAsyncError", rank_, communicator_));
   if (state == ncclInProgress) {
     if (call_ == nullptr) expect(ncclInProgress, "nccl");
@@ -173,29 +175,31 @@ void NcclHandle::pass(std::span<const Send> sends, std::span<const Receive> rece
     code = returned;
     call = name;
   };
-  expect(ncclGroupStart(), "ncclGroupStart");
+  expect(nccl_functions().group_start(), "ncclGroupStart");
   for (const auto& [to, data] : sends) {
     if (data.empty()) continue;
-    note(ncclSend(data.data(), data.size(), ncclUint8, to, communicator_, stream), "ncclSend");
+    note(nccl_functions().send(data.data(), data.size(), ncclUint8, to, communicator_, stream),
+         "ncclSend");
   }
   for (const auto& [from, data] : receives) {
     if (data.empty()) continue;
-    note(ncclRecv(data.data(), data.size(), ncclUint8, from, communicator_, stream), "ncclRecv");
+    note(nccl_functions().receive(data.data(), data.size(), ncclUint8, from, communicator_, stream),
+         "ncclRecv");
   }
-  const auto end = ncclGroupEnd();
+  const auto end = nccl_functions().group_end();
   if (call != nullptr) expect(code, call);
   expect(end, "ncclGroupEnd");
 }
 
 void NcclHandle::gather(std::span<const std::byte> mine, std::byte* all) {
-  expect(ncclAllGather(mine.data(), all, mine.size(), ncclUint8, communicator_,
-                       handle_of(*transfers_)),
+  expect(nccl_functions().all_gather(mine.data(), all, mine.size(), ncclUint8, communicator_,
+                                     handle_of(*transfers_)),
          "ncclAllGather");
 }
 
 void NcclHandle::broadcast(std::span<std::byte> data, int root) {
-  expect(ncclBroadcast(data.data(), data.data(), data.size(), ncclUint8, root, communicator_,
-                       handle_of(*transfers_)),
+  expect(nccl_functions().broadcast(data.data(), data.data(), data.size(), ncclUint8, root,
+                                    communicator_, handle_of(*transfers_)),
          "ncclBroadcast");
 }
 
@@ -204,7 +208,8 @@ void NcclHandle::abort(std::string reason) noexcept {
   call_ = nullptr;
   operations_.clear();
   // Nothing more can be done about its code, nor about what happens on the device.
-  if (communicator_ != nullptr) static_cast<void>(ncclCommAbort(std::exchange(communicator_, {})));
+  if (communicator_ != nullptr)
+    static_cast<void>(nccl_functions().abort(std::exchange(communicator_, {})));
 }
 
 void NcclHandle::give_up() noexcept {

@@ -1,8 +1,5 @@
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
-#if ANNULUS_HAVE_NCCL
-#include <nccl.h>
-#endif
 
 #include "annulus/base/error.hpp"
 #include "annulus/device/device.hpp"
@@ -58,14 +55,6 @@ std::string cuda_runtime_version() {
   int version = 0;
   device::check_cuda(cudaRuntimeGetVersion(&version), "cudaRuntimeGetVersion");
   return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
-}
-
-std::string nccl_version() {
-#if ANNULUS_HAVE_NCCL
-  return fmt::format("{}.{}.{}", NCCL_MAJOR, NCCL_MINOR, NCCL_PATCH);
-#else
-  return {};
-#endif
 }
 
 namespace device {

@@ -17,10 +17,6 @@ std::string cuda_runtime_version() {
   return {};
 }
 
-std::string nccl_version() {
-  return {};
-}
-
 namespace device {
 
 std::shared_ptr<Stream> open_stream(Device device) {

@@ -250,6 +250,16 @@ def test_options(annulus, source, tmp_path, options, says):
     assert not (tmp_path / "out.h5").exists()
 
 
+def test_nccl_where_its_library_cannot_be_loaded(annulus, features, tmp_path, monkeypatch):
+    if features["nccl"] is None:
+        pytest.skip("a build without NCCL")
+    assert features["nccl"]["problem"] or features["nccl"]["version"]
+    (tmp_path / "libnccl.so.2").write_text("not a library")
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    assert "libnccl.so.2 cannot be loaded: " in annulus.ok("info").out
+    annulus.refused("verify", "--transport", "nccl", says=["--transport: libnccl.so.2 cannot be loaded"])
+
+
 @pytest.mark.parametrize("ranks", [None, pytest.param(2, marks=pytest.mark.mpi)])
 def test_nccl_where_there_is_no_gpu(annulus, features, request, source, tmp_path, ranks):
     if ranks:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -25,11 +26,75 @@ def test_without_a_gpu_it_says_so_before_it_builds(arguments):
     assert finished.stdout == ""
 
 
-@pytest.mark.parametrize(
-    "arguments, says", [(["--quickly"], "--quickly"), (["--build-only", "--run-only"], "nothing")])
+@pytest.mark.parametrize("arguments, says", [
+    (["--quickly"], "--quickly"), (["--build-only", "--run-only"], "nothing"),
+    (["--seconds"], "--seconds ''"), (["--step-seconds", "0"], "--step-seconds '0'"),
+    (["--seconds", "1.5"], "'1.5'")])
 def test_arguments(arguments, says):
     finished = gpu_check(*arguments)
     assert finished.returncode == 2 and says in finished.stderr
+
+
+class FakeMachine:
+    """A copy of what runs on a machine with a GPU, with programs that are scripts."""
+
+    NOTHING_MEASURED = json.dumps({"rows": [], "outputs": [], "device": "A GPU", "compute_capability": "9.0",
+                                   "backend": "cuda", "blas": "none"})
+
+    def __init__(self, folder):
+        self.folder = folder
+        for name in ("launch/gpu_check", "bench/gpu_table.py"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+        self.program("nvidia-smi", "echo 'GPU 0: one'")
+        self.program("python3", f'case "$1" in -c) exit 1 ;; esac; exec {sys.executable} "$@"')
+        self.program("compute-sanitizer", "exit 0")
+        self.program("build-gpu/tests/test_gpu", "echo '[ RUN      ] Streams.One'")
+        self.program("build-gpu/bin/annulus", f"echo '{self.NOTHING_MEASURED}'")
+
+    def program(self, name, body):
+        path = self.folder / (name if "/" in name else f"bin/{name}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(0o755)
+
+    def run(self, *arguments):
+        environment = {name: value for name, value in os.environ.items()
+                       if name != "CUDA_VISIBLE_DEVICES"}
+        environment["PATH"] = f"{self.folder / 'bin'}:{environment['PATH']}"
+        finished = subprocess.run([self.folder / "launch" / "gpu_check", "--run-only", *arguments],
+                                  capture_output=True, text=True, env=environment, timeout=60, check=False)
+        status = (self.folder / "build-gpu" / "gpu_check" / "status").read_text().splitlines()
+        return finished, dict(line.rsplit(" ", 1) for line in status)
+
+
+def test_a_step_that_hangs_is_ended_with_the_name_of_its_test(tmp_path):
+    machine = FakeMachine(tmp_path)
+    machine.program("build-gpu/tests/test_gpu",
+                    "echo '[ RUN      ] Streams.One'; echo '[ RUN      ] Ring.Two'; exec sleep 50")
+    finished, status = machine.run("--step-seconds", "1")
+    assert "ended after 1 s, in the test Ring.Two" in finished.stdout
+    assert status["tests"] == "124" and finished.returncode == 1
+    assert status["bench kernel"] == "0"
+
+
+def test_what_does_not_fit_in_time_is_not_run(tmp_path):
+    machine = FakeMachine(tmp_path)
+    machine.program("build-gpu/tests/test_gpu", "exec sleep 50")
+    finished, status = machine.run("--seconds", "2")
+    assert "ended after 2 s" in finished.stdout
+    assert status["tests"] == "124" and status["bench kernel"] == "-"
+    assert "bench kernel: not run, the 2 s are over" in finished.stdout
+
+
+def test_what_a_library_is_missing_for_is_not_run(tmp_path):
+    machine = FakeMachine(tmp_path)
+    machine.program("build-gpu/bin/annulus", f"""case "$*" in
+  *nccl*) echo "annulus verify: --transport: libnccl.so.2 cannot be loaded" >&2; exit 2 ;; esac
+echo '{machine.NOTHING_MEASURED}'""")
+    finished, status = machine.run()
+    assert status["verify over NCCL, one rank"] == "-" and status["tests, hopper"] == "0"
+    assert "verify over NCCL, one rank: not run, annulus verify: --transport: libnccl" in finished.stdout
 
 
 def row(**values):

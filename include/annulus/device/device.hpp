@@ -37,8 +37,7 @@ struct GpuProperties {
 /// Why there are none: what CUDA says, or that the build has no CUDA. Empty where there are some.
 [[nodiscard]] std::string gpu_problem();
 
-/// The CUDA runtime and NCCL that the build links: "13.0", "2.28.9"; empty where it has none.
+/// The CUDA runtime that the build links: "13.0"; empty where it has none.
 [[nodiscard]] std::string cuda_runtime_version();
-[[nodiscard]] std::string nccl_version();
 
 }  // namespace annulus

@@ -1,4 +1,6 @@
 // nccl: the processes of the job, with a GPU each.
+#include "annulus/base/error.hpp"
+#include "annulus/comm/libraries.hpp"
 #include "annulus/comm/self.hpp"
 #include "annulus/comm/transport.hpp"
 
@@ -32,6 +34,7 @@ extern const Transport nccl {
   .description = "a GPU for each rank, under mpirun with --device cuda; never run on GPUs yet",
 #if ANNULUS_HAVE_NCCL
   .open = [](std::string_view, const Job& job) -> RankRunner {
+    if (const auto problem = nccl_problem(); !problem.empty()) throw InputError(problem);
     const auto host = host_of(job);
     return [host, device = nccl_device(*host)](const RankBody& body) {
       const auto communicator = comm::nccl(*host, device::open_stream(device));
