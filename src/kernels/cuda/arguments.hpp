@@ -29,7 +29,7 @@ struct DeviceState {
 };
 
 /// Sums high + low of (rows, heads, dim), where low is what rounding to fp32 has taken from the
-/// sum.
+/// sum. Without low it is lost, which is as well where each sum is added to once.
 struct DeviceSums {
   float* high = nullptr;
   float* low = nullptr;

@@ -85,8 +85,8 @@ float* dense_sums(TensorView tensor) {
   return static_cast<float*>(tensor.data);
 }
 
-LongSums::LongSums(const StreamPointer& stream, TensorView sums)
-    : high_(dense_sums(sums)), low_(stream, sums.rows * sums.heads * sums.dim) {
+LongSums::LongSums(const StreamPointer& stream, TensorView sums, bool keeps_low)
+    : high_(dense_sums(sums)), low_(stream, keeps_low ? sums.rows * sums.heads * sums.dim : 0) {
   if (low_.bytes() > 0) stream->clear(low_.data(), low_.bytes());
 }
 

@@ -82,10 +82,11 @@ class DenseInput {
 /// The numbers of sums, fp32 without gaps, that kernels add to.
 [[nodiscard]] float* dense_sums(TensorView tensor);
 
-/// Such sums with what rounding takes from them, which is 0 at first and forgotten at the end.
+/// Such sums with what rounding takes from them, which is 0 at first and forgotten at the end; or
+/// without, where that is never added to again.
 class LongSums {
  public:
-  LongSums(const StreamPointer& stream, TensorView sums);
+  LongSums(const StreamPointer& stream, TensorView sums, bool keeps_low);
   [[nodiscard]] DeviceSums view() const { return {high_, low_.data()}; }
 
  private:

@@ -3,6 +3,7 @@
 #include "annulus/base/error.hpp"
 #include "annulus/base/narrow.hpp"
 #include "kernels/cuda/tile_parts.hpp"
+#include "kernels/cuda/tile_shape.hpp"
 
 namespace annulus::kernels::gpu {
 
@@ -24,13 +25,18 @@ const ForwardTiles& KeptTiles::forward(const KernelChoice& choice, int shared, i
   });
 }
 
-const GradientTiles& KeptTiles::gradients(const KernelChoice& choice,
+const GradientTiles& KeptTiles::gradients(const KernelChoice& choice, int group,
                                           std::span<const Block> blocks) {
   const GradientShape shape{.query_rows = query_gradient_tile_rows(choice),
-                            .key_rows = key_gradient_tile_rows(choice)};
+                            .key_rows = key_gradient_tile_rows(choice),
+                            .key_step_rows = key_gradient_step_rows(choice),
+                            .group = group,
+                            .panel = panel_rows(static_cast<int>(size_of(choice.type)))};
   return gradients_.get(blocks, shape, [&]() -> GradientTiles {
+    const auto of_keys = key_tiles(blocks, shape.key_rows);
     return {.of_queries = DeviceTiles(stream_, query_tiles(blocks, shape.query_rows)),
-            .of_keys = DeviceTiles(stream_, key_tiles(blocks, shape.key_rows))};
+            .of_keys = DeviceTiles(stream_, of_keys),
+            .key_panels = most_streaming_rows(of_keys, shape.key_step_rows) * group > shape.panel};
   });
 }
 

@@ -48,6 +48,7 @@ struct ForwardTiles {
 struct GradientTiles {
   DeviceTiles of_queries;
   DeviceTiles of_keys;
+  bool key_panels;  ///< whether sums of some tile of keys are those of more than one panel
 };
 
 /// Those of all passes of a plan. Whoever has it computes on one stream.
@@ -60,7 +61,8 @@ class KeptTiles final : public Kept {
   /// In parts where whole tiles, each for `blocks_of_tile` thread blocks, leave a device idle.
   [[nodiscard]] const ForwardTiles& forward(const KernelChoice& choice, int shared,
                                             int blocks_of_tile, std::span<const Block> blocks);
-  [[nodiscard]] const GradientTiles& gradients(const KernelChoice& choice,
+  /// `group`: query heads that stream past a tile of keys.
+  [[nodiscard]] const GradientTiles& gradients(const KernelChoice& choice, int group,
                                                std::span<const Block> blocks);
 
  private:
@@ -73,6 +75,9 @@ class KeptTiles final : public Kept {
   struct GradientShape {
     int query_rows;
     int key_rows;
+    int key_step_rows;
+    int group;
+    int panel;
     friend bool operator==(const GradientShape&, const GradientShape&) = default;
   };
 

@@ -110,4 +110,9 @@ int key_gradient_tile_rows(const KernelChoice& choice) {
   return key_gradient_shape(element_bytes(choice), choice.dim).rows();
 }
 
+int key_gradient_step_rows(const KernelChoice& choice) {
+  if (choice.path == KernelPath::hopper) return hopper_key_gradient_shape(choice.dim).columns;
+  return key_gradient_shape(element_bytes(choice), choice.dim).columns;
+}
+
 }  // namespace annulus::kernels::gpu

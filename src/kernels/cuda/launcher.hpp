@@ -47,6 +47,8 @@ struct KernelChoice {
 [[nodiscard]] int forward_step_rows(const KernelChoice& choice);
 [[nodiscard]] int query_gradient_tile_rows(const KernelChoice& choice);
 [[nodiscard]] int key_gradient_tile_rows(const KernelChoice& choice);
+/// Streaming rows of a step of the kernel over key tiles.
+[[nodiscard]] int key_gradient_step_rows(const KernelChoice& choice);
 
 /// Throws Error where arguments do not fit a kernel: rows that do not start at multiples of 16
 /// bytes, more elements than the kernel has, dimensions or heads that contradict one another.

@@ -149,12 +149,12 @@ void GpuBackward::accumulate(ConstTensorView k, ConstTensorView v, std::span<con
              v.dim == dout_.rows().dim && k.rows == v.rows &&
              dk.has_shape(k.rows, k.heads, k.dim) && dv.has_shape(v.rows, v.heads, v.dim),
          "keys, values and their gradients have the shapes of the pass");
-  const auto& tiles = tiles_->gradients(choice_, blocks);
+  const auto& tiles = tiles_->gradients(choice_, heads_ / key_heads_, blocks);
   if (!tiles.of_queries.empty()) {
     const AlignedRows keys(stream_, k);
     const AlignedRows values(stream_, v);
-    const LongSums key_sums(stream_, dk);
-    const LongSums value_sums(stream_, dv);
+    const LongSums key_sums(stream_, dk, tiles.key_panels);
+    const LongSums value_sums(stream_, dv, tiles.key_panels);
     GradientArguments arguments{.q = q_.rows(),
                                 .k = keys.rows(),
                                 .v = values.rows(),

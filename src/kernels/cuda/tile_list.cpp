@@ -115,13 +115,14 @@ std::vector<std::vector<std::size_t>> covers_of(const std::vector<Block>& blocks
   return covers;
 }
 
-Index streaming_rows(const TileList& list, const TileWork& work) {
+/// Of one tile, in whole steps of `step_rows`.
+Index streaming_rows(const TileList& list, const TileWork& work, int step_rows = 1) {
   const auto visits = std::span(list.visits)
                           .subspan(static_cast<std::size_t>(work.first_visit),
                                    static_cast<std::size_t>(work.visits));
   return std::transform_reduce(
       visits.begin(), visits.end(), Index{0}, std::plus<>(),
-      [](const TileVisit& visit) { return Index{visit.seen.end} - visit.seen.begin; });
+      [&](const TileVisit& visit) { return ceil_div(visit.seen.size(), step_rows) * step_rows; });
 }
 
 TileList tiles_of(const std::vector<Block>& blocks, int tile_rows) {
@@ -158,6 +159,12 @@ TileList tiles_of(const std::vector<Block>& blocks, int tile_rows) {
 
 TileList query_tiles(std::span<const Block> blocks, int tile_rows) {
   return tiles_of({blocks.begin(), blocks.end()}, tile_rows);
+}
+
+Index most_streaming_rows(const TileList& list, int step_rows) {
+  Index most = 0;
+  for (const auto& work : list.work) most = std::max(most, streaming_rows(list, work, step_rows));
+  return most;
 }
 
 TileList key_tiles(std::span<const Block> blocks, int tile_rows) {

@@ -95,6 +95,9 @@ struct DeviceTileList {
 /// blocks in their order. Throws Error where a run has more than 2^29 rows, or a stride above 2^21.
 [[nodiscard]] TileList query_tiles(std::span<const Block> blocks, int tile_rows);
 
+/// The most streaming rows of one tile, where every visit is made in whole steps of `step_rows`.
+[[nodiscard]] Index most_streaming_rows(const TileList& list, int step_rows);
+
 /// The other way around: tiles of keys, past which the queries stream.
 [[nodiscard]] TileList key_tiles(std::span<const Block> blocks, int tile_rows);
 

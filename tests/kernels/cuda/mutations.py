@@ -83,6 +83,8 @@ FAULTS = [
      "static_cast<double>(sum); },\n      table);\n"),
     ("dk of a panel goes on", "own_rows.hpp", "tables.high, tables.low);\n  sums = {};\n",
      "tables.high, tables.low);\n"),
+    ("dk without its low part is written over", "own_rows.hpp", "element += sum; }, tables.high",
+     "element = sum; }, tables.high"),
     ("what rounding took of dk is lost", "own_rows.hpp",
      "(static_cast<double>(low) + static_cast<double>(sum))", "static_cast<double>(sum)"),
     ("natural logits raised to base 2", "instructions.hpp", "exp2_approximate(x * log2_e)",

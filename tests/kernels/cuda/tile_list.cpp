@@ -155,6 +155,25 @@ TEST(CudaKernelChoice, TakesTheNextDimensionAndRefusesWhatItCannot) {
   EXPECT_THROW(static_cast<void>(gpu::choose_kernel(DataType::float64, 64, 64)), InputError);
 }
 
+// What decides whether sums keep what rounding took from them: the longest tile, in whole steps. Of
+// 100 keys in tiles of 40, the first meets all 70 queries of a causal block, and each document's
+// queries are steps of their own.
+TEST(CudaTileList, KnowsTheMostRowsThatStreamPastATile) {
+  const auto block = [](Index queries, Index keys, const Mask& mask, Index row = 0) {
+    return Block{.queries = {.row = row, .position = 0, .stride = 1, .count = queries},
+                 .keys = {.row = 0, .position = 0, .stride = 1, .count = keys},
+                 .mask = mask};
+  };
+  const std::vector<Block> one{block(70, 100, Mask::causal())};
+  EXPECT_EQ(gpu::most_streaming_rows(gpu::key_tiles(one, 40), 1), 70);
+  EXPECT_EQ(gpu::most_streaming_rows(gpu::key_tiles(one, 40), 64), 128);
+  EXPECT_EQ(gpu::most_streaming_rows(gpu::query_tiles(one, 40), 1), 70);
+  const std::vector<Block> two{block(70, 100, Mask::full()), block(3, 100, Mask::full(), 70)};
+  EXPECT_EQ(gpu::most_streaming_rows(gpu::key_tiles(two, 40), 1), 73);
+  EXPECT_EQ(gpu::most_streaming_rows(gpu::key_tiles(two, 40), 64), 192);
+  EXPECT_EQ(gpu::most_streaming_rows({}, 64), 0);
+}
+
 TEST(CudaKernelChoice, ChecksArgumentsBeforeAKernelStarts) {
   const auto choice = gpu::choose_kernel(DataType::bfloat16, 40, 64);
   alignas(16) static const std::array<BFloat16, 64> element{};

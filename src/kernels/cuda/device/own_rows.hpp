@@ -103,10 +103,16 @@ ANNULUS_DEVICE void move_sums(Sums<row_blocks, columns>& sums, double* table, co
   sums = {};
 }
 
-/// The same for sums in two parts.
+/// The same for sums in two parts, or in one.
 template <int row_blocks, int columns>
 ANNULUS_DEVICE void move_sums(Sums<row_blocks, columns>& sums, const DeviceSums& tables,
                               const OwnRows& own, int dim) {
+  if (tables.low == nullptr) {
+    with_tables(
+        sums, own, dim, [](int, float sum, float& element) { element += sum; }, tables.high);
+    sums = {};
+    return;
+  }
   with_tables(
       sums, own, dim,
       [](int, float sum, float& high, float& low) {
