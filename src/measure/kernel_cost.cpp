@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "annulus/base/error.hpp"
@@ -70,8 +71,11 @@ class ShapePass {
     v_ = filled(stream, type, shape.keys, key_heads, d);
     out_ = {stream, sum, shape.queries, query_heads, d};
     lse_ = {stream, sum, shape.queries, query_heads, 1};
-    scale_.assign(static_cast<std::size_t>(shape.queries * query_heads),
-                  1 / std::sqrt(static_cast<double>(d)));
+    betas_.assign(static_cast<std::size_t>(shape.queries), 1);
+    head_factors_.assign(query_heads, 1 / std::sqrt(static_cast<double>(d)));
+    betas_there_ = {stream, DataType::float64, shape.queries, 1, 1};
+    device::upload(*stream, betas_there_.view(),
+                   dense_view(std::as_const(betas_).data(), shape.queries, 1, 1));
     blocks_ = {{.queries = {.count = shape.queries}, .keys = {.count = shape.keys}}};
     forward();
     if (pass == Pass::forward) return;
@@ -95,7 +99,7 @@ class ShapePass {
   }
 
   void forward(const kernels::Poll& poll = {}) {
-    const auto pass = kernel_.forward({.q = q_.view(), .scale = scale_, .sink = {}}, options_);
+    const auto pass = kernel_.forward({.q = q_.view(), .scale = scales(), .sink = {}}, options_);
     for (Index call = 0; call < shape_.calls; ++call) {
       pass->accumulate(k_.view(), v_.view(), blocks_, poll);
     }
@@ -103,9 +107,13 @@ class ShapePass {
   }
 
  private:
+  [[nodiscard]] kernels::LogitScales scales() const {
+    return {.rows = betas_there_.view(), .heads = head_factors_, .known_rows = betas_};
+  }
+
   void backward() {
     const auto pass = kernel_.backward({.q = q_.view(),
-                                        .scale = scale_,
+                                        .scale = scales(),
                                         .dout = dout_.view(),
                                         .lse = lse_.view(),
                                         .out = out_.view()},
@@ -120,9 +128,10 @@ class ShapePass {
   Pass pass_;
   Shape shape_;
   kernels::PassOptions options_;
-  std::vector<double> scale_;
+  std::vector<double> betas_;
+  std::vector<double> head_factors_;
   std::vector<Block> blocks_;
-  device::DeviceTensor q_, k_, v_, out_, lse_, dout_, dq_, dk_, dv_;
+  device::DeviceTensor betas_there_, q_, k_, v_, out_, lse_, dout_, dq_, dk_, dv_;
 };
 
 /// The median of the times of all ranks, of runs for about `seconds`.

@@ -233,14 +233,16 @@ RankMemory memory_of(const Plan& plan, int rank, Pass pass, const Program& forwa
   Index buffers =
       node_memory_of(plan, pass).bytes + most_buffered(plan, rank, pass, forward.kept, program);
   Index states = rows;  // of rows and heads
+  Index betas = plan.query_rows(rank) * number;
   for (const auto& guests : guests_of(plan, rank, program)) {
+    betas += guests.rows() * number;
     states += guests.rows() * guests.heads().size();
     buffers += guest_bytes(plan, rank, pass, guests);
   }
   if (pass == Pass::forward) {
     return {.inputs = inputs,
             .outputs = results,
-            .state = states * (state_width(d_v) + 1) * number,  // and the scale
+            .state = states * state_width(d_v) * number + betas,
             .buffers = buffers};
   }
   // What is added to the own gradients at the end.
@@ -251,12 +253,13 @@ RankMemory memory_of(const Plan& plan, int rank, Pass pass, const Program& forwa
     buffers += plan.bytes(plan.queries_of(rank).as(What::query_gradients));
   }
   const Index key_width = problem.key_heads * (d + d_v) * sum;
-  return {.inputs = inputs + results + rows * d_v * element,
-          .outputs = rows * d * sum + plan.key_rows(rank) * key_width,
-          // the sums of dq, scale twice, <dout, out> and d scale; lse_low twice, lse, <dout, out>;
-          // the low parts of the sums of dk and dv
-          .state = states * ((d + 4) * number + 4 * sum) + most_read(program) * (d + d_v) * sum,
-          .buffers = buffers};
+  return {
+      .inputs = inputs + results + rows * d_v * element,
+      .outputs = rows * d * sum + plan.key_rows(rank) * key_width,
+      // the sums of dq, <dout, out> and d scale; lse_low twice, lse, <dout, out>; the low parts
+      // of the sums of dk and dv
+      .state = states * ((d + 2) * number + 4 * sum) + betas + most_read(program) * (d + d_v) * sum,
+      .buffers = buffers};
 }
 
 }  // namespace annulus

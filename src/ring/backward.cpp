@@ -14,6 +14,7 @@
 #include "ring/finish_work.hpp"
 #include "ring/item_store.hpp"
 #include "ring/pass_programs.hpp"
+#include "ring/row_numbers.hpp"
 #include "ring/shared_node.hpp"
 
 namespace annulus {
@@ -79,14 +80,15 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
   const ring::DeviceOutput dq(stream_, gradients.dq);
   const ring::DeviceOutput dk(stream_, gradients.dk);
   const ring::DeviceOutput dv(stream_, gradients.dv);
+  const ring::DeviceInput table(stream_, ring::view_of(inputs.logit_scale, heads));
   const auto lse_low = std::exchange(inputs.held.lse_low, {});
   std::ranges::fill(gradients.dgain, 0.0);
   ring::BackwardQueries sums(plan_, rank, kernel_, *buffers_,
                              {.q = q.view(),
-                              .betas = betas_,
+                              .betas = *betas_,
                               .gain = inputs.gain,
                               .sink = inputs.sink,
-                              .table = inputs.logit_scale},
+                              .table = {.there = table.view(), .here = inputs.logit_scale}},
                              {.dout = dout.view(),
                               .out = out.view(),
                               .lse = lse.view(),

@@ -5,18 +5,17 @@
 
 #include "annulus/device/tensor_copy.hpp"
 #include "annulus/plan/heads.hpp"
+#include "ring/device_tensors.hpp"
 #include "ring/heads_of.hpp"
 #include "ring/packed_queries.hpp"
-#include "ring/query_scale.hpp"
 
 namespace annulus::ring {
 BackwardQueries::BackwardQueries(const Plan& plan, int rank, const kernels::Kernel& kernel,
                                  BufferPool& pool, const OwnQueries& own, const OwnRows& rows,
                                  TensorView dq, std::span<double> dgain,
                                  kernels::PassOptions options)
-    : QueryStore(plan, rank, pool),
+    : QueryStore(plan, rank, pool, own),
       kernel_(kernel),
-      own_(own),
       rows_(rows),
       dq_(dq),
       dgain_(dgain),
@@ -34,24 +33,13 @@ BackwardQueries::BackwardQueries(const Plan& plan, int rank, const kernels::Kern
   if (travel) device::clear(*stream(), dq_);
 }
 
-kernels::BackwardQueries BackwardQueries::given_of(const Item& queries, Part& part) const {
-  const auto& problem = plan().problem();
+kernels::BackwardQueries BackwardQueries::given_of(const Item& queries) const {
   const auto& heads = queries.heads;
-  const auto add_scale = [&](std::span<const double> betas, std::span<const double> table) {
-    const auto add = [&](std::vector<double>& all, std::span<const double> gain) {
-      const auto scale = query_scale(problem, betas, heads, gain, table);
-      all.insert(all.end(), scale.begin(), scale.end());
-    };
-    add(part.scale, own_.gain);
-    if (!dgain_.empty()) add(part.scale_without_gain, {});
-  };
-  kernels::BackwardQueries given;
   if (queries.owner == rank()) {
-    add_scale(own_.betas, heads_of(own_.table, problem.query_heads, heads));
-    given = {.q = heads_of(own_.q, heads),
-             .scale = {},
-             .dout = heads_of(rows_.dout, heads),
-             .lse = heads_of(rows_.lse, heads)};
+    kernels::BackwardQueries given{.q = heads_of(own().q, heads),
+                                   .scale = {},
+                                   .dout = heads_of(rows_.dout, heads),
+                                   .lse = heads_of(rows_.lse, heads)};
     if (means_.view().present()) {
       given.mean = heads_of(means_.view(), heads);
     } else {
@@ -63,8 +51,6 @@ kernels::BackwardQueries BackwardQueries::given_of(const Item& queries, Part& pa
   const auto there = packed_queries(plan(), queries, held(queries));
   const auto gradients = queries.as(What::output_gradients);
   const auto rows = packed_output_gradients(plan(), gradients, held(gradients));
-  add_scale(row_betas(problem, plan().query_shard(queries.owner)),
-            download_numbers(*stream(), there.betas));
   return {.q = there.q,
           .scale = {},
           .dout = rows.dout,
@@ -76,7 +62,16 @@ kernels::BackwardQueries BackwardQueries::given_of(const Item& queries, Part& pa
 BackwardQueries::Part BackwardQueries::begin(const ItemList& queries) const {
   Part part{.queries = queries};
   std::vector<kernels::BackwardQueries> parts;
-  for (const auto& item : queries) parts.push_back(given_of(item, part));
+  std::vector<ConstTensorView> numbers;
+  std::span<const double> known;
+  for (const auto& item : queries) {
+    parts.push_back(given_of(item));
+    const auto of_item = row_numbers(item);
+    numbers.push_back(of_item.there);
+    known = of_item.here;
+  }
+  part.row_numbers = JoinedRows(stream(), numbers);
+  part.head_factors = head_factors(plan().problem(), queries.heads(), own().gain);
   const auto join = [&](ConstTensorView kernels::BackwardQueries::*tensor) {
     std::vector<ConstTensorView> rows;
     for (const auto& given : parts) {
@@ -85,13 +80,16 @@ BackwardQueries::Part BackwardQueries::begin(const ItemList& queries) const {
     return part.inputs.emplace_back(stream(), rows).view();
   };
   using Given = kernels::BackwardQueries;
-  const Given given{.q = join(&Given::q),
-                    .scale = part.scale,
-                    .dout = join(&Given::dout),
-                    .lse = join(&Given::lse),
-                    .out = join(&Given::out),
-                    .lse_low = join(&Given::lse_low),
-                    .mean = join(&Given::mean)};
+  const Given given{
+      .q = join(&Given::q),
+      .scale = {.rows = part.row_numbers.view(),
+                .heads = part.head_factors,
+                .known_rows = queries.size() == 1 ? known : std::span<const double>()},
+      .dout = join(&Given::dout),
+      .lse = join(&Given::lse),
+      .out = join(&Given::out),
+      .lse_low = join(&Given::lse_low),
+      .mean = join(&Given::mean)};
   auto options = options_;
   options.key_heads = key_heads_of(plan().problem(), queries.heads()).size();
   part.pass = kernel_.backward(given, options);
@@ -116,7 +114,7 @@ void BackwardQueries::pack(const Item& item, std::span<std::byte> packed) {
     auto& part = with_others != parts_.end() ? *with_others : part_of(queries);
     write_made(part.queries, item, packed, part.dq, [&](TensorView dq) { write(part, dq); });
   } else if (item.what == What::queries) {
-    pack_queries(plan(), item, own_.q, own_.table, *stream(), packed);
+    pack_queries(plan(), item, own().q, own().table.there, *stream(), packed);
   } else {
     const auto to = packed_output_gradients(plan(), item, packed);
     const auto copy = [&](TensorView there, ConstTensorView all) {
@@ -142,13 +140,18 @@ void BackwardQueries::let_go(const Item& item) {
 }
 
 void BackwardQueries::write(Part& part, TensorView dq) {
+  if (dgain_.empty()) return part.pass->finish(dq, {});
   const auto heads = part.queries.heads();
-  std::vector<double> dscale(part.scale_without_gain.size());
+  std::vector<double> dscale(static_cast<std::size_t>(dq.rows * heads.size()));
   part.pass->finish(dq, dscale);
-  const auto count = static_cast<std::size_t>(heads.size());
-  for (std::size_t at = 0; at < dscale.size(); ++at) {
-    dgain_[static_cast<std::size_t>(heads.begin) + at % count] +=
-        part.scale_without_gain[at] * dscale[at];
+  const HostInput numbers(*stream(), part.row_numbers.view());
+  const auto factors = head_factors(plan().problem(), heads, {});
+  const kernels::LogitScales per_gain{.rows = numbers.view(), .heads = factors};
+  auto given = dscale.begin();
+  for (Index i = 0; i < dq.rows; ++i) {
+    for (Index h = 0; h < heads.size(); ++h) {
+      dgain_[static_cast<std::size_t>(heads.begin + h)] += per_gain.at(i, h) * *given++;
+    }
   }
 }
 

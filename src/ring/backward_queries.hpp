@@ -6,7 +6,6 @@
 
 #include "annulus/device/device_tensor.hpp"
 #include "annulus/kernels/kernel.hpp"
-#include "ring/forward_queries.hpp"
 #include "ring/query_store.hpp"
 
 namespace annulus::ring {
@@ -41,9 +40,9 @@ class BackwardQueries final : public QueryStore {
  private:
   struct Part {
     ItemList queries;
-    std::vector<double> scale{};
-    std::vector<double> scale_without_gain{};  // where gradients of gains are wanted
     std::vector<JoinedRows> inputs{};
+    JoinedRows row_numbers{};
+    std::vector<double> head_factors{};
     std::unique_ptr<kernels::BackwardPass> pass{};
     device::DeviceTensor dq{};
   };
@@ -52,14 +51,13 @@ class BackwardQueries final : public QueryStore {
   void pack(const Item& item, std::span<std::byte> packed) override;
   void let_go(const Item& item) override;
   [[nodiscard]] Part begin(const ItemList& queries) const;
-  /// What a pass is given of one item, and its scales are added to `part`.
-  [[nodiscard]] kernels::BackwardQueries given_of(const Item& queries, Part& part) const;
+  /// What a pass is given of one item, but for its scales.
+  [[nodiscard]] kernels::BackwardQueries given_of(const Item& queries) const;
   [[nodiscard]] Part& part_of(const ItemList& queries);
   /// Writes the gradients of a part, and adds its share of those of the gains.
   void write(Part& part, TensorView dq);
 
   const kernels::Kernel& kernel_;
-  OwnQueries own_;
   OwnRows rows_;
   TensorView dq_;
   std::span<double> dgain_;

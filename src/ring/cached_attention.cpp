@@ -13,6 +13,7 @@
 #include "ring/device_tensors.hpp"
 #include "ring/joined_rows.hpp"
 #include "ring/merge_states.hpp"
+#include "ring/row_numbers.hpp"
 
 namespace annulus {
 namespace {
@@ -130,28 +131,21 @@ void CachedAttention::append(const CacheChunk& chunk, ConstTensorView k, ConstTe
   layout_ = std::move(layout);
 }
 
-std::vector<double> CachedAttention::scale_of(const CacheChunk& chunk,
-                                              const ForwardOptions& options) const {
-  const auto heads = static_cast<std::size_t>(problem_.query_heads);
-  const auto& scale = problem_.logit_scale;
-  const double base = scale.base(problem_.head_dim);
-  std::vector<double> scales;
+std::vector<double> CachedAttention::betas_of(const CacheChunk& chunk) const {
+  std::vector<double> betas;
   for (const auto& run : chunk.shards[static_cast<std::size_t>(communicator_.rank())]) {
     const Index length = layout_.length(run.document);
     const Index final_length = problem_.documents.key_length(run.document);
     for (Index i = 0; i < run.count; ++i) {
       const Index position = run.first + i * run.stride;
-      const double beta = scale.beta({.document_length = final_length == 0 ? length : final_length,
-                                      .visible = problem_.mask.visible(position, length).size(),
-                                      .position = position},
-                                     problem_.head_dim);
-      for (std::size_t h = 0; h < heads; ++h) {
-        const double own = options.logit_scale.empty() ? beta : options.logit_scale[scales.size()];
-        scales.push_back((options.gain.empty() ? 1.0 : options.gain[h]) * base * own);
-      }
+      betas.push_back(
+          problem_.logit_scale.beta({.document_length = final_length == 0 ? length : final_length,
+                                     .visible = problem_.mask.visible(position, length).size(),
+                                     .position = position},
+                                    problem_.head_dim));
     }
   }
-  return scales;
+  return betas;
 }
 
 void CachedAttention::accumulate(kernels::ForwardPass& pass, const std::vector<Shard>& queries,
@@ -198,7 +192,12 @@ PassReport CachedAttention::attend(const CacheChunk& chunk, ConstTensorView q, T
   ring::check_outputs(wanted, accumulator_of(type_), rows, problem_.query_heads,
                       problem_.output_dim());
   ring::check_options(problem_, rows, options.gain, options.sink, options.logit_scale);
-  const auto scales = scale_of(chunk, options);
+  const bool table = problem_.logit_scale.is_table();
+  const auto betas = table ? std::vector<double>() : betas_of(chunk);
+  const auto factors = ring::head_factors(problem_, {0, problem_.query_heads}, options.gain);
+  const Scales scales{.rows = table ? ring::view_of(options.logit_scale, problem_.query_heads)
+                                    : ring::view_of(betas, 1),
+                      .heads = factors};
   PassReport report;
   if (communicator_.size() == 1) {
     attend_alone(chunk, q, scales, wanted, options);
@@ -218,10 +217,11 @@ kernels::PassOptions CachedAttention::pass_options(const ForwardOptions& options
           .memory = kernel_memory_};
 }
 
-void CachedAttention::attend_alone(const CacheChunk& chunk, ConstTensorView q,
-                                   std::span<const double> scales, const ForwardOutputs& wanted,
+void CachedAttention::attend_alone(const CacheChunk& chunk, ConstTensorView q, const Scales& scales,
+                                   const ForwardOutputs& wanted,
                                    const ForwardOptions& options) const {
   const ring::DeviceInput queries(stream_, q);
+  const ring::DeviceInput row_numbers(stream_, scales.rows);
   const ring::DeviceOutput out(stream_, wanted.out);
   const ring::DeviceOutput lse(stream_, wanted.lse);
   const auto statistics = ring::device_statistics(stream_, wanted.statistics);
@@ -230,8 +230,7 @@ void CachedAttention::attend_alone(const CacheChunk& chunk, ConstTensorView q,
     const auto part = [&](auto view) { return ring::rows_of(view, first, count); };
     const auto pass =
         kernel_.forward({.q = part(queries.view()),
-                         .scale = scales.subspan(static_cast<std::size_t>(first * q.heads),
-                                                 static_cast<std::size_t>(count * q.heads)),
+                         .scale = {.rows = part(row_numbers.view()), .heads = scales.heads},
                          .sink = options.sink},
                         pass_options(options));
     accumulate(*pass, {slice(chunk.shards.front(), first, first + count)}, options.poll);
@@ -248,7 +247,7 @@ void CachedAttention::attend_alone(const CacheChunk& chunk, ConstTensorView q,
 }
 
 void CachedAttention::attend_together(const CacheChunk& chunk, ConstTensorView q,
-                                      std::span<const double> scales, const ForwardOutputs& wanted,
+                                      const Scales& scales, const ForwardOutputs& wanted,
                                       const ForwardOptions& options, PassReport& report) const {
   const int rank = communicator_.rank();
   const int ranks = communicator_.size();
@@ -266,12 +265,15 @@ void CachedAttention::attend_together(const CacheChunk& chunk, ConstTensorView q
       offsets.push_back(offsets.back() + row_count(shards.back()));
     }
     auto waiting = Clock::now();
-    const auto queries =
-        ring::gather_queries(communicator_, own_queries.view(), scales, first, offsets, report);
+    const auto queries = ring::gather_queries(communicator_, own_queries.view(), scales.rows, first,
+                                              offsets, report);
     report.exposed_seconds += seconds_since(waiting);
 
     const ring::DeviceInput on_device(stream_, queries.q.view());
-    const auto pass = kernel_.forward({.q = on_device.view(), .scale = queries.scales, .sink = {}},
+    const ring::DeviceInput row_numbers(stream_, queries.row_numbers.view());
+    const auto pass = kernel_.forward({.q = on_device.view(),
+                                       .scale = {.rows = row_numbers.view(), .heads = scales.heads},
+                                       .sink = {}},
                                       pass_options(options));
     accumulate(*pass, shards, options.poll);
     Tensor states(sums, offsets.back(), problem_.query_heads, state_width(problem_.output_dim()));

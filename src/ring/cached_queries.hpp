@@ -12,14 +12,14 @@ namespace annulus::ring {
 
 /// The queries of rank 0, then those of rank 1 and so on.
 struct GatheredQueries {
-  Tensor q;                    ///< (rows, H, d)
-  std::vector<double> scales;  ///< (rows, H)
+  Tensor q;            ///< (rows, H, d)
+  Tensor row_numbers;  ///< (rows, 1, 1) or (rows, H, 1), fp64
 };
 
-/// Collective. Rank r brings offsets[r + 1] - offsets[r] rows: those of `q` (rows, H, d) from row
-/// `first` on, and their scales out of `scales` (rows, H).
+/// Collective. Rank r brings offsets[r + 1] - offsets[r] rows from row `first` on: of `q` (rows, H,
+/// d) and of the numbers that make their scales, (rows, 1, 1) or (rows, H, 1), all on the host.
 [[nodiscard]] GatheredQueries gather_queries(comm::Communicator& communicator, ConstTensorView q,
-                                             std::span<const double> scales, Index first,
+                                             ConstTensorView row_numbers, Index first,
                                              std::span<const Index> offsets, PassReport& report);
 
 }  // namespace annulus::ring

@@ -6,41 +6,47 @@
 #include "annulus/plan/heads.hpp"
 #include "ring/heads_of.hpp"
 #include "ring/packed_queries.hpp"
-#include "ring/query_scale.hpp"
 
 namespace annulus::ring {
 
 ForwardQueries::ForwardQueries(const Plan& plan, int rank, const kernels::Kernel& kernel,
                                BufferPool& pool, const OwnQueries& own,
                                kernels::PassOptions options)
-    : QueryStore(plan, rank, pool),
+    : QueryStore(plan, rank, pool, own),
       kernel_(kernel),
-      own_(own),
       options_(std::move(options)),
-      scale_(query_scale(plan.problem(), own.betas, own_item().heads, own.gain, own.table)),
-      home_(kernel.forward({.q = own.q, .scale = scale_, .sink = own.sink}, options_)) {}
+      head_factors_(head_factors(plan.problem(), own_item().heads, own.gain)),
+      home_(begin_home()) {}
+
+std::unique_ptr<kernels::ForwardPass> ForwardQueries::begin_home() const {
+  const auto numbers = row_numbers(own_item());
+  return kernel_.forward(
+      {.q = own().q,
+       .scale = {.rows = numbers.there, .heads = head_factors_, .known_rows = numbers.here},
+       .sink = own().sink},
+      options_);
+}
 
 ForwardQueries::Part ForwardQueries::begin(const ItemList& queries) const {
   const auto& problem = plan().problem();
   Part part{.queries = queries};
   std::vector<ConstTensorView> q;
-  const auto add = [&](ConstTensorView rows, const std::vector<double>& scale) {
-    q.push_back(rows);
-    part.scale.insert(part.scale.end(), scale.begin(), scale.end());
-  };
+  std::vector<ConstTensorView> numbers;
   for (const auto& item : queries) {
-    if (item.owner == rank()) {
-      add(heads_of(own_.q, item.heads), heads_of(scale_, problem.query_heads, item.heads));
-      continue;
-    }
-    const auto there = packed_queries(plan(), item, held(item));
-    add(there.q, query_scale(problem, row_betas(problem, plan().query_shard(item.owner)),
-                             item.heads, own_.gain, download_numbers(*stream(), there.betas)));
+    q.push_back(item.owner == rank() ? heads_of(own().q, item.heads)
+                                     : packed_queries(plan(), item, held(item)).q);
+    numbers.push_back(row_numbers(item).there);
   }
   part.q = JoinedRows(stream(), q);
+  part.row_numbers = JoinedRows(stream(), numbers);
+  part.head_factors = head_factors(problem, queries.heads(), own().gain);
   auto options = options_;
   options.key_heads = key_heads_of(problem, queries.heads()).size();
-  part.pass = kernel_.forward({.q = part.q.view(), .scale = part.scale, .sink = {}}, options);
+  part.pass =
+      kernel_.forward({.q = part.q.view(),
+                       .scale = {.rows = part.row_numbers.view(), .heads = part.head_factors},
+                       .sink = {}},
+                      options);
   return part;
 }
 
@@ -52,7 +58,7 @@ kernels::ForwardPass& ForwardQueries::pass_of(const ItemList& queries) {
 
 void ForwardQueries::pack(const Item& item, std::span<std::byte> packed) {
   if (item.what == What::queries) {
-    pack_queries(plan(), item, own_.q, own_.table, *stream(), packed);
+    pack_queries(plan(), item, own().q, own().table.there, *stream(), packed);
     return;
   }
   const auto has = [queries = item.as(What::queries)](const Part& part) {

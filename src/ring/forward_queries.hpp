@@ -5,19 +5,9 @@
 #include <vector>
 
 #include "annulus/kernels/kernel.hpp"
-#include "annulus/ring/ring_attention.hpp"
 #include "ring/query_store.hpp"
 
 namespace annulus::ring {
-
-/// What a forward pass is given of the queries of the rank. Borrowed.
-struct OwnQueries {
-  ConstTensorView q;              ///< (rows, H, d), on the device
-  std::span<const double> betas;  ///< of the rows
-  std::span<const double> gain;   ///< as in ForwardOptions, likewise below
-  std::span<const double> sink;
-  std::span<const double> table;
-};
 
 class ForwardQueries final : public QueryStore {
  public:
@@ -33,8 +23,9 @@ class ForwardQueries final : public QueryStore {
  private:
   struct Part {
     ItemList queries;
-    std::vector<double> scale{};
     JoinedRows q{};
+    JoinedRows row_numbers{};
+    std::vector<double> head_factors{};
     std::unique_ptr<kernels::ForwardPass> pass{};
     device::DeviceTensor states{};
   };
@@ -42,12 +33,12 @@ class ForwardQueries final : public QueryStore {
   void take_in(const Item& item, std::span<const std::byte> packed) override;
   void pack(const Item& item, std::span<std::byte> packed) override;
   void let_go(const Item& item) override;
+  [[nodiscard]] std::unique_ptr<kernels::ForwardPass> begin_home() const;
   [[nodiscard]] Part begin(const ItemList& queries) const;
 
   const kernels::Kernel& kernel_;
-  OwnQueries own_;
   kernels::PassOptions options_;
-  std::vector<double> scale_;
+  std::vector<double> head_factors_;
   std::unique_ptr<kernels::ForwardPass> home_;  // all own queries
   std::vector<Part> parts_;                     // of others, or of some heads of the own
 };

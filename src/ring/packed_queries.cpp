@@ -15,17 +15,11 @@ class Cutter {
   Cutter(const Item& item, std::span<std::byte> packed)
       : rows_(item.rows.count()), heads_(item.heads.size()), rest_(packed) {}
 
-  [[nodiscard]] std::span<std::byte> bytes(std::size_t count) {
-    const auto part = rest_.first(count);
-    rest_ = rest_.subspan(count);
-    return part;
-  }
   [[nodiscard]] TensorView tensor(DataType type, Index dim) {
-    return packed_view<void>(bytes(row_bytes(type, rows_, heads_, dim)).data(), type, rows_, heads_,
-                             dim);
-  }
-  [[nodiscard]] std::span<std::byte> doubles() {
-    return bytes(row_bytes(DataType::float64, rows_, heads_, 1));
+    const auto bytes = row_bytes(type, rows_, heads_, dim);
+    const auto part = rest_.first(bytes);
+    rest_ = rest_.subspan(bytes);
+    return packed_view<void>(part.data(), type, rows_, heads_, dim);
   }
 
  private:
@@ -44,19 +38,15 @@ Index result_width(const Plan& plan, What what) {
 PackedQueries packed_queries(const Plan& plan, const Item& item, std::span<std::byte> packed) {
   Cutter cutter(item, packed);
   PackedQueries queries;
-  if (plan.problem().logit_scale.is_table()) queries.betas = cutter.doubles();
+  if (plan.problem().logit_scale.is_table()) queries.table = cutter.tensor(DataType::float64, 1);
   queries.q = cutter.tensor(plan.data_type(), plan.problem().head_dim);
   return queries;
 }
 
-void pack_queries(const Plan& plan, const Item& item, ConstTensorView q,
-                  std::span<const double> table, device::Stream& stream,
-                  std::span<std::byte> packed) {
+void pack_queries(const Plan& plan, const Item& item, ConstTensorView q, ConstTensorView table,
+                  device::Stream& stream, std::span<std::byte> packed) {
   const auto to = packed_queries(plan, item, packed);
-  if (!to.betas.empty()) {
-    const auto betas = heads_of(table, plan.problem().query_heads, item.heads);
-    stream.upload(device::RowCopy::of_bytes(to.betas.data(), betas.data(), to.betas.size()));
-  }
+  if (to.table.present()) device::copy(stream, to.table, heads_of(table, item.heads));
   device::copy(stream, to.q, heads_of(q, item.heads));
 }
 
@@ -81,14 +71,6 @@ ConstTensorView packed_results(const Plan& plan, const Item& item,
 TensorView packed_results(const Plan& plan, const Item& item, std::span<std::byte> packed) {
   return packed_view<void>(packed.data(), accumulator_of(plan.data_type()), item.rows.count(),
                            item.heads.size(), result_width(plan, item.what));
-}
-
-std::vector<double> download_numbers(device::Stream& stream, std::span<const std::byte> there) {
-  std::vector<double> numbers(there.size() / sizeof(double));
-  if (!numbers.empty()) {
-    stream.download(device::RowCopy::of_bytes(numbers.data(), there.data(), there.size()));
-  }
-  return numbers;
 }
 
 }  // namespace annulus::ring

@@ -2,7 +2,6 @@
 // Queries as they travel.
 
 #include <span>
-#include <vector>
 
 #include "annulus/base/tensor_view.hpp"
 #include "annulus/device/stream.hpp"
@@ -10,19 +9,18 @@
 
 namespace annulus::ring {
 
-/// An item of queries: under the `table` policy their betas, and then the queries (rows, heads, d)
-/// in the plan's type.
+/// An item of queries: under the `table` policy their part of it, and then the queries (rows,
+/// heads, d) in the plan's type.
 struct PackedQueries {
-  std::span<std::byte> betas;  ///< doubles (rows, heads), or empty
+  TensorView table;  ///< (rows, heads, 1), fp64, or absent
   TensorView q;
 };
 [[nodiscard]] PackedQueries packed_queries(const Plan& plan, const Item& item,
                                            std::span<std::byte> packed);
 
-/// Packs own queries: `q` (rows, H, d) and, under the `table` policy, `table` (rows, H).
-void pack_queries(const Plan& plan, const Item& item, ConstTensorView q,
-                  std::span<const double> table, device::Stream& stream,
-                  std::span<std::byte> packed);
+/// Packs own queries: `q` (rows, H, d) and, under the `table` policy, `table` (rows, H, 1).
+void pack_queries(const Plan& plan, const Item& item, ConstTensorView q, ConstTensorView table,
+                  device::Stream& stream, std::span<std::byte> packed);
 
 /// An item of output gradients: lse, what rounding took from it and <dout, out>, (rows, heads, 1)
 /// each in the accumulator type, and then dout (rows, heads, d_v) in the plan's type.
@@ -41,9 +39,5 @@ struct PackedOutputGradients {
                                              std::span<const std::byte> packed);
 [[nodiscard]] TensorView packed_results(const Plan& plan, const Item& item,
                                         std::span<std::byte> packed);
-
-/// Numbers that are doubles on the device.
-[[nodiscard]] std::vector<double> download_numbers(device::Stream& stream,
-                                                   std::span<const std::byte> there);
 
 }  // namespace annulus::ring

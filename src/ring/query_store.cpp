@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "annulus/base/error.hpp"
+#include "ring/heads_of.hpp"
 
 namespace annulus::ring {
 
@@ -33,6 +34,13 @@ std::span<std::byte> QueryStore::held(const Item& item) const {
   const auto found = std::ranges::find(arrived_, item, &std::pair<Item, Buffer>::first);
   ensure(found != arrived_.end(), "a rank computes with queries that it does not hold");
   return found->second.bytes().first(bytes(item));
+}
+
+RowNumbers QueryStore::row_numbers(const Item& queries) const {
+  if (!plan_.problem().logit_scale.is_table()) return own_.betas.of(queries.owner);
+  if (queries.owner != rank_) return {packed_queries(plan_, queries, held(queries)).table};
+  if (queries == own_item_) return own_.table;
+  return {heads_of(own_.table.there, queries.heads)};
 }
 
 }  // namespace annulus::ring

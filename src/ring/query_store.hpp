@@ -10,20 +10,31 @@
 #include "annulus/base/tensor_view.hpp"
 #include "annulus/device/buffer_pool.hpp"
 #include "annulus/device/device_tensor.hpp"
+#include "annulus/kernels/logit_scales.hpp"
 #include "annulus/plan/plan.hpp"
 #include "ring/joined_rows.hpp"
 #include "ring/packed_queries.hpp"
+#include "ring/row_numbers.hpp"
 
 namespace annulus::ring {
 
 using device::Buffer;
 using device::BufferPool;
 
+/// What a pass is given of the queries of the rank, and of the scales of all. Borrowed.
+struct OwnQueries {
+  ConstTensorView q;             ///< (rows, H, d), on the device
+  RowBetas& betas;               ///< of the plan
+  std::span<const double> gain;  ///< as in ForwardOptions, likewise `sink`
+  std::span<const double> sink;
+  RowNumbers table;  ///< ForwardOptions::logit_scale, or absent
+};
+
 /// Items of queries, and of what is made of them, as a program moves them. Borrows plan and pool.
 class QueryStore {
  public:
-  QueryStore(const Plan& plan, int rank, BufferPool& pool)
-      : plan_(plan), rank_(rank), pool_(pool), own_item_(plan.queries_of(rank)) {}
+  QueryStore(const Plan& plan, int rank, BufferPool& pool, const OwnQueries& own)
+      : plan_(plan), rank_(rank), pool_(pool), own_(own), own_item_(plan.queries_of(rank)) {}
   QueryStore(const QueryStore&) = delete;
   QueryStore& operator=(const QueryStore&) = delete;
   virtual ~QueryStore() {
@@ -48,8 +59,13 @@ class QueryStore {
   [[nodiscard]] int rank() const { return rank_; }
   [[nodiscard]] BufferPool& pool() const { return pool_; }
   [[nodiscard]] const std::shared_ptr<device::Stream>& stream() const { return pool_.stream(); }
+  [[nodiscard]] const OwnQueries& own() const { return own_; }
   [[nodiscard]] const Item& own_item() const { return own_item_; }
   [[nodiscard]] std::span<std::byte> held(const Item& item) const;
+
+  /// The numbers of the rows of queries that are here: (rows, 1, 1), or under the `table` policy
+  /// (rows, heads, 1). On the host as well where these are all own queries.
+  [[nodiscard]] RowNumbers row_numbers(const Item& queries) const;
 
   /// Writes to `packed` what is made of `item`, one of `queries`: `write` writes that of all of
   /// them, (rows, heads, ...), once, to `made` where they are several.
@@ -82,6 +98,7 @@ class QueryStore {
   const Plan& plan_;
   int rank_;
   BufferPool& pool_;
+  OwnQueries own_;
   Item own_item_;
   std::vector<std::pair<Item, Buffer>> arrived_;
 };

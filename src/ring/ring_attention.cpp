@@ -16,7 +16,7 @@
 #include "ring/forward_queries.hpp"
 #include "ring/item_store.hpp"
 #include "ring/pass_programs.hpp"
-#include "ring/query_scale.hpp"
+#include "ring/row_numbers.hpp"
 #include "ring/shared_node.hpp"
 
 namespace annulus {
@@ -54,7 +54,8 @@ RingAttention::RingAttention(Plan plan, comm::Communicator& communicator,
       buffers_(std::make_shared<device::BufferPool>(stream_)),
       kernel_memory_(std::make_shared<device::BufferPool>(stream_)),
       kernel_kept_(kernel.keep(stream_)),
-      programs_(std::make_shared<ring::PassPrograms>(plan_)) {
+      programs_(std::make_shared<ring::PassPrograms>(plan_)),
+      betas_(std::make_shared<ring::RowBetas>(plan_, stream_)) {
   if (plan_.ranks() != communicator.size()) {
     throw InputError(fmt::format("the plan is for {} ranks; the communicator has {}", plan_.ranks(),
                                  communicator.size()));
@@ -82,7 +83,6 @@ RingAttention::RingAttention(Plan plan, comm::Communicator& communicator,
         name_of(plan_.schedule()), name_of(device)));
   }
   kernel.check(plan_);
-  betas_ = ring::row_betas(plan_.problem(), plan_.query_shard(communicator.rank()));
 }
 
 RingAttention::RingAttention(const Plan& plan, comm::Communicator& communicator, Device device)
@@ -112,12 +112,13 @@ PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTen
   const ring::DeviceOutput out_there(stream_, out);
   const ring::DeviceOutput lse_there(stream_, options.lse);
   const auto statistics_there = ring::device_statistics(stream_, options.statistics);
+  const ring::DeviceInput table(stream_, ring::view_of(options.logit_scale, heads));
   ring::ForwardQueries states(plan_, rank, kernel_, *buffers_,
                               {.q = queries.view(),
-                               .betas = betas_,
+                               .betas = *betas_,
                                .gain = options.gain,
                                .sink = options.sink,
-                               .table = options.logit_scale},
+                               .table = {.there = table.view(), .here = options.logit_scale}},
                               {.key_heads = problem.key_heads,
                                .value_dim = problem.output_dim(),
                                .statistics = options.statistics.present(),

@@ -257,7 +257,7 @@ def test_plan_counts_memory(annulus):
                 assert parts == [
                     4 * row + 4 * row,  # q, and two heads each of k and v
                     4 * (row + 256 * 4),  # out and lse
-                    4 * 256 * (64 + 5 + 1) * 8,  # sums, maxima and the scale, in fp64
+                    4 * 256 * (64 + 5) * 8 + 256 * 8,  # sums, maxima, and a number of each row
                     2 * 4 * row,  # the packed shard that is held, and the one that arrives
                 ]
 

@@ -7,9 +7,9 @@
 
 #include "annulus/plan/sharding.hpp"
 #include "kernels/merged_parts.hpp"
+#include "kernels/placed_scales.hpp"
 #include "kernels/placed_tensors.hpp"
 #include "support/gradients.hpp"
-#include "support/row_scale.hpp"
 #include "support/whole_problem.hpp"
 
 namespace annulus::test {
@@ -62,8 +62,8 @@ template <class T>
   for (const auto& query_shard : run.query_shards(documents)) {
     const auto rows = packed_rows(query_shard, documents.query_offsets());
     const PlacedRows<T> q(stream, take_rows(whole.q, rows));
-    const auto scale = scale_of(whole, rows);
-    const kernels::Queries queries{.q = q.view(), .scale = scale, .sink = whole.sink};
+    const PlacedScales scales(stream, whole, rows);
+    const kernels::Queries queries{.q = q.view(), .scale = scales.view(), .sink = whole.sink};
     const kernels::PassOptions options{.key_heads = problem.key_heads,
                                        .value_dim = problem.output_dim(),
                                        .statistics = run.statistics,
@@ -124,17 +124,15 @@ template <class T>
   const auto forward = attend_by(kernel, whole, run);
   const auto stream = kernel.open_stream(0);
   AllGradients<Sum> result(problem);
-  auto without_gain = whole;
-  without_gain.gain.clear();
   for (const auto& query_shard : run.query_shards(documents)) {
     const auto rows = packed_rows(query_shard, documents.query_offsets());
     const PlacedRows<T> q(stream, take_rows(whole.q, rows));
     const PlacedRows<T> local_dout(stream, take_rows(dout, rows));
     const PlacedNumbers<Sum> lse(stream, take_rows(forward.lse, rows));
     const PlacedNumbers<Sum> out(stream, take_rows(forward.out, rows));
-    const auto scale = scale_of(whole, rows);
+    const PlacedScales scales(stream, whole, rows);
     kernels::BackwardQueries queries{.q = q.view(),
-                                     .scale = scale,
+                                     .scale = scales.view(),
                                      .dout = local_dout.view(),
                                      .lse = lse.view(),
                                      .out = out.view()};
@@ -168,21 +166,21 @@ template <class T>
     }
     auto dq = take_rows(result.dq, rows);
     const PlacedNumbers<Sum> dq_there(stream, dq);
-    std::vector<double> dscale(scale.size());
+    std::vector<double> dscale(rows.size() * result.dgain.size());
     pass->finish(dq_there.view(), dscale);
     dq_there.fetch(dq);
     Tensor<Sum> numbers(std::ssize(rows), problem.query_heads, 3);
     table.fetch(numbers);
     put_rows(result.dq, rows, dq);
-    const auto scale_per_gain = scale_of(without_gain, rows);
-    for (std::size_t i = 0; i < scale.size(); ++i) {
+    for (std::size_t i = 0; i < dscale.size(); ++i) {
       const std::size_t h = i % result.dgain.size();
-      result.dgain[h] += scale_per_gain[i] * dscale[i];
+      const auto row = static_cast<Index>(i / result.dgain.size());
+      const auto head = static_cast<Index>(h);
+      result.dgain[h] += scales.per_gain(row, head) * dscale[i];
       if (whole.sink.empty() || std::isinf(whole.sink[h])) continue;
-      const auto row_lse = static_cast<double>(
-          forward.lse.at(rows[i / result.dgain.size()], static_cast<Index>(h), 0));
-      const auto mean = static_cast<double>(
-          numbers.at(static_cast<Index>(i / result.dgain.size()), static_cast<Index>(h), 1));
+      const auto row_lse =
+          static_cast<double>(forward.lse.at(rows[static_cast<std::size_t>(row)], head, 0));
+      const auto mean = static_cast<double>(numbers.at(row, head, 1));
       result.dsink[h] -= std::exp(whole.sink[h] - row_lse) * mean;
     }
   }

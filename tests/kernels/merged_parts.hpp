@@ -34,11 +34,11 @@ void merge_part(const kernels::Kernel& kernel, kernels::ForwardPass& pass,
   for (Index first = 0; first < k.heads; first += key_heads) {
     const Interval keys{first, first + key_heads};
     const Interval heads{keys.begin * group, keys.end * group};
-    std::vector<double> scale;
-    for (Index i = 0; i < q.rows; ++i) {
-      const auto row = queries.scale.begin() + i * q.heads;
-      scale.insert(scale.end(), row + heads.begin, row + heads.end);
-    }
+    const auto& all = queries.scale;
+    const kernels::LogitScales scale{
+        .rows = all.rows.heads == 1 ? all.rows : take_heads(all.rows, heads),
+        .heads = all.heads.subspan(static_cast<std::size_t>(heads.begin),
+                                   static_cast<std::size_t>(heads.size()))};
     const auto part =
         kernel.forward({.q = take_heads(q, heads), .scale = scale, .sink = {}}, options);
     part->accumulate(take_heads(k, keys), take_heads(v, keys), blocks, {});

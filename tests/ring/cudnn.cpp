@@ -199,12 +199,19 @@ class CudnnRefusal : public testing::Test {
   template <class Start>
   void expect_pass_refused(const std::string& names, Start start) {
     const auto q = random_problem<BFloat16>(problem_, 2).q;
-    const std::vector<double> scale(static_cast<std::size_t>(q.rows * q.heads), 0.5);
+    const std::vector<double> factors(static_cast<std::size_t>(q.heads), 0.5);
+    const std::vector<double> betas(static_cast<std::size_t>(q.rows), 1);
     for (const auto* kernel : cudnn_under_test()) {
       const kernels::PassOptions options{
           .key_heads = 2, .value_dim = 8, .stream = kernel->open_stream(0)};
       try {
-        start(*kernel, kernels::Queries{.q = q.view(), .scale = scale, .sink = {}}, options);
+        start(*kernel,
+              kernels::Queries{.q = q.view(),
+                               .scale = {.rows = dense_view(betas.data(), q.rows, 1, 1),
+                                         .heads = factors,
+                                         .known_rows = betas},
+                               .sink = {}},
+              options);
         ADD_FAILURE() << names << ": no InputError";
       } catch (const InputError& error) {
         EXPECT_THAT(error.what(), testing::HasSubstr(names));

@@ -76,26 +76,31 @@ struct HostCopies {
   Index up;
   Index down;
 };
-HostCopies copies_of(int ranks, int passes) {
+HostCopies copies_of(int ranks, int passes, annulus::Schedule schedule = annulus::Schedule::ring,
+                     const LogitScale& logit_scale = {}) {
   const Problem problem{.query_heads = 2,
                         .key_heads = 2,
                         .head_dim = 8,
                         .documents = Documents::packed({0, 37, 90}),
-                        .mask = Mask::causal()};
+                        .mask = Mask::causal(),
+                        .logit_scale = logit_scale};
   const ModelLauncher launcher;
   const kernels::gpu::GpuKernel kernel(launcher);
-  const auto plan = make_plan(problem, {.ranks = ranks},
-                              {.sharding = Sharding::zigzag,
-                               .schedule = annulus::Schedule::ring,
-                               .data_type = DataType::float32});
+  const auto plan = make_plan(
+      problem, {.ranks = ranks},
+      {.sharding = Sharding::zigzag, .schedule = schedule, .data_type = DataType::float32});
   comm::run_threads(ranks, [&](comm::Communicator& communicator) {
     const auto stream = launcher.open_stream(communicator.rank());
     const DeviceRows rows(stream, plan, communicator.rank());
+    const std::vector<double> table(
+        logit_scale.is_table() ? static_cast<std::size_t>(2 * plan.query_rows(communicator.rank()))
+                               : 0,
+        1.5);
     RingAttention attention(plan, communicator, kernel, stream);
     for (int pass = 0; pass < passes; ++pass) {
       HeldShards held;
       attention.forward(rows.q.view(), rows.k.view(), rows.k.view(), rows.out.view(),
-                        {.lse = rows.numbers.view(), .held = &held});
+                        {.lse = rows.numbers.view(), .logit_scale = table, .held = &held});
       attention.backward({.q = rows.q.view(),
                           .k = rows.k.view(),
                           .v = rows.k.view(),
@@ -103,6 +108,7 @@ HostCopies copies_of(int ranks, int passes) {
                           .lse = rows.numbers.view(),
                           .dout = rows.q.view(),
                           .dlse = rows.numbers.view(),
+                          .logit_scale = table,
                           .held = std::move(held)},
                          {.dq = rows.dq.view(), .dk = rows.dk.view(), .dv = rows.dv.view()});
     }
@@ -110,15 +116,27 @@ HostCopies copies_of(int ranks, int passes) {
   return {launcher.device().uploads(), launcher.device().downloads()};
 }
 
-// Lists of tiles are uploaded once. What is left are scales, of a forward pass and of a backward
-// pass before and after it takes the gradient of lse from its means. Nothing comes to the host.
-TEST(RingOnGpu, LaterPassesUploadScalesAlone) {
+// Lists of tiles and numbers of rows are uploaded once. What is left are factors of heads, of a
+// forward pass and of a backward pass before and after it takes the gradient of lse from its means.
+// Nothing comes to the host.
+TEST(RingOnGpu, LaterPassesUploadFactorsOfHeadsAlone) {
   for (const int ranks : {1, 2}) {
     const auto once = copies_of(ranks, 1);
     const auto twice = copies_of(ranks, 2);
     EXPECT_GT(once.up, 3 * ranks) << "there are lists of tiles";
     EXPECT_EQ(twice.up - once.up, 3 * ranks) << "P = " << ranks;
     EXPECT_EQ(twice.down, 0) << "P = " << ranks;
+  }
+}
+
+// Queries that travel bring what a table has of them, or where they come from says what their betas
+// are: a rank that computes with them never waits for its GPU to tell it.
+TEST(RingOnGpu, QueriesOfOthersNeedNothingOfTheHost) {
+  for (const auto* name : {"tiles", "heads:2", "heads:2+tiles"}) {
+    for (const auto& scale : {LogitScale::table(), LogitScale::critical(0.5)}) {
+      const auto copies = copies_of(4, 2, parse_schedule(name), scale);
+      EXPECT_EQ(copies.down, 0) << name << ", " << scale.name();
+    }
   }
 }
 

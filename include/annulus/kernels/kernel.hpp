@@ -15,6 +15,7 @@
 #include "annulus/base/data_type.hpp"
 #include "annulus/base/tensor_view.hpp"
 #include "annulus/device/buffer_pool.hpp"
+#include "annulus/kernels/logit_scales.hpp"
 #include "annulus/plan/block.hpp"
 #include "annulus/plan/plan.hpp"
 
@@ -26,9 +27,9 @@ using Poll = std::function<void()>;
 
 /// The queries of one rank. All of it is borrowed and must outlive the pass.
 struct Queries {
-  ConstTensorView q;              ///< (rows, H, d)
-  std::span<const double> scale;  ///< (rows, H) row-major: z = scale * <q, k>, base e
-  std::span<const double> sink;   ///< (H): one more key with this logit and value 0; or empty
+  ConstTensorView q;             ///< (rows, H, d)
+  LogitScales scale;             ///< of all rows and heads
+  std::span<const double> sink;  ///< (H): one more key with this logit and value 0; or empty
 };
 
 /// What passes of a plan leave for the next ones beside memory, such as tables on a device. Only
@@ -82,13 +83,13 @@ class ForwardPass {
 
 /// What a backward pass is given of the queries of one rank. Borrowed; must outlive the pass.
 struct BackwardQueries {
-  ConstTensorView q;              ///< (rows, H, d)
-  std::span<const double> scale;  ///< (rows, H) row-major, as in the forward pass
-  ConstTensorView dout;           ///< (rows, H, d_v), in the type of q: d loss / d out
-  ConstTensorView lse;            ///< (rows, H, 1), accumulator type: what the forward pass wrote
-  ConstTensorView out{};          ///< (rows, H, d_v), likewise; or absent where there is `mean`
-  ConstTensorView lse_low{};      ///< (rows, H, 1), likewise; or absent: 0
-  ConstTensorView mean{};  ///< (rows, H, 1), accumulator type: <dout, out>, in place of `out`
+  ConstTensorView q;          ///< (rows, H, d)
+  LogitScales scale;          ///< as in the forward pass
+  ConstTensorView dout;       ///< (rows, H, d_v), in the type of q: d loss / d out
+  ConstTensorView lse;        ///< (rows, H, 1), accumulator type: what the forward pass wrote
+  ConstTensorView out{};      ///< (rows, H, d_v), likewise; or absent where there is `mean`
+  ConstTensorView lse_low{};  ///< (rows, H, 1), likewise; or absent: 0
+  ConstTensorView mean{};     ///< (rows, H, 1), accumulator type: <dout, out>, in place of `out`
 };
 
 /// The gradients of one rank's queries, kept from the first block to the last, which add up as the

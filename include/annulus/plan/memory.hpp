@@ -11,8 +11,8 @@ namespace annulus {
 struct RankMemory {
   Index inputs = 0;   ///< q, k, v; in a backward pass also out, lse and dout
   Index outputs = 0;  ///< out and lse, or dq, dk and dv
-  Index state = 0;    ///< of the query rows: softmax state and scales, or gradient sums and
-                      ///< factors; and what rounding took from gradients of keys
+  Index state = 0;    ///< of the query rows: softmax state, or gradient sums and factors, and the
+                      ///< numbers that make scales; and what rounding took from gradients of keys
   Index buffers = 0;  ///< packed shards and gradients that are sent, received or waited for
 
   [[nodiscard]] Index total() const { return inputs + outputs + state + buffers; }

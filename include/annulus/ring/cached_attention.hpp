@@ -62,17 +62,22 @@ class CachedAttention {
     GrowingRows keys;    ///< (rows, G, d)
     GrowingRows values;  ///< (rows, G, d_v)
   };
+  /// What makes the scales of the rank's rows of a chunk, on the host.
+  struct Scales {
+    ConstTensorView rows;           ///< (rows, 1, 1), or of a table (rows, H, 1)
+    std::span<const double> heads;  ///< (H)
+  };
 
   /// Throws InputError where a token of the chunk is not in the cache.
   void check_tokens(const CacheChunk& chunk) const;
-  [[nodiscard]] std::vector<double> scale_of(const CacheChunk& chunk,
-                                             const ForwardOptions& options) const;
+  /// beta of the rank's rows of a chunk.
+  [[nodiscard]] std::vector<double> betas_of(const CacheChunk& chunk) const;
   [[nodiscard]] kernels::PassOptions pass_options(const ForwardOptions& options) const;
   /// attend() of the only rank: it has all keys, so its states become outputs where they are.
-  void attend_alone(const CacheChunk& chunk, ConstTensorView q, std::span<const double> scales,
+  void attend_alone(const CacheChunk& chunk, ConstTensorView q, const Scales& scales,
                     const ForwardOutputs& wanted, const ForwardOptions& options) const;
   /// attend() of several: through the host, where queries are gathered and states are merged.
-  void attend_together(const CacheChunk& chunk, ConstTensorView q, std::span<const double> scales,
+  void attend_together(const CacheChunk& chunk, ConstTensorView q, const Scales& scales,
                        const ForwardOutputs& wanted, const ForwardOptions& options,
                        PassReport& report) const;
   /// Meets the queries of all ranks, laid end to end, with the rank's own keys.

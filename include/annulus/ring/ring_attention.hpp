@@ -19,6 +19,7 @@ namespace annulus {
 
 namespace ring {
 class PassPrograms;
+class RowBetas;
 }  // namespace ring
 
 /// Keys and values as they travel.
@@ -126,12 +127,13 @@ class RingAttention {
   const kernels::Kernel& kernel_;
   std::shared_ptr<device::Stream> stream_;
   int threads_;
-  std::vector<double> betas_;  // of the rank's query rows
-  // Kept from pass to pass: what travels, what kernels compute in, and what they keep.
+  // Kept from pass to pass: what travels, what kernels compute in and what they keep, and what
+  // follows from the plan.
   std::shared_ptr<device::BufferPool> buffers_;
   std::shared_ptr<device::BufferPool> kernel_memory_;
   std::shared_ptr<kernels::Kept> kernel_kept_;
   std::shared_ptr<ring::PassPrograms> programs_;
+  std::shared_ptr<ring::RowBetas> betas_;
   std::vector<PassTrace>* traces_ = nullptr;
 };
 

@@ -157,7 +157,7 @@ template <class T>
 Unscaled pack_queries(const GradientPanel<T>& panel, Index row, Index count) {
   const auto& scratch = panel.scratch;
   for (Index r = 0; r < count; ++r) {
-    const double scale = panel.scale[(row + r) * panel.scale_stride];
+    const double scale = panel.scale[row + r];
     const T* HWY_RESTRICT from = panel.q + (row + r) * panel.q_stride;
     T* HWY_RESTRICT to = scratch.scaled + r * panel.dim;
     for (Index c = 0; c < panel.dim; ++c)
@@ -175,7 +175,7 @@ HWY_INLINE RowScales<float> pack_queries(const GradientPanel<BFloat16>& panel, I
   const auto& scratch = panel.scratch;
   const BFloat16* q = panel.q + row * panel.q_stride;
   for (Index r = row; r < row + count; ++r) {
-    scratch.scale[r] = static_cast<float>(panel.scale[r * panel.scale_stride]);
+    scratch.scale[r] = static_cast<float>(panel.scale[r]);
   }
   pack_rows(q, panel.q_stride, count, panel.dim, scratch.q + row * operands<BFloat16>(panel.dim));
   pack_factors(q, panel.q_stride, count, panel.dim, query_tile,

@@ -42,7 +42,7 @@ CpuBackward<E>::CpuBackward(const BackwardQueries& queries, const PassOptions& o
       means_(row_means(queries)),
       sum_memory_(pool_, [this](ArrayPlaces& places) { place_sums(places); }) {
   const auto& q = queries.q;
-  ensure(std::ssize(queries.scale) == at(q.heads, 0) && std::ssize(means_) == at(q.heads, 0),
+  ensure(queries.scale.has_shape(q.rows, q.heads) && std::ssize(means_) == at(q.heads, 0),
          "one scale and mean per query row and head");
   ensure(queries.dout.has_shape(q.rows, q.heads, options.value_dim) &&
              queries.lse.has_shape(q.rows, q.heads, 1) &&
@@ -97,6 +97,7 @@ auto CpuBackward<E>::place_workspace(ArrayPlaces& places) const -> Workspace {
                                .columns = take_operands(panel_ * operands<E>(d)),
                                .value_columns = take_operands(panel_ * operands<E>(d_v)),
                                .factors = take_operands(operands<E>(panel_) * dim)},
+                      .scale = places.take<double>(panel_),
                       .visible = places.take<Interval>(panel_),
                       .staging = places.take<E>(panel_ * d),
                       .value_staging = places.take<E>(panel_ * d_v)};
@@ -194,13 +195,13 @@ void CpuBackward<E>::accumulate_pair(ConstTensorView k, ConstTensorView v, const
   for (Index head = pair.key_head * group; head < (pair.key_head + 1) * group; ++head) {
     const auto queries = tile_rows(q, row, head, count, workspace.staging);
     const auto dout = tile_rows(queries_.dout, row, head, count, workspace.value_staging);
+    for (Index i = 0; i < count; ++i) workspace.scale[i] = queries_.scale.at(row + i, head);
     functions_.accumulate_gradients({.rows = {count, workspace.visible},
                                      .dim = q.dim,
                                      .value_dim = options_.value_dim,
                                      .q = queries.data,
                                      .q_stride = queries.stride,
-                                     .scale = queries_.scale.data() + row * q.heads + head,
-                                     .scale_stride = q.heads,
+                                     .scale = workspace.scale,
                                      .dout = dout.data,
                                      .dout_stride = dout.stride,
                                      .lse = &lse_[at(head, row)],
@@ -228,8 +229,9 @@ void CpuBackward<E>::finish(TensorView dq, std::span<double> dscale) {
     for (Index h = 0; h < q.heads; ++h) {
       const auto given = static_cast<std::size_t>(i * q.heads + h);
       const double* sum = sums_ + at(h, i) * q.dim;
+      const double scale = queries_.scale.at(i, h);
       T* to = dq.row<T>(i, h);
-      for (Index c = 0; c < q.dim; ++c) to[c] = static_cast<T>(queries_.scale[given] * sum[c]);
+      for (Index c = 0; c < q.dim; ++c) to[c] = static_cast<T>(scale * sum[c]);
       if (dscale.empty()) continue;
       const E* query = tile_rows(q, i, h, 1, staging.data()).data;
       double product = 0;

@@ -33,6 +33,7 @@ class CpuBackward final : public BackwardPass {
   struct Workspace {
     GradientScratch<E> scratch;
     GradientKeys<E> keys;
+    double* scale;
     Interval* visible;
     E* staging;  ///< rows of d or d_v elements in E, see tile_rows
     E* value_staging;

@@ -150,7 +150,7 @@ void CpuFewQueries<T>::accumulate_chunk(ConstTensorView k, ConstTensorView v, co
     const Index row = block.queries.row + query;
     const auto q = tile_rows(queries_.q, row, head, 1, workspace.q + r * d);
     if (q.data != workspace.q + r * d) std::copy_n(q.data, d, workspace.q + r * d);
-    workspace.scale[r] = queries_.scale[static_cast<std::size_t>(row * queries_.q.heads + head)];
+    workspace.scale[r] = queries_.scale.at(row, head);
     const auto visible = block.visible(query);
     workspace.visible[r] = {visible.begin - keys.begin, visible.end - keys.begin};
     workspace.self_key[r] = (options_.statistics ? block.self_key(query) : Index{-1}) - keys.begin;
@@ -164,7 +164,6 @@ void CpuFewQueries<T>::accumulate_chunk(ConstTensorView k, ConstTensorView v, co
                              .q = workspace.q,
                              .q_stride = d,
                              .scale = workspace.scale,
-                             .scale_stride = 1,
                              .keys = workspace.keys,
                              .values = workspace.values,
                              .self_key = workspace.self_key,

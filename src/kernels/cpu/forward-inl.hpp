@@ -105,8 +105,7 @@ HWY_INLINE void weigh_tile(D d, const ForwardTile<E>& tile, Index first) {
 /// scores are scaled instead. Returns what is left to scale.
 template <class T>
 Unscaled pack_queries(const ForwardTile<T>& tile) {
-  pack_scaled_rows(tile.q, tile.q_stride, tile.rows.count, tile.dim, tile.scale, tile.scale_stride,
-                   tile.scratch.q);
+  pack_scaled_rows(tile.q, tile.q_stride, tile.rows.count, tile.dim, tile.scale, tile.scratch.q);
   return {};
 }
 HWY_INLINE RowScales<float> pack_queries(const ForwardTile<BFloat16>& tile) {

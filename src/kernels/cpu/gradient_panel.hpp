@@ -53,9 +53,8 @@ struct GradientPanel {
   Index value_dim;  ///< d_v
   const E* q;       ///< (rows, d)
   Index q_stride;
-  const double* scale;
-  Index scale_stride;
-  const E* dout;  ///< (rows, d_v)
+  const double* scale;  ///< (rows)
+  const E* dout;        ///< (rows, d_v)
   Index dout_stride;
   const T* lse;      ///< (rows)
   const T* lse_low;  ///< (rows)

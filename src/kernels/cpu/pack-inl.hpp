@@ -84,7 +84,7 @@ HWY_INLINE void transpose(const char* rows, Index row_bytes, Index count, Index 
 /// Rows, each times its scale, as (row groups, dim, score_rows). The product is rounded once.
 template <class T>
 void pack_scaled_rows(const T* rows, Index stride, Index count, Index dim, const double* scale,
-                      Index scale_stride, T* HWY_RESTRICT packed) {
+                      T* HWY_RESTRICT packed) {
   // Scaled along a row, where vectors are whole, and transposed while in the first-level cache.
   constexpr Index columns = 64;
   alignas(64) T scaled[score_rows][columns];
@@ -101,7 +101,7 @@ void pack_scaled_rows(const T* rows, Index stride, Index count, Index dim, const
             hwy::Prefetch(next + c);
           }
         }
-        const double factor = present ? scale[(first + r) * scale_stride] : 0;
+        const double factor = present ? scale[first + r] : 0;
         for (Index c = 0; c < width; ++c) {
           scaled[r][c] = static_cast<T>(factor * static_cast<double>(from[c]));
         }
@@ -143,7 +143,7 @@ void pack_rows(const E* rows, Index stride, Index count, Index dim,
 template <class E>
 HWY_INLINE void narrow_scales(const ForwardTile<E>& tile) {
   for (Index r = 0; r < tile.rows.count; ++r) {
-    tile.scratch.scale[r] = static_cast<Accumulator<E>>(tile.scale[r * tile.scale_stride]);
+    tile.scratch.scale[r] = static_cast<Accumulator<E>>(tile.scale[r]);
   }
 }
 

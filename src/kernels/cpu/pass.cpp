@@ -18,7 +18,7 @@ CpuForward<E>::CpuForward(const Queries& queries, const PassOptions& options,
       pool_(pool_of(options)),
       state_memory_(pool_, [this](ArrayPlaces& places) { state_ = place_state(places); }),
       few_queries_(queries, options, pool_) {
-  ensure(std::ssize(queries.scale) == queries.q.heads * queries.q.rows,
+  ensure(queries.scale.has_shape(queries.q.rows, queries.q.heads),
          "one scale per query row and head");
   ensure(options.threads >= 1, "at least one thread");
   ensure(options.key_heads >= 1 && queries.q.heads % options.key_heads == 0,
@@ -60,6 +60,7 @@ auto CpuForward<E>::place_workspace(ArrayPlaces& places) const -> Workspace {
                   .sum = places.take<T>(sums),
                   .moment = places.take<T>(sums),
                   .squares = places.take<T>(sums)},
+      .scale = places.take<double>(query_tile),
       .visible = places.take<Interval>(query_tile),
       .self_key = places.take<Index>(query_tile),
       .staging = places.take<E>(std::max(query_tile, key_tile<E>) *
@@ -181,6 +182,7 @@ void CpuForward<E>::accumulate_tile(const JoinedBlock& block, Interval keys, Int
   const Index row = queries.begin;
   const Index rows = queries.size();
   for (Index r = 0; r < rows; ++r) {
+    workspace.scale[r] = queries_.scale.at(row + r, head);
     const auto visible = block.seen_by(row + r);
     workspace.visible[r] = {visible.begin - keys.begin, visible.end - keys.begin};
     const Index self = options_.statistics ? block.self_key_of(row + r) : -1;
@@ -193,8 +195,7 @@ void CpuForward<E>::accumulate_tile(const JoinedBlock& block, Interval keys, Int
                          .value_dim = options_.value_dim,
                          .q = q.data,
                          .q_stride = q.stride,
-                         .scale = queries_.scale.data() + row * queries_.q.heads + head,
-                         .scale_stride = queries_.q.heads,
+                         .scale = workspace.scale,
                          .keys = packed_keys_ + key_head * head_keys_,
                          .values = packed_values_ + key_head * head_values_,
                          .self_key = workspace.self_key,

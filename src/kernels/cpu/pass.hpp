@@ -34,6 +34,7 @@ class CpuForward final : public ForwardPass {
   /// What one worker computes in.
   struct Workspace {
     TileScratch<E> scratch;
+    double* scale;
     Interval* visible;
     Index* self_key;
     E* staging;  ///< rows of q, k or v in E, see tile_rows

@@ -249,7 +249,7 @@ void accumulate_rows(const RowTile<S>& rows) {
   using T = Accumulator<S>;
   const auto& tile = rows.tile;
   for (Index r = 0; r < tile.rows.count; ++r) {
-    const double scale = tile.scale[r * tile.scale_stride];
+    const double scale = tile.scale[r];
     for (Index c = 0; c < tile.dim; ++c) {
       tile.scratch.q[r * tile.dim + c] =
           static_cast<T>(scale * static_cast<double>(tile.q[r * tile.q_stride + c]));

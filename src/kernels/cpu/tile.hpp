@@ -67,12 +67,11 @@ struct TileState {
 template <class E>
 struct ForwardTile {
   VisibleRows rows;
-  Index dim;        ///< d
-  Index value_dim;  ///< d_v
-  const E* q;       ///< (rows, d)
-  Index q_stride;   ///< between rows
-  const double* scale;
-  Index scale_stride;
+  Index dim;                 ///< d
+  Index value_dim;           ///< d_v
+  const E* q;                ///< (rows, d)
+  Index q_stride;            ///< between rows
+  const double* scale;       ///< (rows)
   const Operand<E>* keys;    ///< packed key tiles, end to end
   const Operand<E>* values;  ///< packed value tiles, end to end
   const Index*

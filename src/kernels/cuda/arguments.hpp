@@ -181,6 +181,17 @@ struct MeanArguments {
   float* mean = nullptr;  ///< (rows, H)
 };
 
+/// The scales of all rows and heads, see LogitScales, rounded to fp32 once.
+struct ScaleTableArguments {
+  const double* row_numbers = nullptr;  ///< of row i, head h: i * row_stride + h * head_stride
+  Index row_stride = 0;
+  Index head_stride = 0;                 ///< 0 where heads share the number of a row
+  const double* head_factors = nullptr;  ///< (H)
+  int rows = 0;
+  int heads = 0;
+  float* scale = nullptr;  ///< (rows, H)
+};
+
 /// sums += factor * more, `count` numbers each.
 struct AddArguments {
   float* sums = nullptr;

@@ -8,8 +8,6 @@
 namespace annulus::kernels::gpu {
 
 StateShape StateShape::of(const Queries& queries, const PassOptions& options) {
-  ensure(std::ssize(queries.scale) == queries.q.rows * queries.q.heads,
-         "one scale per query row and head");
   return {.rows = narrow<int>(queries.q.rows),
           .heads = narrow<int>(queries.q.heads),
           .value_dim = narrow<int>(options.value_dim),

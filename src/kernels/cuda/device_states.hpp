@@ -16,7 +16,7 @@ struct StateShape {
   int value_dim = 0;
   bool statistics = false;  ///< whether they have what statistics are made of
 
-  /// Those that a pass needs. Throws Error where there is not one scale for each.
+  /// Those that a pass needs.
   [[nodiscard]] static StateShape of(const Queries& queries, const PassOptions& options);
 
   [[nodiscard]] Index count() const { return Index{rows} * heads; }

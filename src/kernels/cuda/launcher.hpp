@@ -68,6 +68,7 @@ class Launcher {
   /// Thread blocks that the device of a stream runs at once, about: what keeps all of it busy.
   [[nodiscard]] virtual int blocks_at_once(Stream& stream) const = 0;
 
+  virtual void write(const ScaleTableArguments& arguments, Stream& stream) const = 0;
   virtual void start(const StartArguments& arguments, Stream& stream) const = 0;
   virtual void forward(const KernelChoice& choice, const ForwardArguments& arguments,
                        Stream& stream) const = 0;

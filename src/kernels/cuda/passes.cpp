@@ -33,7 +33,7 @@ GpuForward::GpuForward(const Launcher& launcher, KernelPath path, const Queries&
       tiles_(kept_tiles(launcher, options)),
       choice_(choice_for(queries.q, options, path)),
       q_(stream_, queries.q),
-      scale_(upload_narrowed(stream_, queries.scale)),
+      scale_(device_scales(launcher, stream_, queries.scale, queries.q)),
       key_heads_(narrow<int>(options.key_heads)),
       states_(launcher, stream_, StateShape::of(queries, options), queries.sink) {}
 
@@ -112,14 +112,13 @@ GpuBackward::GpuBackward(const Launcher& launcher, KernelPath path, const Backwa
                                              queries.q.heads, 1)),
       lse_low_(stream_,
                queries.lse_low.present() ? queries.lse_low : ConstTensorView(no_lse_low_.view())),
-      scale_(upload_narrowed(stream_, queries.scale)),
+      scale_(device_scales(launcher, stream_, queries.scale, queries.q)),
       rows_(narrow<int>(queries.q.rows)),
       heads_(narrow<int>(queries.q.heads)),
       key_heads_(narrow<int>(options.key_heads)),
       mean_(stream_, queries.q.rows * queries.q.heads),
       sums_(stream_, queries.q.rows * queries.q.heads * queries.q.dim) {
   const auto& q = queries.q;
-  ensure(std::ssize(queries.scale) == q.rows * q.heads, "one scale per query row and head");
   ensure(queries.dout.has_shape(q.rows, q.heads, options.value_dim) &&
              queries.lse.has_shape(q.rows, q.heads, 1) &&
              (!queries.lse_low.present() || queries.lse_low.has_shape(q.rows, q.heads, 1)),

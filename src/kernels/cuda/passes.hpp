@@ -4,6 +4,7 @@
 #include "annulus/device/device_tensor.hpp"
 #include "annulus/kernels/kernel.hpp"
 #include "kernels/cuda/device_arrays.hpp"
+#include "kernels/cuda/device_scales.hpp"
 #include "kernels/cuda/device_states.hpp"
 #include "kernels/cuda/kept_tiles.hpp"
 #include "kernels/cuda/launcher.hpp"

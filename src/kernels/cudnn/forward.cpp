@@ -43,17 +43,17 @@ const StreamPointer& stream_of(const Queries& queries, const PassOptions& option
 /// The one scale that cuDNN takes for all queries and heads. It may compare logits before they are
 /// scaled, which only a positive scale allows.
 float scale_of(const Queries& queries) {
-  const auto& scale = queries.scale;
-  ensure(std::ssize(scale) == queries.q.rows * queries.q.heads, "one scale per query row and head");
-  if (scale.empty()) return 1;
-  const auto one = static_cast<float>(scale.front());
-  for (const double other : scale) {
-    if (static_cast<float>(other) == one) continue;
+  ensure(queries.scale.has_shape(queries.q.rows, queries.q.heads),
+         "one scale per query row and head");
+  if (queries.q.rows == 0) return 1;
+  const auto of_all = queries.scale.one();
+  if (!of_all) {
     throw InputError(
         "backend cudnn has one logit scale for all queries and heads; expected a --logit-scale "
         "that "
         "is the same for all and equal gains, or --backend cuda");
   }
+  const auto one = static_cast<float>(*of_all);
   if (!(one > 0) || std::isinf(one)) {
     throw InputError(fmt::format(
         "backend cudnn takes logit scales above 0, not {}; expected --backend cuda", one));

@@ -32,14 +32,13 @@ class ReferenceBackward final : public BackwardPass {
         dout_(copy_dense(queries.dout)),
         lse_(copy_dense(queries.lse)),
         lse_low_(queries.lse_low.present() ? copy_dense(queries.lse_low) : zeros_like(lse_)),
-        scale_(queries.scale.begin(), queries.scale.end()),
+        scale_(all_scales(queries.scale, queries.q)),
         mean_(row_means(queries)),
         sums_(q_.values.size()),
         options_(options) {
     const auto rows = static_cast<std::size_t>(queries.q.rows * queries.q.heads);
-    ensure(scale_.size() == rows && mean_.size() == rows && lse_.values.size() == rows &&
-               lse_low_.values.size() == rows,
-           "one scale, mean and lse per query row and head");
+    ensure(mean_.size() == rows && lse_.values.size() == rows && lse_low_.values.size() == rows,
+           "one mean and lse per query row and head");
     ensure(queries.dout.has_shape(queries.q.rows, queries.q.heads, options.value_dim),
            "the gradient of the output has the shape of the pass");
   }

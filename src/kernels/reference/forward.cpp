@@ -19,11 +19,10 @@ class ReferenceForward final : public ForwardPass {
  public:
   ReferenceForward(const Queries& queries, const PassOptions& options)
       : q_(copy_dense(queries.q)),
-        scale_(queries.scale.begin(), queries.scale.end()),
+        scale_(all_scales(queries.scale, queries.q)),
         rows_(static_cast<std::size_t>(queries.q.rows * queries.q.heads)),
         values_(rows_.size() * static_cast<std::size_t>(options.value_dim)),
         options_(options) {
-    ensure(scale_.size() == rows_.size(), "one scale per query row and head");
     for (std::size_t at = 0; !queries.sink.empty() && at < rows_.size(); ++at) {
       rows_[at].softmax = SoftmaxState<double>::of_key(queries.sink[at % queries.sink.size()]);
     }

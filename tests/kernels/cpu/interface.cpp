@@ -18,9 +18,10 @@ TEST(Cpu, IsTheFastestBackendForEveryType) {
 TEST(Cpu, RefusesKeysOfATypeThatItsSumsCannotHold) {
   const Tensor<float> q(1, 1, 3);
   const Tensor<double> k(1, 1, 3);
-  const std::vector<double> scale(1, 1.0);
-  const auto pass = kernels::cpu().forward({.q = q.view(), .scale = scale, .sink = {}},
-                                           {.key_heads = 1, .value_dim = 3});
+  const std::vector<double> one(1, 1.0);
+  const auto pass = kernels::cpu().forward(
+      {.q = q.view(), .scale = {.rows = dense_view(one.data(), 1, 1, 1), .heads = one}, .sink = {}},
+      {.key_heads = 1, .value_dim = 3});
   const Block block{.queries = {.count = 1}, .keys = {.count = 1}};
   EXPECT_THROW(pass->accumulate(k.view(), k.view(), std::vector{block}, {}), Error);
 }
@@ -29,10 +30,30 @@ TEST(Cpu, RefusesKeysOfAnotherShape) {
   const Tensor<float> q(1, 2, 3);
   const Tensor<float> k(1, 1, 3);
   const Tensor<float> v(1, 1, 4);
-  const std::vector<double> scale(2, 1.0);
-  const auto pass = kernels::cpu().forward({.q = q.view(), .scale = scale, .sink = {}},
-                                           {.key_heads = 1, .value_dim = 3});
+  const std::vector<double> one(2, 1.0);
+  const auto pass = kernels::cpu().forward(
+      {.q = q.view(), .scale = {.rows = dense_view(one.data(), 1, 1, 1), .heads = one}, .sink = {}},
+      {.key_heads = 1, .value_dim = 3});
   EXPECT_THROW(pass->accumulate(k.view(), v.view(), {}, {}), Error);
+}
+
+// A number for each row, or for each row and head; a factor for each head.
+TEST(Cpu, RefusesScalesOfOtherRowsOrHeads) {
+  const Tensor<float> q(3, 2, 4);
+  const std::vector<double> numbers(12, 1.0);
+  const auto start = [&](Index rows, Index columns, std::size_t heads) {
+    static_cast<void>(
+        kernels::cpu().forward({.q = q.view(),
+                                .scale = {.rows = dense_view(numbers.data(), rows, columns, 1),
+                                          .heads = std::span(numbers).first(heads)},
+                                .sink = {}},
+                               {.key_heads = 1, .value_dim = 4}));
+  };
+  EXPECT_NO_THROW(start(3, 1, 2));
+  EXPECT_NO_THROW(start(3, 2, 2));
+  EXPECT_THROW(start(3, 2, 1), Error);
+  EXPECT_THROW(start(2, 1, 2), Error);
+  EXPECT_THROW(start(3, 3, 2), Error);
 }
 
 TEST(Cpu, ChoosesTheBestTargetOfTheMachine) {

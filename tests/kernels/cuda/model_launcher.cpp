@@ -36,6 +36,10 @@ std::shared_ptr<Stream> ModelLauncher::open_stream(int /*place_on_node*/) const 
   return std::make_shared<ModelStream>(device_);
 }
 
+void ModelLauncher::write(const gpu::ScaleTableArguments& arguments, Stream& stream) const {
+  gpu::dispatch_scale_table(arguments, launch(stream));
+}
+
 void ModelLauncher::start(const gpu::StartArguments& arguments, Stream& stream) const {
   gpu::dispatch_rows<gpu::StartKernel>(arguments, launch(stream));
 }

@@ -18,6 +18,8 @@ class ModelLauncher final : public kernels::gpu::Launcher {
   [[nodiscard]] std::shared_ptr<device::Stream> open_stream(int place_on_node) const override;
   /// So few that small tests fill them in part only, and so many that they then need parts.
   [[nodiscard]] int blocks_at_once(device::Stream& /*stream*/) const override { return 12; }
+  void write(const kernels::gpu::ScaleTableArguments& arguments,
+             device::Stream& stream) const override;
   void start(const kernels::gpu::StartArguments& arguments, device::Stream& stream) const override;
   void forward(const kernels::gpu::KernelChoice& choice,
                const kernels::gpu::ForwardArguments& arguments,

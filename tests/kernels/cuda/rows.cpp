@@ -88,6 +88,43 @@ TEST(CudaRows, Means) {
   }
 }
 
+/// A number for each row, or for each row and head, apart from one another by `gap`.
+void expect_scales(Index rows, Index heads, Index columns, Index gap) {
+  SCOPED_TRACE(std::to_string(rows) + " rows, " + std::to_string(heads) + " heads, " +
+               std::to_string(columns) + " columns, gap " + std::to_string(gap));
+  std::mt19937_64 random(static_cast<unsigned>(rows));
+  const auto numbers = random_tensor<double>(random, rows, columns, gap + 1, 1e3);
+  const auto factors = random_tensor<double>(random, 1, heads, 1);
+  std::vector<float> scale(static_cast<std::size_t>(rows * heads) + 1, -7.0F);
+  const ModelLauncher launcher;
+  launcher.write({.row_numbers = numbers.values.data(),
+                  .row_stride = columns * (gap + 1),
+                  .head_stride = columns == 1 ? 0 : gap + 1,
+                  .head_factors = factors.values.data(),
+                  .rows = static_cast<int>(rows),
+                  .heads = static_cast<int>(heads),
+                  .scale = scale.data()},
+                 *device::cpu_stream());
+  std::size_t at = 0;
+  for (Index i = 0; i < rows; ++i) {
+    for (Index h = 0; h < heads; ++h, ++at) {
+      const double number = numbers.at(i, columns == 1 ? 0 : h, 0);
+      ASSERT_EQ(scale[at], static_cast<float>(factors.at(0, h, 0) * number)) << i << ", " << h;
+    }
+  }
+  EXPECT_EQ(scale[at], -7.0F) << "past the end";
+}
+
+TEST(CudaRows, Scales) {
+  for (const Index rows : {0, 1, 255, 342, 1025}) {
+    for (const Index gap : {0, 2}) {
+      expect_scales(rows, 3, 1, gap);
+      expect_scales(rows, 3, 3, gap);
+      expect_scales(rows, 1, 1, gap);
+    }
+  }
+}
+
 TEST(CudaRows, Additions) {
   for (const Index count : {0, 1, 255, 256, 257, 1023, 1024, 1025, 4099}) {
     std::vector<float> sums(static_cast<std::size_t>(count) + 1, -3.0F);

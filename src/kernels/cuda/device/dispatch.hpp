@@ -70,10 +70,21 @@ void dispatch_parts(const MergePartsArguments& arguments, Launch launch) {
   launch.template operator()<MergePartsKernel>(arguments.count, arguments.heads, arguments);
 }
 
+/// A kernel of `count` numbers.
+template <class Kernel, class Launch>
+void dispatch_numbers(Index count, const typename Kernel::Arguments& arguments, Launch launch) {
+  launch.template operator()<Kernel>(static_cast<int>(ceil_div(count, Kernel::block_numbers)), 1,
+                                     arguments);
+}
+
 template <class Launch>
 void dispatch_add(const AddArguments& arguments, Launch launch) {
-  launch.template operator()<AddKernel>(
-      static_cast<int>(ceil_div(arguments.count, AddKernel::block_numbers)), 1, arguments);
+  dispatch_numbers<AddKernel>(arguments.count, arguments, launch);
+}
+
+template <class Launch>
+void dispatch_scale_table(const ScaleTableArguments& arguments, Launch launch) {
+  dispatch_numbers<ScaleTableKernel>(Index{arguments.rows} * arguments.heads, arguments, launch);
 }
 
 template <class T, class Launch>

@@ -286,20 +286,42 @@ struct MeanKernel : RowKernel {
   }
 };
 
-struct AddKernel {
-  using Arguments = AddArguments;
+/// What kernels over numbers have in common.
+struct NumberKernel {
   static constexpr int threads = 256;
   static constexpr int shared_bytes = 0;
   static constexpr int numbers = 4;  ///< of a thread
   static constexpr Index block_numbers = threads * numbers;
 
-  ANNULUS_DEVICE static void run(const Arguments& a) {
+  /// Calls visit(at) for those of this thread.
+  template <class Visit>
+  ANNULUS_DEVICE static void with_numbers(Index count, Visit visit) {
     const Index first = block_x() * block_numbers + thread_index();
     ANNULUS_UNROLL
     for (int i = 0; i < numbers; ++i) {
       const Index at = first + i * threads;
-      if (at < a.count) a.sums[at] += a.factor * a.more[at];
+      if (at < count) visit(at);
     }
+  }
+};
+
+struct AddKernel : NumberKernel {
+  using Arguments = AddArguments;
+
+  ANNULUS_DEVICE static void run(const Arguments& a) {
+    with_numbers(a.count, [&](Index at) { a.sums[at] += a.factor * a.more[at]; });
+  }
+};
+
+struct ScaleTableKernel : NumberKernel {
+  using Arguments = ScaleTableArguments;
+
+  ANNULUS_DEVICE static void run(const Arguments& a) {
+    with_numbers(static_cast<Index>(a.rows) * a.heads, [&](Index at) {
+      const Index head = at % a.heads;
+      const double number = a.row_numbers[at / a.heads * a.row_stride + head * a.head_stride];
+      a.scale[at] = static_cast<float>(a.head_factors[head] * number);
+    });
   }
 };
 

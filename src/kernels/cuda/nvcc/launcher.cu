@@ -31,6 +31,10 @@ class CudaLauncher final : public Launcher {
     return 2 * attribute_of_device(cudaDevAttrMultiProcessorCount);
   }
 
+  void write(const ScaleTableArguments& arguments, Stream& stream) const override {
+    dispatch_scale_table(arguments, LaunchOn{stream});
+  }
+
   void start(const StartArguments& arguments, Stream& stream) const override {
     dispatch_rows<StartKernel>(arguments, LaunchOn{stream});
   }
