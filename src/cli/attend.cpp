@@ -76,11 +76,15 @@ class Attend final : public Command {
     auto& communicator = context.communicator;
     const results::AttentionInput input(input_, context.files, {.layout = layout_});
     if (context.speaks()) warn_of_heads(input.shape());
-    const auto& kernel = execution_.kernel(execution_.precision, communicator);
-    const auto cores = execution_.cores(context);
+    const auto problem = problem_for(input.shape());
+    const auto execution = execution_.on_device(context, [&](const ExecutionOptions& options) {
+      options.try_problem(problem, communicator.topology());
+    });
+    const auto& kernel = execution.kernel(execution.precision, communicator);
+    const auto cores = execution.cores(context);
     const int threads = cores.threads;
-    const auto plan = plan_for(input.shape(), communicator.topology(),
-                               execution_.plan_options(pass(), cores, communicator));
+    const auto plan = make_plan(problem, communicator.topology(),
+                                execution.plan_options(pass(), cores, communicator));
     if (kernel.device() == DeviceKind::cpu) {
       check_memory(plan, Pass::forward, communicator);
       if (backward_) check_memory(plan, Pass::backward, communicator);
@@ -125,8 +129,7 @@ class Attend final : public Command {
         input_, axes_of(shape.layout), shape.query_heads, documents.queries() / batch));
   }
 
-  [[nodiscard]] Plan plan_for(const results::InputShape& shape, const Topology& topology,
-                              const PlanOptions& options) const {
+  [[nodiscard]] Problem problem_for(const results::InputShape& shape) const {
     auto problem = run::problem_of(input_, shape);
     attention_.apply(problem);
     if (problem.logit_scale.is_table() && !shape.has_logit_scale) {
@@ -143,7 +146,7 @@ class Attend final : public Command {
       throw InputError(
           fmt::format("{}: /dout is missing; --backward expected it, (n_q, H, d_v)", input_));
     }
-    return make_plan(problem, topology, options);
+    return problem;
   }
 
   /// The effective configuration, as TOML.

@@ -60,8 +60,11 @@ class BenchDecode final : public Command {
     auto& communicator = context.communicator;
     const auto problem = shape_.problem();
     const auto type = execution_.precision;
-    const auto& kernel = execution_.kernel(type, communicator);
-    const auto cores = execution_.cores(context);
+    const auto execution = execution_.on_device(context, [&](const ExecutionOptions& options) {
+      options.try_problem(problem, communicator.topology());
+    });
+    const auto& kernel = execution.kernel(type, communicator);
+    const auto cores = execution.cores(context);
     const int threads = cores.threads;
     const bool valid = is_valid(problem, communicator, kernel, threads);
 

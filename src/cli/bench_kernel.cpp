@@ -115,9 +115,9 @@ class BenchKernel final : public Command {
   }
 
   /// Adds the rows of one group to the table; returns how many of them are wrong.
-  Index measure_group(const std::vector<KernelCase>& group, comm::Communicator& alone,
-                      const CoreShare& cores, const std::shared_ptr<device::Stream>& stream,
-                      Table& table) const {
+  Index measure_group(const std::vector<KernelCase>& group, const ExecutionOptions& execution,
+                      comm::Communicator& alone, const CoreShare& cores,
+                      const std::shared_ptr<device::Stream>& stream, Table& table) const {
     const int threads = cores.threads;
     std::vector<Plan> plans;
     std::vector<bool> right;
@@ -126,7 +126,7 @@ class BenchKernel final : public Command {
     std::vector<std::unique_ptr<measure::TimedPass>> passes;
     for (const auto& one : group) {
       const PlanOptions options{.data_type = one.type};
-      const auto& kernel = execution_.kernel(one.type);
+      const auto& kernel = execution.kernel(one.type);
       const auto& plan = plans.emplace_back(make_plan(one.problem, alone.topology(), options));
       if (kernel.device() == DeviceKind::cpu) check_memory(plan, one.pass, alone);
       right.push_back(verify::validate_briefly(one.problem, alone, options, kernel, threads,
@@ -152,13 +152,21 @@ class BenchKernel final : public Command {
   /// How many rows are wrong.
   [[nodiscard]] Index run_alone(const Context& context) const {
     auto alone = comm::self();
-    const auto cores = execution_.cores(context);
     const auto all = groups();
+    const auto execution = execution_.on_device(context, [&](ExecutionOptions options) {
+      for (const auto& group : all) {
+        for (const auto& one : group) {
+          options.precision = one.type;
+          options.try_problem(one.problem, alone.topology());
+        }
+      }
+    });
+    const auto cores = execution.cores(context);
     Index rows = 0;
     for (const auto& group : all) rows += static_cast<Index>(group.size());
     Index invalid = 0;
     // Backends may differ between types, and they compute on one device.
-    const auto& kernel = execution_.kernel(all.front().front().type);
+    const auto& kernel = execution.kernel(all.front().front().type);
     const auto stream = kernel.open_stream(0);
     auto table = measurement_table();
     {
@@ -166,7 +174,7 @@ class BenchKernel final : public Command {
       Index done = 0;
       progress.update(done, rows);
       for (const auto& group : all) {
-        invalid += measure_group(group, alone, cores, stream, table);
+        invalid += measure_group(group, execution, alone, cores, stream, table);
         done += static_cast<Index>(group.size());
         progress.update(done, rows);
       }

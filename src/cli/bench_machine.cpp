@@ -48,14 +48,22 @@ class BenchMachine final : public Command {
  private:
   [[nodiscard]] Machine measured(const Context& context) const {
     auto& world = context.communicator;
-    const auto cores = execution_.cores(context);
-    const auto& kernel = execution_.kernel(precisions_.front(), world);
+    const auto execution = execution_.on_device(context, [&](ExecutionOptions options) {
+      for (const auto type : precisions_) {
+        options.precision = type;
+        for (const auto head_dim : head_dims_) {
+          options.try_problem({.head_dim = head_dim}, world.topology());
+        }
+      }
+    });
+    const auto cores = execution.cores(context);
+    const auto& kernel = execution.kernel(precisions_.front(), world);
     auto machine = default_machine(kernels::peer_memory_of(kernel.device()));
     const bool on_cpu = kernel.device() == DeviceKind::cpu;
     const auto per_node = ranks_of_nodes(world.topology()).front().size();
     machine.name = host_name();
     machine.cores = on_cpu ? cores.cores_of_node : static_cast<int>(per_node);
-    machine.kernels = measured_kernels(world, cores);
+    machine.kernels = measured_kernels(execution, world, cores);
     const auto stream = kernel.open_stream(place_on_node(world.topology(), world.rank()));
     const auto links = measure::measure_link_costs(
         world, stream, measure::work_of(kernel, precisions_.front(), stream));
@@ -70,7 +78,8 @@ class BenchMachine final : public Command {
     return machine;
   }
 
-  [[nodiscard]] std::vector<KernelCost> measured_kernels(comm::Communicator& world,
+  [[nodiscard]] std::vector<KernelCost> measured_kernels(const ExecutionOptions& execution,
+                                                         comm::Communicator& world,
                                                          const CoreShare& cores) const {
     constexpr double passes = 2;
     constexpr double shapes = 8;
@@ -79,7 +88,7 @@ class BenchMachine final : public Command {
     const double share = share_of_a_core(world.topology(), world.rank(), cores);
     std::vector<KernelCost> costs;
     for (const auto type : precisions_) {
-      const auto& kernel = execution_.kernel(type, world);
+      const auto& kernel = execution.kernel(type, world);
       for (const auto head_dim : head_dims_) {
         for (const auto pass : {Pass::forward, Pass::backward}) {
           if (pass == Pass::backward && !kernel.has_backward()) continue;

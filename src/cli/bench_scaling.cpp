@@ -74,6 +74,14 @@ class BenchScaling final : public Command {
     if (resume_) options.take_from(stored_config(world));
     const auto counts = options.rank_counts(world.size());
     check_ranks(counts, world.size());
+    options.execution =
+        options.execution.on_device(context, [&](const ExecutionOptions& execution) {
+          auto tried = options;
+          tried.execution = execution;
+          sweep::check_kernels(
+              tried.points(counts), world.topology(),
+              [&](DataType type) -> const kernels::Kernel& { return execution.kernel(type); });
+        });
     auto points = options.points(counts);
     const sweep::KernelOf kernel_of = [&](DataType type) -> const kernels::Kernel& {
       return options.execution.kernel(type, world);

@@ -14,6 +14,7 @@
 #include "annulus/kernels/cuda.hpp"
 #include "annulus/kernels/cudnn.hpp"
 #include "annulus/results/hdf5_version.hpp"
+#include "annulus/run/device_choice.hpp"
 #include "cli/command.hpp"
 #include "cli/table.hpp"
 
@@ -70,6 +71,10 @@ class Info final : public Command {
            {"compute_capability", fmt::format("{}.{}", gpu.compute_major, gpu.compute_minor)}});
     }
     json["gpu_problem"] = gpu_problem();
+    json["auto_device"] =
+        name_of(run::choose_device(run::gpus_in_sight(context.communicator, run::gpu_in_sight(0)),
+                                   [](DeviceKind) {})
+                    .device);
     json["backends"] = kernels::backend_names();
     json["transports"] = Json::array();
     for (const auto* transport : comm::transports()) {
@@ -132,6 +137,7 @@ class Info final : public Command {
                               text(gpu["compute_capability"]),
                               bytes_text(gpu["memory_bytes"].get<double>())));
     }
+    line("device", text(json["auto_device"]) + " where none is asked for");
     line("backends", list(json["backends"]));
     line("transports", list(json["transports"]));
   }

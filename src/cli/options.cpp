@@ -18,6 +18,7 @@
 #include "annulus/plan/machine.hpp"
 #include "annulus/ring/ring_attention.hpp"
 #include "annulus/run/chrome_trace.hpp"
+#include "annulus/run/device_choice.hpp"
 #include "annulus/run/process.hpp"
 #include "base/text_file.hpp"
 #include "cli/command.hpp"
@@ -201,7 +202,8 @@ void ExecutionOptions::add_precision_to(CLI::App& command) {
 }
 
 void ExecutionOptions::add_compute_to(CLI::App& command) {
-  add_value(command, "--device", device, or_auto(parse_device_kind), "auto (the cpu), cpu or cuda")
+  add_value(command, "--device", device, or_auto(parse_device_kind),
+            "auto (cuda where every rank sees a GPU that honours all else, else cpu), cpu or cuda")
       ->default_str("auto");
   command.add_option("--backend", backend, backend_help())->capture_default_str();
   add_number(command, "--threads", threads, WholeRange<int>{1, 4096},
@@ -245,6 +247,27 @@ PlanOptions ExecutionOptions::plan_options(Pass pass, const CoreShare& cores,
   options.threads = static_cast<int>(least[0]);
   options.machine = std::make_shared<const Machine>(std::move(chosen));
   return options;
+}
+
+ExecutionOptions ExecutionOptions::on_device(const Context& context, const Trial& trial) const {
+  if (device || backend != "auto") return *this;
+  auto& communicator = context.communicator;
+  const auto gpus = run::gpus_in_sight(
+      communicator, run::gpu_in_sight(place_on_node(communicator.topology(), communicator.rank())));
+  auto chosen = *this;
+  const auto choice = run::choose_device(gpus, [&](DeviceKind kind) {
+    chosen.device = kind;
+    trial(chosen);
+  });
+  chosen.device = choice.device;
+  if (context.speaks() && !choice.reason.empty()) {
+    run::say(fmt::format("--device auto: {}: {}", name_of(choice.device), choice.reason));
+  }
+  return chosen;
+}
+
+void ExecutionOptions::try_problem(const Problem& problem, const Topology& topology) const {
+  check_plan(make_plan(problem, topology, plan_options()), kernel(precision));
 }
 
 const kernels::Kernel& ExecutionOptions::kernel(DataType type) const {

@@ -2,6 +2,7 @@
 // Options that several subcommands share: what is computed, and how.
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -76,7 +77,7 @@ struct ExecutionOptions {
   std::optional<Sharding> key_sharding;  // none: as the queries
   std::optional<Schedule> schedule;      // none: what fits
   DataType precision = DataType::float32;
-  std::optional<DeviceKind> device;  // none: as the backend, the CPU where that is free too
+  std::optional<DeviceKind> device;  // none: as the backend; where that is free too, see on_device
   std::string backend = "auto";
   std::string machine;         // a name or a file; empty: the default of the device
   std::optional<int> threads;  // none: the node's cores shared among its ranks
@@ -104,7 +105,19 @@ struct ExecutionOptions {
   /// Collective. The same on all ranks, for the fewest cores that any of them has.
   [[nodiscard]] PlanOptions plan_options(Pass pass, const CoreShare& cores,
                                          comm::Communicator& communicator) const;
-  /// Throws InputError, with the reason, where it would compute on a GPU and there is none.
+  /// What is wrong with these options for what is to be computed; throws InputError. The same on
+  /// all ranks.
+  using Trial = std::function<void(const ExecutionOptions& options)>;
+
+  /// Collective. The same options on a device that is not `auto` any more: GPUs, where every rank
+  /// has one and `trial` finds nothing wrong with them there; else the CPU. Rank 0 says which, and
+  /// why, where some rank sees a GPU. Throws what `trial` throws on the CPU, too.
+  [[nodiscard]] ExecutionOptions on_device(const Context& context, const Trial& trial) const;
+  /// Throws InputError where `problem` cannot be computed so on ranks of `topology`.
+  void try_problem(const Problem& problem, const Topology& topology) const;
+
+  /// Without a device, that of the backend, and the CPU where that is free too. Throws InputError,
+  /// with the reason, where it would compute on a GPU and there is none.
   [[nodiscard]] const kernels::Kernel& kernel(DataType type) const;
   /// The same for the ranks of `communicator`, which has to suit it.
   [[nodiscard]] const kernels::Kernel& kernel(DataType type,

@@ -77,8 +77,13 @@ class Study final : public Command {
     studies::StudyConfig config;
     results::check_same_file(context.files, config_);
     comm::together(communicator, [&] { config = studies::read_config(config_); });
-    const auto& kernel = execution_.kernel(config.precision, communicator);
-    const int threads = execution_.cores(context).threads;
+    const auto execution = execution_.on_device(context, [&](ExecutionOptions options) {
+      options.precision = config.precision;
+      options.try_problem({.head_dim = studies::largest_dimension(config)},
+                          communicator.topology());
+    });
+    const auto& kernel = execution.kernel(config.precision, communicator);
+    const int threads = execution.cores(context).threads;
     check_memory(studies::least_memory(config, communicator.size()), communicator);
     const auto provenance =
         run::provenance_of({context.command_line, studies::canonical(config)}, context.communicator,

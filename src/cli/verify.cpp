@@ -54,11 +54,15 @@ class Verify final : public Command {
 
   int run(const Context& context) const override {
     auto& communicator = context.communicator;
-    const auto& kernel = execution_.kernel(execution_.precision, communicator);
-    const auto cores = execution_.cores(context);
+    const auto problem = shape_.problem();
+    const auto execution = execution_.on_device(context, [&](const ExecutionOptions& options) {
+      options.try_problem(problem, communicator.topology());
+    });
+    const auto& kernel = execution.kernel(execution.precision, communicator);
+    const auto cores = execution.cores(context);
     const int threads = cores.threads;
-    const auto plan = make_plan(shape_.problem(), communicator.topology(),
-                                execution_.plan_options(pass(), cores, communicator));
+    const auto plan = make_plan(problem, communicator.topology(),
+                                execution.plan_options(pass(), cores, communicator));
     if (kernel.device() == DeviceKind::cpu) check_memory(plan, pass(), communicator);
     const auto what = checked(kernel);
     std::vector<PassTrace> traces;

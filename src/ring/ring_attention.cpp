@@ -37,6 +37,25 @@ void check_nodes(const Plan& plan, const Topology& topology) {
 
 }  // namespace
 
+void check_plan(const Plan& plan, const kernels::Kernel& kernel) {
+  if (!kernel.supports(plan.data_type())) {
+    throw InputError(fmt::format("backend {} does not compute in precision {}", kernel.name(),
+                                 name_of(plan.data_type())));
+  }
+  if (plan.schedule().queries_travel() && !kernel.merges_states()) {
+    throw InputError(
+        fmt::format("backend {} does not merge states, as schedule {} does; expected a schedule in "
+                    "which keys travel alone, such as ring",
+                    kernel.name(), name_of(plan.schedule())));
+  }
+  if (plan.reads_in_place() && kernels::peer_memory_of(kernel.device()) == PeerMemory::separate) {
+    throw InputError(fmt::format(
+        "schedule {} reads keys in the memory of peers, which device {} does not; expected ring",
+        name_of(plan.schedule()), name_of(kernel.device())));
+  }
+  kernel.check(plan);
+}
+
 RingAttention::RingAttention(Plan plan, comm::Communicator& communicator,
                              const kernels::Kernel& kernel, int threads)
     : RingAttention(std::move(plan), communicator, kernel,
@@ -61,28 +80,13 @@ RingAttention::RingAttention(Plan plan, comm::Communicator& communicator,
                                  communicator.size()));
   }
   check_nodes(plan_, communicator.topology());
-  if (!kernel.supports(plan_.data_type())) {
-    throw InputError(fmt::format("backend {} does not compute in precision {}", kernel.name(),
-                                 name_of(plan_.data_type())));
-  }
+  check_plan(plan_, kernel);
   if (threads < 1) throw InputError(fmt::format("{} threads; expected at least 1", threads));
   const auto device = stream_->device().kind;
   if (device != kernel.device()) {
     throw InputError(fmt::format("backend {} computes on {}, the stream is of {}", kernel.name(),
                                  name_of(kernel.device()), name_of(device)));
   }
-  if (plan_.schedule().queries_travel() && !kernel.merges_states()) {
-    throw InputError(
-        fmt::format("backend {} does not merge states, as schedule {} does; expected a schedule in "
-                    "which keys travel alone, such as ring",
-                    kernel.name(), name_of(plan_.schedule())));
-  }
-  if (plan_.reads_in_place() && kernels::peer_memory_of(device) == PeerMemory::separate) {
-    throw InputError(fmt::format(
-        "schedule {} reads keys in the memory of peers, which device {} does not; expected ring",
-        name_of(plan_.schedule()), name_of(device)));
-  }
-  kernel.check(plan_);
 }
 
 RingAttention::RingAttention(const Plan& plan, comm::Communicator& communicator, Device device)

@@ -100,9 +100,12 @@ TokenModel token_model(const StudyConfig& config, Index n, double rho) {
           .seed = static_cast<std::uint64_t>(keys::seed.of(config))};
 }
 
+Index token_dimension(const StudyConfig& config, Index n) {
+  return token_model(config, n, 0).token_dimension();
+}
+
 double token_numbers(const StudyConfig& config, Index n) {
-  const auto dimension = token_model(config, n, 0).token_dimension();
-  return static_cast<double>(n) * static_cast<double>(dimension);
+  return static_cast<double>(n) * static_cast<double>(token_dimension(config, n));
 }
 
 SimplexModel simplex_model(const StudyConfig& config, Index n, double rho, double gamma) {

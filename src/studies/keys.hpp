@@ -28,7 +28,8 @@ extern const Key<std::string> precision;
 /// The tokens of a config at one length and correlation.
 [[nodiscard]] TokenModel token_model(const StudyConfig& config, Index n, double rho);
 
-/// For StudyKind::numbers of kinds with tokens.
+/// For StudyKind::dimension and numbers of kinds with tokens.
+[[nodiscard]] Index token_dimension(const StudyConfig& config, Index n);
 [[nodiscard]] double token_numbers(const StudyConfig& config, Index n);
 
 /// The model of their closed forms; of simplex and clustered tokens.

@@ -26,6 +26,8 @@ struct StudyKind {
   std::optional<Conflict> (*conflict)(const StudyConfig& config) = nullptr;
   /// How many fp64 numbers all ranks together hold, at least, for a point of length n.
   double (*numbers)(const StudyConfig& config, Index n);
+  /// Of queries, keys and values, at most, of such a point.
+  Index (*dimension)(const StudyConfig& config, Index n);
   results::StudyLayout (*layout)(const StudyConfig& config);
   /// Collective. The measured variables of a point in the order of the layout, each with its inner
   /// axis spread out; the same on every rank.

@@ -32,6 +32,14 @@ double least_memory(const StudyConfig& config, int ranks) {
   return kind_of(config).numbers(config, longest) * sizeof(double) / ranks;
 }
 
+Index largest_dimension(const StudyConfig& config) {
+  Index largest = 0;
+  for (const Index n : keys::n.of(config)) {
+    largest = std::max(largest, kind_of(config).dimension(config, n));
+  }
+  return largest;
+}
+
 void run_study(const StudyConfig& config, const Resources& resources, results::StudyFile* file,
                const PointFinished& finished) {
   const auto& kind = kind_of(config);

@@ -7,6 +7,7 @@
 #include "annulus/measure/transfers.hpp"
 #include "annulus/plan/prediction.hpp"
 #include "annulus/ring/memory_check.hpp"
+#include "annulus/ring/ring_attention.hpp"
 #include "annulus/sweep/sweep.hpp"
 #include "annulus/verify/validation.hpp"
 
@@ -92,6 +93,16 @@ void check_schedules(std::span<const Point> points, const Topology& topology) {
   if (points.empty() || std::ranges::any_of(points, may_be_measured)) return;
   const auto& first = points.front();
   static_cast<void>(make_plan(first.problem, first_of(topology, first.ranks), first.options));
+}
+
+void check_kernels(std::span<const Point> points, const Topology& topology,
+                   const KernelOf& kernel_of) {
+  for (const auto& point : points) {
+    if (point.ranks > topology.ranks) continue;
+    std::string reason;
+    const auto plan = plan_of(point, first_of(topology, point.ranks), reason);
+    if (plan) check_plan(*plan, kernel_of(point.options.data_type));
+  }
 }
 
 Record measure_point(const Point& point, const Resources& resources, const Measuring& measuring) {

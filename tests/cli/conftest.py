@@ -10,6 +10,9 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+# These are tests of CPUs, also where --device auto would be something else.
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
 ROOT = pathlib.Path(os.environ.get("ANNULUS_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
 PROGRAM = os.environ.get("ANNULUS", str(ROOT / "build" / "bin" / "annulus"))
 

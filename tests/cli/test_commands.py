@@ -39,12 +39,14 @@ def test_info(annulus):
     info = annulus.ok("info", "--json").json
     for key in [
         "version", "git_commit", "mpi", "hdf5", "cuda", "nccl", "cudnn", "simd_target",
-        "bf16_dot_product", "gpus", "backends", "transports"
+        "bf16_dot_product", "gpus", "auto_device", "backends", "transports"
     ]:
         assert key in info
     assert {"reference", "cpu"} <= set(info["backends"])
+    assert info["gpus"] == []
+    assert info["auto_device"] == "cpu"
     text = annulus.ok("info").out
-    for word in ["mpi", "hdf5", "simd", "backends", "gpus"]:
+    for word in ["mpi", "hdf5", "simd", "backends", "gpus", "device       cpu"]:
         assert word in text
     if info["mpi"] is not None:
         assert info["mpi"]["cuda_aware"] in (True, False)
@@ -61,6 +63,13 @@ def test_info_on_what_the_environment_wishes(annulus, monkeypatch, features):
         monkeypatch.delenv("ANNULUS_CUDA")
     monkeypatch.setenv("ANNULUS_BF16", "dots")
     annulus.refused("info", says=["ANNULUS_BF16=dots: expected auto, amx, dot or widen"])
+
+
+@pytest.mark.parametrize("options", [[], ["--transport", "threads:3"], ["--device", "auto"]])
+def test_without_a_gpu_auto_is_the_cpu_without_a_word(annulus, options):
+    finished = annulus.ok("verify", "--length", 31, "--head-dim", 8, "--json", *options)
+    assert finished.json["backend"] == "cpu"
+    assert finished.err == ""
 
 
 @pytest.mark.parametrize("mask", ["full", "causal", "window:9", "window:2,3"])

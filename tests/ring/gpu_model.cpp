@@ -140,6 +140,30 @@ TEST(RingOnGpu, QueriesOfOthersNeedNothingOfTheHost) {
   }
 }
 
+// What kernels refuse they refuse of a plan, before anything is computed.
+TEST(RingOnGpu, RefusesPlansThatItDoesNotExecute) {
+  const ModelLauncher launcher;
+  const kernels::gpu::GpuKernel kernel(launcher);
+  const auto plan_of = [](Index head_dim, Index value_dim, DataType type,
+                          annulus::Schedule schedule) {
+    return make_plan({.query_heads = 2,
+                      .key_heads = 2,
+                      .head_dim = head_dim,
+                      .value_dim = value_dim,
+                      .documents = Documents::single(40)},
+                     even_topology(2, 2), {.schedule = schedule, .data_type = type});
+  };
+  const auto ring = annulus::Schedule::ring;
+  for (const auto type : {DataType::float32, DataType::bfloat16, DataType::float16}) {
+    EXPECT_NO_THROW(check_plan(plan_of(256, 256, type, ring), kernel));
+    EXPECT_THROW(check_plan(plan_of(257, 256, type, ring), kernel), InputError);
+    EXPECT_THROW(check_plan(plan_of(8, 257, type, ring), kernel), InputError);
+  }
+  EXPECT_THROW(check_plan(plan_of(8, 8, DataType::float64, ring), kernel), InputError);
+  EXPECT_THROW(check_plan(plan_of(8, 8, DataType::float32, annulus::Schedule::node_ring), kernel),
+               InputError);
+}
+
 // Where one rank has all keys, tensors of the device stay there.
 TEST(RingOnGpu, DecodesAloneWithoutTheHost) {
   const ModelLauncher launcher;

@@ -84,6 +84,11 @@ struct PassReport {
   Index bytes_sent = 0;
 };
 
+/// Throws InputError where a kernel does not execute a plan: it does not compute with the plan's
+/// type or shape, ranks read each other's memory, which those of a GPU do not, or queries travel
+/// and the kernel does not merge states.
+void check_plan(const Plan& plan, const kernels::Kernel& kernel);
+
 /// Exact attention over a sequence that is spread over the ranks of a communicator. Tensors may lie
 /// in memory of the host or of the device that computes; on a GPU, those of the host are copied
 /// there and back. Passes return when their results are there.
@@ -91,9 +96,7 @@ class RingAttention {
  public:
   /// Borrows `communicator` and `kernel`, which computes on the CPU with `threads` per rank, at
   /// least 1, or on the GPU of the rank's place on its node. Throws InputError where the plan is
-  /// for another number of ranks, the kernel does not compute with the plan's type, there is no
-  /// GPU, the plan has ranks that read each other's memory, which those of a GPU do not, or its
-  /// queries travel and the kernel does not merge states.
+  /// for another number of ranks or there is no GPU, and as check_plan does.
   RingAttention(Plan plan, comm::Communicator& communicator, const kernels::Kernel& kernel,
                 int threads = 1);
   /// The same on a stream of the caller's, of a device of the kernel's kind.

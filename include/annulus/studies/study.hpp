@@ -27,6 +27,9 @@ using PointFinished = std::function<void(Index done, Index total)>;
 /// Bytes that each of `ranks` ranks needs, at least, for the longest context of a study.
 [[nodiscard]] double least_memory(const StudyConfig& config, int ranks);
 
+/// The largest dimension of queries, keys and values of any point.
+[[nodiscard]] Index largest_dimension(const StudyConfig& config);
+
 /// Collective. Measures every point that `file` does not hold yet, in order, and stores it. Rank 0
 /// gives the file, all others null. Measurements do not depend on the number of ranks but for
 /// rounding. Throws on all ranks where storing fails on rank 0.

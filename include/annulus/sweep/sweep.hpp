@@ -47,6 +47,11 @@ using PointFinished = std::function<void(Index done, Index total)>;
 /// where they fit, and points for more ranks than these are left to others.
 void check_schedules(std::span<const Point> points, const Topology& topology);
 
+/// Throws InputError where the kernels of points do not execute their plans, see check_plan; those
+/// whose schedules do not fit, or that are for more ranks than these, have none.
+void check_kernels(std::span<const Point> points, const Topology& topology,
+                   const KernelOf& kernel_of);
+
 /// Collective over the ranks of the point, the first of which learns all. Nothing is timed that is
 /// wrong. Throws Error where the memory is not there.
 [[nodiscard]] Record measure_point(const Point& point, const Resources& resources,

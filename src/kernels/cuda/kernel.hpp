@@ -24,6 +24,11 @@ class GpuKernel final : public Kernel {
     return std::make_shared<KeptTiles>(launcher_, stream);
   }
   [[nodiscard]] bool supports(DataType type) const override { return type != DataType::float64; }
+  void check(const Plan& plan) const override {
+    const auto& problem = plan.problem();
+    static_cast<void>(
+        choose_kernel(plan.data_type(), problem.head_dim, problem.output_dim(), path_));
+  }
   [[nodiscard]] DataType factor_type(DataType type) const override { return type; }
   [[nodiscard]] Index longest_sum(DataType type) const override {
     return panel_rows(static_cast<int>(size_of(type)));

@@ -109,6 +109,7 @@ extern const StudyKind depth{
     .inner = &layers_key,
     .conflict = token_conflict,
     .numbers = token_numbers,
+    .dimension = token_dimension,
     .layout = layout,
     .measure = measure,
 };

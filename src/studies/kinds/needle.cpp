@@ -74,6 +74,7 @@ extern const StudyKind needle{
     .description = "one query against the key that it matches and n - 1 others, in two dimensions",
     .keys = {&keys::n, &keys::rho, &keys::gamma, &keys::seed, &keys::precision},
     .numbers = [](const StudyConfig&, Index n) { return 3 * static_cast<double>(n); },
+    .dimension = [](const StudyConfig&, Index) { return Index{2}; },
     .layout = layout,
     .measure = measure,
 };

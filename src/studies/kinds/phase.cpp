@@ -115,6 +115,7 @@ extern const StudyKind phase{
              &keys::seed, &keys::precision, &measure_key},
     .conflict = token_conflict,
     .numbers = token_numbers,
+    .dimension = token_dimension,
     .layout = layout,
     .measure = measure,
 };

@@ -82,6 +82,7 @@ extern const StudyKind sphere{
         [](const StudyConfig& config, Index n) {
           return static_cast<double>(n) * static_cast<double>(dimension_key.of(config));
         },
+    .dimension = [](const StudyConfig& config, Index) { return dimension_key.of(config); },
     .layout = layout,
     .measure = measure,
 };

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "annulus/base/error.hpp"
+#include "annulus/kernels/cuda_gpus.hpp"
 #include "device/cuda_check.hpp"
 #include "kernels/cuda/device/dispatch.hpp"
 
@@ -35,8 +36,9 @@ __global__ void __launch_bounds__(Kernel::threads, least_blocks<Kernel>)
 /// Throws InputError where the current device has less than the kernels need.
 inline void check_device(int shared_bytes) {
   const int major = attribute_of_device(cudaDevAttrComputeCapabilityMajor);
-  if (major < 8) {
-    throw InputError("the cuda backend needs compute capability 8.0 or later, this GPU has " +
+  if (major < least_cuda_major) {
+    throw InputError("the cuda backend needs compute capability " +
+                     std::to_string(least_cuda_major) + ".0 or later, this GPU has " +
                      std::to_string(major) + "." +
                      std::to_string(attribute_of_device(cudaDevAttrComputeCapabilityMinor)));
   }
