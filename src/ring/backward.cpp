@@ -3,6 +3,8 @@
 #include <limits>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "annulus/base/error.hpp"
 #include "annulus/base/tensor.hpp"
 #include "annulus/device/tensor_copy.hpp"
@@ -62,6 +64,11 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
   check_shape(inputs.out, "out", accumulator, rows, heads, d_v);
   check_shape(inputs.lse, "lse", accumulator, rows, heads, 1);
   check_shape(inputs.dout, "dout", type, rows, heads, d_v);
+  if (inputs.dlse.present() && !kernel_.takes_gradients_of_lse()) {
+    throw InputError(
+        fmt::format("dlse: backend {} takes no gradient of lse; expected none, or another backend",
+                    kernel_.name()));
+  }
   if (inputs.dlse.present()) check_shape(inputs.dlse, "dlse", accumulator, rows, heads, 1);
   check_shape(gradients.dq, "dq", accumulator, rows, heads, d);
   check_shape(gradients.dk, "dk", accumulator, keys, problem.key_heads, d);

@@ -25,6 +25,11 @@ std::size_t ModelDevice::bytes_in_use() {
   return bytes;
 }
 
+std::size_t ModelDevice::bytes_allocated() {
+  const std::lock_guard lock(mutex_);
+  return bytes_allocated_;
+}
+
 Index ModelDevice::uploads() {
   const std::lock_guard lock(mutex_);
   return uploads_;
@@ -46,6 +51,7 @@ std::byte* ModelDevice::allocate(std::size_t bytes, Kind kind) {
   const auto address = reinterpret_cast<std::uintptr_t>(owned.get());
   std::byte* const data = owned.get() + (alignment - address % alignment);
   std::memset(data, poison, bytes);
+  if (kind == Kind::device) bytes_allocated_ += bytes;
   blocks_.insert_or_assign(data, Block{std::move(owned), data, bytes, kind, false});
   return data;
 }

@@ -32,6 +32,8 @@ class ModelDevice {
 
   /// Bytes of device memory and of pinned memory that have not been given back.
   [[nodiscard]] std::size_t bytes_in_use();
+  /// Bytes of device memory that were ever asked for.
+  [[nodiscard]] std::size_t bytes_allocated();
   /// Copies of memory of the host of any kind to the device and back, so far.
   [[nodiscard]] Index uploads();
   [[nodiscard]] Index downloads();
@@ -60,6 +62,7 @@ class ModelDevice {
   int index_;
   std::recursive_mutex mutex_;
   bool failed_ = false;
+  std::size_t bytes_allocated_ = 0;
   Index uploads_ = 0;
   Index downloads_ = 0;
   std::map<const std::byte*, Block>

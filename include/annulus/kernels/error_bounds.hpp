@@ -12,7 +12,7 @@ namespace annulus::kernels {
 struct Roundings {
   double sum = 0;      ///< unit roundoff u of the type that is computed in, and of the reference
   double factor = 0;   ///< of what multiplies a value, key, query or dout
-  double partial = 0;  ///< of an output over some of the keys
+  double partial = 0;  ///< of an output or a gradient over some of the keys or queries
   double least = 0;    ///< absolute, of a factor that is too small to be a normal number
   Index longest_sum = std::numeric_limits<Index>::max();  ///< see Kernel::longest_sum
 

@@ -101,7 +101,8 @@ class BackwardPass {
 
   /// Adds what every visible pair of `blocks` gives to the gradients of the queries, to
   /// `dk` (keys, G, d) and to `dv` (keys, G, d_v), both in the accumulator type and rounded to it
-  /// once a call. Shapes as in ForwardPass::accumulate. Throws whatever `poll` throws.
+  /// once a call, or once a part of a block where partial_type() has fewer digits. Shapes as in
+  /// ForwardPass::accumulate. Throws whatever `poll` throws.
   virtual void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                           TensorView dk, TensorView dv, const Poll& poll) = 0;
 
@@ -156,6 +157,10 @@ class Kernel {
   /// Whether it has backward passes.
   [[nodiscard]] virtual bool has_backward() const { return true; }
 
+  /// Whether its backward passes take means that are not <dout, out>, as those are from which
+  /// gradients of lse have been taken.
+  [[nodiscard]] virtual bool takes_gradients_of_lse() const { return true; }
+
   /// Whether its forward passes keep what statistics are made of.
   [[nodiscard]] virtual bool keeps_statistics() const { return true; }
 
@@ -166,7 +171,8 @@ class Kernel {
   /// are of the accumulator type all the same.
   [[nodiscard]] virtual DataType factor_type(DataType type) const { return accumulator_of(type); }
 
-  /// The type that outputs over some of the keys are rounded to before they are merged.
+  /// The type that outputs over some of the keys are rounded to before they are merged, and
+  /// gradients over some of the keys or queries before they are added.
   [[nodiscard]] virtual DataType partial_type(DataType type) const { return accumulator_of(type); }
 
   /// Terms of a sum that are added one after the other in the accumulator type, at most: longer

@@ -60,17 +60,40 @@ struct StartArguments {
   int value_dim = 0;
 };
 
-/// Merges what consecutive rows of the pass see of some keys into their states: rows first, first +
-/// 1, ..., `rows` of them.
-struct MergeArguments {
-  DeviceState state{};        ///< without statistics
+/// What consecutive rows of a pass see of some keys: rows first, first + 1, ..., `rows` of them.
+struct PieceOutput {
   const void* out = nullptr;  ///< (rows, H, d_v): Sum p v with p = e^(z - lse)
   const float* lse =
       nullptr;  ///< (H, rows): ln Sum e^z, natural base; -inf where a row saw nothing
   Index first = 0;
   int rows = 0;
+};
+
+/// Merges a piece into what rows have seen before it: the states of rows first, first + 1, ...,
+/// `rows` of them, which are all that the piece has.
+struct MergePieceArguments {
+  DeviceState before{};         ///< without statistics; absent: nothing but the sinks
+  const float* sink = nullptr;  ///< (H), where `before` is absent; or null
+  PieceOutput piece{};
+  DeviceState after{};  ///< likewise; may be `before`
+  Index first = 0;
+  int rows = 0;
   int heads = 0;
   int value_dim = 0;
+};
+
+/// The same for all rows of a pass, and what follows from their states instead of these, see
+/// write_row. `lse` and `lse_low` may be null.
+struct FinishPieceArguments {
+  DeviceState before{};         ///< without statistics; absent: nothing but the sinks
+  const float* sink = nullptr;  ///< (H), where `before` is absent; or null
+  PieceOutput piece{};
+  int rows = 0;
+  int heads = 0;
+  int value_dim = 0;
+  float* out = nullptr;      ///< (rows, H, d_v)
+  float* lse = nullptr;      ///< (rows, H), as the next one
+  float* lse_low = nullptr;  ///< what rounding took from lse
 };
 
 /// Numbers of a stored state before its values, see state_width.
@@ -192,11 +215,38 @@ struct ScaleTableArguments {
   float* scale = nullptr;  ///< (rows, H)
 };
 
+/// The vector along dout whose product with dout is the mean: mean dout / |dout|^2, or zeros.
+struct AlongArguments {
+  InputRows dout{};             ///< of an even dimension
+  const float* mean = nullptr;  ///< (rows, H)
+  int rows = 0;
+  int heads = 0;
+  void* along = nullptr;  ///< (rows, H, d_v), in the type of dout
+};
+
+/// (rows, heads) to (heads, rows).
+struct TransposeArguments {
+  const float* from = nullptr;
+  float* to = nullptr;
+  Index rows = 0;
+  Index heads = 0;
+};
+
 /// sums += factor * more, `count` numbers each.
 struct AddArguments {
   float* sums = nullptr;
   const float* more = nullptr;
   float factor = 1;
+  Index count = 0;
+};
+
+/// after = before + piece, `count` numbers, of which the piece has those from `first` on.
+struct AddPieceArguments {
+  const float* before = nullptr;  ///< or null: zeros
+  const void* piece = nullptr;    ///< `piece_count` numbers of 16 bits
+  Index first = 0;
+  Index piece_count = 0;
+  float* after = nullptr;  ///< may be `before`
   Index count = 0;
 };
 

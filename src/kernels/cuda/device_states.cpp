@@ -15,13 +15,17 @@ StateShape StateShape::of(const Queries& queries, const PassOptions& options) {
 }
 
 DeviceStates::DeviceStates(const Launcher& launcher, const StreamPointer& stream,
-                           const StateShape& shape, std::span<const double> sink)
+                           const StateShape& shape)
     : launcher_(launcher),
       stream_(stream),
       shape_(shape),
       maximum_(stream, shape.count()),
       sum_(stream, shape.count()),
-      values_(stream, shape.count() * shape.value_dim) {
+      values_(stream, shape.count() * shape.value_dim) {}
+
+DeviceStates::DeviceStates(const Launcher& launcher, const StreamPointer& stream,
+                           const StateShape& shape, std::span<const double> sink)
+    : DeviceStates(launcher, stream, shape) {
   if (shape.statistics) {
     moment_ = DeviceArray<double>(stream, shape.count());
     squares_ = DeviceArray<double>(stream, shape.count());

@@ -26,6 +26,8 @@ struct StateShape {
 /// them is enqueued on one stream.
 class DeviceStates {
  public:
+  /// Memory for them, without statistics: a kernel starts them. Borrows `launcher`.
+  DeviceStates(const Launcher& launcher, const StreamPointer& stream, const StateShape& shape);
   /// Starts them: the identity, or the sinks of the heads where there are any. Borrows `launcher`.
   DeviceStates(const Launcher& launcher, const StreamPointer& stream, const StateShape& shape,
                std::span<const double> sink);

@@ -72,8 +72,6 @@ class Launcher {
   virtual void start(const StartArguments& arguments, Stream& stream) const = 0;
   virtual void forward(const KernelChoice& choice, const ForwardArguments& arguments,
                        Stream& stream) const = 0;
-  /// `type` is that of what is merged.
-  virtual void merge(DataType type, const MergeArguments& arguments, Stream& stream) const = 0;
   virtual void merge(const MergeStatesArguments& arguments, Stream& stream) const = 0;
   virtual void merge(const MergePartsArguments& arguments, Stream& stream) const = 0;
   virtual void write(const WriteStatesArguments& arguments, Stream& stream) const = 0;
@@ -91,6 +89,14 @@ class Launcher {
   virtual void mean(const KernelChoice& choice, const MeanArguments& arguments,
                     Stream& stream) const = 0;
   virtual void add(const AddArguments& arguments, Stream& stream) const = 0;
+
+  /// What pieces are brought together with: bf16 or fp16 is the `type` of theirs.
+  virtual void merge(DataType type, const MergePieceArguments& arguments, Stream& stream) const = 0;
+  virtual void finish(DataType type, const FinishPieceArguments& arguments,
+                      Stream& stream) const = 0;
+  virtual void add(DataType type, const AddPieceArguments& arguments, Stream& stream) const = 0;
+  virtual void along(DataType type, const AlongArguments& arguments, Stream& stream) const = 0;
+  virtual void transpose(const TransposeArguments& arguments, Stream& stream) const = 0;
 };
 
 }  // namespace annulus::kernels::gpu

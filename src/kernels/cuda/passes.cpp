@@ -5,6 +5,7 @@
 #include "annulus/base/error.hpp"
 #include "annulus/base/narrow.hpp"
 #include "annulus/device/tensor_copy.hpp"
+#include "kernels/cuda/device_sums.hpp"
 
 namespace annulus::kernels::gpu {
 namespace {
@@ -178,17 +179,7 @@ void GpuBackward::accumulate(ConstTensorView k, ConstTensorView v, std::span<con
 }
 
 void GpuBackward::add(TensorView sums, double factor, ConstTensorView more) const {
-  ensure(sums.has_shape(more.rows, more.heads, more.dim), "sums of one shape are added");
-  const DenseOutput there(stream_, sums);
-  if (!is_dense(sums)) {
-    device::copy(*stream_, dense_view(there.data(), sums.rows, sums.heads, sums.dim), sums);
-  }
-  launcher_.add({.sums = there.data(),
-                 .more = DenseInput(stream_, more).data(),
-                 .factor = static_cast<float>(factor),
-                 .count = sums.rows * sums.heads * sums.dim},
-                *stream_);
-  there.finish();
+  add_on_device(launcher_, stream_, sums, factor, more);
 }
 
 TensorView GpuBackward::mean() const {

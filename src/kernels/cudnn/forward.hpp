@@ -1,15 +1,15 @@
 #pragma once
-// The forward pass of the cudnn backend: pairs by cuDNN, the state by the kernels of this project.
+// The forward pass of the cudnn backend: pairs by cuDNN, brought together by the kernels of this
+// project.
 
 #include "annulus/kernels/kernel.hpp"
 #include "kernels/cuda/device_arrays.hpp"
-#include "kernels/cuda/device_states.hpp"
 #include "kernels/cuda/launcher.hpp"
 #include "kernels/cudnn/pair_attention.hpp"
+#include "kernels/cudnn/piece_states.hpp"
 
 namespace annulus::kernels::gpu {
 
-/// The fp32 state stays in device memory from the first block to the last.
 class CudnnForward final : public ForwardPass {
  public:
   /// Throws InputError where cuDNN cannot honour the types, dimensions, scales or options.
@@ -23,14 +23,13 @@ class CudnnForward final : public ForwardPass {
   void merge(ConstTensorView state, Index first_head) override;
 
  private:
-  const Launcher& launcher_;
   StreamPointer stream_;
   DataType type_;
   float scale_;
   std::unique_ptr<PairAttention> pairs_;
   AlignedRows q_;
   int key_heads_;
-  DeviceStates states_;
+  PieceStates states_;
 };
 
 }  // namespace annulus::kernels::gpu

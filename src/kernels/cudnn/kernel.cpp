@@ -8,6 +8,7 @@
 #include "annulus/kernels/cudnn.hpp"
 #include "annulus/plan/plan.hpp"
 #include "kernels/cuda/cuda_launcher.hpp"
+#include "kernels/cudnn/backward.hpp"
 #include "kernels/cudnn/forward.hpp"
 #include "kernels/cudnn/library.hpp"
 
@@ -65,9 +66,10 @@ std::unique_ptr<ForwardPass> CudnnKernel::forward(const Queries& queries,
   return std::make_unique<CudnnForward>(launcher_, library_, queries, options);
 }
 
-std::unique_ptr<BackwardPass> CudnnKernel::backward(const BackwardQueries&,
-                                                    const PassOptions&) const {
-  throw InputError("backend cudnn has no backward pass; expected --backend cuda");
+std::unique_ptr<BackwardPass> CudnnKernel::backward(const BackwardQueries& queries,
+                                                    const PassOptions& options) const {
+  check_library();
+  return std::make_unique<CudnnBackward>(launcher_, library_, queries, options);
 }
 
 }  // namespace gpu
@@ -80,7 +82,7 @@ const Kernel& cudnn() {
 namespace backend {
 extern const Backend cudnn{
     .name = "cudnn",
-    .description = "forward by cuDNN, merged by kernels of this project",
+    .description = "attention of blocks by cuDNN, brought together by kernels of this project",
     .device = DeviceKind::cuda,
     .built = [] { return build_features().cudnn; },
     .kernel = kernels::cudnn,

@@ -21,7 +21,7 @@ class CudnnKernel final : public Kernel {
     return type == DataType::bfloat16 || type == DataType::float16;
   }
   void check(const Plan& plan) const override;
-  [[nodiscard]] bool has_backward() const override { return false; }
+  [[nodiscard]] bool takes_gradients_of_lse() const override { return false; }
   [[nodiscard]] bool keeps_statistics() const override { return false; }
   [[nodiscard]] bool merges_states() const override { return false; }
   [[nodiscard]] DataType factor_type(DataType type) const override { return type; }

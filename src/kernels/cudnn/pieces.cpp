@@ -59,4 +59,13 @@ std::vector<Piece> pieces_of(const Block& block) {
   return pieces;
 }
 
+std::vector<Piece> pieces_of(std::span<const Block> blocks) {
+  std::vector<Piece> all;
+  for (const auto& block : blocks) {
+    const auto pieces = pieces_of(block);
+    all.insert(all.end(), pieces.begin(), pieces.end());
+  }
+  return all;
+}
+
 }  // namespace annulus::kernels::gpu

@@ -1,6 +1,7 @@
 #pragma once
 // Blocks cut into pairs of a form that a library takes.
 
+#include <span>
 #include <vector>
 
 #include "annulus/plan/block.hpp"
@@ -24,5 +25,7 @@ struct Piece {
 /// Throws InputError where a mask hides keys on the left, or where queries and keys of a mask have
 /// positions of different strides.
 [[nodiscard]] std::vector<Piece> pieces_of(const Block& block);
+/// Those of all blocks.
+[[nodiscard]] std::vector<Piece> pieces_of(std::span<const Block> blocks);
 
 }  // namespace annulus::kernels::gpu

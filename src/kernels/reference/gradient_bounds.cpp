@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <numeric>
 
 #include "kernels/reference/row_errors.hpp"
 
@@ -13,9 +14,9 @@ struct RowSums {
   RoundedSums dz_scores;         ///< dz <q, k>
   RoundedSums dz_products;       ///< q_c dz k_c, over the components as well
   std::vector<double> out;       ///< p v
+  std::vector<double> squares;   ///< p^2 v^2
   std::vector<double> keys;      ///< p k
   double scores = 0;             ///< p <q, k>
-  double out_square = 0;         ///< p^2 |v|^2
   std::vector<double> products;  ///< <dout, v> of each key
   std::vector<double> sizes;     ///< Sum_c |dout_c v_c|, likewise
   RoundingError mean_error;      ///< of <dout, out>
@@ -27,12 +28,13 @@ struct RowSums {
         dz_scores(1, 1),
         dz_products(1, 1),
         out(static_cast<std::size_t>(d_v)),
+        squares(out.size()),
         keys(static_cast<std::size_t>(d)) {}
 
   void clear() {
     for (auto* sums : {&mean, &centred, &dz_keys, &dz_scores, &dz_products}) sums->clear();
-    for (auto* sums : {&out, &keys}) std::ranges::fill(*sums, 0.0);
-    scores = out_square = 0;
+    for (auto* sums : {&out, &squares, &keys}) std::ranges::fill(*sums, 0.0);
+    scores = 0;
     products.clear();
     sizes.clear();
   }
@@ -55,6 +57,7 @@ class GradientErrors {
   GradientErrors(const Problem& problem, const WholeInputs& inputs, ConstTensorView dout,
                  const Roundings& roundings)
       : key_heads_(problem.key_heads),
+        grouped_(problem.query_heads > problem.key_heads),
         d_(problem.head_dim),
         d_v_(problem.output_dim()),
         roundings_(roundings),
@@ -82,8 +85,9 @@ class GradientErrors {
       for (Index i = 0; i < view.rows; ++i) {
         for (Index h = 0; h < view.heads; ++h) {
           double* to = view.row<double>(i, h);
+          const Index row = i * view.heads + h;
           for (Index c = 0; c < view.dim; ++c) {
-            to[c] = sums.error(i * view.heads + h, c, roundings_).most();
+            to[c] = (sums.error(row, c, roundings_) + of_key_parts(sums, row, c)).most();
           }
         }
       }
@@ -111,6 +115,24 @@ class GradientErrors {
   [[nodiscard]] RoundingError of_factor(double factor) const {
     return {std::abs(factor) * roundings_.factor + roundings_.least, 0};
   }
+  /// Of one that is multiplied by a scale before or after it is rounded.
+  [[nodiscard]] RoundingError of_factor(double factor, double scale) const {
+    const double least = roundings_.least / std::min(1.0, std::abs(scale));
+    return of_factor(factor) + RoundingError{roundings_.partial > 0 ? least : 0, 0};
+  }
+
+  /// Of gradients over some of the keys or queries, of numbers that are multiplied by `factor`
+  /// before they are rounded.
+  [[nodiscard]] RoundingError of_parts(const RoundedSums& sums, Index row, Index c,
+                                       double factor = 1) const {
+    if (roundings_.partial == 0) return {};
+    return sums.of_parts(row, c, roundings_.partial, roundings_.least / std::abs(factor));
+  }
+  /// Where query heads share a key head, those of each are rounded, and so is their sum.
+  [[nodiscard]] RoundingError of_key_parts(const RoundedSums& sums, Index row, Index c) const {
+    const auto once = of_parts(sums, row, c);
+    return grouped_ ? once + once : once;
+  }
 
   /// <dout, out>, with an out that has errors: those of probabilities and factors are common to its
   /// components, those of additions are not; with |dout| |x| for Sum_c |dout_c x_c| in these.
@@ -121,15 +143,14 @@ class GradientErrors {
       const double* v = v_.row(row.keys[j].row, row.key_head);
       double product = 0;
       double size = 0;
-      double square = 0;
+      double* HWY_RESTRICT squares = sums_.squares.data();
       for (Index c = 0; c < d_v_; ++c) {
         product += dout[c] * v[c];
         size += std::abs(dout[c] * v[c]);
-        square += v[c] * v[c];
+        squares[c] += key.p * key.p * v[c] * v[c];
       }
       sums_.products.push_back(product);
       sums_.sizes.push_back(size);
-      sums_.out_square += key.p * key.p * square;
       add(sums_.out, key.p, v);
       sums_.mean.add(0, &product, key.p, errors.of_factor(key));
     }
@@ -141,11 +162,28 @@ class GradientErrors {
     }
     const double dout_size = norm(dout, d_v_);
     const double out_size = norm(sums_.out.data(), d_v_);
-    const double reach = out_size + lambda * std::sqrt(sums_.out_square);
+    const double out_square = std::accumulate(sums_.squares.begin(), sums_.squares.end(), 0.0);
+    const double reach = out_size + lambda * std::sqrt(out_square);
     sums_.mean_error = sums_.mean.error(0, 0, roundings_) + sums_.centred.of_terms(0, 0) +
                        mean * errors.of_division() +
                        of_additions(std::ssize(row.keys), roundings_, dout_size * reach) +
-                       of_product(d_v_, u, dout_size * out_size) + few_of(dout_size * out_size);
+                       of_product(d_v_, u, dout_size * out_size) + few_of(dout_size * out_size) +
+                       of_rounded_out(mean, dout, dout_size);
+  }
+
+  /// Of <dout, out> where outputs over some of the keys have been rounded, and where gradients over
+  /// some of them are computed with rounded elements whose products with dout have one sign.
+  [[nodiscard]] RoundingError of_rounded_out(double mean, const double* dout,
+                                             double dout_size) const {
+    if (roundings_.partial == 0) return {};
+    double square = 0;
+    for (Index c = 0; c < d_v_; ++c) {
+      const auto at = static_cast<std::size_t>(c);
+      const double own = std::sqrt(sums_.squares[at]) + std::abs(sums_.out[at]) / lambda;
+      square += dout[c] * dout[c] * own * own;
+    }
+    return RoundingError{roundings_.partial * std::sqrt(square), 0} +
+           RoundingError{roundings_.partial * std::abs(mean) + roundings_.least * dout_size, 0};
   }
 
   /// p = e^(z - lse), dz = p (<dout, v> - <dout, out>). The errors of lse and <dout, out> are
@@ -156,7 +194,7 @@ class GradientErrors {
     const double mean = sums_.mean.sum(0, 0);
     const double dz = key.p * (sums_.products[j] - mean);
     const auto of_p = of_weight(key);
-    const auto of_dz = dz * of_p + of_factor(dz) +
+    const auto of_dz = dz * of_p + of_factor(dz, row.scale) +
                        key.p * (of_product(d_v_, roundings_.sum, sums_.sizes[j]) +
                                 few_of(sums_.products[j]) + few_of(mean));
     const double* k = k_.row(row.keys[j].row, row.key_head);
@@ -182,9 +220,10 @@ class GradientErrors {
     constexpr double one = 1;
     for (Index c = 0; c < d_; ++c) {
       const double mean_key = sums_.keys[static_cast<std::size_t>(c)];
-      dq[c] = (row.scale * of_row(sums_.dz_keys, c, mean_key, errors)).most();
+      const auto rounded = of_parts(sums_.dz_keys, 0, c, row.scale);
+      dq[c] = (row.scale * (of_row(sums_.dz_keys, c, mean_key, errors) + rounded)).most();
       sums_.dz_products.add(0, &one, q[c] * sums_.dz_keys.sum(0, c),
-                            q[c] * sums_.dz_keys.of_additions(0, c, roundings_));
+                            q[c] * (sums_.dz_keys.of_additions(0, c, roundings_) + rounded));
     }
     // Sum dz <q, k> is computed as <q, Sum dz k>.
     const auto of_score = of_row(sums_.dz_scores, 0, sums_.scores, errors) +
@@ -200,6 +239,7 @@ class GradientErrors {
   }
 
   Index key_heads_;
+  bool grouped_;
   Index d_;
   Index d_v_;
   Roundings roundings_;

@@ -104,7 +104,15 @@ class RoundedSums {
     return kernels::of_additions(counts_[static_cast<std::size_t>(row)], roundings, reach,
                                  besides_);
   }
-  /// Both together.
+  /// Of sums over some of the terms that are rounded before they are added, as if each term were:
+  /// what they have at random adds up to the same, however many there are. `least`: absolute, of
+  /// one of them.
+  [[nodiscard]] RoundingError of_parts(Index row, Index c, double partial, double least) const {
+    const double terms = std::sqrt(number(1, row, c)) + std::abs(sum(row, c)) / lambda;
+    const auto count = static_cast<double>(counts_[static_cast<std::size_t>(row)]);
+    return {partial * terms + least * std::sqrt(count), 0};
+  }
+  /// Of terms and additions.
   [[nodiscard]] RoundingError error(Index row, Index c, const Roundings& roundings) const {
     return of_terms(row, c) + of_additions(row, c, roundings);
   }

@@ -23,6 +23,7 @@ auto ModelLauncher::launch(Stream& stream) const {
 void ModelLauncher::run(const Launch& launch, const std::function<void()>& body,
                         Stream& stream) const {
   const auto run = [this, launch, body] {
+    if (launch.blocks_x > 0 && launch.blocks_y > 0) ++launches_;
     report_.bank_conflicts += run_blocks(launch, schedule_, body).bank_conflicts;
   };
   if (auto* model = dynamic_cast<ModelStream*>(&stream)) {
@@ -49,12 +50,6 @@ void ModelLauncher::forward(const gpu::KernelChoice& choice, const gpu::ForwardA
   if (choice.path == gpu::KernelPath::hopper) return hopper_forward(choice, arguments, stream);
   gpu::with_type(choice,
                  [&]<class T>() { gpu::dispatch_forward<T>(choice, arguments, launch(stream)); });
-}
-
-void ModelLauncher::merge(DataType type, const gpu::MergeArguments& arguments,
-                          Stream& stream) const {
-  gpu::with_type(
-      type, [&]<class T>() { gpu::dispatch_rows<gpu::MergeKernel<T>>(arguments, launch(stream)); });
 }
 
 void ModelLauncher::merge(const gpu::MergeStatesArguments& arguments, Stream& stream) const {
@@ -110,7 +105,39 @@ void ModelLauncher::mean(const gpu::KernelChoice& choice, const gpu::MeanArgumen
 }
 
 void ModelLauncher::add(const gpu::AddArguments& arguments, Stream& stream) const {
-  gpu::dispatch_add(arguments, launch(stream));
+  gpu::dispatch_numbers<gpu::AddKernel>(arguments.count, arguments, launch(stream));
+}
+
+void ModelLauncher::merge(DataType type, const gpu::MergePieceArguments& arguments,
+                          Stream& stream) const {
+  gpu::with_half_type(type, [&]<class T>() {
+    gpu::dispatch_rows<gpu::MergePieceKernel<T>>(arguments, launch(stream));
+  });
+}
+
+void ModelLauncher::finish(DataType type, const gpu::FinishPieceArguments& arguments,
+                           Stream& stream) const {
+  gpu::with_half_type(type, [&]<class T>() {
+    gpu::dispatch_rows<gpu::FinishPieceKernel<T>>(arguments, launch(stream));
+  });
+}
+
+void ModelLauncher::add(DataType type, const gpu::AddPieceArguments& arguments,
+                        Stream& stream) const {
+  gpu::with_half_type(type, [&]<class T>() {
+    gpu::dispatch_numbers<gpu::AddPieceKernel<T>>(arguments.count, arguments, launch(stream));
+  });
+}
+
+void ModelLauncher::along(DataType type, const gpu::AlongArguments& arguments,
+                          Stream& stream) const {
+  gpu::with_half_type(
+      type, [&]<class T>() { gpu::dispatch_rows<gpu::AlongKernel<T>>(arguments, launch(stream)); });
+}
+
+void ModelLauncher::transpose(const gpu::TransposeArguments& arguments, Stream& stream) const {
+  gpu::dispatch_numbers<gpu::TransposeKernel>(arguments.rows * arguments.heads, arguments,
+                                              launch(stream));
 }
 
 }  // namespace annulus::test

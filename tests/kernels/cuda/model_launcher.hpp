@@ -24,8 +24,6 @@ class ModelLauncher final : public kernels::gpu::Launcher {
   void forward(const kernels::gpu::KernelChoice& choice,
                const kernels::gpu::ForwardArguments& arguments,
                device::Stream& stream) const override;
-  void merge(DataType type, const kernels::gpu::MergeArguments& arguments,
-             device::Stream& stream) const override;
   void merge(const kernels::gpu::MergeStatesArguments& arguments,
              device::Stream& stream) const override;
   void merge(const kernels::gpu::MergePartsArguments& arguments,
@@ -46,8 +44,20 @@ class ModelLauncher final : public kernels::gpu::Launcher {
   void mean(const kernels::gpu::KernelChoice& choice, const kernels::gpu::MeanArguments& arguments,
             device::Stream& stream) const override;
   void add(const kernels::gpu::AddArguments& arguments, device::Stream& stream) const override;
+  void merge(DataType type, const kernels::gpu::MergePieceArguments& arguments,
+             device::Stream& stream) const override;
+  void finish(DataType type, const kernels::gpu::FinishPieceArguments& arguments,
+              device::Stream& stream) const override;
+  void add(DataType type, const kernels::gpu::AddPieceArguments& arguments,
+           device::Stream& stream) const override;
+  void along(DataType type, const kernels::gpu::AlongArguments& arguments,
+             device::Stream& stream) const override;
+  void transpose(const kernels::gpu::TransposeArguments& arguments,
+                 device::Stream& stream) const override;
 
   [[nodiscard]] const LaunchReport& report() const { return report_; }
+  /// Kernels that have run, but for those of no blocks.
+  [[nodiscard]] Index launches() const { return launches_; }
   [[nodiscard]] ModelDevice& device() const { return *device_; }
 
  private:
@@ -67,7 +77,9 @@ class ModelLauncher final : public kernels::gpu::Launcher {
 
   Schedule schedule_;
   std::shared_ptr<ModelDevice> device_;
-  mutable LaunchReport report_;  // written by the streams of one device, which share a lock
+  // Written by the streams of one device, which share a lock.
+  mutable LaunchReport report_;
+  mutable Index launches_ = 0;
 };
 
 }  // namespace annulus::test

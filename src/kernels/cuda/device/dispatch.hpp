@@ -6,6 +6,7 @@
 #include "annulus/base/index.hpp"
 #include "kernels/cuda/device/forward_kernel.hpp"
 #include "kernels/cuda/device/key_gradient_kernel.hpp"
+#include "kernels/cuda/device/piece_kernels.hpp"
 #include "kernels/cuda/device/query_gradient_kernel.hpp"
 #include "kernels/cuda/device/state_kernels.hpp"
 #include "kernels/cuda/launcher.hpp"
@@ -35,10 +36,15 @@ void with_type(const KernelChoice& choice, Use use) {
 
 /// The same for types of 16 bits alone.
 template <class Use>
-void with_half_type(const KernelChoice& choice, Use use) {
-  if (choice.type == DataType::bfloat16) return use.template operator()<BFloat16>();
-  ensure(choice.type == DataType::float16, "these kernels are for types of 16 bits");
+void with_half_type(DataType type, Use use) {
+  if (type == DataType::bfloat16) return use.template operator()<BFloat16>();
+  ensure(type == DataType::float16, "these kernels are for types of 16 bits");
   use.template operator()<Float16>();
+}
+
+template <class Use>
+void with_half_type(const KernelChoice& choice, Use use) {
+  with_half_type(choice.type, use);
 }
 
 /// Calls use.operator()<dim>() with the head dimension of a choice.
@@ -58,7 +64,7 @@ void with_dim(const KernelChoice& choice, Use use) {
   }
 }
 
-/// A kernel of state_kernels.hpp.
+/// A kernel that goes over rows and heads.
 template <class Kernel, class Launch>
 void dispatch_rows(const typename Kernel::Arguments& arguments, Launch launch) {
   launch.template operator()<Kernel>(static_cast<int>(ceil_div(arguments.rows, Kernel::rows)),
@@ -70,16 +76,11 @@ void dispatch_parts(const MergePartsArguments& arguments, Launch launch) {
   launch.template operator()<MergePartsKernel>(arguments.count, arguments.heads, arguments);
 }
 
-/// A kernel of `count` numbers.
+/// One that goes over `count` numbers one by one.
 template <class Kernel, class Launch>
 void dispatch_numbers(Index count, const typename Kernel::Arguments& arguments, Launch launch) {
   launch.template operator()<Kernel>(static_cast<int>(ceil_div(count, Kernel::block_numbers)), 1,
                                      arguments);
-}
-
-template <class Launch>
-void dispatch_add(const AddArguments& arguments, Launch launch) {
-  dispatch_numbers<AddKernel>(arguments.count, arguments, launch);
 }
 
 template <class Launch>

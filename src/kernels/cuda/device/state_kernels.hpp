@@ -27,6 +27,18 @@ struct RowKernel {
     for (int mask = 1; mask < warp_lanes; mask *= 2) sum += shuffle_xor(sum, mask);
     return sum;
   }
+
+  /// Maximum and sum of a row.
+  struct Scale {
+    float maximum;
+    double sum;
+  };
+
+  /// Those of a row of this head that has seen nothing but its sink, if there is one.
+  [[nodiscard]] ANNULUS_DEVICE static Scale beginning(const float* sink) {
+    const float logit = sink == nullptr ? minus_infinity : sink[block_y()];
+    return {logit, logit == minus_infinity ? 0.0 : 1.0};
+  }
 };
 
 struct StartKernel : RowKernel {
@@ -38,13 +50,12 @@ struct StartKernel : RowKernel {
         a.state.values[at * a.value_dim + c] = 0;
       }
       if (lane_index() != 0) return;
-      const float sink = a.sink == nullptr ? minus_infinity : a.sink[block_y()];
-      const double keys = sink == minus_infinity ? 0 : 1;
-      a.state.maximum[at] = sink;
-      a.state.sum[at] = keys;
+      const auto scale = beginning(a.sink);
+      a.state.maximum[at] = scale.maximum;
+      a.state.sum[at] = scale.sum;
       if (a.state.moment == nullptr) return;
       a.state.moment[at] = 0;
-      a.state.squares[at] = keys;
+      a.state.squares[at] = scale.sum;
       a.state.self_logit[at] = minus_infinity;
     });
   }
@@ -116,21 +127,6 @@ struct MergingKernel : RowKernel {
   }
 };
 
-/// A part that has been divided by its sum is the state m = lse, l = 1, O = out.
-/// T: element type of `out`.
-template <class T>
-struct MergeKernel : MergingKernel {
-  using Arguments = MergeArguments;
-
-  ANNULUS_DEVICE static void run(const Arguments& a) {
-    with_row(a.rows, a.heads, [&](Index at) {
-      const float lse = a.lse[static_cast<Index>(block_y()) * a.rows + at / a.heads];
-      merge(a.state, a.first * a.heads + at, lse, 1.0,
-            static_cast<const T*>(a.out) + at * a.value_dim, a.value_dim);
-    });
-  }
-};
-
 struct MergeStatesKernel : MergingKernel {
   using Arguments = MergeStatesArguments;
 
@@ -195,35 +191,46 @@ struct WriteStatesKernel : RowKernel {
   }
 };
 
-struct FinishKernel : RowKernel {
+/// What kernels that write outputs have in common.
+struct FinishingKernel : RowKernel {
+  /// Writes out, lse and lse_low, of which only out need be there, of a row whose O is value(c).
+  /// Returns lse.
+  template <class Arguments, class Value>
+  ANNULUS_DEVICE static double write(const Arguments& a, Index at, const Scale& scale,
+                                     Value value) {
+    const bool empty = scale.maximum == minus_infinity && scale.sum == 0;
+    const double share = empty ? 0.0 : 1 / scale.sum;
+    for (int c = lane_index(); c < a.value_dim; c += warp_lanes) {
+      a.out[at * a.value_dim + c] = static_cast<float>(value(c) * share);
+    }
+    const auto maximum = static_cast<double>(scale.maximum);
+    const double log_sum = empty ? 0.0 : log(scale.sum);
+    const auto lse = static_cast<float>(maximum + log_sum);
+    if (lane_index() == 0 && a.lse != nullptr) a.lse[at] = lse;
+    if (lane_index() == 0 && a.lse_low != nullptr) {
+      a.lse_low[at] =
+          empty ? 0.0F : static_cast<float>((maximum - static_cast<double>(lse)) + log_sum);
+    }
+    return maximum + log_sum;
+  }
+};
+
+struct FinishKernel : FinishingKernel {
   using Arguments = FinishArguments;
 
   ANNULUS_DEVICE static void run(const Arguments& a) {
     with_row(a.rows, a.heads, [&](Index at) {
-      const bool empty = a.state.maximum[at] == minus_infinity && a.state.sum[at] == 0;
-      const double share = empty ? 0.0 : 1 / a.state.sum[at];
-      for (int c = lane_index(); c < a.value_dim; c += warp_lanes) {
-        const Index element = at * a.value_dim + c;
-        a.out[element] = static_cast<float>(a.state.values[element] * share);
-      }
-      if (lane_index() != 0) return;
-      const auto maximum = static_cast<double>(a.state.maximum[at]);
-      const double log_sum = empty ? 0.0 : log(a.state.sum[at]);
-      const auto lse = static_cast<float>(maximum + log_sum);
-      if (a.lse != nullptr) a.lse[at] = lse;
-      if (a.lse_low != nullptr) {
-        a.lse_low[at] =
-            empty ? 0.0F : static_cast<float>((maximum - static_cast<double>(lse)) + log_sum);
-      }
-      if (a.statistics != nullptr) {
-        write_statistics(statistics::All{}, a, at,
-                         {.maximum = maximum,
-                          .sum = a.state.sum[at],
-                          .moment = a.state.moment[at],
-                          .squares = a.state.squares[at],
-                          .self_logit = static_cast<double>(a.state.self_logit[at]),
-                          .lse = maximum + log_sum});
-      }
+      const double* values = a.state.values + at * a.value_dim;
+      const double lse = write(a, at, {.maximum = a.state.maximum[at], .sum = a.state.sum[at]},
+                               [&](int c) { return values[c]; });
+      if (lane_index() != 0 || a.statistics == nullptr) return;
+      write_statistics(statistics::All{}, a, at,
+                       {.maximum = static_cast<double>(a.state.maximum[at]),
+                        .sum = a.state.sum[at],
+                        .moment = a.state.moment[at],
+                        .squares = a.state.squares[at],
+                        .self_logit = static_cast<double>(a.state.self_logit[at]),
+                        .lse = lse});
     });
   }
 
@@ -286,7 +293,7 @@ struct MeanKernel : RowKernel {
   }
 };
 
-/// What kernels over numbers have in common.
+/// Numbers one by one.
 struct NumberKernel {
   static constexpr int threads = 256;
   static constexpr int shared_bytes = 0;

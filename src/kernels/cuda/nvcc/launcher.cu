@@ -44,10 +44,6 @@ class CudaLauncher final : public Launcher {
     with_part(choice, [&]<class Part>() { Part::forward(choice, arguments, stream); });
   }
 
-  void merge(DataType type, const MergeArguments& arguments, Stream& stream) const override {
-    with_type(type, [&]<class T>() { dispatch_rows<MergeKernel<T>>(arguments, LaunchOn{stream}); });
-  }
-
   void merge(const MergeStatesArguments& arguments, Stream& stream) const override {
     dispatch_rows<MergeStatesKernel>(arguments, LaunchOn{stream});
   }
@@ -85,7 +81,33 @@ class CudaLauncher final : public Launcher {
   }
 
   void add(const AddArguments& arguments, Stream& stream) const override {
-    dispatch_add(arguments, LaunchOn{stream});
+    dispatch_numbers<AddKernel>(arguments.count, arguments, LaunchOn{stream});
+  }
+
+  void merge(DataType type, const MergePieceArguments& arguments, Stream& stream) const override {
+    with_half_type(
+        type, [&]<class T>() { dispatch_rows<MergePieceKernel<T>>(arguments, LaunchOn{stream}); });
+  }
+
+  void finish(DataType type, const FinishPieceArguments& arguments, Stream& stream) const override {
+    with_half_type(
+        type, [&]<class T>() { dispatch_rows<FinishPieceKernel<T>>(arguments, LaunchOn{stream}); });
+  }
+
+  void add(DataType type, const AddPieceArguments& arguments, Stream& stream) const override {
+    with_half_type(type, [&]<class T>() {
+      dispatch_numbers<AddPieceKernel<T>>(arguments.count, arguments, LaunchOn{stream});
+    });
+  }
+
+  void along(DataType type, const AlongArguments& arguments, Stream& stream) const override {
+    with_half_type(type,
+                   [&]<class T>() { dispatch_rows<AlongKernel<T>>(arguments, LaunchOn{stream}); });
+  }
+
+  void transpose(const TransposeArguments& arguments, Stream& stream) const override {
+    dispatch_numbers<TransposeKernel>(arguments.rows * arguments.heads, arguments,
+                                      LaunchOn{stream});
   }
 };
 
