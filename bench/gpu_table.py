@@ -145,6 +145,7 @@ def verdicts_of(folder):
     add_tests(verdicts, folder)
     add_kernels(verdicts, kernel, peers)
     add_kernels(verdicts, load(folder / "kernel-hopper.json"), peers, ", hopper")
+    add_kernels(verdicts, load(folder / "kernel-cudnn.json"), peers, ", cudnn")
     add_rings(verdicts, folder)
     add_errors(verdicts, folder, peers)
     if not kernel:

@@ -160,15 +160,16 @@ def test_table(folder):
     assert line(text, "copies on the device, GB/s") == ["3000"]
 
 
-def test_the_path_for_hopper_has_lines_of_its_own(folder):
+@pytest.mark.parametrize("path", ["hopper", "cudnn"])
+def test_other_kernels_have_lines_of_their_own(folder, path):
     kernel = json.loads((folder / "kernel.json").read_text())
     kernel["rows"] = [row(seconds=0.5e-3)]
-    (folder / "kernel-hopper.json").write_text(json.dumps(kernel))
+    (folder / f"kernel-{path}.json").write_text(json.dumps(kernel))
     code, text = table(folder)
     assert code == 0
-    assert line(text, "bf16 d = 128 full forward, hopper: TFLOP/s") == ["2000.0"]
+    assert line(text, f"bf16 d = 128 full forward, {path}: TFLOP/s") == ["2000.0"]
     assert line(text, "bf16 d = 128 full forward: TFLOP/s") == ["1000.0"]
-    assert line(text, "bf16 d = 128 full forward, hopper: speed in that of PyTorch's flash") == [
+    assert line(text, f"bf16 d = 128 full forward, {path}: speed in that of PyTorch's flash") == [
         "1.800", ">=", "0.950", "met"]
     assert line(text, "copies on the device, GB/s") == ["3000"]
 

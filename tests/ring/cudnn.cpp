@@ -212,6 +212,41 @@ TEST(RingWithCudnn, LargeLogits) {
 TEST(RingWithCudnn, IsThere) {
   EXPECT_EQ(kernels::cudnn_problem(), "");
 }
+
+// What the model has no time for.
+TEST(RingWithCudnn, LongSequences) {
+  for (const Index length : {1031, 4099}) {
+    for (const Index d : {64, 128}) {
+      const Problem problem{.query_heads = 4,
+                            .key_heads = 2,
+                            .head_dim = d,
+                            .documents = Documents::single(length),
+                            .mask = d == 64 ? Mask::full() : Mask::causal()};
+      expect_exact_in_both_types(problem, {Sharding::zigzag, Sharding::striped});
+      expect_gradients_in_both_types(problem, {Sharding::zigzag, Sharding::striped});
+    }
+  }
+}
+
+TEST(RingWithCudnn, EveryLongRunGivesTheSameBits) {
+  const auto whole = random_problem<BFloat16>({.query_heads = 4,
+                                               .key_heads = 2,
+                                               .head_dim = 128,
+                                               .documents = Documents::single(4099),
+                                               .mask = Mask::causal()},
+                                              37);
+  const auto dout = random_dout<BFloat16>(whole.problem);
+  const auto spread = Spread(Sharding::zigzag).over_nodes_of(1);
+  for (const auto* kernel : cudnn_under_test()) {
+    const auto first = gradients_by_ranks(whole, dout, 4, spread, *kernel, true);
+    for (int repetition = 0; repetition < 5; ++repetition) {
+      const auto got = gradients_by_ranks(whole, dout, 4, spread, *kernel, true);
+      EXPECT_EQ(got.dq.values, first.dq.values);
+      EXPECT_EQ(got.dk.values, first.dk.values);
+      EXPECT_EQ(got.dv.values, first.dv.values);
+    }
+  }
+}
 #else
 TEST(RingWithCudnn, GivesBackItsMemory) {
   const auto whole = random_problem<BFloat16>(
