@@ -7,11 +7,12 @@
 
 namespace annulus::kernels {
 
-/// Computes bf16 and fp16 inputs with d and d_v multiples of 8 up to 256, forward only: cuDNN
-/// computes the attention of pairs of runs, whose outputs it rounds to the type of the inputs, and
-/// kernels of this project merge them in fp32. Full and causal masks, one positive logit scale for
-/// all queries and heads, sinks. Throws InputError for everything else, and where cuDNN cannot be
-/// loaded; see cudnn_problem.
+/// Computes bf16 and fp16 inputs with d and d_v multiples of 8 up to 256 (gradients up to what
+/// cuDNN has on the GPU: 128 but on compute capability 9.0): cuDNN computes the attention of pairs
+/// of runs and its gradients, which it rounds to the type of the inputs, and kernels of this
+/// project bring them together in fp64 and fp32. Full and causal masks, one positive logit scale
+/// for all queries and heads, sinks. Throws InputError for everything else, gradients of lse among
+/// it, and where cuDNN 9.15.1 or later cannot be loaded; see cudnn_problem.
 [[nodiscard]] const Kernel& cudnn();
 
 /// The cuDNN that this process has loaded: "9.19.0"; empty where there is none.

@@ -82,7 +82,9 @@ const Kernel& cudnn() {
 namespace backend {
 extern const Backend cudnn{
     .name = "cudnn",
-    .description = "attention of blocks by cuDNN, brought together by kernels of this project",
+    .description =
+        "attention of blocks and its gradients by cuDNN, brought together by kernels of this "
+        "project",
     .device = DeviceKind::cuda,
     .built = [] { return build_features().cudnn; },
     .kernel = kernels::cudnn,

@@ -32,9 +32,9 @@ namespace {
 namespace fe = cudnn_frontend;
 using device::Stream;
 
-/// The oldest release whose attention the frontend does not hedge with exceptions for what is used
-/// here.
-constexpr std::size_t oldest_version = 91002;
+/// The oldest release whose attention and gradients the frontend neither hedges with exceptions nor
+/// works around, for what is used here on compute capability 8.0 to 9.0.
+constexpr std::size_t oldest_version = 91501;
 
 /// What is known of libcudnn once it was looked for.
 struct Loaded {
