@@ -15,9 +15,9 @@ namespace annulus::kernels {
 /// a build without CUDA.
 [[nodiscard]] const Kernel& cuda();
 
-/// The instructions that its kernels of attention and gradients are made of: "mma", or "hopper" where the environment
-/// variable ANNULUS_CUDA asks for those of compute capability 9.0. Throws InputError for any other
-/// value of it.
+/// The instructions that its kernels of attention and gradients are made of: "mma", or "hopper"
+/// where the environment variable ANNULUS_CUDA asks for those of compute capability 9.0. Throws
+/// InputError for any other value of it.
 [[nodiscard]] std::string_view cuda_instructions();
 
 }  // namespace annulus::kernels

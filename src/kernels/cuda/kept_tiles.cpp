@@ -14,8 +14,8 @@ const ForwardTiles& KeptTiles::forward(const KernelChoice& choice, int shared, i
                            .blocks_of_tile = blocks_of_tile};
   return forward_.get(blocks, shape, [&]() -> ForwardTiles {
     const auto tiles = query_tiles(blocks, shape.tile_rows);
-    const int parts =
-        parts_to_fill(tiles, blocks_of_tile, launcher_.blocks_at_once(*stream_), shape.step_rows);
+    const int parts = parts_to_fill(tiles, blocks_of_tile,
+                                    launcher_.blocks_at_once(choice, *stream_), shape.step_rows);
     if (parts == 1) return {.list = DeviceTiles(stream_, tiles)};
     const auto parted = part_tiles(tiles, parts, shape.step_rows);
     return {.list = DeviceTiles(stream_, parted.list),

@@ -58,6 +58,13 @@ void barrier_arrive(SharedOffset at, int bytes) {
   this_block().async.arrive(at, bytes);
 }
 
+/// At once, with the copies.
+void barrier_arrive_after_copies(SharedOffset at) {
+  cp_async_commit();
+  cp_async_wait_for(0);
+  barrier_arrive(at);
+}
+
 void barrier_wait(SharedOffset at, int parity) {
   auto& block = this_block();
   block.meet_and_wait(

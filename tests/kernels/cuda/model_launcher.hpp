@@ -17,7 +17,10 @@ class ModelLauncher final : public kernels::gpu::Launcher {
   /// All streams are of one device.
   [[nodiscard]] std::shared_ptr<device::Stream> open_stream(int place_on_node) const override;
   /// So few that small tests fill them in part only, and so many that they then need parts.
-  [[nodiscard]] int blocks_at_once(device::Stream& /*stream*/) const override { return 12; }
+  [[nodiscard]] int blocks_at_once(const kernels::gpu::KernelChoice& /*choice*/,
+                                   device::Stream& /*stream*/) const override {
+    return 12;
+  }
   void write(const kernels::gpu::ScaleTableArguments& arguments,
              device::Stream& stream) const override;
   void start(const kernels::gpu::StartArguments& arguments, device::Stream& stream) const override;

@@ -20,10 +20,11 @@ struct ColumnQueries {
   template <int threads, class Walk>
   ANNULUS_DEVICE void copy(const GradientArguments& a, const Walk& walk, int thread) const {
     const float* const tables[query_numbers] = {a.scale, a.lse, a.lse_low, a.mean};
+    const Index row = walk.row();
+    const int count = walk.count();
     ANNULUS_UNROLL
     for (int i = 0; i < query_numbers; ++i) {
-      copy_numbers<columns, threads>(array(i), tables[i], a.heads, walk.row(), walk.count(),
-                                     walk.head(), thread);
+      copy_numbers<columns, threads>(array(i), tables[i], a.heads, row, count, walk.head(), thread);
     }
   }
 

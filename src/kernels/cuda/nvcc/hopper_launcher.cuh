@@ -46,7 +46,10 @@ namespace annulus::kernels::gpu {
              extents.data(), strides.data(), box.data(), steps.data(),
              CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
              CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-  ensure(result == CUDA_SUCCESS, "cuTensorMapEncodeTiled takes every map of tiles");
+  if (result != CUDA_SUCCESS) {
+    throw Error("cuTensorMapEncodeTiled refuses a map of tiles with code " +
+                std::to_string(static_cast<int>(result)));
+  }
   return map;
 }
 

@@ -14,10 +14,16 @@ namespace annulus::kernels::gpu {
 
 using device::check_cuda;
 
-/// Where threads hand registers to one another the compiler is told how many they begin with: those
-/// of a multiprocessor that has one block. For others 0, which says nothing.
+/// A kernel whose threads hand registers to one another.
 template <class Kernel>
-inline constexpr int least_blocks = requires { Kernel::registers; } ? 1 : 0;
+concept HandsOverRegisters = requires {
+  Kernel::registers;
+};
+
+/// The compiler is then told how many they begin with: those of a multiprocessor that has one
+/// block. For others 0, which says nothing.
+template <class Kernel>
+inline constexpr int least_blocks = HandsOverRegisters<Kernel> ? 1 : 0;
 
 template <class Kernel>
 __global__ void __launch_bounds__(Kernel::threads, least_blocks<Kernel>)

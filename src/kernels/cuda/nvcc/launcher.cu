@@ -25,10 +25,12 @@ class CudaLauncher final : public Launcher {
     return device::open_stream(Device::cuda(place_on_node % gpus));
   }
 
-  [[nodiscard]] int blocks_at_once(Stream& stream) const override {
+  [[nodiscard]] int blocks_at_once(const KernelChoice& choice, Stream& stream) const override {
     static_cast<void>(stream.handle());  // makes its device current
-    // Shared memory has room for at least two.
-    return 2 * attribute_of_device(cudaDevAttrMultiProcessorCount);
+    // Those for Hopper have all registers of a multiprocessor; of others there is room for at least
+    // two.
+    const int of_multiprocessor = choice.path == KernelPath::hopper ? 1 : 2;
+    return of_multiprocessor * attribute_of_device(cudaDevAttrMultiProcessorCount);
   }
 
   void write(const ScaleTableArguments& arguments, Stream& stream) const override {

@@ -31,6 +31,11 @@ ANNULUS_DEVICE void barrier_arrive(SharedOffset at, int bytes) {
                : "memory");
 }
 
+ANNULUS_DEVICE void barrier_arrive_after_copies(SharedOffset at) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(shared_address(at))
+               : "memory");
+}
+
 /// try_wait sleeps for a while by itself.
 ANNULUS_DEVICE void barrier_wait(SharedOffset at, int parity) {
   asm volatile(
@@ -109,9 +114,9 @@ ANNULUS_DEVICE void wgmma_wait(Registers&... registers) {
   (hold(registers), ...);
 }
 
-// One product each, for sums d of 32, 64, 128 or 256 columns and an element type as PTX calls it. The
-// last numbers: factors of a and b (1), and whether their terms lie across rows: not for tiles of
-// rows, but for b where a is in registers.
+// One product each, for sums d of 32, 64, 128 or 256 columns and an element type as PTX calls it.
+// The last numbers: factors of a and b (1), and whether their terms lie across rows: not for tiles
+// of rows, but for b where a is in registers.
 #define ANNULUS_SUMS(n) "+f"(d[n][0]), "+f"(d[n][1]), "+f"(d[n][2]), "+f"(d[n][3])
 #define ANNULUS_SUMS_4(n) \
   ANNULUS_SUMS(n), ANNULUS_SUMS(n + 1), ANNULUS_SUMS(n + 2), ANNULUS_SUMS(n + 3)

@@ -103,6 +103,7 @@ struct HopperForwardKernel {
         bring<columns>(values_at(place), arguments.v, key_head, walk.row(), tile_bytes,
                        values_ring().full(place.stage()));
       }
+      sync_warp();  // or lanes that bring nothing might miss a whole phase
     }
   }
 

@@ -56,7 +56,8 @@ struct HopperGradientBlock {
   ANNULUS_DEVICE static void run(Bring bring, Compute compute) {
     if (thread_index() == 0) {
       barrier_init(owned_here, 1);
-      ring().init(HopperShape::owner_warps, numbers > 0 ? 2 : 1);
+      // One arrival for tiles, and one of each lane for numbers.
+      ring().init(HopperShape::owner_warps, numbers > 0 ? 1 + warp_lanes : 1);
       barrier_init_fence();
     }
     sync_threads();

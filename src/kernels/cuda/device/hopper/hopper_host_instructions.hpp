@@ -10,6 +10,7 @@ void barrier_init(SharedOffset at, int arrivals);
 void barrier_init_fence();
 void barrier_arrive(SharedOffset at);
 void barrier_arrive(SharedOffset at, int bytes);
+void barrier_arrive_after_copies(SharedOffset at);
 void barrier_wait(SharedOffset at, int parity);
 
 void load_tile(SharedOffset to, const TensorMap& map, BoxStart start, SharedOffset barrier);
@@ -24,7 +25,7 @@ void wgmma_wait_for(int pending);
 
 inline void compute_before(float /*number*/) {}
 template <int blocks>
-void compute_before(const float (& /*numbers*/)[blocks][4]) {}
+void compute_before(const float (&/*numbers*/)[blocks][4]) {}
 
 template <class... Registers>
 void wgmma_fence(Registers&... /*registers*/) {

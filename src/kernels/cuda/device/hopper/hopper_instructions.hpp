@@ -7,6 +7,7 @@
 //   barrier_init(at, arrivals)     by one thread; barrier_init_fence() before anybody arrives
 //   barrier_arrive(at)             one arrival
 //   barrier_arrive(at, bytes)      one arrival, after which the phase waits for `bytes` more
+//   barrier_arrive_after_copies(at)   one arrival, when this thread's cp_async are all there
 //   barrier_wait(at, parity)       until the phase of this parity is over, by a whole warp
 // A phase is over when all have arrived and all bytes are there; the next one begins at once.
 //

@@ -54,10 +54,8 @@ struct HopperKeyGradientKernel
       }
       const Queries numbers{Block::numbers_of(place)};
       numbers.template copy<warp_lanes>(a, walk, lane_index());
-      cp_async_commit();
-      cp_async_wait<0>();
-      sync_warp();
-      if (brings) barrier_arrive(Block::ring().full(place.stage()));
+      barrier_arrive_after_copies(Block::ring().full(place.stage()));
+      sync_warp();  // or a lane might miss a whole phase
     }
   }
 
@@ -96,6 +94,8 @@ struct HopperKeyGradientKernel
           start_weighted_rows<T, dim>(dv, weights, dout);
         }
         if constexpr (of_keys) {
+          // Where no sums of values wait for the powers, the compiler would move them.
+          if constexpr (!of_values) compute_before(p.blocks[0]);
           wgmma_wait<of_values ? 1 : 0>(dp.blocks[0]);
           for_each_number<2, columns / 8>([&](int r, int n, int side) {
             const float gradient = dp.at(r, n, side) - queries.mean(r, n, side);

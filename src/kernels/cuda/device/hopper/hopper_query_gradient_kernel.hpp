@@ -37,6 +37,7 @@ struct HopperQueryGradientKernel
     for (Walk walk(a.tiles, own.work); !walk.done(); walk.advance(), ++place.steps) {
       Block::ring().wait_until_empty(place);
       if (brings) Block::bring_tiles(place, arguments.k, arguments.v, key_head, walk.row());
+      sync_warp();  // or lanes that bring nothing might miss a whole phase
     }
   }
 
