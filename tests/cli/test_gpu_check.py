@@ -68,6 +68,22 @@ class FakeMachine:
         return finished, dict(line.rsplit(" ", 1) for line in status)
 
 
+def test_a_build_again_keeps_the_libraries_that_are_there(tmp_path):
+    machine = FakeMachine(tmp_path)
+    machine.program("cmake", "exit 0")
+    (tmp_path / "libone.so.1").write_text("one")
+    (tmp_path / "libtwo.so.2").write_text("two")
+    for where in (tmp_path, tmp_path / "build-gpu" / "bin" / ".." / "runtime"):
+        machine.program("ldd", f"""echo 'libone.so.1 => {where}/libone.so.1 (0x1)'
+echo 'libtwo.so.2 => {tmp_path}/libtwo.so.2 (0x2)'
+echo 'libc.so.6 => /lib/libc.so.6 (0x3)'""")
+        environment = dict(os.environ, PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+        subprocess.run([tmp_path / "launch" / "gpu_check", "--build-only"], env=environment, timeout=60,
+                       check=True)
+        runtime = tmp_path / "build-gpu" / "runtime"
+        assert sorted(path.name for path in runtime.iterdir()) == ["libone.so.1", "libtwo.so.2"]
+
+
 def test_a_step_that_hangs_is_ended_with_the_name_of_its_test(tmp_path):
     machine = FakeMachine(tmp_path)
     machine.program("build-gpu/tests/test_gpu",
