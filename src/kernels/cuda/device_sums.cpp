@@ -1,6 +1,7 @@
 #include "kernels/cuda/device_sums.hpp"
 
 #include "annulus/base/error.hpp"
+#include "annulus/base/narrow.hpp"
 #include "annulus/device/tensor_copy.hpp"
 
 namespace annulus::kernels::gpu {
@@ -18,6 +19,29 @@ void add_on_device(const Launcher& launcher, const StreamPointer& stream, Tensor
                 .count = sums.rows * sums.heads * sums.dim},
                *stream);
   there.finish();
+}
+
+DeviceArray<float> device_means(const Launcher& launcher, const StreamPointer& stream,
+                                const BackwardQueries& queries, const InputRows& dout) {
+  const auto& q = queries.q;
+  DeviceArray<float> means(stream, q.rows * q.heads);
+  ensure(queries.out.present() != queries.mean.present(),
+         "a backward pass is given the output or its means");
+  if (queries.mean.present()) {
+    device::copy(*stream, dense_view(means.data(), q.rows, q.heads, 1), queries.mean);
+    return means;
+  }
+  ensure(queries.out.has_shape(q.rows, q.heads, queries.dout.dim),
+         "the output has the shape of the pass");
+  const DenseInput out(stream, queries.out);
+  launcher.mean({.type = q.type},
+                {.dout = dout,
+                 .out = out.data(),
+                 .rows = narrow<int>(q.rows),
+                 .heads = narrow<int>(q.heads),
+                 .mean = means.data()},
+                *stream);
+  return means;
 }
 
 }  // namespace annulus::kernels::gpu

@@ -117,7 +117,6 @@ GpuBackward::GpuBackward(const Launcher& launcher, KernelPath path, const Backwa
       rows_(narrow<int>(queries.q.rows)),
       heads_(narrow<int>(queries.q.heads)),
       key_heads_(narrow<int>(options.key_heads)),
-      mean_(stream_, queries.q.rows * queries.q.heads),
       sums_(stream_, queries.q.rows * queries.q.heads * queries.q.dim) {
   const auto& q = queries.q;
   ensure(queries.dout.has_shape(q.rows, q.heads, options.value_dim) &&
@@ -125,22 +124,7 @@ GpuBackward::GpuBackward(const Launcher& launcher, KernelPath path, const Backwa
              (!queries.lse_low.present() || queries.lse_low.has_shape(q.rows, q.heads, 1)),
          "the gradient of the output and lse have the shapes of the pass");
   if (sums_.bytes() > 0) stream_->clear(sums_.data(), sums_.bytes());
-  ensure(queries.out.present() != queries.mean.present(),
-         "a backward pass is given the output or its means");
-  if (queries.mean.present()) {
-    device::copy(*stream_, mean(), queries.mean);
-    return;
-  }
-  ensure(queries.out.has_shape(q.rows, q.heads, options.value_dim),
-         "the output has the shape of the pass");
-  const DenseInput out(stream_, queries.out);
-  launcher_.mean(choice_,
-                 {.dout = dout_.rows(),
-                  .out = out.data(),
-                  .rows = rows_,
-                  .heads = heads_,
-                  .mean = mean_.data()},
-                 *stream_);
+  mean_ = device_means(launcher, stream_, queries, dout_.rows());
 }
 
 void GpuBackward::accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,

@@ -77,34 +77,17 @@ CudnnBackward::CudnnBackward(const Launcher& launcher, const PairLibrary& librar
       rows_(queries.q.rows),
       heads_(narrow<int>(queries.q.heads)),
       key_heads_(narrow<int>(options.key_heads)),
-      mean_(stream_, rows_ * heads_),
       along_(stream_,
              static_cast<std::size_t>(rows_ * heads_ * options.value_dim) * size_of(type_)),
       dq_(launcher, stream_, type_, rows_ * heads_ * queries.q.dim) {
   ensure(queries.dout.type == type_ && queries.dout.has_shape(rows_, heads_, options.value_dim) &&
              queries.lse.has_shape(rows_, heads_, 1),
          "the gradient of the output and lse have the shapes of the pass");
-  ensure(queries.out.present() != queries.mean.present(),
-         "a backward pass is given the output or its means");
-  const int rows = narrow<int>(rows_);
-  if (queries.mean.present()) {
-    device::copy(*stream_, mean(), queries.mean);
-  } else {
-    ensure(queries.out.has_shape(rows_, heads_, options.value_dim),
-           "the output has the shape of the pass");
-    const DenseInput out(stream_, queries.out);
-    launcher_.mean({.type = type_},
-                   {.dout = dout_.rows(),
-                    .out = out.data(),
-                    .rows = rows,
-                    .heads = heads_,
-                    .mean = mean_.data()},
-                   *stream_);
-  }
+  mean_ = device_means(launcher, stream_, queries, dout_.rows());
   launcher_.along(type_,
                   {.dout = dout_.rows(),
                    .mean = mean_.data(),
-                   .rows = rows,
+                   .rows = narrow<int>(rows_),
                    .heads = heads_,
                    .along = along_.data()},
                   *stream_);
