@@ -46,8 +46,7 @@ HWY_INLINE Differential<D> differentiate(D d, const RowFactors<D>& row, const T*
                                          const T* products) {
   // The first difference is exact where logits are large beside it.
   const auto beyond_lse = hn::Sub(hn::Load(d, logits), row.lse);
-  const auto z = clamp_exponent(d, hn::Sub(beyond_lse, row.lse_low));
-  const auto p = exp_clamped(d, z);
+  const auto p = exp_or_zero(d, hn::Sub(beyond_lse, row.lse_low));
   return {p, hn::Mul(p, hn::Sub(hn::Load(d, products), row.mean))};
 }
 

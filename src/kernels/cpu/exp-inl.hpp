@@ -1,4 +1,4 @@
-// e^x for vectors, for the x <= 0 that a softmax needs.
+// e^x for vectors, as a softmax needs it.
 
 #if defined(ANNULUS_KERNELS_CPU_EXP_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef ANNULUS_KERNELS_CPU_EXP_INL
@@ -9,51 +9,35 @@
 
 #include <hwy/highway.h>
 
+#include <cstddef>
 #include <cstdint>
 
 HWY_BEFORE_NAMESPACE();
 namespace annulus::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// Constants of e^x = 2^n e^r, n = round(x / ln 2), |r| <= ln(2)/2, and
-/// e^r = 1 + r + r^2 p(r), with p of least relative error in e^r (Remez exchange).
+// e^x = 2^n e^r with n = x / ln 2, rounded to a multiple of 1 or, where 2^n comes from a table, of
+// 1 / its size, so that |r| is at most half a step times ln 2; and e^r = 1 + r + r^2 p(r), with p
+// of least relative error in e^r (Remez exchange).
+
 template <class T>
 struct ExpConstants;
 
 template <>
 struct ExpConstants<float> {
-  using Bits = std::int32_t;
-  static constexpr int mantissa_bits = 23;
-  static constexpr float lowest = -127 * 0.693147180559945309F;  // n = -127: 2^n is written as 0
-  static constexpr float round = 0x1.8p23F + 127;  // adding it leaves n + 127 in the lowest bits
+  static constexpr float lowest = -127 * 0.693147180559945309F;  // n = -127: e^x is taken as 0
   static constexpr float log2_e = 1.44269504088896341F;
-  static constexpr float ln2_high = 0.693145751953125F;  // few bits, so that n ln2_high is exact
-  static constexpr float ln2_low = 1.42860682030941723e-6F;
-  // Relative error 3.1e-9.
-  static constexpr float p[] = {0.49999993447838350F, 0.16666520633773323F, 0.041668388031037609F,
-                                0.0083687168752623600F, 0.0013814599553094666F};
 };
 
 template <>
 struct ExpConstants<double> {
-  using Bits = std::int64_t;
-  static constexpr int mantissa_bits = 52;
   static constexpr double lowest = -1023 * 0.693147180559945309;
-  static constexpr double round = 0x1.8p52 + 1023;
   static constexpr double log2_e = 1.44269504088896341;
-  static constexpr double ln2_high = 0.69314718036912381649;
-  static constexpr double ln2_low = 1.9082149292705878e-10;
-  // Relative error 3.7e-18.
-  static constexpr double p[] = {0.50000000000000106271,     0.16666666666666412515,
-                                 0.041666666666530159082,    0.0083333333334944675334,
-                                 0.0013888888943629989842,   0.00019841269506564000929,
-                                 0.000024801493099030417868, 2.755758638842914442e-6,
-                                 2.7630248336116405948e-7,   2.5000056604513258036e-8};
 };
 
-/// max(x, lowest): where e^x is 0, and finite even for x = -inf, so that e^x x is 0 and not NaN.
-/// NaN stays NaN: of two operands that are not ordered, Max takes the second on x86, the one that
-/// is NaN on ARM, and the other one without vectors.
+/// max(x, lowest), which is finite even for x = -inf, so that 0 x is 0 and not NaN. NaN stays NaN:
+/// of two operands that are not ordered, Max takes the second on x86, the one that is NaN on ARM,
+/// and the other one without vectors.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V clamp_exponent(D d, V x) {
   const V lowest = hn::Set(d, ExpConstants<hn::TFromD<D>>::lowest);
@@ -64,25 +48,156 @@ HWY_INLINE V clamp_exponent(D d, V x) {
 #endif
 }
 
-/// e^x for lowest <= x <= 0, to about one unit in the last place; exactly 0 where e^x is below the
-/// normal numbers.
+/// x = n ln 2 + r, from biased = n + round, whose lowest bits are those of n in steps.
 template <class D, class V = hn::Vec<D>>
-HWY_INLINE V exp_clamped(D d, V x) {
-  using Constants = ExpConstants<hn::TFromD<D>>;
-  const hn::Rebind<typename Constants::Bits, D> bits;
-  const V round = hn::Set(d, Constants::round);
-  const V biased = hn::MulAdd(x, hn::Set(d, Constants::log2_e), round);
-  const V n = hn::Sub(biased, round);
-  const V power =
-      hn::BitCast(d, hn::ShiftLeft<Constants::mantissa_bits>(hn::BitCast(bits, biased)));
-  V r = hn::NegMulAdd(n, hn::Set(d, Constants::ln2_high), x);
-  r = hn::NegMulAdd(n, hn::Set(d, Constants::ln2_low), r);
-  constexpr int degree = static_cast<int>(std::size(Constants::p)) - 1;
-  V p = hn::Set(d, Constants::p[degree]);
-  for (int i = degree - 1; i >= 0; --i) p = hn::MulAdd(p, r, hn::Set(d, Constants::p[i]));
-  const V minus_one = hn::MulAdd(hn::Mul(r, r), p, r);  // e^r - 1
+struct ReducedExponent {
+  V biased;
+  V n;
+  V r;
+};
+
+/// With ln 2 as a sum of `parts`.
+template <std::size_t parts, class D, class T = hn::TFromD<D>, class V = hn::Vec<D>>
+HWY_INLINE ReducedExponent<D> reduce_exponent(D d, V x, T round, const T (&ln2)[parts]) {
+  const V biased = hn::MulAdd(x, hn::Set(d, ExpConstants<T>::log2_e), hn::Set(d, round));
+  const V n = hn::Sub(biased, hn::Set(d, round));
+  for (const T part : ln2) x = hn::NegMulAdd(n, hn::Set(d, part), x);
+  return {biased, n, x};
+}
+
+/// power e^r for e^r = 1 + r + r^2 p(r).
+template <std::size_t count, class D, class T = hn::TFromD<D>, class V = hn::Vec<D>>
+HWY_INLINE V times_exp(D d, const T (&p)[count], V r, V power) {
+  V sum = hn::Set(d, p[count - 1]);
+  for (std::size_t i = count - 1; i-- > 0;) sum = hn::MulAdd(sum, r, hn::Set(d, p[i]));
+  const V minus_one = hn::MulAdd(hn::Mul(r, r), sum, r);
   return hn::MulAdd(minus_one, power, power);
 }
+
+#if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX3
+
+/// 2^(j / size) for a vector of j, and p for |r| <= ln(2) / (2 size).
+template <class T>
+struct ExpTable;
+
+template <>
+struct ExpTable<float> {
+  static constexpr float round = 0x1.8p19F;                      // its last place is 1 / 16
+  static constexpr float lowest = -126 * 0.693147180559945309F;  // e^x is the least normal number
+  // It lacks 2.7e-9 of ln 2, which is 0.05 roundings for each unit of x.
+  static constexpr float ln2[] = {0.693147180559945309F};
+  // Relative error 1.6e-9.
+  static constexpr float p[] = {0.50001615745170309622F, 0.16666718460895873265F};
+  alignas(64) static constexpr float powers[] = {1.0F,
+                                                 1.0442737824274138403F,
+                                                 1.0905077326652576592F,
+                                                 1.1387886347566916537F,
+                                                 1.1892071150027210667F,
+                                                 1.2418578120734840486F,
+                                                 1.2968395546510096659F,
+                                                 1.3542555469368927283F,
+                                                 1.4142135623730950488F,
+                                                 1.4768261459394993114F,
+                                                 1.5422108254079408236F,
+                                                 1.6104903319492543082F,
+                                                 1.6817928305074290861F,
+                                                 1.7562521603732994831F,
+                                                 1.8340080864093424635F,
+                                                 1.9152065613971472939F};
+};
+
+template <>
+struct ExpTable<double> {
+  static constexpr double round = 0x1.8p49;  // its last place is 1 / 8
+  static constexpr double lowest = -1022 * 0.693147180559945309;
+  static constexpr double ln2[] = {0.69314718036912381649, 1.9082149292705878e-10};
+  // Relative error 2.8e-18.
+  static constexpr double p[] = {0.5000000000000296008,    0.16666666666663725604,
+                                 0.041666666570111778703,  0.0083333333711123119082,
+                                 0.0013889780496429753778, 0.00019840565907952348337};
+  alignas(64) static constexpr double powers[] = {1.0,
+                                                  1.0905077326652576592,
+                                                  1.1892071150027210667,
+                                                  1.2968395546510096659,
+                                                  1.4142135623730950488,
+                                                  1.5422108254079408236,
+                                                  1.6817928305074290861,
+                                                  1.8340080864093424635};
+};
+
+/// powers[j] for the lowest bits j of `biased`.
+HWY_INLINE __m512 looked_up(__m512 biased, const float* powers) {
+  return _mm512_permutexvar_ps(_mm512_castps_si512(biased), _mm512_load_ps(powers));
+}
+HWY_INLINE __m512d looked_up(__m512d biased, const double* powers) {
+  return _mm512_permutexvar_pd(_mm512_castpd_si512(biased), _mm512_load_pd(powers));
+}
+
+/// e 2^floor(n) where x is not below the lowest exponent, else 0. NaN is not below it.
+HWY_INLINE __m512 scaled_where_normal(__m512 e, __m512 n, __m512 x) {
+  const auto lowest = _mm512_set1_ps(ExpTable<float>::lowest);
+  return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, lowest, _CMP_NLT_UQ), e, n);
+}
+HWY_INLINE __m512d scaled_where_normal(__m512d e, __m512d n, __m512d x) {
+  const auto lowest = _mm512_set1_pd(ExpTable<double>::lowest);
+  return _mm512_maskz_scalef_pd(_mm512_cmp_pd_mask(x, lowest, _CMP_NLT_UQ), e, n);
+}
+
+/// e^x for x up to the largest finite e^x, to about one unit in the last place; exactly 0 where it
+/// is below the normal numbers, NaN for NaN.
+template <class D, class T = hn::TFromD<D>, class V = hn::Vec<D>>
+HWY_INLINE V exp_or_zero(D d, V x) {
+  const auto reduced = reduce_exponent(d, x, ExpTable<T>::round, ExpTable<T>::ln2);
+  V power;
+  power.raw = looked_up(reduced.biased.raw, ExpTable<T>::powers);
+  V e = times_exp(d, ExpTable<T>::p, reduced.r, power);
+  e.raw = scaled_where_normal(e.raw, reduced.n.raw, x.raw);
+  return e;
+}
+
+#else
+
+/// p for |r| <= ln(2) / 2, and where the exponent lies in a number. Of the parts of ln 2 the first
+/// has few bits: its product with n is exact where there is no fused multiply-add.
+template <class T>
+struct ExpPolynomial;
+
+template <>
+struct ExpPolynomial<float> {
+  using Bits = std::int32_t;
+  static constexpr int mantissa_bits = 23;
+  static constexpr float round = 0x1.8p23F + 127;  // adding it leaves n + 127 in the lowest bits
+  static constexpr float ln2[] = {0.693145751953125F, 1.42860682030941723e-6F};
+  // Relative error 3.1e-9.
+  static constexpr float p[] = {0.49999993447838350F, 0.16666520633773323F, 0.041668388031037609F,
+                                0.0083687168752623600F, 0.0013814599553094666F};
+};
+
+template <>
+struct ExpPolynomial<double> {
+  using Bits = std::int64_t;
+  static constexpr int mantissa_bits = 52;
+  static constexpr double round = 0x1.8p52 + 1023;
+  static constexpr double ln2[] = {0.69314718036912381649, 1.9082149292705878e-10};
+  // Relative error 3.7e-18.
+  static constexpr double p[] = {0.50000000000000106271,     0.16666666666666412515,
+                                 0.041666666666530159082,    0.0083333333334944675334,
+                                 0.0013888888943629989842,   0.00019841269506564000929,
+                                 0.000024801493099030417868, 2.755758638842914442e-6,
+                                 2.7630248336116405948e-7,   2.5000056604513258036e-8};
+};
+
+template <class D, class T = hn::TFromD<D>, class V = hn::Vec<D>>
+HWY_INLINE V exp_or_zero(D d, V x) {
+  using Polynomial = ExpPolynomial<T>;
+  const hn::Rebind<typename Polynomial::Bits, D> bits;
+  const auto reduced = reduce_exponent(d, clamp_exponent(d, x), Polynomial::round, Polynomial::ln2);
+  const V power =
+      hn::BitCast(d, hn::ShiftLeft<Polynomial::mantissa_bits>(hn::BitCast(bits, reduced.biased)));
+  return times_exp(d, Polynomial::p, reduced.r, power);
+}
+
+#endif
 
 }  // namespace annulus::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

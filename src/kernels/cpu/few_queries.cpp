@@ -42,7 +42,8 @@ auto CpuFewQueries<T>::place_workspace(ArrayPlaces& places) const -> Workspace {
                                   .scale = places.take<T>(query_tile),
                                   .scores = places.filled<T>(query_tile * key_tile<T>),
                                   .weights = nullptr,
-                                  .maximum = places.take<T>(query_tile),
+                                  .centre = places.take<T>(query_tile),
+                                  .largest = places.take<T>(sums),
                                   .out = places.take<T>(query_tile * padded),
                                   .sum = places.take<T>(sums),
                                   .moment = places.take<T>(sums),
@@ -64,7 +65,7 @@ Index CpuFewQueries<T>::chunk_of(Index keys, Index rows) const {
   // A chunk costs about as much as 30 keys beside its keys; but threads need chunks to share.
   constexpr Index chunks_to_share = 32;
   const Index share = keys / (key_tile<T> * chunks_to_share) * key_tile<T>;
-  return std::clamp(share, packed_chunk_keys, panel_tiles * key_tile<T>);
+  return std::clamp(share, packed_chunk_keys, summed_tiles * key_tile<T>);
 }
 
 template <class T>

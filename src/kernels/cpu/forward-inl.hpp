@@ -11,6 +11,7 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "annulus/attention/softmax_state.hpp"
@@ -25,14 +26,19 @@ HWY_BEFORE_NAMESPACE();
 namespace annulus::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// Sums of zero, centred at the maximum so far. What they are added to is fetched meanwhile.
+/// Sums of zero, centred at the maximum so far. That is finite even where nothing has been seen, so
+/// that weights of hidden keys are 0.
 template <class D, class E, class T = hn::TFromD<D>>
 void start_sums(D d, const ForwardTile<E>& tile) {
+  constexpr double least = std::numeric_limits<T>::lowest();
   const auto& scratch = tile.scratch;
   for (Index r = 0; r < tile.rows.count; ++r) {
-    scratch.maximum[r] = static_cast<T>(tile.state.maximum[r]);
+    const Index lane = r * lanes_of<D>;
+    const double centre = std::max(tile.state.maximum[r], least);
+    scratch.centre[r] = static_cast<T>(centre);
+    hn::Store(hn::Set(d, -std::numeric_limits<T>::infinity()), d, scratch.largest + lane);
     for (T* sum : {scratch.sum, scratch.moment, scratch.squares}) {
-      hn::Store(hn::Zero(d), d, sum + r * lanes_of<D>);
+      hn::Store(hn::Zero(d), d, sum + lane);
     }
   }
   T* out = scratch.out;
@@ -42,8 +48,16 @@ void start_sums(D d, const ForwardTile<E>& tile) {
     out += query_tile * width;
     column += width;
   }
-  for (Index c = 0; c < tile.rows.count * tile.value_dim; c += 64 / Index{sizeof(double)}) {
-    hwy::Prefetch(tile.state.values + c);
+}
+
+/// Fetches part `part` of `parts` of the values of the state, which the sums will be added to.
+template <class E>
+HWY_INLINE void fetch_state(const ForwardTile<E>& tile, Index part, Index parts) {
+  constexpr Index line = 64 / Index{sizeof(double)};
+  constexpr int write = 1;
+  const Index lines = ceil_div(tile.rows.count * tile.value_dim, line);
+  for (Index i = part * lines / parts; i < (part + 1) * lines / parts; ++i) {
+    __builtin_prefetch(tile.state.values + i * line, write);
   }
 }
 
@@ -55,23 +69,29 @@ void merge_sums(D d, const ForwardTile<E>& tile) {
   const auto over_lanes = [&](const T* from) HWY_ATTR {
     return static_cast<double>(hn::GetLane(hn::SumOfLanes(d, hn::Load(d, from))));
   };
+  double left[query_tile];
+  double right[query_tile];
   for (Index r = 0; r < tile.rows.count; ++r) {
     const Index lane = r * lanes_of<D>;
     SoftmaxState<double> total{state.maximum[r], state.sum[r], state.moment[r], state.squares[r]};
-    const auto factor = merge(total, {.maximum = static_cast<double>(scratch.maximum[r]),
-                                      .sum = over_lanes(scratch.sum + lane),
-                                      .moment = over_lanes(scratch.moment + lane),
-                                      .squares = over_lanes(scratch.squares + lane)});
+    const auto largest = hn::GetLane(hn::MaxOfLanes(d, hn::Load(d, scratch.largest + lane)));
+    const auto risen = merge(total, {.maximum = static_cast<double>(largest)});
+    const bool seen = largest != -std::numeric_limits<T>::infinity();
+    SoftmaxState<double> part{.maximum = static_cast<double>(seen ? scratch.centre[r] : largest),
+                              .sum = over_lanes(scratch.sum + lane)};
+    if (tile.statistics) {
+      part.moment = over_lanes(scratch.moment + lane);
+      part.squares = over_lanes(scratch.squares + lane);
+    }
+    const auto factor = merge(total, part);
     state.maximum[r] = total.maximum;
     state.sum[r] = total.sum;
     state.moment[r] = total.moment;
     state.squares[r] = total.squares;
-    double* values = state.values + r * tile.value_dim;
-    // The maximum seldom rises.
-    if (factor.left == 1) continue;
-    for (Index c = 0; c < tile.value_dim; ++c) values[c] *= factor.left;
+    left[r] = risen.left * factor.left;
+    right[r] = factor.right;
   }
-  add_sums(scratch.out, tile.rows.count, tile.value_dim, query_tile, state.values, tile.value_dim);
+  merge_values(scratch.out, left, right, tile.rows.count, tile.value_dim, state.values);
 }
 
 /// Every mask shows a query its own position, which is captured where it is in the tile of `keys`
@@ -141,28 +161,36 @@ class VectorProducts {
   decltype(pack_queries(std::declval<const ForwardTile<E>&>())) scale_;
 };
 
+/// Sums over the key tiles [begin, end) and merges them.
 template <bool statistics, class D, class E, class Products>
-void accumulate_keys(D d, const ForwardTile<E>& tile, Products& products) {
-  const Index begin = floor_div(tile.keys_begin, key_tile<E>) * key_tile<E>;
-  for (Index first = begin; first < tile.keys_end; first += key_tile<E>) {
+void accumulate_keys(D d, const ForwardTile<E>& tile, Interval tiles, Products& products) {
+  start_sums(d, tile);
+  for (Index t = tiles.begin; t < tiles.end; ++t) {
+    // A little at a time, so that no load of the products waits behind many from memory.
+    fetch_state(tile, t - tiles.begin, tiles.size());
+    const Index first = t * key_tile<E>;
     products.score(d, first);
     if constexpr (statistics) capture_self_logits<key_tile<E>>(tile, first);
     weigh_tile<statistics, key_tile<E>>(d, tile, first);
     products.add(d, first);
   }
+  merge_sums(d, tile);
 }
 
 template <class E, class Products = VectorProducts<E>>
 void accumulate(const ForwardTile<E>& tile) {
   const hn::ScalableTag<Accumulator<E>> d;
   Products products(d, tile);
-  start_sums(d, tile);
-  if (tile.statistics) {
-    accumulate_keys<true>(d, tile, products);
-  } else {
-    accumulate_keys<false>(d, tile, products);
+  const Index end = ceil_div(tile.keys_end, key_tile<E>);
+  for (Index first = floor_div(tile.keys_begin, key_tile<E>); first < end;) {
+    const Index last = std::min(end, (first / summed_tiles + 1) * summed_tiles);
+    if (tile.statistics) {
+      accumulate_keys<true>(d, tile, {first, last}, products);
+    } else {
+      accumulate_keys<false>(d, tile, {first, last}, products);
+    }
+    first = last;
   }
-  merge_sums(d, tile);
 }
 
 }  // namespace annulus::kernels::HWY_NAMESPACE

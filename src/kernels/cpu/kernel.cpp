@@ -26,8 +26,8 @@ class Cpu final : public Kernel {
   /// those of a tile and then of fewer tiles.
   [[nodiscard]] Index longest_sum(DataType type) const override {
     constexpr Index lanes = 16 / sizeof(float);
-    static_assert(panel_tiles * key_tile<float> / lanes >= key_tile<BFloat16> + panel_tiles);
-    return accumulator_of(type) == DataType::float32 ? panel_tiles * key_tile<float> / lanes
+    static_assert(summed_tiles * key_tile<float> / lanes >= key_tile<BFloat16> + summed_tiles);
+    return accumulator_of(type) == DataType::float32 ? summed_tiles * key_tile<float> / lanes
                                                      : Kernel::longest_sum(type);
   }
 

@@ -9,6 +9,19 @@
 
 namespace annulus::kernels {
 
+namespace {
+
+/// Keys that are packed together, where there are so many: twice those that are summed together, so
+/// that queries are packed, and states fetched, half as often. They come from the third-level cache
+/// where the second is smaller, which costs less than that.
+template <class E>
+Index panel_keys(Index keys) {
+  constexpr Index summed = summed_tiles * key_tile<E>;
+  return std::min(2 * summed, ceil_div(keys, summed) * summed);
+}
+
+}  // namespace
+
 template <class E>
 CpuForward<E>::CpuForward(const Queries& queries, const PassOptions& options,
                           const TileFunctions<E>& functions)
@@ -31,6 +44,7 @@ CpuForward<E>::CpuForward(const Queries& queries, const PassOptions& options,
     std::fill_n(rows.maximum, queries.q.rows, state.maximum);
     std::fill_n(rows.sum, queries.q.rows, state.sum);
     std::fill_n(rows.squares, queries.q.rows, state.squares);
+    std::fill_n(rows.values, queries.q.rows * options.value_dim, 0.0);
   }
 }
 
@@ -43,7 +57,7 @@ TileState CpuForward<E>::place_state(ArrayPlaces& places) const {
           .moment = places.filled<double>(rows),
           .squares = places.filled<double>(rows),
           .self_logit = places.filled(rows, nothing.self_logit),
-          .values = places.filled<double>(rows * options_.value_dim)};
+          .values = places.take<double>(rows * options_.value_dim)};
 }
 
 template <class E>
@@ -55,7 +69,8 @@ auto CpuForward<E>::place_workspace(ArrayPlaces& places) const -> Workspace {
                   .scale = places.take<T>(query_tile),
                   .scores = places.filled<T>(query_tile * key_tile<E>),
                   .weights = nullptr,
-                  .maximum = places.take<T>(query_tile),
+                  .centre = places.take<T>(query_tile),
+                  .largest = places.take<T>(sums),
                   .out = places.take<T>(query_tile * functions_.padded(options_.value_dim)),
                   .sum = places.take<T>(sums),
                   .moment = places.take<T>(sums),
@@ -84,8 +99,9 @@ void CpuForward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<c
   };
   if (workspaces_.empty() && !std::ranges::all_of(blocks, is_few)) {
     workspaces_.resize(static_cast<std::size_t>(options_.threads));
-    head_keys_ = functions_.packed_keys(panel_keys, queries_.q.dim);
-    head_values_ = functions_.packed_values(panel_keys, options_.value_dim);
+    panel_keys_ = panel_keys<E>(k.rows);
+    head_keys_ = functions_.packed_keys(panel_keys_, queries_.q.dim);
+    head_values_ = functions_.packed_values(panel_keys_, options_.value_dim);
     tile_memory_ = PassMemory(pool_, [this](ArrayPlaces& places) {
       for (auto& workspace : workspaces_) workspace = place_workspace(places);
       packed_keys_ = places.take<Operand<E>>(options_.key_heads * head_keys_);
@@ -118,8 +134,8 @@ void CpuForward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<c
 template <class E>
 void CpuForward<E>::accumulate_keys(ConstTensorView k, ConstTensorView v, Interval keys,
                                     std::span<const JoinedBlock> blocks, const Poll& poll) {
-  for (Index first = keys.begin; first < keys.end; first += panel_keys) {
-    const Interval panel{first, std::min(first + panel_keys, keys.end)};
+  for (Index first = keys.begin; first < keys.end; first += panel_keys_) {
+    const Interval panel{first, std::min(first + panel_keys_, keys.end)};
     bool packed = false;
     for (const auto& block : blocks) {
       const auto queries = block.queries_that_see(panel);
@@ -134,6 +150,7 @@ template <class E>
 void CpuForward<E>::merge_into(Index head, Index row, const PartialState<double>& state) {
   const auto to = state_of(head, row);
   SoftmaxState<double> softmax{*to.maximum, *to.sum, *to.moment, *to.squares};
+  if (softmax.empty()) std::fill_n(to.values, options_.value_dim, 0.0);
   annulus::merge(softmax, std::span(to.values, static_cast<std::size_t>(options_.value_dim)),
                  state.softmax, std::span<const double>(state.values));
   *to.maximum = softmax.maximum;
@@ -213,8 +230,9 @@ void CpuForward<E>::for_each_state(Visit visit) const {
   for_each_row(queries_.q.rows, options_.threads, [&](Index row) {
     for (Index head = 0; head < queries_.q.heads; ++head) {
       const auto of = state_of(head, row);
-      visit(row, head, SoftmaxState<double>{*of.maximum, *of.sum, *of.moment, *of.squares},
-            *of.self_logit, std::span<const double>(of.values, width));
+      const SoftmaxState<double> softmax{*of.maximum, *of.sum, *of.moment, *of.squares};
+      if (softmax.empty()) std::fill_n(of.values, width, 0.0);
+      visit(row, head, softmax, *of.self_logit, std::span<const double>(of.values, width));
     }
   });
 }

@@ -40,8 +40,6 @@ class CpuForward final : public ForwardPass {
     E* staging;  ///< rows of q, k or v in E, see tile_rows
   };
 
-  static constexpr Index panel_keys = panel_tiles * key_tile<E>;
-
   [[nodiscard]] TileState place_state(ArrayPlaces& places) const;
   [[nodiscard]] Workspace place_workspace(ArrayPlaces& places) const;
 
@@ -76,9 +74,10 @@ class CpuForward final : public ForwardPass {
   PassMemory state_memory_;
   CpuFewQueries<T> few_queries_;
   std::vector<Workspace> workspaces_;  // one for each thread
+  Index panel_keys_ = 0;               // that are packed together
   Index head_keys_ = 0;                // operands of a key head in packed_keys_
   Index head_values_ = 0;
-  Operand<E>* packed_keys_ = nullptr;  // (G, panel_tiles, a packed tile), of the panel at hand
+  Operand<E>* packed_keys_ = nullptr;  // (G, tiles of a panel, a packed tile), of the panel at hand
   Operand<E>* packed_values_ = nullptr;
   PassMemory tile_memory_;  // of the workspaces and of what is packed
 };

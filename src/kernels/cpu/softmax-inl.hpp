@@ -40,16 +40,23 @@ HWY_INLINE void mask_row(D d, Interval visible, Index keys, T* HWY_RESTRICT scor
   }
 }
 
-/// Moves row r to a larger maximum: every sum is scaled by e^(old - new), and the moment also
-/// shifts by l (old - new).
+/// How far a logit may lie above the centre of its row's sums before these move to it. A weight is
+/// then at most e^8, and few rows move again after their first tile of keys, where many would that
+/// move with every new maximum. Where weights are rounded, that of the maximum is 1, which nothing
+/// takes from.
+template <class E>
+inline constexpr int above_centre = operand_size<E> == 1 ? 8 : 0;
+
+/// Moves the centre of row r up: every sum is scaled by e^(old - new), and the moment also shifts
+/// by l (old - new).
 template <bool statistics, class E, class D, class T = hn::TFromD<D>>
-HWY_NOINLINE void raise_maximum(D d, const ForwardTile<E>& tile, Index r, T maximum) {
+HWY_NOINLINE void raise_centre(D d, const ForwardTile<E>& tile, Index r, T centre) {
   const auto& scratch = tile.scratch;
-  T& old = scratch.maximum[r];
-  const T factor = old == -std::numeric_limits<T>::infinity() ? T{0} : std::exp(old - maximum);
+  T& old = scratch.centre[r];
+  const T factor = std::exp(old - centre);
   // Where the factor is 0 the shift may be infinite; what it multiplies is dropped anyway.
-  const T shift = factor == 0 ? T{0} : old - maximum;
-  old = maximum;
+  const T shift = factor == 0 ? T{0} : old - centre;
+  old = centre;
   const auto scale = hn::Set(d, factor);
   const auto scaled = [&](T* at) HWY_ATTR { hn::Store(hn::Mul(hn::Load(d, at), scale), d, at); };
   const Index lane = r * lanes_of<D>;
@@ -71,46 +78,46 @@ HWY_NOINLINE void raise_maximum(D d, const ForwardTile<E>& tile, Index r, T maxi
   }
 }
 
-/// Row r of the scores of a tile of `keys`, logits, into weights e^(z - m), which are added to the
-/// sums and then rounded to what values are multiplied with: those of the first `count` keys. The
-/// maximum seldom rises after the first tiles, so only then are sums rescaled.
+/// Row r of the scores of a tile of `keys`, logits, into weights e^(z - c) for the centre c, which
+/// are added to the sums and then rounded to what values are multiplied with: those of the first
+/// `count` keys.
 template <bool statistics, Index keys, class D, class E, class T = hn::TFromD<D>>
 HWY_INLINE void weigh_row(D d, const ForwardTile<E>& tile, Index r, Index count) {
   constexpr Index lanes = lanes_of<D>;
   static_assert(keys % (2 * lanes) == 0);
   const auto& scratch = tile.scratch;
+  const Index lane = r * lanes;
   const T* scores = scratch.scores + r * keys;
   Operand<E>* weights = scratch.weights + r * operands<E>(keys);
-  auto largest = hn::Load(d, scores);
-  for (Index j = lanes; j < count; j += lanes) {
-    largest = hn::Max(largest, hn::Load(d, scores + j));
+  auto largest = hn::Load(d, scratch.largest + lane);
+  for (Index j = 0; j < count; j += lanes) largest = hn::Max(largest, hn::Load(d, scores + j));
+  hn::Store(largest, d, scratch.largest + lane);
+  auto centre = hn::Set(d, scratch.centre[r]);
+  if (!hn::AllTrue(d, hn::Le(largest, hn::Add(centre, hn::Set(d, T{above_centre<E>}))))) {
+    raise_centre<statistics>(d, tile, r, hn::GetLane(hn::MaxOfLanes(d, largest)));
+    centre = hn::Set(d, scratch.centre[r]);
   }
-  if (!hn::AllTrue(d, hn::Le(largest, hn::Set(d, scratch.maximum[r])))) {
-    raise_maximum<statistics>(d, tile, r, hn::GetLane(hn::MaxOfLanes(d, largest)));
-  }
-  // A row that has seen nothing has only logits of -inf: their weights are 0 for any finite m.
-  const bool empty = scratch.maximum[r] == -std::numeric_limits<T>::infinity();
-  const auto maximum = hn::Set(d, empty ? T{0} : scratch.maximum[r]);
-  auto sum = hn::Load(d, scratch.sum + r * lanes);
-  auto moment = hn::Load(d, scratch.moment + r * lanes);
-  auto squares = hn::Load(d, scratch.squares + r * lanes);
-  for (Index j = 0; j < count; j += 2 * lanes) {
+  auto sum = hn::Load(d, scratch.sum + lane);
+  auto moment = hn::Load(d, scratch.moment + lane);
+  auto squares = hn::Load(d, scratch.squares + lane);
+  const auto weigh = [&](Index j) HWY_ATTR {
     hn::Vec<D> weight[2];
     for (int x = 0; x < 2; ++x) {
-      const auto z = clamp_exponent(d, hn::Sub(hn::Load(d, scores + j + x * lanes), maximum));
-      weight[x] = exp_clamped(d, z);
+      const auto z = hn::Sub(hn::Load(d, scores + j + x * lanes), centre);
+      weight[x] = exp_or_zero(d, z);
       sum = hn::Add(sum, weight[x]);
       if constexpr (statistics) {
-        moment = hn::MulAdd(weight[x], z, moment);
+        moment = hn::MulAdd(weight[x], clamp_exponent(d, z), moment);
         squares = hn::MulAdd(weight[x], weight[x], squares);
       }
     }
     store_operands(d, weight[0], weight[1], weights + j / operand_size<E>);
-  }
-  hn::Store(sum, d, scratch.sum + r * lanes);
+  };
+  for (Index j = 0; j < count; j += 2 * lanes) weigh(j);
+  hn::Store(sum, d, scratch.sum + lane);
   if constexpr (statistics) {
-    hn::Store(moment, d, scratch.moment + r * lanes);
-    hn::Store(squares, d, scratch.squares + r * lanes);
+    hn::Store(moment, d, scratch.moment + lane);
+    hn::Store(squares, d, scratch.squares + lane);
   }
 }
 

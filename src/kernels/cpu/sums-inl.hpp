@@ -161,6 +161,21 @@ void add_sums(const T* HWY_RESTRICT sums, Index rows, Index dim, Index tile,
                   });
 }
 
+/// Values (rows, dim) of a state: left(r) of what they are, and right(r) of the sums over a tile of
+/// queries. Where left(r) is 0 what they are is not read.
+template <class T>
+void merge_values(const T* HWY_RESTRICT sums, const double* left, const double* right, Index rows,
+                  Index dim, double* HWY_RESTRICT values) {
+  for_each_vector(hn::ScalableTag<double>(), sums, rows, dim, query_tile,
+                  [&](auto d, Index r, Index column, const T* from) HWY_ATTR {
+                    double* at = values + r * dim + column;
+                    const auto factor = hn::Set(d, right[r]);
+                    auto sum = hn::Mul(factor, load_in_fp64(d, from));
+                    if (left[r] != 0) sum = hn::MulAdd(hn::Set(d, left[r]), hn::LoadU(d, at), sum);
+                    hn::StoreU(sum, d, at);
+                  });
+}
+
 /// high + low += more for a vector of sums, where low stays what rounding takes from high (Knuth's
 /// two-sum, which does not ask which is larger).
 template <class D, class T = hn::TFromD<D>>

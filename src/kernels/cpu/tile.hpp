@@ -20,8 +20,8 @@ inline constexpr Index key_tile = 384 / static_cast<Index>(sizeof(E));
 template <class T>
 inline constexpr Index row_tile = 128 / static_cast<Index>(sizeof(T));
 
-/// Key tiles that the forward pass packs together.
-inline constexpr Index panel_tiles = 12;
+/// Key tiles over which the forward pass sums in the type of sums, before it merges with the state.
+inline constexpr Index summed_tiles = 12;
 
 /// The rows of a tile, and what each sees.
 struct VisibleRows {
@@ -38,9 +38,10 @@ struct TileScratch {
   T* scale;             ///< (query_tile): of the queries that are as they are
   T* scores;            ///< (query_tile, key_tile): logits
   Operand<E>* weights;  ///< (query_tile, operands of key_tile); `scores` itself unless pairs
-  // The state over the keys at hand, centred at the maximum of all keys so far.
-  T* maximum;  ///< (query_tile): m
-  T* out;      ///< (value chunks, query_tile, chunk): Sum e^(z-m) v
+  // The state over the keys at hand, centred where no logit is far above.
+  T* centre;   ///< (query_tile): c
+  T* largest;  ///< (query_tile, lanes): the largest logits, over lanes m
+  T* out;      ///< (value chunks, query_tile, chunk): Sum e^(z-c) v
   T* sum;      ///< (query_tile, lanes): l, summed over lanes
   T* moment;   ///< (query_tile, lanes): s, likewise
   T* squares;  ///< (query_tile, lanes): u, likewise
@@ -54,7 +55,7 @@ struct TileState {
   double* moment;
   double* squares;
   double* self_logit;
-  double* values;  ///< (rows, d_v): Sum e^(z-m) v
+  double* values;  ///< (rows, d_v): Sum e^(z-m) v; anything where a row has seen nothing
 
   /// The state from row `row` on.
   [[nodiscard]] TileState from(Index row, Index value_dim) const {

@@ -92,7 +92,7 @@ TEST(CpuThreads, HiddenTilesAreNotVisited) {
     return calls;
   };
   const Index full = polls(Mask::full());
-  EXPECT_GT(full, 4 * least_query_tiles);
+  EXPECT_GT(full, 3 * least_query_tiles);
   EXPECT_LT(polls(Mask::causal()), full * 2 / 3);
   // Every tile of queries once or, at the end of a panel of keys, twice; and the packing.
   EXPECT_LT(polls(Mask::window(3)), 2 * least_query_tiles);
