@@ -31,6 +31,32 @@ Index panel_length(const JoinedBlock& block) {
   return std::min(rounded(all), std::clamp(rounded(ceil_div(all, 2)), least, gradient_panel));
 }
 
+/// The pairs of panels of a block that see each other. Sums of a panel of queries, and of one of
+/// keys, are made in the order of rounds, so that they do not depend on which thread makes them: in
+/// round t keys i meet queries (i + t) mod C. This list keeps that order for each of them, while
+/// keys stay for as many pairs as can be: from the last to the first, each with the queries from i
+/// on, and then with those before.
+std::vector<PanelPair> pairs_of(const JoinedBlock& block, Index length) {
+  const auto panel_of = [&](Index i, Interval rows) {
+    const Index begin = rows.begin + i * length;
+    return Interval{begin, std::min(begin + length, rows.end)};
+  };
+  const Index query_panels = ceil_div(block.queries.size(), length);
+  const Index key_panels = ceil_div(block.keys.size(), length);
+  const Index rounds = std::max(query_panels, key_panels);
+  std::vector<PanelPair> pairs;
+  const auto add = [&](Index i, Index first, Index last) {
+    for (Index j = first; j < last; ++j) {
+      const PanelPair pair{panel_of(j, block.queries), panel_of(i, block.keys),
+                           (j - i + rounds) % rounds};
+      if (sees_some(block, pair.queries, pair.keys)) pairs.push_back(pair);
+    }
+  };
+  for (Index i = key_panels; i-- > 0;) add(i, i, query_panels);
+  for (Index i = key_panels; i-- > 0;) add(i, 0, std::min(i, query_panels));
+  return pairs;
+}
+
 }  // namespace
 
 template <class E>
@@ -140,38 +166,56 @@ void CpuBackward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<
     dk_low_ = places.filled<T>(dk.rows * dk.heads * dk.dim);
     dv_low_ = places.filled<T>(dv.rows * dv.heads * dv.dim);
   });
-  std::vector<PanelPair> pairs;
+  const Index heads = options_.key_heads;
+  // As many heads as can be shared out evenly stay with a thread each, where keys stay packed and
+  // gradients in the caches; the pairs of the others are shared round by round.
+  const Index whole_heads = heads / options_.threads * options_.threads;
   for (const auto& block : joined) {
-    const Index length = panel_length<E>(block);
-    const auto panel_of = [&](Index i, Interval rows) {
-      const Index begin = rows.begin + i * length;
-      return Interval{begin, std::min(begin + length, rows.end)};
+    const auto pairs = pairs_of(block, panel_length<E>(block));
+    const auto of_worker = [&](int worker) -> Workspace& {
+      return workspaces_[static_cast<std::size_t>(worker)];
     };
-    const Index query_panels = ceil_div(block.queries.size(), length);
-    const Index key_panels = ceil_div(block.keys.size(), length);
-    const Index rounds = std::max(query_panels, key_panels);
-    for (Index round = 0; round < rounds; ++round) {
-      pairs.clear();
-      for (Index i = 0; i < key_panels; ++i) {
-        const Index j = (i + round) % rounds;
-        if (j >= query_panels) continue;
-        const auto queries = panel_of(j, block.queries);
-        const auto keys = panel_of(i, block.keys);
-        if (!sees_some(block, queries, keys)) continue;
-        for (Index head = 0; head < k.heads; ++head) pairs.push_back({queries, keys, head});
-      }
-      for_each_item(static_cast<Index>(pairs.size()), options_.threads, poll,
+    for_each_step(whole_heads, std::ssize(pairs), options_.threads, poll,
+                  [&](Index head, Index step, int worker) {
+                    const auto* pair = &pairs[static_cast<std::size_t>(step)];
+                    if (step == 0 || pair->keys.begin != pair[-1].keys.begin) {
+                      pack_keys(k, v, pair->keys, head, of_worker(worker));
+                    }
+                    accumulate_pair(block, *pair, head, dk, dv, of_worker(worker));
+                  });
+    if (whole_heads == heads) continue;
+    std::vector<std::vector<PanelPair>> rounds;
+    for (const auto& pair : pairs) {
+      const auto round = static_cast<std::size_t>(pair.round);
+      rounds.resize(std::max(rounds.size(), round + 1));
+      rounds[round].push_back(pair);
+    }
+    const Index others = heads - whole_heads;
+    for (const auto& round : rounds) {
+      for_each_item(std::ssize(round) * others, options_.threads, poll,
                     [&](Index item, int worker) {
-                      accumulate_pair(k, v, block, pairs[static_cast<std::size_t>(item)], dk, dv,
-                                      workspaces_[static_cast<std::size_t>(worker)]);
+                      const auto& pair = round[static_cast<std::size_t>(item / others)];
+                      const Index head = whole_heads + item % others;
+                      pack_keys(k, v, pair.keys, head, of_worker(worker));
+                      accumulate_pair(block, pair, head, dk, dv, of_worker(worker));
                     });
     }
   }
 }
 
 template <class E>
-void CpuBackward<E>::accumulate_pair(ConstTensorView k, ConstTensorView v, const JoinedBlock& block,
-                                     const PanelPair& pair, TensorView dk, TensorView dv,
+void CpuBackward<E>::pack_keys(ConstTensorView k, ConstTensorView v, Interval rows, Index key_head,
+                               Workspace& workspace) const {
+  workspace.keys.count = rows.size();
+  const auto keys = tile_rows(k, rows.begin, key_head, rows.size(), workspace.staging);
+  const auto values = tile_rows(v, rows.begin, key_head, rows.size(), workspace.value_staging);
+  functions_.pack_gradient_keys(keys.data, keys.stride, values.data, values.stride, k.dim, v.dim,
+                                workspace.keys);
+}
+
+template <class E>
+void CpuBackward<E>::accumulate_pair(const JoinedBlock& block, const PanelPair& pair,
+                                     Index key_head, TensorView dk, TensorView dv,
                                      Workspace& workspace) {
   const auto& q = queries_.q;
   const Index group = q.heads / options_.key_heads;
@@ -182,17 +226,12 @@ void CpuBackward<E>::accumulate_pair(ConstTensorView k, ConstTensorView v, const
     const auto visible = block.seen_by(row + i);
     workspace.visible[i] = {visible.begin - key, visible.end - key};
   }
-  workspace.keys.count = pair.keys.size();
-  const auto keys = tile_rows(k, key, pair.key_head, pair.keys.size(), workspace.staging);
-  const auto values = tile_rows(v, key, pair.key_head, pair.keys.size(), workspace.value_staging);
-  functions_.pack_gradient_keys(keys.data, keys.stride, values.data, values.stride, q.dim,
-                                options_.value_dim, workspace.keys);
   const auto long_sums = [&](TensorView sums, T* low) {
     const Index low_stride = sums.heads * sums.dim;
-    return LongSums<T>{sums.row<T>(key, pair.key_head), sums.row_stride,
-                       low + key * low_stride + pair.key_head * sums.dim, low_stride};
+    return LongSums<T>{sums.row<T>(key, key_head), sums.row_stride,
+                       low + key * low_stride + key_head * sums.dim, low_stride};
   };
-  for (Index head = pair.key_head * group; head < (pair.key_head + 1) * group; ++head) {
+  for (Index head = key_head * group; head < (key_head + 1) * group; ++head) {
     const auto queries = tile_rows(q, row, head, count, workspace.staging);
     const auto dout = tile_rows(queries_.dout, row, head, count, workspace.value_staging);
     for (Index i = 0; i < count; ++i) workspace.scale[i] = queries_.scale.at(row + i, head);

@@ -16,6 +16,13 @@ namespace annulus::kernels {
 /// E's accumulator over a panel, and in more digits over panels. Every sum has one order, whatever
 /// the number of threads. Products are those of elements of type E: fp64,
 /// fp32, or bf16 where the CPU multiplies it.
+/// A panel of queries and one of keys, rows of q and of k and v.
+struct PanelPair {
+  Interval queries;
+  Interval keys;
+  Index round;  ///< pairs of a round share neither queries nor keys
+};
+
 template <class E>
 class CpuBackward final : public BackwardPass {
  public:
@@ -39,19 +46,17 @@ class CpuBackward final : public BackwardPass {
     E* value_staging;
   };
 
-  /// A pair of panels, for all query heads that read one key head.
-  struct PanelPair {
-    Interval queries;  ///< rows of q
-    Interval keys;     ///< rows of k and v
-    Index key_head;
-  };
-
   [[nodiscard]] Workspace place_workspace(ArrayPlaces& places) const;
   void place_sums(ArrayPlaces& places);
   /// Workspaces for panels of the longest of `blocks`.
   void make_room(std::span<const JoinedBlock> blocks);
-  void accumulate_pair(ConstTensorView k, ConstTensorView v, const JoinedBlock& block,
-                       const PanelPair& pair, TensorView dk, TensorView dv, Workspace& workspace);
+  /// Packs rows of a head of k and v.
+  void pack_keys(ConstTensorView k, ConstTensorView v, Interval rows, Index key_head,
+                 Workspace& workspace) const;
+  /// Adds what the queries that read one key head and its packed rows give to each other's
+  /// gradients.
+  void accumulate_pair(const JoinedBlock& block, const PanelPair& pair, Index key_head,
+                       TensorView dk, TensorView dv, Workspace& workspace);
 
   [[nodiscard]] Index at(Index head, Index row) const { return head * queries_.q.rows + row; }
 

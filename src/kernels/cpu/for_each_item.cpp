@@ -11,36 +11,49 @@
 
 namespace annulus::kernels {
 
-void for_each_item(Index count, int threads, const Poll& poll,
-                   const std::function<void(Index item, int worker)>& work) {
+void for_each_step(Index chains, Index steps, int threads, const Poll& poll,
+                   const std::function<void(Index chain, Index step, int worker)>& work) {
   std::atomic<Index> next = 0;
+  std::atomic<bool> stopped = false;
   std::mutex mutex;
   std::exception_ptr failure;
   const auto run = [&](int worker) {
     try {
-      // Before every item and once more at the end, so that the caller polls even where the other
+      // Before every step and once more at the end, so that the caller polls even where the other
       // workers leave it nothing to do.
-      const auto take = [&] {
+      const auto poll_once = [&] {
         if (worker == 0 && poll) poll();
-        return next++;
       };
-      for (Index item = take(); item < count; item = take()) work(item, worker);
+      for (Index chain = next++; chain < chains; chain = next++) {
+        for (Index step = 0; step < steps; ++step) {
+          poll_once();
+          if (stopped) return;
+          work(chain, step, worker);
+        }
+      }
+      poll_once();
     } catch (...) {
-      next = count;
+      stopped = true;
       const std::lock_guard lock(mutex);
       if (!failure) failure = std::current_exception();
     }
   };
 #if ANNULUS_HAVE_OPENMP
-  // All threads, however few the items: those that a smaller team leaves out would end, and others
+  // All threads, however few the chains: those that a smaller team leaves out would end, and others
   // would have to be started for the next one.
-#pragma omp parallel num_threads(threads) if (count > 1)
+#pragma omp parallel num_threads(threads) if (chains > 1)
   run(omp_get_thread_num());
 #else
   static_cast<void>(threads);
   run(0);
 #endif
   if (failure) std::rethrow_exception(failure);
+}
+
+void for_each_item(Index count, int threads, const Poll& poll,
+                   const std::function<void(Index item, int worker)>& work) {
+  for_each_step(count, 1, threads, poll,
+                [&](Index item, Index, int worker) { work(item, worker); });
 }
 
 void for_each_row(Index rows, int threads, const std::function<void(Index row)>& work) {

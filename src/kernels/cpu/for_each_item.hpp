@@ -16,6 +16,11 @@ namespace annulus::kernels {
 void for_each_item(Index count, int threads, const Poll& poll,
                    const std::function<void(Index item, int worker)>& work);
 
+/// Calls work(chain, step, worker) for every chain in [0, chains) and every step in [0, steps): the
+/// steps of a chain in order and on one thread, which takes them together; otherwise like items.
+void for_each_step(Index chains, Index steps, int threads, const Poll& poll,
+                   const std::function<void(Index chain, Index step, int worker)>& work);
+
 /// Calls work(row) once for every row in [0, rows), many a time: rows of little work each.
 void for_each_row(Index rows, int threads, const std::function<void(Index row)>& work);
 

@@ -5,6 +5,7 @@
 
 #include "annulus/base/error.hpp"
 #include "kernels/cpu/for_each_item.hpp"
+#include "kernels/cpu/key_panels.hpp"
 #include "kernels/cpu/tile_rows.hpp"
 
 namespace annulus::kernels {
@@ -18,6 +19,12 @@ template <class E>
 Index panel_keys(Index keys) {
   constexpr Index summed = summed_tiles * key_tile<E>;
   return std::min(2 * summed, ceil_div(keys, summed) * summed);
+}
+
+/// Tile `tile` of an interval of queries.
+Interval tile_of(Interval queries, Index tile) {
+  const Index first = queries.begin + tile * query_tile;
+  return {first, std::min(first + query_tile, queries.end)};
 }
 
 }  // namespace
@@ -100,12 +107,14 @@ void CpuForward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<c
   if (workspaces_.empty() && !std::ranges::all_of(blocks, is_few)) {
     workspaces_.resize(static_cast<std::size_t>(options_.threads));
     panel_keys_ = panel_keys<E>(k.rows);
-    head_keys_ = functions_.packed_keys(panel_keys_, queries_.q.dim);
-    head_values_ = functions_.packed_values(panel_keys_, options_.value_dim);
+    packed_.resize(static_cast<std::size_t>(std::min<Index>(options_.threads, options_.key_heads)));
     tile_memory_ = PassMemory(pool_, [this](ArrayPlaces& places) {
       for (auto& workspace : workspaces_) workspace = place_workspace(places);
-      packed_keys_ = places.take<Operand<E>>(options_.key_heads * head_keys_);
-      packed_values_ = places.take<Operand<E>>(options_.key_heads * head_values_);
+      for (auto& packed : packed_) {
+        packed.keys = places.take<Operand<E>>(functions_.packed_keys(panel_keys_, queries_.q.dim));
+        packed.values =
+            places.take<Operand<E>>(functions_.packed_values(panel_keys_, options_.value_dim));
+      }
     });
   }
   std::vector<Block> many;
@@ -119,29 +128,66 @@ void CpuForward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<c
                               merge_into(head, row, state);
                             });
   }
-  // Blocks that share keys one after the other, so that these are packed once.
-  const auto joined = join(many);
-  for (auto block = joined.begin(); block != joined.end();) {
-    auto keys = block->keys;
-    const auto begin = block;
-    for (; block != joined.end() && block->keys.begin < keys.end; ++block) {
-      keys.end = std::max(keys.end, block->keys.end);
-    }
-    accumulate_keys(k, v, keys, std::span(begin, block), poll);
-  }
+  if (!many.empty()) accumulate_joined(k, v, join(many), poll);
 }
 
 template <class E>
-void CpuForward<E>::accumulate_keys(ConstTensorView k, ConstTensorView v, Interval keys,
-                                    std::span<const JoinedBlock> blocks, const Poll& poll) {
-  for (Index first = keys.begin; first < keys.end; first += panel_keys_) {
-    const Interval panel{first, std::min(first + panel_keys_, keys.end)};
-    bool packed = false;
-    for (const auto& block : blocks) {
-      const auto queries = block.queries_that_see(panel);
-      if (queries.empty()) continue;
-      if (!std::exchange(packed, true)) pack_panel(k, v, panel, poll);
-      accumulate_panel(block, panel, queries, poll);
+void CpuForward<E>::accumulate_joined(ConstTensorView k, ConstTensorView v,
+                                      const std::vector<JoinedBlock>& blocks, const Poll& poll) {
+  const auto panels = panels_of(blocks, panel_keys_);
+  const Index heads = options_.key_heads;
+  const Index group = queries_.q.heads / heads;
+  // As many heads as can be shared out evenly stay with a thread each, so that what is packed and
+  // the state stay in its caches; all threads share the panels of the others.
+  const Index whole_heads = heads / options_.threads * options_.threads;
+  struct Step {
+    const KeyPanel* panel;
+    bool first;  ///< of the panel, which is to be packed
+    const JoinedBlock* block;
+    Interval queries;
+  };
+  std::vector<Step> steps;
+  for (const auto& panel : panels) {
+    bool first = true;
+    for (const auto& part : panel.parts) {
+      for (Index tile = 0; tile < ceil_div(part.queries.size(), query_tile); ++tile) {
+        steps.push_back(
+            {&panel, std::exchange(first, false), part.block, tile_of(part.queries, tile)});
+      }
+    }
+  }
+  for_each_step(whole_heads, std::ssize(steps) * group, options_.threads, poll,
+                [&](Index head, Index at, int worker) {
+                  const auto& step = steps[static_cast<std::size_t>(at / group)];
+                  const auto& packed = packed_[static_cast<std::size_t>(worker)];
+                  auto& workspace = workspaces_[static_cast<std::size_t>(worker)];
+                  const auto keys = step.panel->keys;
+                  if (step.first && at % group == 0) {
+                    for (Index tile = 0; tile < keys.size(); tile += key_tile<E>) {
+                      pack_tile(k, v, head, keys, tile, packed, workspace.staging);
+                    }
+                  }
+                  accumulate_tile(*step.block, keys, packed, step.queries,
+                                  head * group + at % group, workspace);
+                });
+  const Index others = heads - whole_heads;
+  if (others == 0) return;
+  for (const auto& [keys, parts] : panels) {
+    const Index key_tiles = ceil_div(keys.size(), key_tile<E>);
+    for_each_item(others * key_tiles, options_.threads, poll, [&](Index item, int worker) {
+      const Index other = item / key_tiles;
+      pack_tile(k, v, whole_heads + other, keys, item % key_tiles * key_tile<E>,
+                packed_[static_cast<std::size_t>(other)],
+                workspaces_[static_cast<std::size_t>(worker)].staging);
+    });
+    for (const auto& part : parts) {
+      const Index tiles = ceil_div(part.queries.size(), query_tile);
+      for_each_item(others * group * tiles, options_.threads, poll, [&](Index item, int worker) {
+        const Index head = item / tiles;
+        accumulate_tile(*part.block, keys, packed_[static_cast<std::size_t>(head / group)],
+                        tile_of(part.queries, item % tiles), whole_heads * group + head,
+                        workspaces_[static_cast<std::size_t>(worker)]);
+      });
     }
   }
 }
@@ -161,41 +207,22 @@ void CpuForward<E>::merge_into(Index head, Index row, const PartialState<double>
 }
 
 template <class E>
-void CpuForward<E>::pack_panel(ConstTensorView k, ConstTensorView v, Interval keys,
-                               const Poll& poll) {
-  const Index tiles = ceil_div(keys.size(), key_tile<E>);
-  const auto pack = [&](Index item, int worker) {
-    E* staging = workspaces_[static_cast<std::size_t>(worker)].staging;
-    const Index head = item / tiles;
-    const Index tile = item % tiles * key_tile<E>;
-    const Index row = keys.begin + tile;
-    const Index count = std::min(key_tile<E>, keys.end - row);
-    const auto key_rows = tile_rows(k, row, head, count, staging);
-    functions_.pack_keys(key_rows.data, key_rows.stride, count, k.dim,
-                         packed_keys_ + head * head_keys_ + functions_.packed_keys(tile, k.dim));
-    const auto value_rows = tile_rows(v, row, head, count, staging);
-    functions_.pack_values(
-        value_rows.data, value_rows.stride, count, v.dim,
-        packed_values_ + head * head_values_ + functions_.packed_values(tile, v.dim));
-  };
-  for_each_item(options_.key_heads * tiles, options_.threads, poll, pack);
+void CpuForward<E>::pack_tile(ConstTensorView k, ConstTensorView v, Index head, Interval keys,
+                              Index tile, const PackedPanel& packed, E* staging) const {
+  const Index row = keys.begin + tile;
+  const Index count = std::min(key_tile<E>, keys.end - row);
+  const auto key_rows = tile_rows(k, row, head, count, staging);
+  functions_.pack_keys(key_rows.data, key_rows.stride, count, k.dim,
+                       packed.keys + functions_.packed_keys(tile, k.dim));
+  const auto value_rows = tile_rows(v, row, head, count, staging);
+  functions_.pack_values(value_rows.data, value_rows.stride, count, v.dim,
+                         packed.values + functions_.packed_values(tile, v.dim));
 }
 
 template <class E>
-void CpuForward<E>::accumulate_panel(const JoinedBlock& block, Interval keys, Interval queries,
-                                     const Poll& poll) {
-  const Index tiles = ceil_div(queries.size(), query_tile);
-  const auto compute = [&](Index item, int worker) {
-    const Index first = queries.begin + item % tiles * query_tile;
-    accumulate_tile(block, keys, {first, std::min(first + query_tile, queries.end)}, item / tiles,
-                    workspaces_[static_cast<std::size_t>(worker)]);
-  };
-  for_each_item(queries_.q.heads * tiles, options_.threads, poll, compute);
-}
-
-template <class E>
-void CpuForward<E>::accumulate_tile(const JoinedBlock& block, Interval keys, Interval queries,
-                                    Index head, Workspace& workspace) {
+void CpuForward<E>::accumulate_tile(const JoinedBlock& block, Interval keys,
+                                    const PackedPanel& packed, Interval queries, Index head,
+                                    Workspace& workspace) {
   const Index row = queries.begin;
   const Index rows = queries.size();
   for (Index r = 0; r < rows; ++r) {
@@ -205,7 +232,6 @@ void CpuForward<E>::accumulate_tile(const JoinedBlock& block, Interval keys, Int
     const Index self = options_.statistics ? block.self_key_of(row + r) : -1;
     workspace.self_key[r] = self - keys.begin;
   }
-  const Index key_head = head / (queries_.q.heads / options_.key_heads);
   const auto q = tile_rows(queries_.q, row, head, rows, workspace.staging);
   functions_.accumulate({.rows = {rows, workspace.visible},
                          .dim = queries_.q.dim,
@@ -213,8 +239,8 @@ void CpuForward<E>::accumulate_tile(const JoinedBlock& block, Interval keys, Int
                          .q = q.data,
                          .q_stride = q.stride,
                          .scale = workspace.scale,
-                         .keys = packed_keys_ + key_head * head_keys_,
-                         .values = packed_values_ + key_head * head_values_,
+                         .keys = packed.keys,
+                         .values = packed.values,
                          .self_key = workspace.self_key,
                          .keys_begin = std::max<Index>(0, workspace.visible[0].begin),
                          .keys_end = std::min(keys.size(), workspace.visible[rows - 1].end),

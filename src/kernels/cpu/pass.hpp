@@ -40,22 +40,27 @@ class CpuForward final : public ForwardPass {
     E* staging;  ///< rows of q, k or v in E, see tile_rows
   };
 
+  /// A panel of a head, packed.
+  struct PackedPanel {
+    Operand<E>* keys;
+    Operand<E>* values;
+  };
+
   [[nodiscard]] TileState place_state(ArrayPlaces& places) const;
   [[nodiscard]] Workspace place_workspace(ArrayPlaces& places) const;
 
   /// Merges a state into that of a row.
   void merge_into(Index head, Index row, const PartialState<double>& state);
 
-  /// Accumulates blocks whose keys lie among `keys`.
-  void accumulate_keys(ConstTensorView k, ConstTensorView v, Interval keys,
-                       std::span<const JoinedBlock> blocks, const Poll& poll);
-  /// Packs rows of k and v.
-  void pack_panel(ConstTensorView k, ConstTensorView v, Interval keys, const Poll& poll);
-  /// Accumulates what `queries` of a block see of the packed rows `keys`.
-  void accumulate_panel(const JoinedBlock& block, Interval keys, Interval queries,
-                        const Poll& poll);
-  void accumulate_tile(const JoinedBlock& block, Interval keys, Interval queries, Index head,
-                       Workspace& workspace);
+  /// Accumulates blocks of more than a few queries.
+  void accumulate_joined(ConstTensorView k, ConstTensorView v,
+                         const std::vector<JoinedBlock>& blocks, const Poll& poll);
+  /// Packs the tile that starts `tile` rows into the panel `keys` of k and v.
+  void pack_tile(ConstTensorView k, ConstTensorView v, Index head, Interval keys, Index tile,
+                 const PackedPanel& packed, E* staging) const;
+  /// Accumulates what queries of a block see of the packed panel `keys`.
+  void accumulate_tile(const JoinedBlock& block, Interval keys, const PackedPanel& packed,
+                       Interval queries, Index head, Workspace& workspace);
 
   /// Calls visit(row, head, softmax, self logit, values) for every row, on all threads.
   template <class Visit>
@@ -74,12 +79,9 @@ class CpuForward final : public ForwardPass {
   PassMemory state_memory_;
   CpuFewQueries<T> few_queries_;
   std::vector<Workspace> workspaces_;  // one for each thread
-  Index panel_keys_ = 0;               // that are packed together
-  Index head_keys_ = 0;                // operands of a key head in packed_keys_
-  Index head_values_ = 0;
-  Operand<E>* packed_keys_ = nullptr;  // (G, tiles of a panel, a packed tile), of the panel at hand
-  Operand<E>* packed_values_ = nullptr;
-  PassMemory tile_memory_;  // of the workspaces and of what is packed
+  std::vector<PackedPanel> packed_;    // of what the threads have at hand
+  Index panel_keys_ = 0;               // of a panel
+  PassMemory tile_memory_;             // of the workspaces and of what is packed
 };
 
 }  // namespace annulus::kernels

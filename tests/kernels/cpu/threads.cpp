@@ -1,9 +1,14 @@
 // Threads change the time and nothing else; the caller's poll stays on the caller's thread.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <set>
 #include <stdexcept>
 #include <thread>
+#include <vector>
 
 #include "annulus/kernels/cpu.hpp"
+#include "kernels/cpu/for_each_item.hpp"
 #include "kernels/kernel_run.hpp"
 
 namespace annulus::test {
@@ -46,6 +51,37 @@ void expect_same_bits_for_few_queries() {
     for (std::size_t s = 0; s < one.statistics.size(); ++s) {
       EXPECT_EQ(one.statistics[s].values, many.statistics[s].values) << threads;
     }
+  }
+}
+
+// Three panels a side: of five heads, threads take five, four, three or none whole, and share the
+// rounds of the others.
+template <class T>
+void expect_same_bits_of_gradients(const char* mask) {
+  const Problem panels{.query_heads = 10,
+                       .key_heads = 5,
+                       .head_dim = 3,
+                       .documents = Documents::single(1801, 2399),
+                       .mask = Mask::parse(mask)};
+  const auto whole = random_problem<T>(panels, 8);
+  const auto dout = random_dout<T>(panels);
+  KernelRun run{.statistics = false};
+  const auto one = gradients_by(kernels::cpu(), whole, dout, run);
+  const auto forward = attend_by(kernels::cpu(), whole, run);
+  for (const int threads : {2, 3, 7}) {
+    run.threads = threads;
+    const auto many = gradients_by(kernels::cpu(), whole, dout, run);
+    EXPECT_EQ(attend_by(kernels::cpu(), whole, run).out.values, forward.out.values) << threads;
+    EXPECT_EQ(one.dq.values, many.dq.values) << mask << ", " << threads;
+    EXPECT_EQ(one.dk.values, many.dk.values) << mask << ", " << threads;
+    EXPECT_EQ(one.dv.values, many.dv.values) << mask << ", " << threads;
+  }
+}
+
+TEST(CpuThreads, AnyNumberOfThreadsGivesTheSameGradients) {
+  for (const auto* mask : {"full", "causal", "window:900,200"}) {
+    expect_same_bits_of_gradients<float>(mask);
+    expect_same_bits_of_gradients<BFloat16>(mask);
   }
 }
 
@@ -96,6 +132,41 @@ TEST(CpuThreads, HiddenTilesAreNotVisited) {
   EXPECT_LT(polls(Mask::causal()), full * 2 / 3);
   // Every tile of queries once or, at the end of a panel of keys, twice; and the packing.
   EXPECT_LT(polls(Mask::window(3)), 2 * least_query_tiles);
+}
+
+// The caller polls beside heads that other threads have whole, and its exception stops them.
+TEST(CpuThreads, AFailureStopsChainsBetweenTheirSteps) {
+  for (const int threads : {1, 2}) {
+    int polls = 0;
+    std::atomic<int> steps = 0;
+    const auto poll = [&] {
+      if (++polls == 3) throw std::runtime_error("the transfer failed");
+    };
+    const auto work = [&](Index, Index, int) {
+      ++steps;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    };
+    EXPECT_THROW(kernels::for_each_step(2, 10'000, threads, poll, work), std::runtime_error);
+    EXPECT_EQ(polls, 3);
+    EXPECT_LT(steps, 5'000) << threads;
+  }
+}
+
+TEST(CpuThreads, StepsOfAChainAreInOrderAndOnOneThread) {
+  constexpr Index chains = 7;
+  constexpr Index steps = 50;
+  std::vector<std::vector<Index>> seen(chains);
+  std::vector<std::set<std::thread::id>> threads(chains);
+  kernels::for_each_step(chains, steps, 3, {}, [&](Index chain, Index step, int worker) {
+    EXPECT_LT(worker, 3);
+    seen[static_cast<std::size_t>(chain)].push_back(step);
+    threads[static_cast<std::size_t>(chain)].insert(std::this_thread::get_id());
+  });
+  for (std::size_t chain = 0; chain < chains; ++chain) {
+    EXPECT_EQ(std::ssize(seen[chain]), steps);
+    EXPECT_TRUE(std::ranges::is_sorted(seen[chain]));
+    EXPECT_EQ(threads[chain].size(), 1U);
+  }
 }
 
 TEST(CpuThreads, AnExceptionOfPollReachesTheCaller) {
