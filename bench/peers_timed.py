@@ -24,10 +24,23 @@ TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 SHORT_SECONDS = 0.05  # a pass this short finds caches that the others have emptied
 
 
+def flex_of(n, causal):
+    """PyTorch's FlexAttention over n queries and keys, compiled for the inputs that it first gets."""
+    # Only where it is asked for: importing the compiler takes seconds.
+    from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+
+    mask = None
+    if causal:
+        mask = create_block_mask(lambda batch, head, query, key: query >= key, None, None, n, n,
+                                 device="cpu")
+    compiled = torch.compile(flex_attention, dynamic=False)
+    return lambda q, k, v: compiled(q, k, v, block_mask=mask)
+
+
 class Pair:
     """The same attention on both sides, with inputs and outputs in place."""
 
-    def __init__(self, library, *, n, heads, head_dim, mask, precision, threads, seed):
+    def __init__(self, library, *, n, heads, head_dim, mask, precision, threads, seed, flex=False):
         self.flops = 4 * (n * n if mask == "full" else n * (n + 1) // 2) * head_dim * heads
         self.causal = mask == "causal"
         generator = torch.Generator().manual_seed(seed)
@@ -44,6 +57,11 @@ class Pair:
         self.torch_inputs = [t.requires_grad_() for t in as_torch[:3]]
         self.torch_dout = as_torch[3]
         self.torch_out = scaled_dot_product_attention(*self.torch_inputs, is_causal=self.causal)
+        self.sides = {"forward": ("annulus", "torch"), "backward": ("annulus", "torch")}
+        if flex:  # on CPUs it has no backward pass
+            self.flex = flex_of(n, self.causal)
+            self.sides["forward"] += ("flex",)
+            self.flex_forward()  # compiles
 
     @property
     def torch_backend(self):
@@ -59,6 +77,10 @@ class Pair:
     def torch_forward(self):
         with torch.inference_mode():
             return scaled_dot_product_attention(*self.torch_inputs, is_causal=self.causal)
+
+    def flex_forward(self):
+        with torch.inference_mode():
+            return self.flex(*(t.detach() for t in self.torch_inputs))
 
     def torch_backward(self):
         return torch.autograd.grad(self.torch_out, self.torch_inputs, self.torch_dout,
@@ -88,7 +110,7 @@ class Pair:
     def seconds(self, repetitions):
         """Seconds of each repetition of each pass of each side."""
         passes = {(side, which): getattr(self, f"{side}_{which}")
-                  for which in ("forward", "backward") for side in ("annulus", "torch")}
+                  for which, sides in self.sides.items() for side in sides}
         times = {key: [] for key in passes}
 
         def run(key):
@@ -132,7 +154,7 @@ def measured_rows(arguments, library):
                 for mask in arguments.mask:
                     pair = Pair(library, n=n, heads=arguments.heads, head_dim=head_dim, mask=mask,
                                 precision=precision, threads=arguments.threads,
-                                seed=arguments.seed)
+                                seed=arguments.seed, flex=arguments.flex)
                     times = pair.seconds(arguments.repetitions)
                     for which in ("forward", "backward"):
                         yield {
@@ -143,7 +165,7 @@ def measured_rows(arguments, library):
                             **{side: {"seconds": statistics.median(times[side, which]),
                                       "seconds_min": min(times[side, which]),
                                       "seconds_max": max(times[side, which])}
-                               for side in ("annulus", "torch")},
+                               for side in pair.sides[which]},
                         }
 
 
@@ -183,16 +205,25 @@ def main():
                 f"{error['annulus']:>11.1e}{error['torch']:>9.1e}" for error in errors.values()))
 
     print(f"\n{'pass':9}{'type':6}{'mask':8}{'n':>6}{'d':>5}{'annulus':>11}{'torch':>11}"
-          f"{'GFLOP/s':>10}{'torch':>8}{'speed ratio':>13}{'of least':>10}  torch ran")
+          f"{'GFLOP/s':>10}{'torch':>8}{'speed ratio':>13}{'of least':>10}"
+          + (f"{'to flex':>9}{'of least':>10}" if arguments.flex else "") + "  torch ran")
     for row in measured_rows(arguments, library):
         ours, theirs = row["annulus"]["seconds"], row["torch"]["seconds"]
         row["speed_ratio"] = theirs / ours
         row["speed_ratio_of_least"] = row["torch"]["seconds_min"] / row["annulus"]["seconds_min"]
+        flex = ""
+        if "flex" in row:
+            row["speed_ratio_to_flex"] = row["flex"]["seconds"] / ours
+            row["speed_ratio_to_flex_of_least"] = (row["flex"]["seconds_min"]
+                                                   / row["annulus"]["seconds_min"])
+            flex = f"{row['speed_ratio_to_flex']:>9.2f}{row['speed_ratio_to_flex_of_least']:>10.2f}"
+        elif arguments.flex:
+            flex = f"{'-':>9}{'-':>10}"
         result["rows"].append(row)
         print(f"{row['pass']:9}{row['precision']:6}{row['mask']:8}{row['n']:>6}"
               f"{row['head_dim']:>5}{1e3 * ours:>9.2f}ms{1e3 * theirs:>9.2f}ms"
               f"{row['flops'] / ours / 1e9:>10.1f}{row['flops'] / theirs / 1e9:>8.1f}"
-              f"{row['speed_ratio']:>13.2f}{row['speed_ratio_of_least']:>10.2f}"
+              f"{row['speed_ratio']:>13.2f}{row['speed_ratio_of_least']:>10.2f}{flex}"
               f"  {row['torch_backend']}", flush=True)
     if arguments.json:
         pathlib.Path(arguments.json).write_text(json.dumps(result, indent=2) + "\n")
