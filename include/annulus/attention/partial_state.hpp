@@ -69,9 +69,24 @@ struct ForwardOutputs {
   TensorView lse_low{};  ///< what rounding took from lse: lse + lse_low is ln Sum e^z; (rows, H, 1)
 };
 
-/// Writes what follows from the finished state of row i, head h: O / l, ln Sum e^z in one or two
-/// terms and the statistics; 0, -inf and the statistics of nothing where the row saw nothing. T is
-/// the type of the outputs.
+/// Writes what follows from the finished state of row i, head h, but for its output: ln Sum e^z in
+/// one or two terms and the statistics; -inf and the statistics of nothing where the row saw
+/// nothing. T is the type of the outputs.
+template <class T, class S>
+void write_row_numbers(const ForwardOutputs& to, Index i, Index h, const SoftmaxState<S>& softmax,
+                       S self_logit) {
+  const T lse = static_cast<T>(softmax.lse());
+  if (to.lse.present()) *to.lse.row<T>(i, h) = lse;
+  if (to.lse_low.present()) {
+    *to.lse_low.row<T>(i, h) = static_cast<T>(softmax.lse_beyond(static_cast<S>(lse)));
+  }
+  if (!to.statistics.present()) return;
+  const auto row = finished_row(softmax, self_logit);
+  write_statistics<T>(to.statistics, i, h,
+                      [&](const Statistic& statistic) { return statistic.of(row); });
+}
+
+/// The same and the output, O / l, or 0 where the row saw nothing.
 template <class T, class S>
 void write_row(const ForwardOutputs& to, Index i, Index h, const SoftmaxState<S>& softmax,
                S self_logit, std::span<const S> values) {
@@ -85,15 +100,7 @@ void write_row(const ForwardOutputs& to, Index i, Index h, const SoftmaxState<S>
   } else {
     for (const S value : values) *out++ = value / softmax.sum;
   }
-  const T lse = static_cast<T>(softmax.lse());
-  if (to.lse.present()) *to.lse.row<T>(i, h) = lse;
-  if (to.lse_low.present()) {
-    *to.lse_low.row<T>(i, h) = static_cast<T>(softmax.lse_beyond(static_cast<S>(lse)));
-  }
-  if (!to.statistics.present()) return;
-  const auto row = finished_row(softmax, self_logit);
-  write_statistics<T>(to.statistics, i, h,
-                      [&](const Statistic& statistic) { return statistic.of(row); });
+  write_row_numbers<T>(to, i, h, softmax, self_logit);
 }
 
 }  // namespace annulus

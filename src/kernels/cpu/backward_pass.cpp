@@ -268,9 +268,7 @@ void CpuBackward<E>::finish(TensorView dq, std::span<double> dscale) {
     for (Index h = 0; h < q.heads; ++h) {
       const auto given = static_cast<std::size_t>(i * q.heads + h);
       const double* sum = sums_ + at(h, i) * q.dim;
-      const double scale = queries_.scale.at(i, h);
-      T* to = dq.row<T>(i, h);
-      for (Index c = 0; c < q.dim; ++c) to[c] = static_cast<T>(scale * sum[c]);
+      functions_.scale_sums(sum, q.dim, queries_.scale.at(i, h), dq.row<T>(i, h));
       if (dscale.empty()) continue;
       const E* query = tile_rows(q, i, h, 1, staging.data()).data;
       double product = 0;

@@ -271,6 +271,14 @@ void CpuForward<E>::finish(const ForwardOutputs& outputs) {
          "statistics were asked for at the start");
   for_each_state([&](Index row, Index head, const SoftmaxState<double>& softmax, double self_logit,
                      std::span<const double> values) {
+    if constexpr (sizeof(T) < sizeof(double)) {
+      if (!softmax.empty()) {
+        functions_.scale_sums(values.data(), std::ssize(values), 1 / softmax.sum,
+                              outputs.out.row<T>(row, head));
+        write_row_numbers<T>(outputs, row, head, softmax, self_logit);
+        return;
+      }
+    }
     write_row<T>(outputs, row, head, softmax, self_logit, values);
   });
 }

@@ -176,6 +176,24 @@ void merge_values(const T* HWY_RESTRICT sums, const double* left, const double* 
                   });
 }
 
+/// to[c] = factor sums[c], rounded once.
+template <class T>
+void scale_sums(const double* HWY_RESTRICT sums, Index count, double factor, T* HWY_RESTRICT to) {
+  const hn::ScalableTag<double> d;
+  const auto scale = hn::Set(d, factor);
+  Index c = 0;
+  for (; c + lanes_of<decltype(d)> <= count; c += lanes_of<decltype(d)>) {
+    const auto scaled = hn::Mul(scale, hn::LoadU(d, sums + c));
+    if constexpr (sizeof(T) < sizeof(double)) {
+      const hn::Rebind<T, decltype(d)> narrow;
+      hn::StoreU(hn::DemoteTo(narrow, scaled), narrow, to + c);
+    } else {
+      hn::StoreU(scaled, d, to + c);
+    }
+  }
+  for (; c < count; ++c) to[c] = static_cast<T>(factor * sums[c]);
+}
+
 /// high + low += more for a vector of sums, where low stays what rounding takes from high (Knuth's
 /// two-sum, which does not ask which is larger).
 template <class D, class T = hn::TFromD<D>>

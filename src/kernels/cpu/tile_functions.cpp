@@ -26,7 +26,8 @@ TileFunctions<E> functions() {
           .pack_values = pack_values<E>,
           .accumulate = accumulate<E>,
           .pack_gradient_keys = pack_gradient_keys<E>,
-          .accumulate_gradients = accumulate_gradients<E>};
+          .accumulate_gradients = accumulate_gradients<E>,
+          .scale_sums = scale_sums<Accumulator<E>>};
 }
 
 template <class S>

@@ -29,6 +29,9 @@ struct TileFunctions {
   /// Adds what the visible pairs of a panel give to its gradients.
   void (*accumulate_gradients)(const GradientPanel<E>& panel);
 
+  /// to[c] = factor sums[c], rounded once.
+  void (*scale_sums)(const double* sums, Index count, double factor, Accumulator<E>* to);
+
   /// Columns of packed values: whole vectors.
   [[nodiscard]] Index padded(Index value_dim) const { return ceil_div(value_dim, lanes) * lanes; }
   /// Operands of so many packed keys, a multiple of key_tile.
