@@ -105,6 +105,19 @@ void capture_self_logits(const ForwardTile<E>& tile, Index first) {
   }
 }
 
+/// Where the keys of queries' own positions lie, from the first to the last.
+template <class E>
+Interval own_keys(const ForwardTile<E>& tile) {
+  Interval own;
+  for (Index r = 0; r < tile.rows.count; ++r) {
+    const Index key = tile.self_key[r];
+    if (key < 0) continue;
+    own = own.empty() ? Interval{key, key + 1}
+                      : Interval{std::min(own.begin, key), std::max(own.end, key + 1)};
+  }
+  return own;
+}
+
 /// The scores of the tile of `keys` that starts at key `first` into weights, up to the last that a
 /// row sees.
 template <bool statistics, Index keys, class D, class E>
@@ -163,14 +176,19 @@ class VectorProducts {
 
 /// Sums over the key tiles [begin, end) and merges them.
 template <bool statistics, class D, class E, class Products>
-void accumulate_keys(D d, const ForwardTile<E>& tile, Interval tiles, Products& products) {
+void accumulate_keys(D d, const ForwardTile<E>& tile, Interval tiles, Interval own,
+                     Products& products) {
   start_sums(d, tile);
   for (Index t = tiles.begin; t < tiles.end; ++t) {
     // A little at a time, so that no load of the products waits behind many from memory.
     fetch_state(tile, t - tiles.begin, tiles.size());
     const Index first = t * key_tile<E>;
     products.score(d, first);
-    if constexpr (statistics) capture_self_logits<key_tile<E>>(tile, first);
+    if constexpr (statistics) {
+      if (own.begin < first + key_tile<E> && own.end > first) {
+        capture_self_logits<key_tile<E>>(tile, first);
+      }
+    }
     weigh_tile<statistics, key_tile<E>>(d, tile, first);
     products.add(d, first);
   }
@@ -185,9 +203,9 @@ void accumulate(const ForwardTile<E>& tile) {
   for (Index first = floor_div(tile.keys_begin, key_tile<E>); first < end;) {
     const Index last = std::min(end, (first / summed_tiles + 1) * summed_tiles);
     if (tile.statistics) {
-      accumulate_keys<true>(d, tile, {first, last}, products);
+      accumulate_keys<true>(d, tile, {first, last}, own_keys(tile), products);
     } else {
-      accumulate_keys<false>(d, tile, {first, last}, products);
+      accumulate_keys<false>(d, tile, {first, last}, {}, products);
     }
     first = last;
   }
