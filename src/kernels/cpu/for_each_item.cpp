@@ -4,6 +4,7 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <thread>
 
 #if ANNULUS_HAVE_OPENMP
 #include <omp.h>
@@ -13,25 +14,29 @@ namespace annulus::kernels {
 
 void for_each_step(Index chains, Index steps, int threads, const Poll& poll,
                    const std::function<void(Index chain, Index step, int worker)>& work) {
-  std::atomic<Index> next = 0;
+  // The calling thread has the first chain, however late it comes, and polls on while others have
+  // chains left: transfers make progress all the time.
+  std::atomic<Index> next = 1;
+  std::atomic<Index> done = 0;
   std::atomic<bool> stopped = false;
   std::mutex mutex;
   std::exception_ptr failure;
   const auto run = [&](int worker) {
     try {
-      // Before every step and once more at the end, so that the caller polls even where the other
-      // workers leave it nothing to do.
-      const auto poll_once = [&] {
-        if (worker == 0 && poll) poll();
-      };
-      for (Index chain = next++; chain < chains; chain = next++) {
+      const bool polls = worker == 0 && poll;
+      for (Index chain = worker == 0 ? 0 : next++; chain < chains; chain = next++) {
         for (Index step = 0; step < steps; ++step) {
-          poll_once();
+          if (polls) poll();
           if (stopped) return;
           work(chain, step, worker);
         }
+        ++done;
       }
-      poll_once();
+      if (polls) poll();
+      while (polls && done < chains && !stopped) {
+        std::this_thread::yield();
+        poll();
+      }
     } catch (...) {
       stopped = true;
       const std::lock_guard lock(mutex);

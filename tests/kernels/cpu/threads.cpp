@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <mutex>
 #include <set>
 #include <stdexcept>
 #include <thread>
@@ -150,6 +151,25 @@ TEST(CpuThreads, AFailureStopsChainsBetweenTheirSteps) {
     EXPECT_EQ(polls, 3);
     EXPECT_LT(steps, 5'000) << threads;
   }
+}
+
+// Transfers need the polls: other threads may take chains before the caller comes, or have one left
+// when it is done.
+TEST(CpuThreads, TheCallerHasAChainAndPollsWhileOthersHaveTheirs) {
+  int polls = 0;
+  std::set<int> workers;
+  std::mutex mutex;
+  kernels::for_each_step(
+      2, 3, 2, [&] { ++polls; },
+      [&](Index chain, Index, int worker) {
+        {
+          const std::lock_guard lock(mutex);
+          if (chain == 0) workers.insert(worker);
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(worker == 0 ? 0 : 20));
+      });
+  EXPECT_EQ(workers, std::set{0});
+  EXPECT_GE(polls, 4);
 }
 
 TEST(CpuThreads, StepsOfAChainAreInOrderAndOnOneThread) {
