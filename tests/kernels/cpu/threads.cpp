@@ -55,24 +55,22 @@ void expect_same_bits_for_few_queries() {
   }
 }
 
-// Three panels a side: of five heads, threads take five, four, three or none whole, and share the
-// rounds of the others.
+// Two panels of queries and three of keys: of five heads, threads take five, four, three or none
+// whole, and share the rounds of the others.
 template <class T>
 void expect_same_bits_of_gradients(const char* mask) {
-  const Problem panels{.query_heads = 10,
+  const Problem panels{.query_heads = 5,
                        .key_heads = 5,
                        .head_dim = 3,
-                       .documents = Documents::single(1801, 2399),
+                       .documents = Documents::single(901, 1601),
                        .mask = Mask::parse(mask)};
   const auto whole = random_problem<T>(panels, 8);
   const auto dout = random_dout<T>(panels);
   KernelRun run{.statistics = false};
   const auto one = gradients_by(kernels::cpu(), whole, dout, run);
-  const auto forward = attend_by(kernels::cpu(), whole, run);
   for (const int threads : {2, 3, 7}) {
     run.threads = threads;
     const auto many = gradients_by(kernels::cpu(), whole, dout, run);
-    EXPECT_EQ(attend_by(kernels::cpu(), whole, run).out.values, forward.out.values) << threads;
     EXPECT_EQ(one.dq.values, many.dq.values) << mask << ", " << threads;
     EXPECT_EQ(one.dk.values, many.dk.values) << mask << ", " << threads;
     EXPECT_EQ(one.dv.values, many.dv.values) << mask << ", " << threads;
@@ -80,10 +78,9 @@ void expect_same_bits_of_gradients(const char* mask) {
 }
 
 TEST(CpuThreads, AnyNumberOfThreadsGivesTheSameGradients) {
-  for (const auto* mask : {"full", "causal", "window:900,200"}) {
-    expect_same_bits_of_gradients<float>(mask);
-    expect_same_bits_of_gradients<BFloat16>(mask);
-  }
+  expect_same_bits_of_gradients<float>("full");
+  expect_same_bits_of_gradients<float>("causal");
+  expect_same_bits_of_gradients<BFloat16>("window:900,200");
 }
 
 TEST(CpuThreads, AnyNumberOfThreadsGivesTheSameBits) {
