@@ -22,8 +22,8 @@ class Cpu final : public Kernel {
     return rounds ? type : accumulator_of(type);
   }
 
-  /// The keys of a panel in a lane of vectors of 16 bytes; sums of values, and of gradients, are
-  /// those of a tile and then of fewer tiles.
+  /// The keys that are summed together, in a lane of vectors of 16 bytes; sums of values, and of
+  /// gradients, are those of a tile and then of fewer tiles.
   [[nodiscard]] Index longest_sum(DataType type) const override {
     constexpr Index lanes = 16 / sizeof(float);
     static_assert(summed_tiles * key_tile<float> / lanes >= key_tile<BFloat16> + summed_tiles);
