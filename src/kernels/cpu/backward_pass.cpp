@@ -169,7 +169,7 @@ void CpuBackward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<
   const Index heads = options_.key_heads;
   // As many heads as can be shared out evenly stay with a thread each, where keys stay packed and
   // gradients in the caches; the pairs of the others are shared round by round.
-  const Index whole_heads = heads / options_.threads * options_.threads;
+  const Index whole_heads = shared_evenly(heads, options_.threads);
   for (const auto& block : joined) {
     const auto pairs = pairs_of(block, panel_length<E>(block));
     const auto of_worker = [&](int worker) -> Workspace& {

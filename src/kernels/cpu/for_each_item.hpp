@@ -21,6 +21,11 @@ void for_each_item(Index count, int threads, const Poll& poll,
 void for_each_step(Index chains, Index steps, int threads, const Poll& poll,
                    const std::function<void(Index chain, Index step, int worker)>& work);
 
+/// How many of `count` chains can be shared out evenly: as many to each thread.
+[[nodiscard]] constexpr Index shared_evenly(Index count, int threads) {
+  return count / threads * threads;
+}
+
 /// Calls work(row) once for every row in [0, rows), many a time: rows of little work each.
 void for_each_row(Index rows, int threads, const std::function<void(Index row)>& work);
 

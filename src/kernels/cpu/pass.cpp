@@ -139,7 +139,7 @@ void CpuForward<E>::accumulate_joined(ConstTensorView k, ConstTensorView v,
   const Index group = queries_.q.heads / heads;
   // As many heads as can be shared out evenly stay with a thread each, so that what is packed and
   // the state stay in its caches; all threads share the panels of the others.
-  const Index whole_heads = heads / options_.threads * options_.threads;
+  const Index whole_heads = shared_evenly(heads, options_.threads);
   struct Step {
     const KeyPanel* panel;
     bool first;  ///< of the panel, which is to be packed

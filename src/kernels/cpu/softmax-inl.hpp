@@ -100,7 +100,7 @@ HWY_INLINE void weigh_row(D d, const ForwardTile<E>& tile, Index r, Index count)
   auto sum = hn::Load(d, scratch.sum + lane);
   auto moment = hn::Load(d, scratch.moment + lane);
   auto squares = hn::Load(d, scratch.squares + lane);
-  const auto weigh = [&](Index j) HWY_ATTR {
+  for (Index j = 0; j < count; j += 2 * lanes) {
     hn::Vec<D> weight[2];
     for (int x = 0; x < 2; ++x) {
       const auto z = hn::Sub(hn::Load(d, scores + j + x * lanes), centre);
@@ -112,8 +112,7 @@ HWY_INLINE void weigh_row(D d, const ForwardTile<E>& tile, Index r, Index count)
       }
     }
     store_operands(d, weight[0], weight[1], weights + j / operand_size<E>);
-  };
-  for (Index j = 0; j < count; j += 2 * lanes) weigh(j);
+  }
   hn::Store(sum, d, scratch.sum + lane);
   if constexpr (statistics) {
     hn::Store(moment, d, scratch.moment + lane);

@@ -166,7 +166,8 @@ TEST(CpuThreads, TheCallerHasAChainAndPollsWhileOthersHaveTheirs) {
         std::this_thread::sleep_for(std::chrono::milliseconds(worker == 0 ? 0 : 20));
       });
   EXPECT_EQ(workers, std::set{0});
-  EXPECT_GE(polls, 4);
+  // Its own chain takes four polls; the other one's steps take three more of it, or time for many.
+  EXPECT_GE(polls, 7);
 }
 
 TEST(CpuThreads, StepsOfAChainAreInOrderAndOnOneThread) {
