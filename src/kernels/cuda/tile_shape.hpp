@@ -50,23 +50,26 @@ template <class T>
   return panel_rows(sizeof(T)) / shape.columns;
 }
 
-/// Queries own tiles: q; k and v stream.
+/// Queries own tiles: q; k and v stream, one after the other, so that a step has room once.
 [[nodiscard]] constexpr TileShape forward_shape(int element_bytes, int dim) {
   if (element_bytes == 4) {
-    if (dim <= 96) return {.warps = 4, .row_blocks = 2, .columns = 32};
-    if (dim <= 128) return {.warps = 4, .row_blocks = 1, .columns = 32};
-    return {.warps = 2, .row_blocks = 1, .columns = 16};
+    if (dim <= 64) return {.warps = 4, .row_blocks = 2, .columns = 64, .stages = 1};
+    if (dim <= 96) return {.warps = 4, .row_blocks = 2, .columns = 32, .stages = 1};
+    if (dim <= 128) return {.warps = 4, .row_blocks = 1, .columns = 64, .stages = 1};
+    return {.warps = 2, .row_blocks = 1, .columns = 32, .stages = 1};
   }
-  if (dim <= 96) return {.warps = 4, .row_blocks = 2, .columns = 64};
-  if (dim <= 128) return {.warps = 4, .row_blocks = 2, .columns = 32};
-  return {.warps = 4, .row_blocks = 1, .columns = 32};
+  if (dim <= 128) return {.warps = 4, .row_blocks = 2, .columns = 64, .stages = 1};
+  return {.warps = 4, .row_blocks = 1, .columns = 64, .stages = 1};
 }
 
 /// The same for few queries, such as those of one token: one warp, where its lanes can copy a row
 /// together, so that the other warps do not compute on zeros. Many such blocks share a processor.
 [[nodiscard]] constexpr TileShape few_rows_shape(int element_bytes, int dim) {
   const int chunks = dim * element_bytes / 16;
-  return {.warps = chunks > warp_lanes ? 2 : 1, .row_blocks = 1, .columns = chunks > 16 ? 16 : 32};
+  return {.warps = chunks > warp_lanes ? 2 : 1,
+          .row_blocks = 1,
+          .columns = chunks > 16 ? 16 : 32,
+          .stages = 1};
 }
 
 /// Queries own tiles: q and dout; k and v stream.

@@ -1,6 +1,7 @@
 // The pipeline of copies alone, for more stages than any kernel has so far.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <vector>
 
 #include "kernels/cuda/block_model.hpp"
@@ -85,12 +86,63 @@ void expect_every_step_in_order(int heads) {
   }
 }
 
+/// The first tile of a step holds its number, the second one 32 more.
+template <int panel>
+void expect_both_tiles_in_order(int heads) {
+  std::vector<float> numbers(64);
+  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(i);
+  for (const auto& schedule : model_schedules) {
+    std::array<std::vector<std::vector<Seen>>, 2> seen;
+    seen.fill(std::vector<std::vector<Seen>>(threads));
+    std::vector<std::vector<std::size_t>> ends(threads);
+    run_blocks({.threads = threads, .shared_bytes = 4 * threads * 2}, schedule, [&] {
+      const int self = gpu::thread_index();
+      std::array<std::size_t, 2> loaded{0, 32};
+      const auto place = [](std::size_t tile, int thread) {
+        return static_cast<gpu::SharedOffset>(4 * (threads * static_cast<int>(tile) + thread));
+      };
+      const auto load = [&](std::size_t tile) {
+        return [&, tile](const gpu::GroupWalk<4>&) {
+          gpu::cp_async<4>(place(tile, self), &numbers[loaded[tile]++], 4);
+        };
+      };
+      const auto use = [&](std::size_t tile) {
+        return [&, tile](const gpu::GroupWalk<4>& walk) {
+          const auto number = gpu::load_shared<gpu::Vector<1>>(place(tile, (self + 32) % threads));
+          seen[tile][static_cast<std::size_t>(self)].push_back(
+              {walk.head(), walk.row(), walk.count(),
+               number.at[0] - 32 * static_cast<float>(tile)});
+        };
+      };
+      const auto end_panel = [&] {
+        const auto thread = static_cast<std::size_t>(self);
+        ends[thread].push_back(seen[1][thread].size());
+      };
+      gpu::stream_apart<panel>(gpu::GroupWalk<4>(tiles, work, 7, heads), load(0), load(1), use(0),
+                               use(1), end_panel);
+    });
+    const auto expected = expected_for(heads);
+    for (const auto& of_tile : seen) {
+      for (const auto& steps : of_tile) EXPECT_EQ(steps, expected);
+    }
+    for (const auto& steps : ends) EXPECT_EQ(steps, ends_of_panels(expected.size(), panel));
+  }
+}
+
 TEST(CudaPipeline, BringsEveryStepInOrderWhateverTheStagesAndPanels) {
   for (const int heads : {1, 3}) {
     expect_every_step_in_order<2, 1>(heads);
     expect_every_step_in_order<2, 4>(heads);
     expect_every_step_in_order<3, 6>(heads);
     expect_every_step_in_order<4, 64>(heads);
+  }
+}
+
+TEST(CudaPipeline, BringsBothTilesOfEveryStepInOrder) {
+  for (const int heads : {1, 3}) {
+    expect_both_tiles_in_order<1>(heads);
+    expect_both_tiles_in_order<4>(heads);
+    expect_both_tiles_in_order<64>(heads);
   }
 }
 

@@ -2,9 +2,9 @@
 // Attention of a tile of queries over all keys that it sees: one thread block for each tile and
 // head, or for each tile and the query heads of a key head that share it.
 
+#include "kernels/cuda/device/dot_softmax.hpp"
 #include "kernels/cuda/device/fma_products.hpp"
 #include "kernels/cuda/device/own_rows.hpp"
-#include "kernels/cuda/device/softmax.hpp"
 #include "kernels/cuda/device/tile_copy.hpp"
 #include "kernels/cuda/tile_shape.hpp"
 
@@ -25,11 +25,8 @@ struct ForwardKernel {
   using Walk = TileWalk<shape.columns>;
 
   ANNULUS_DEVICE static void run(const Arguments& a) {
-    constexpr SharedOffset column_tile = shape.columns * row_bytes;
-    const auto keys_at = [](int stage) {
-      return static_cast<SharedOffset>(shape.rows() * row_bytes) +
-             static_cast<SharedOffset>(stage) * 2 * column_tile;
-    };
+    constexpr SharedOffset keys_here = shape.rows() * row_bytes;
+    constexpr SharedOffset values_here = keys_here + shape.columns * row_bytes;
     // Made again where it is needed after tiles have begun to stream past, so that no register
     // holds what follows from it meanwhile.
     const auto own_rows = [&] {
@@ -40,37 +37,37 @@ struct ForwardKernel {
 
     copy_tile<T, dim, shape.rows(), threads>(0, a.q, own.work.row, own.work.rows * a.shared,
                                              own.head, a.shared);
-    RowStates<rows_of_lane> states(a.state, own);
+    const DotScale<rows_of_lane> scale(a.scale, own);
+    auto states = states_of_dots(a.state, own, scale);
+    Sums<shape.row_blocks, shape.columns> dots;
     Sums<shape.row_blocks, dim> values;
-    const RowNumbers<rows_of_lane> scale(a.scale, own);
 
-    const auto load = [&](const Walk& walk, int stage) {
-      copy_step<T, dim, shape.columns, threads>(keys_at(stage), a.k, a.v, walk, key_head);
+    const auto load_keys = [&](const Walk& walk) {
+      copy_step<T, dim, shape.columns, threads>(keys_here, a.k, walk, key_head);
     };
-    const auto compute = [&](const Walk& walk, int stage) {
-      const SharedOffset keys = keys_at(stage);
-      Sums<shape.row_blocks, shape.columns> logits;
-      Products<T>::template add_dots<dim>(logits, static_cast<SharedOffset>(own.first * row_bytes),
-                                          keys);
-      scale_logits(logits, [&](int r, int, int) { return scale.at[r]; });
-      if (!walk.whole()) hide(logits, walk, own);
+    const auto load_values = [&](const Walk& walk) {
+      copy_step<T, dim, shape.columns, threads>(values_here, a.v, walk, key_head);
+    };
+    const auto multiply = [&](const Walk&) {
+      dots = {};
+      Products<T>::template add_dots<dim>(dots, static_cast<SharedOffset>(own.first * row_bytes),
+                                          keys_here);
+    };
+    const auto add = [&](const Walk& walk) {
       if constexpr (statistics == Statistics::on) {
-        if (walk.meets_self()) {
-          capture_self_logits(a.state.self_logit, own_rows(), logits, walk,
-                              [](int, float logit) { return logit; });
-        }
+        if (walk.meets_self()) capture_self_logits(a, own_rows(), dots, walk);
       }
-      raise_maximum<statistics>(states, values, logits);
-      weigh<statistics>(states, logits);
-      Products<T>::template add_weighted_rows<dim>(values, logits, keys + column_tile);
+      if (scale.turns) scale.turn_dots(dots, a.scale, own_rows());
+      if (!walk.whole()) hide(dots, walk, own_rows());
+      raise_dot_maximum<statistics>(states, dots, scale, [&](const float(&factors)[rows_of_lane]) {
+        scale_rows(values, factors);
+      });
+      weigh_dots<statistics>(states, dots, scale);
+      Products<T>::template add_weighted_rows<dim>(values, dots, values_here);
     };
-    const auto end_panel = [&] {
-      const OwnRows rows = own_rows();
-      float kept[rows_of_lane];
-      states.template merge_into<statistics>(a.state, rows, kept);
-      merge_sums(values, a.state.values, kept, rows, a.v.dim);
-    };
-    stream<shape.stages, panel_steps<T>(shape)>(Walk(a.tiles, own.work), load, compute, end_panel);
+    stream_apart<panel_steps<T>(shape)>(
+        Walk(a.tiles, own.work), load_keys, load_values, multiply, add,
+        [&] { end_panel<statistics>(states, values, a, own_rows()); });
   }
 };
 

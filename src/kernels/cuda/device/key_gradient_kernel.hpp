@@ -56,7 +56,8 @@ struct KeyGradientKernel {
 
     const auto load = [&](const Walk& walk, int stage) {
       const Stage to(stage);
-      copy_step<T, dim, shape.columns, threads>(to.q, a.q, a.dout, walk, walk.head());
+      copy_step<T, dim, shape.columns, threads>(to.q, a.q, walk, walk.head());
+      copy_step<T, dim, shape.columns, threads>(to.dout, a.dout, walk, walk.head());
       to.numbers.template copy<threads>(a, walk, thread_index());
     };
     const auto compute = [&](const Walk& walk, int stage) {

@@ -32,20 +32,20 @@ ANNULUS_DEVICE void hide(Sums<row_blocks, columns>& logits, const Walk& walk, co
   }
 }
 
-/// Writes the logits of columns that stand where a row stands to a table (rows, heads), for a
-/// number x of row r logit_of(r, x). Every mask shows a query its own position, and no other tile
+/// Writes the logits of columns that stand where a row stands to a table (rows, heads), of dot
+/// products that are not scaled yet. Every mask shows a query its own position, and no other tile
 /// holds it.
-template <int row_blocks, int columns, class Walk, class LogitOf>
-ANNULUS_DEVICE void capture_self_logits(float* self_logit, const OwnRows& own,
-                                        const Sums<row_blocks, columns>& numbers, const Walk& walk,
-                                        LogitOf logit_of) {
+template <int row_blocks, int columns, class Walk>
+ANNULUS_DEVICE void capture_self_logits(const ForwardArguments& a, const OwnRows& own,
+                                        const Sums<row_blocks, columns>& dots, const Walk& walk) {
+  const RowNumbers<2 * row_blocks> scale(a.scale, own);
   ANNULUS_UNROLL
   for (int r = 0; r < 2 * row_blocks; ++r) {
     if (!own.has(r)) continue;
     const int self = walk.visit().self_key(own.row(r)) - walk.begin();
     for_each_number<1, columns / 8>([&](int, int n, int side) {
       if (self == column_of_lane(n, side)) {
-        self_logit[own.state_at(r)] = logit_of(r, numbers.at(r, n, side));
+        a.state.self_logit[own.state_at(r)] = rounded_product(dots.at(r, n, side), scale.at[r]);
       }
     });
   }

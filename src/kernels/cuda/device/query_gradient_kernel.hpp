@@ -40,7 +40,8 @@ struct QueryGradientKernel {
     Sums<shape.row_blocks, dim> sums;
 
     const auto load = [&](const Walk& walk, int stage) {
-      copy_step<T, dim, shape.columns, threads>(keys_at(stage), a.k, a.v, walk, key_head);
+      copy_step<T, dim, shape.columns, threads>(keys_at(stage), a.k, walk, key_head);
+      copy_step<T, dim, shape.columns, threads>(keys_at(stage) + column_tile, a.v, walk, key_head);
     };
     const auto compute = [&](const Walk& walk, int stage) {
       const SharedOffset keys = keys_at(stage);

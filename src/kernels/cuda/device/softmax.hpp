@@ -1,6 +1,6 @@
 #pragma once
-// The online softmax on fragments: logits become weights, and the states of the rows move on. The
-// rules are those of annulus/attention/softmax_state.hpp.
+// The states of the rows of a tile, in fragments and where they are kept. The rules are those of
+// annulus/attention/softmax_state.hpp.
 
 #include <cmath>
 
@@ -91,59 +91,6 @@ ANNULUS_DEVICE bool find_largest(const RowStates<2 * row_blocks>& states,
     rises = rises || largest[r] > states.maximum[r];
   }
   return any(rises);
-}
-
-/// Moves the states and `values`, the sums O, to the largest of `logits` where that is larger:
-/// every sum is scaled by e^(old - new), and a moment also shifts by l (old - new). After the first
-/// steps the maximum seldom rises, and then nothing is scaled.
-template <Statistics statistics, int row_blocks, int columns, int value_columns>
-ANNULUS_DEVICE void raise_maximum(RowStates<2 * row_blocks>& states,
-                                  Sums<row_blocks, value_columns>& values,
-                                  const Sums<row_blocks, columns>& logits) {
-  constexpr int rows = 2 * row_blocks;
-  float largest[rows];
-  if (!find_largest(states, logits, largest)) return;
-  ANNULUS_UNROLL
-  for (int r = 0; r < rows; ++r) {
-    const auto [factor, shift] = MaximumRise::of(states.maximum[r], largest[r]);
-    states.maximum[r] = largest[r];
-    if constexpr (statistics == Statistics::on) {
-      states.moment[r] = factor * (states.moment[r] + states.sum[r] * shift);
-      states.squares[r] *= factor * factor;
-    }
-    states.sum[r] *= factor;
-    ANNULUS_UNROLL
-    for (int n = 0; n < value_columns / 8; ++n) {
-      values.at(r, n, 0) *= factor;
-      values.at(r, n, 1) *= factor;
-    }
-  }
-}
-
-/// Turns logits z into weights e^(z - m) and adds them to the states. z - m is formed before it is
-/// scaled to base 2: the weight of the maximum is exactly 1 however large m is.
-template <Statistics statistics, int row_blocks, int columns>
-ANNULUS_DEVICE void weigh(RowStates<2 * row_blocks>& states, Sums<row_blocks, columns>& logits) {
-  ANNULUS_UNROLL
-  for (int r = 0; r < 2 * row_blocks; ++r) {
-    // A row that has seen nothing has only logits of -inf: their weights are 0 for any finite m.
-    const float maximum = states.maximum[r] == minus_infinity ? 0.0F : states.maximum[r];
-    ANNULUS_UNROLL
-    for (int n = 0; n < columns / 8; ++n) {
-      ANNULUS_UNROLL
-      for (int side = 0; side < 2; ++side) {
-        float& z = logits.at(r, n, side);
-        const float x = z - maximum;
-        z = exp_approximate(x);
-        states.sum[r] += z;
-        if constexpr (statistics == Statistics::on) {
-          // Finite, so that a weight of 0 adds nothing: 0 times -inf would be NaN.
-          states.moment[r] += z * fmaxf(x, -1e30F);
-          states.squares[r] += z * z;
-        }
-      }
-    }
-  }
 }
 
 }  // namespace annulus::kernels::gpu

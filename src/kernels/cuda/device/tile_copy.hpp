@@ -2,6 +2,7 @@
 // Rows of global memory to a tile in shared memory, without waiting for them.
 
 #include <algorithm>
+#include <bit>
 
 #include "kernels/cuda/arguments.hpp"
 #include "kernels/cuda/device/swizzle.hpp"
@@ -37,13 +38,34 @@ ANNULUS_DEVICE void copy_tile(SharedOffset tile, const InputRows& input, Index r
   }
 }
 
-/// Starts the copies of the rows of one step, of two inputs, to two tiles one behind the other.
+/// The same for the rows of one step and one head. Where all of them are there, as mostly, a row is
+/// two additions and a copy.
 template <class T, int dim, int rows, int threads, class Walk>
-ANNULUS_DEVICE void copy_step(SharedOffset tiles, const InputRows& first, const InputRows& second,
-                              const Walk& walk, int head) {
-  constexpr SharedOffset tile = rows * dim * static_cast<int>(sizeof(T));
-  copy_tile<T, dim, rows, threads>(tiles, first, walk.row(), walk.count(), head);
-  copy_tile<T, dim, rows, threads>(tiles + tile, second, walk.row(), walk.count(), head);
+ANNULUS_DEVICE void copy_step(SharedOffset tile, const InputRows& input, const Walk& walk,
+                              int head) {
+  using Layout = TileLayout<T, dim>;
+  // From 8 on, a chunk's place in its row is the same in all rows that a thread copies.
+  constexpr int rows_at_once =
+      static_cast<int>(std::bit_floor(static_cast<unsigned>(threads / Layout::chunks)));
+  static_assert(rows % rows_at_once == 0);
+  if (input.dim != dim || walk.count() < rows) {
+    copy_tile<T, dim, rows, threads>(tile, input, walk.row(), walk.count(), head);
+    return;
+  }
+  const int index = thread_index();
+  if (threads != rows_at_once * Layout::chunks && index >= rows_at_once * Layout::chunks) return;
+  const int row = index / Layout::chunks;
+  const int chunk = index % Layout::chunks;
+  const T* from = static_cast<const T*>(input.data) + (Index{walk.row()} + row) * input.row_stride +
+                  head * input.head_stride + chunk * Layout::elements;
+  const Index step = rows_at_once * input.row_stride;
+  const SharedOffset to = tile + Layout::at(row, chunk);
+  ANNULUS_UNROLL
+  for (int i = 0; i < rows; i += rows_at_once, from += step) {
+    cp_async<16>(rows_at_once % 8 == 0 ? to + static_cast<SharedOffset>(i * Layout::row_bytes)
+                                       : tile + Layout::at(row + i, chunk),
+                 from, 16);
+  }
 }
 
 /// Starts the copy of one number for each of `count` rows of one head from `row` on, out of a table

@@ -82,6 +82,14 @@ class GroupWalk : public TileWalk<columns> {
   int end_;
 };
 
+/// Calls end_panel() after every `panel` steps and after the last one.
+template <int panel, class Walk, class EndPanel>
+ANNULUS_DEVICE void end_step(int& steps, const Walk& walk, EndPanel end_panel) {
+  if (++steps < panel && !walk.done()) return;
+  end_panel();
+  steps = 0;
+}
+
 /// Calls compute(walk, stage) for every step, in order, and end_panel() after every `panel` of them
 /// and after the last; load(walk, stage) starts the copies of a step to a buffer and is called
 /// stages - 1 steps ahead. Copies that were started before belong to the first step. One barrier a
@@ -107,9 +115,39 @@ ANNULUS_DEVICE void stream(Walk walk, Load load, Compute compute, EndPanel end_p
     load_next(stage == 0 ? stages - 1 : stage - 1);
     compute(walk, stage);
     walk.advance();
-    if (++steps < panel && !walk.done()) continue;
-    end_panel();
-    steps = 0;
+    end_step<panel>(steps, walk, end_panel);
+  }
+}
+
+/// The same for steps of two tiles that are needed one after the other, with one buffer for each:
+/// the second comes while multiply(walk) uses the first, and the first of the next step while
+/// add(walk) uses the second. A barrier before each says that its tile is there for all threads,
+/// and that all are done with the other one, whose buffer is filled next.
+template <int panel, class Walk, class LoadFirst, class LoadSecond, class Multiply, class Add,
+          class EndPanel>
+ANNULUS_DEVICE void stream_apart(Walk walk, LoadFirst load_first, LoadSecond load_second,
+                                 Multiply multiply, Add add, EndPanel end_panel) {
+  const auto load = [](const Walk& step, const auto& start) {
+    start(step);
+    cp_async_commit();
+  };
+  const auto wait = [] {
+    cp_async_wait<0>();
+    sync_threads();
+  };
+  int steps = 0;  // of this panel
+  load(walk, load_first);
+  while (!walk.done()) {
+    wait();
+    load(walk, load_second);
+    multiply(walk);
+    wait();
+    Walk next = walk;
+    next.advance();
+    if (!next.done()) load(next, load_first);
+    add(walk);
+    walk = next;
+    end_step<panel>(steps, walk, end_panel);
   }
 }
 

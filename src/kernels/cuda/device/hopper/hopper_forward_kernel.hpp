@@ -8,7 +8,7 @@
 // beside the products of values (as FlashAttention 3 does within a warpgroup: Shah et al. 2024,
 // section 3.2).
 
-#include "kernels/cuda/device/hopper/dot_softmax.hpp"
+#include "kernels/cuda/device/dot_softmax.hpp"
 #include "kernels/cuda/device/hopper/tile_ring.hpp"
 #include "kernels/cuda/device/hopper/tile_slabs.hpp"
 #include "kernels/cuda/device/hopper/warpgroup_products.hpp"
@@ -111,9 +111,8 @@ struct HopperForwardKernel {
     const ForwardArguments& a = arguments.forward;
     const auto own_rows = [&] { return OwnRows::of_block(a.tiles, 16, a.heads, a.shared); };
     const OwnRows own = own_rows();
-    RowStates<2> states(a.state, own);
     const DotScale<2> scale(a.scale, own);
-    for (int r = 0; r < 2; ++r) states.maximum[r] = scale.dot_of(r, states.maximum[r]);
+    auto states = states_of_dots(a.state, own, scale);
     Walk walk(a.tiles, own.work);
     Place place;
     Dots dots;
@@ -122,11 +121,15 @@ struct HopperForwardKernel {
 
     const auto softmax = [&](float(&factors)[2]) {
       if constexpr (statistics == Statistics::on) {
-        if (walk.meets_self()) capture_self_logits_of(a, own_rows(), dots, walk);
+        if (walk.meets_self()) capture_self_logits(a, own_rows(), dots, walk);
       }
       if (scale.turns) scale.turn_dots(dots, a.scale, own_rows());
       if (!walk.whole()) hide(dots, walk, own_rows());
-      const bool rises = raise_dot_maximum<statistics>(states, dots, scale, factors);
+      bool rises = false;
+      raise_dot_maximum<statistics>(states, dots, scale, [&](const float(&of_rows)[2]) {
+        rises = true;
+        for (int r = 0; r < 2; ++r) factors[r] = of_rows[r];
+      });
       weigh_dots<statistics>(states, dots, scale);
       return rises;
     };
@@ -171,27 +174,8 @@ struct HopperForwardKernel {
       start_weighted_rows<T, dim>(sums, weights, values_at(place.before()));
       wgmma_wait<0>(sums.blocks[0], weights);
       values_ring().release(place.before());
-      end_panel(a, own_rows(), states, sums);
+      end_panel<statistics>(states, sums, a, own_rows());
     }
-  }
-
-  /// As capture_self_logits(), of products that are not scaled yet.
-  ANNULUS_DEVICE static void capture_self_logits_of(const ForwardArguments& a, const OwnRows& own,
-                                                    const Dots& dots, const Walk& walk) {
-    const RowNumbers<2> scale(a.scale, own);
-    capture_self_logits(a.state.self_logit, own, dots, walk,
-                        [&](int r, float dot) { return rounded_product(dot, scale.at[r]); });
-  }
-
-  /// Merges the sums of a panel into the state that is kept, and starts over from the same maxima.
-  ANNULUS_DEVICE static void end_panel(const ForwardArguments& a, const OwnRows& own,
-                                       RowStates<2>& states, Values& sums) {
-    const float dots[2] = {states.maximum[0], states.maximum[1]};
-    to_logits<statistics>(states, sums, DotScale<2>(a.scale, own), a.state, own);
-    float kept[2];
-    states.template merge_into<statistics>(a.state, own, kept);
-    merge_sums(sums, a.state.values, kept, own, a.v.dim);
-    for (int r = 0; r < 2; ++r) states.maximum[r] = dots[r];
   }
 };
 

@@ -1,6 +1,6 @@
 #pragma once
 // The online softmax on dot products that are not scaled: one difference, one product and one power
-// a key. The rules are those of softmax.hpp.
+// a key. The rules are those of annulus/attention/softmax_state.hpp.
 //
 // While keys stream past, the maximum of a row is that of its dot products, D, and a weight is
 // 2^(f (<q, k> - D)) with f = scale log2 e: exactly 1 at the maximum however large logits are. One
@@ -8,8 +8,8 @@
 // rounded to 16 bits and their sum is not, so the sum would not fit the weights.
 //
 // The state that is kept has its maximum m in logits. Where m follows from D it is the rounded
-// scale D, as in softmax.hpp. Where D follows from m, sums are multiplied by what that division
-// left, e^(scale D - m).
+// scale D, as in softmax_state.hpp. Where D follows from m, sums are multiplied by what that
+// division left, e^(scale D - m).
 
 #include <limits>
 
@@ -64,16 +64,29 @@ struct DotScale {
   }
 };
 
-/// Moves the states to the largest dot products where these are larger. Returns whether sums of
-/// values are to be scaled by `factors`, which is so for all rows of a warp or none.
-template <Statistics statistics, int row_blocks, int columns>
-ANNULUS_DEVICE bool raise_dot_maximum(RowStates<2 * row_blocks>& states,
+/// The states as they are kept, with maxima in dot products.
+template <int rows>
+[[nodiscard]] ANNULUS_DEVICE RowStates<rows> states_of_dots(const DeviceState& kept,
+                                                            const OwnRows& own,
+                                                            const DotScale<rows>& scale) {
+  RowStates<rows> states(kept, own);
+  ANNULUS_UNROLL
+  for (int r = 0; r < rows; ++r) states.maximum[r] = scale.dot_of(r, states.maximum[r]);
+  return states;
+}
+
+/// Moves the states to the largest dot products where these are larger, and calls
+/// scale_values(factors) with what sums of values are then to be multiplied by: for all rows of a
+/// warp or none.
+template <Statistics statistics, int row_blocks, int columns, class ScaleValues>
+ANNULUS_DEVICE void raise_dot_maximum(RowStates<2 * row_blocks>& states,
                                       const Sums<row_blocks, columns>& dots,
                                       const DotScale<2 * row_blocks>& scale,
-                                      float (&factors)[2 * row_blocks]) {
+                                      ScaleValues scale_values) {
   constexpr int rows = 2 * row_blocks;
   float largest[rows];
-  if (!find_largest(states, dots, largest)) return false;
+  if (!find_largest(states, dots, largest)) return;
+  float factors[rows];
   ANNULUS_UNROLL
   for (int r = 0; r < rows; ++r) {
     // As in MaximumRise: -inf - -inf is never formed.
@@ -90,7 +103,7 @@ ANNULUS_DEVICE bool raise_dot_maximum(RowStates<2 * row_blocks>& states,
     states.sum[r] *= factor;
     factors[r] = factor;
   }
-  return true;
+  scale_values(factors);
 }
 
 /// Turns dot products into weights and adds them to the states, whose moments are in base 2.
@@ -110,7 +123,7 @@ ANNULUS_DEVICE void weigh_dots(RowStates<2 * row_blocks>& states, Sums<row_block
         number = exp2_approximate(x);
         states.sum[r] += number;
         if constexpr (statistics == Statistics::on) {
-          // Finite, as in weigh().
+          // Finite, so that a weight of 0 adds nothing: 0 times -inf would be NaN.
           states.moment[r] += number * fmaxf(x, -1e30F);
           states.squares[r] += number * number;
         }
@@ -152,6 +165,22 @@ ANNULUS_DEVICE void to_logits(RowStates<2 * row_blocks>& states, Sums<row_blocks
     states.sum[r] *= factors[r];
   }
   scale_rows(values, factors);
+}
+
+/// Merges the sums of a panel into the state that is kept, and starts over from the same maxima.
+template <Statistics statistics, int row_blocks, int columns>
+ANNULUS_DEVICE void end_panel(RowStates<2 * row_blocks>& states, Sums<row_blocks, columns>& values,
+                              const ForwardArguments& a, const OwnRows& own) {
+  constexpr int rows = 2 * row_blocks;
+  float dots[rows];
+  ANNULUS_UNROLL
+  for (int r = 0; r < rows; ++r) dots[r] = states.maximum[r];
+  to_logits<statistics>(states, values, DotScale<rows>(a.scale, own), a.state, own);
+  float kept[rows];
+  states.template merge_into<statistics>(a.state, own, kept);
+  merge_sums(values, a.state.values, kept, own, a.v.dim);
+  ANNULUS_UNROLL
+  for (int r = 0; r < rows; ++r) states.maximum[r] = dots[r];
 }
 
 }  // namespace annulus::kernels::gpu
