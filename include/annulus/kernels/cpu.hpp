@@ -17,16 +17,16 @@ namespace annulus::kernels {
 /// Whether bf16 inputs are multiplied as they are, by the CPU's dot product of pairs of bf16
 /// (AVX512_BF16): where the machine has it, and it was measured to be faster than fp32 when this
 /// was first asked, or as the environment variable ANNULUS_BF16 (auto, amx, dot or widen) says.
-/// Elsewhere they are widened to fp32. Forward passes take the tile registers of AMX instead, where
-/// these are the fastest. Throws InputError for a value that cannot be honoured.
+/// Elsewhere they are widened to fp32. Passes over more than few queries take the tile registers of
+/// AMX instead, where these are the fastest. Throws InputError for a value that cannot be honoured.
 [[nodiscard]] bool multiplies_bf16();
 
 /// The same in words, with what was measured.
 [[nodiscard]] std::string bf16_products();
 
 /// FLOP/s of a loop of independent fused multiply-adds on `threads` threads, measured for about
-/// `seconds`: the ceiling that kernels are compared with. For bf16, of what forward passes multiply
-/// with: tiles, pairs, or fp32.
+/// `seconds`: the ceiling that kernels are compared with. For bf16, of what passes multiply with:
+/// tiles, pairs, or fp32.
 [[nodiscard]] double measure_peak_flops(DataType type, int threads, double seconds = 0.2);
 
 /// Bytes that `threads` threads together read in a second from memory that no cache holds, measured

@@ -10,6 +10,7 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "kernels/cpu/exp-inl.hpp"
 #include "kernels/cpu/gradient_panel.hpp"
@@ -103,53 +104,12 @@ HWY_INLINE void differentiate_rows(const GradientPanel<BFloat16>& panel, Index r
 }
 #endif
 
-/// The five products of a tile of queries, `row` rows into the panel, and the tile of keys that
-/// starts at `first`.
-template <class E, class Scale>
-void accumulate_tile(const GradientPanel<E>& panel, Index row, Index first, Scale scale) {
-  using T = Accumulator<E>;
-  const hn::ScalableTag<T> d;
-  const auto& scratch = panel.scratch;
-  const VisibleRows rows{HWY_MIN(query_tile, panel.rows.count - row), panel.rows.visible + row};
-  score_tile<E>(d, rows, scratch.q + row * operands<E>(panel.dim), panel.keys.columns, panel.dim,
-                first, scale.from(row), scratch.logits);
-  score_tile<E>(d, rows, scratch.dout + row * operands<E>(panel.value_dim),
-                panel.keys.value_columns, panel.value_dim, first, Unscaled{}, scratch.products);
-  if (all_seen<key_tile<E>>(rows, first)) {
-    for (Index r = 0; r < rows.count; r += operand_size<E>) {
-      differentiate_rows(panel, row, r, rows.count, key_tile<E>);
-    }
-  } else {
-    // Products by key take so many keys together.
-    const Index groups = ceil_div(rows.visible[rows.count - 1].end - first, Index{value_rows});
-    const Index keys = weighed_keys<key_tile<E>>(d, groups * value_rows);
-    for (Index r = 0; r < rows.count; ++r) {
-      mask_row(d, seen_by<key_tile<E>>(rows, r, 1, first), keys, scratch.logits + r * key_tile<E>);
-    }
-    for (Index r = 0; r < rows.count; r += operand_size<E>) {
-      differentiate_rows(panel, row, r, rows.count, keys);
-    }
-  }
-  const Index dim = padded<T>(panel.dim);
-  const Index value_dim = padded<T>(panel.value_dim);
-  add_products<E, Weights::by_key>(d, rows, scratch.p,
-                                   scratch.dout_factors + operands<E>(row) * value_dim,
-                                   panel.value_dim, first, scratch.dv);
-  add_products<E, Weights::by_key>(d, rows, scratch.dz_by_key,
-                                   scratch.q_factors + operands<E>(row) * dim, panel.dim, first,
-                                   scratch.dk);
-  add_products<E, Weights::by_query>(d, rows, scratch.dz_by_query,
-                                     panel.keys.factors + operands<E>(first) * dim, panel.dim,
-                                     first, scratch.dq + row * dim);
-}
-
-/// Whether some row of the tile sees a key of [first, first + key_tile).
-template <class E>
-bool meets(const GradientPanel<E>& panel, Index row, Index first) {
-  const Index last = HWY_MIN(row + query_tile, panel.rows.count) - 1;
-  return panel.rows.visible[last].end > first &&
-         panel.rows.visible[row].begin < first + key_tile<E>;
-}
+/// What a pair of tiles, queries from `row` and keys from `first` on, counted in the panel, has.
+struct TilePair {
+  Index row;
+  Index first;
+  VisibleRows rows;
+};
 
 /// Queries of a tile times their scales, rounded once, as they enter both products.
 template <class T>
@@ -182,8 +142,7 @@ HWY_INLINE RowScales<float> pack_queries(const GradientPanel<BFloat16>& panel, I
   return {scratch.scale};
 }
 
-/// All tiles of queries, whose sums start at zero. Returns what logits are yet to be multiplied
-/// with.
+/// Packs all tiles of queries. Returns what logits are yet to be multiplied with.
 template <class E>
 auto pack_panel(const GradientPanel<E>& panel) {
   using T = Accumulator<E>;
@@ -197,29 +156,115 @@ auto pack_panel(const GradientPanel<E>& panel) {
               scratch.dout + row * operands<E>(panel.value_dim));
     pack_factors(dout, panel.dout_stride, count, panel.value_dim, query_tile,
                  scratch.dout_factors + operands<E>(row) * padded<T>(panel.value_dim));
-    std::fill_n(scratch.dq + row * padded<T>(panel.dim), query_tile * padded<T>(panel.dim), T{0});
   }
   return scale;
 }
 
+/// The five products of a panel by vectors.
 template <class E>
+class VectorGradients {
+ public:
+  using T = Accumulator<E>;
+  using D = hn::ScalableTag<T>;
+
+  explicit VectorGradients(const GradientPanel<E>& panel)
+      : panel_(panel), scale_(pack_panel(panel)) {}
+
+  /// Logits and products <dout, v>, in the register tiles that hold visible pairs.
+  HWY_INLINE void score(D d, const TilePair& pair) {
+    const auto& scratch = panel_.scratch;
+    score_tile<E>(d, pair.rows, scratch.q + pair.row * operands<E>(panel_.dim), panel_.keys.columns,
+                  panel_.dim, pair.first, scale_.from(pair.row), scratch.logits);
+    score_tile<E>(d, pair.rows, scratch.dout + pair.row * operands<E>(panel_.value_dim),
+                  panel_.keys.value_columns, panel_.value_dim, pair.first, Unscaled{},
+                  scratch.products);
+  }
+
+  /// Starts the sums of a tile of keys.
+  HWY_INLINE void start_keys() {
+    std::fill_n(panel_.scratch.dk, key_tile<E> * padded<T>(panel_.dim), T{0});
+    std::fill_n(panel_.scratch.dv, key_tile<E> * padded<T>(panel_.value_dim), T{0});
+  }
+
+  /// Adds the products of p and dz, which the first keys of the tile have.
+  HWY_INLINE void add(D d, const TilePair& pair, Index /*keys*/) {
+    const auto& scratch = panel_.scratch;
+    const Index dim = padded<T>(panel_.dim);
+    const Index value_dim = padded<T>(panel_.value_dim);
+    add_products<E, Weights::by_key>(d, pair.rows, scratch.p,
+                                     scratch.dout_factors + operands<E>(pair.row) * value_dim,
+                                     panel_.value_dim, pair.first, scratch.dv);
+    add_products<E, Weights::by_key>(d, pair.rows, scratch.dz_by_key,
+                                     scratch.q_factors + operands<E>(pair.row) * dim, panel_.dim,
+                                     pair.first, scratch.dk);
+    add_products<E, Weights::by_query>(d, pair.rows, scratch.dz_by_query,
+                                       panel_.keys.factors + operands<E>(pair.first) * dim,
+                                       panel_.dim, pair.first, scratch.dq + pair.row * dim);
+  }
+
+  /// Moves the sums of `count` keys to their gradients.
+  HWY_INLINE void finish_keys(Index first, Index count) {
+    const auto& scratch = panel_.scratch;
+    add_sums(scratch.dk, count, panel_.dim, key_tile<E>, panel_.dk.from(first));
+    add_sums(scratch.dv, count, panel_.value_dim, key_tile<E>, panel_.dv.from(first));
+  }
+
+ private:
+  const GradientPanel<E>& panel_;
+  decltype(pack_panel(std::declval<const GradientPanel<E>&>())) scale_;
+};
+
+/// Makes p and dz of the logits and products of a pair of tiles, up to the last key that a query
+/// sees; returns how many keys have them.
+template <class E>
+Index differentiate_tile(const GradientPanel<E>& panel, const TilePair& pair) {
+  const hn::ScalableTag<Accumulator<E>> d;
+  const auto& rows = pair.rows;
+  Index keys = key_tile<E>;
+  if (!all_seen<key_tile<E>>(rows, pair.first)) {
+    // Products by key take so many keys together.
+    const Index groups = ceil_div(rows.visible[rows.count - 1].end - pair.first, Index{value_rows});
+    keys = weighed_keys<key_tile<E>>(d, groups * value_rows);
+    for (Index r = 0; r < rows.count; ++r) {
+      mask_row(d, seen_by<key_tile<E>>(rows, r, 1, pair.first), keys,
+               panel.scratch.logits + r * key_tile<E>);
+    }
+  }
+  for (Index r = 0; r < rows.count; r += operand_size<E>) {
+    differentiate_rows(panel, pair.row, r, rows.count, keys);
+  }
+  return keys;
+}
+
+/// Whether some row of the tile sees a key of [first, first + key_tile).
+template <class E>
+bool meets(const GradientPanel<E>& panel, Index row, Index first) {
+  const Index last = HWY_MIN(row + query_tile, panel.rows.count) - 1;
+  return panel.rows.visible[last].end > first &&
+         panel.rows.visible[row].begin < first + key_tile<E>;
+}
+
+template <class E, class Products = VectorGradients<E>>
 void accumulate_gradients(const GradientPanel<E>& panel) {
   using T = Accumulator<E>;
-  const auto& scratch = panel.scratch;
-  const auto scale = pack_panel(panel);
+  const hn::ScalableTag<T> d;
+  const Index dim = padded<T>(panel.dim);
+  Products products(panel);
+  std::fill_n(panel.scratch.dq, ceil_div(panel.rows.count, query_tile) * query_tile * dim, T{0});
   for (Index first = 0; first < panel.keys.count; first += key_tile<E>) {
-    const Index count = HWY_MIN(key_tile<E>, panel.keys.count - first);
-    std::fill_n(scratch.dk, key_tile<E> * padded<T>(panel.dim), T{0});
-    std::fill_n(scratch.dv, key_tile<E> * padded<T>(panel.value_dim), T{0});
+    products.start_keys();
     for (Index row = 0; row < panel.rows.count; row += query_tile) {
-      if (meets(panel, row, first)) accumulate_tile(panel, row, first, scale);
+      if (!meets(panel, row, first)) continue;
+      const Index count = HWY_MIN(query_tile, panel.rows.count - row);
+      const TilePair pair{row, first, {count, panel.rows.visible + row}};
+      products.score(d, pair);
+      products.add(d, pair, differentiate_tile(panel, pair));
     }
-    add_sums(scratch.dk, count, panel.dim, key_tile<E>, panel.dk.from(first));
-    add_sums(scratch.dv, count, panel.value_dim, key_tile<E>, panel.dv.from(first));
+    products.finish_keys(first, HWY_MIN(key_tile<E>, panel.keys.count - first));
   }
   for (Index row = 0; row < panel.rows.count; row += query_tile) {
-    add_sums(scratch.dq + row * padded<T>(panel.dim), HWY_MIN(query_tile, panel.rows.count - row),
-             panel.dim, query_tile, panel.dq + row * panel.dim, panel.dim);
+    add_sums(panel.scratch.dq + row * dim, HWY_MIN(query_tile, panel.rows.count - row), panel.dim,
+             query_tile, panel.dq + row * panel.dim, panel.dim);
   }
 }
 

@@ -60,10 +60,11 @@ std::vector<PanelPair> pairs_of(const JoinedBlock& block, Index length) {
 }  // namespace
 
 template <class E>
-CpuBackward<E>::CpuBackward(const BackwardQueries& queries, const PassOptions& options)
+CpuBackward<E>::CpuBackward(const BackwardQueries& queries, const PassOptions& options,
+                            const TileFunctions<E>& functions)
     : queries_(queries),
       options_(options),
-      functions_(tile_functions<E>()),
+      functions_(functions),
       pool_(pool_of(options)),
       means_(row_means(queries)),
       sum_memory_(pool_, [this](ArrayPlaces& places) { place_sums(places); }) {
@@ -104,11 +105,12 @@ auto CpuBackward<E>::place_workspace(ArrayPlaces& places) const -> Workspace {
   const Index dim = functions_.padded(d);
   const Index value_dim = functions_.padded(d_v);
   const Index scores = query_tile * key_tile<E>;
+  const Index factors = panel_ / query_tile * functions_.query_operands;
   const auto take_operands = [&](Index count) { return places.take<Operand<E>>(count); };
   Workspace workspace{.scratch = {.q = take_operands(panel_ * operands<E>(d)),
                                   .dout = take_operands(panel_ * operands<E>(d_v)),
-                                  .q_factors = take_operands(operands<E>(panel_) * dim),
-                                  .dout_factors = take_operands(operands<E>(panel_) * value_dim),
+                                  .q_factors = take_operands(factors * dim),
+                                  .dout_factors = take_operands(factors * value_dim),
                                   .scale = places.take<T>(panel_),
                                   .scaled = places.take<T>(query_tile * d),
                                   .dq = places.take<T>(panel_ * dim),
@@ -133,9 +135,10 @@ auto CpuBackward<E>::place_workspace(ArrayPlaces& places) const -> Workspace {
     scratch.dz_by_key = scratch.products;
     scratch.dz_by_query = scratch.products;
   } else {
-    for (auto* weights : {&scratch.p, &scratch.dz_by_key, &scratch.dz_by_query}) {
-      *weights = places.filled<Operand<E>>(operands<E>(scores));
+    for (auto* weights : {&scratch.p, &scratch.dz_by_key}) {
+      *weights = places.filled<Operand<E>>(functions_.query_operands * key_tile<E>);
     }
+    scratch.dz_by_query = places.filled<Operand<E>>(operands<E>(scores));
   }
   return workspace;
 }

@@ -26,7 +26,8 @@ struct PanelPair {
 template <class E>
 class CpuBackward final : public BackwardPass {
  public:
-  CpuBackward(const BackwardQueries& queries, const PassOptions& options);
+  CpuBackward(const BackwardQueries& queries, const PassOptions& options,
+              const TileFunctions<E>& functions);
 
   void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                   TensorView dk, TensorView dv, const Poll& poll) override;

@@ -110,7 +110,7 @@ std::string bf16_products() {
   const auto [pairs, tiles] = choice();
   const auto* way = pairs ? "dot product" : "widened to fp32";
   if (!machine_has_bf16_dot()) return fmt::format("{}, no dot product here", way);
-  auto text = tiles ? fmt::format("tiles in forward passes, else {}", way) : std::string(way);
+  auto text = tiles ? fmt::format("tiles, few queries {}", way) : std::string(way);
   if (wish() != "auto") text += fmt::format(" as {} says", wish_name);
   text += fmt::format(", dot products measured at {:.2f} times the speed of fp32", speeds().pairs);
   if (machine_has_bf16_tiles()) text += fmt::format(", tiles at {:.2f}", speeds().tiles);

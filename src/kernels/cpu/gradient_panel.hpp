@@ -4,12 +4,17 @@
 
 #include "kernels/cpu/long_sums.hpp"
 #include "kernels/cpu/tile.hpp"
+#include "kernels/cpu/tile_registers.hpp"
 
 namespace annulus::kernels {
 
 /// Queries and keys of a panel, at most: a multiple of the tiles of both. What is packed once per
 /// panel is used for so many rows of the other side.
 inline constexpr Index gradient_panel = 768;
+
+/// Operands of a tile of queries where they are multiplied by tile registers: whole tiles.
+inline constexpr Index tiled_query_operands =
+    ceil_div(operands<BFloat16>(query_tile), tile_size) * tile_size;
 
 /// Keys and values of a panel, packed for the three products that they enter.
 template <class E>
@@ -25,15 +30,18 @@ struct GradientKeys {
 /// numbers.
 template <class E, class T = Accumulator<E>>
 struct GradientScratch {
-  Operand<E>* q;             ///< packed rows (panel, d): scaled queries; bf16 as they are
+  Operand<E>* q;             ///< packed rows (panel, d): scaled queries; bf16 as they are; of tile
+                             ///< registers (panel, operands of d)
   Operand<E>* dout;          ///< packed rows (panel, d_v)
-  Operand<E>* q_factors;     ///< (query tiles, chunks, query_tile, chunk) of d: as q
+  Operand<E>* q_factors;     ///< (query tiles, chunks, query_tile, chunk) of d: as q; of tile
+                             ///< registers (query tiles, d, tiled_query_operands)
   Operand<E>* dout_factors;  ///< likewise of d_v
   T* scale;                  ///< (panel): of the queries that are as they are
   T* scaled;                 ///< (query_tile, d): scaled queries
   T* dq;                     ///< (query tiles, chunks, query_tile, chunk) of d: Sum_j dz k_j
                              ///< over the keys of the panel
-  T* dk;                     ///< (chunks, key_tile, chunk) of d, of one key tile
+  T* dk;                     ///< (chunks, key_tile, chunk) of d, of one key tile; of tile
+                             ///< registers (d, key_tile)
   T* dv;                     ///< likewise of d_v
   T* logits;                 ///< (query_tile, key_tile)
   T* products;               ///< (query_tile, key_tile): <dout, v>

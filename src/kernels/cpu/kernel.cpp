@@ -47,13 +47,16 @@ class Cpu final : public Kernel {
 
   [[nodiscard]] std::unique_ptr<BackwardPass> backward(const BackwardQueries& queries,
                                                        const PassOptions& options) const override {
-    if (queries.q.type == DataType::bfloat16 && multiplies_bf16()) {
-      return std::make_unique<CpuBackward<BFloat16>>(queries, options);
+    if (queries.q.type == DataType::bfloat16 && multiplies_bf16_tiles()) {
+      return std::make_unique<CpuBackward<BFloat16>>(queries, options, amx_functions());
     }
-    return with_accumulator(accumulator_of(queries.q.type),
-                            [&]<class T>() -> std::unique_ptr<BackwardPass> {
-                              return std::make_unique<CpuBackward<T>>(queries, options);
-                            });
+    if (queries.q.type == DataType::bfloat16 && multiplies_bf16()) {
+      return std::make_unique<CpuBackward<BFloat16>>(queries, options, tile_functions<BFloat16>());
+    }
+    return with_accumulator(
+        accumulator_of(queries.q.type), [&]<class T>() -> std::unique_ptr<BackwardPass> {
+          return std::make_unique<CpuBackward<T>>(queries, options, tile_functions<T>());
+        });
   }
 };
 

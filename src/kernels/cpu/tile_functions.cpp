@@ -13,6 +13,7 @@
 #include "kernels/cpu/forward-inl.hpp"
 #include "kernels/cpu/pack-inl.hpp"
 #include "kernels/cpu/rows-inl.hpp"
+#include "kernels/cpu/tile_gradients-inl.hpp"
 #include "kernels/cpu/tile_products-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -22,6 +23,7 @@ template <class E>
 TileFunctions<E> functions() {
   return {.target = hwy::TargetName(HWY_TARGET),
           .lanes = lanes_of<hn::ScalableTag<Accumulator<E>>>,
+          .query_operands = operands<E>(query_tile),
           .pack_keys = pack_keys<E>,
           .pack_values = pack_values<E>,
           .accumulate = accumulate<E>,
@@ -77,7 +79,9 @@ const TileFunctions<BFloat16>* bf16_tile_functions() {
 #if ANNULUS_TARGET_HAS_BF16_DOT
   static const auto all = [] {
     auto with_tiles = functions<BFloat16>();
+    with_tiles.query_operands = tiled_query_operands;
     with_tiles.accumulate = accumulate<BFloat16, TileProducts<TileRegisters>>;
+    with_tiles.accumulate_gradients = accumulate_gradients<BFloat16, TileGradients<TileRegisters>>;
     return with_tiles;
   }();
   return &all;

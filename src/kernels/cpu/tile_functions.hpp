@@ -10,7 +10,8 @@ namespace annulus::kernels {
 template <class E>
 struct TileFunctions {
   const char* target;
-  Index lanes;  ///< sums of a vector
+  Index lanes;           ///< sums of a vector
+  Index query_operands;  ///< of a tile of queries over which gradients are summed
 
   /// Packs `count` <= key_tile keys, `stride` apart; the rest are 0.
   void (*pack_keys)(const E* keys, Index stride, Index count, Index dim, Operand<E>* packed);
@@ -46,8 +47,7 @@ struct TileFunctions {
 template <class E>
 [[nodiscard]] const TileFunctions<E>& tile_functions();
 
-/// The same with tile registers for the products of forward passes, only where the machine has
-/// them.
+/// The same with tile registers for the products, only where the machine has them.
 [[nodiscard]] const TileFunctions<BFloat16>& amx_functions();
 
 /// The functions of one instruction set for keys and values of elements of type S as they are.

@@ -1,4 +1,4 @@
-// Forward passes whose products are those of tile registers, on a model of them.
+// Passes whose products are those of tile registers, on a model of them.
 
 #include "kernels/cpu/simd_targets.hpp"
 
@@ -14,19 +14,21 @@
 
 #include "kernels/cpu/forward-inl.hpp"
 #include "kernels/cpu/model_registers.hpp"
+#include "kernels/cpu/tile_functions.hpp"
+#include "kernels/cpu/tile_gradients-inl.hpp"
 #include "kernels/cpu/tile_products-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace annulus::kernels::HWY_NAMESPACE {
 
-using Accumulate = void (*)(const ForwardTile<BFloat16>& tile);
-
-Accumulate model_accumulate() {
+/// `functions` with those products.
+TileFunctions<BFloat16> on_the_model(TileFunctions<BFloat16> functions) {
 #if ANNULUS_TARGET_HAS_BF16_DOT
-  return accumulate<BFloat16, TileProducts<test::ModelRegisters>>;
-#else
-  return nullptr;
+  functions.accumulate = accumulate<BFloat16, TileProducts<test::ModelRegisters>>;
+  functions.accumulate_gradients =
+      accumulate_gradients<BFloat16, TileGradients<test::ModelRegisters>>;
 #endif
+  return functions;
 }
 
 }  // namespace annulus::kernels::HWY_NAMESPACE
@@ -34,12 +36,13 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include "annulus/kernels/cpu.hpp"
+#include "kernels/cpu/backward_pass.hpp"
 #include "kernels/cpu/kernels_under_test.hpp"
 #include "kernels/cpu/pass.hpp"
 #include "kernels/cpu/tile_check.hpp"
 
 namespace annulus::kernels {
-HWY_EXPORT(model_accumulate);
+HWY_EXPORT(on_the_model);
 }
 
 namespace annulus::test {
@@ -47,12 +50,8 @@ namespace {
 
 /// The functions for bf16 with those products, where this machine has the rest of them.
 const kernels::TileFunctions<BFloat16>& model_functions() {
-  static const auto functions = [] {
-    using namespace kernels;
-    auto all = amx_functions();
-    all.accumulate = HWY_DYNAMIC_DISPATCH(model_accumulate)();
-    return all;
-  }();
+  using namespace kernels;
+  static const auto functions = HWY_DYNAMIC_DISPATCH(on_the_model)(amx_functions());
   return functions;
 }
 
@@ -70,7 +69,7 @@ class TileKernel final : public kernels::Kernel {
   }
   [[nodiscard]] std::unique_ptr<kernels::BackwardPass> backward(
       const kernels::BackwardQueries& queries, const kernels::PassOptions& options) const override {
-    return kernels::cpu().backward(queries, options);
+    return std::make_unique<kernels::CpuBackward<BFloat16>>(queries, options, model_functions());
   }
 };
 
@@ -84,12 +83,6 @@ std::vector<KernelUnderTest> tile_kernels() {
            .head_dims = {1, 2, 3, 15, 16, 17, 31, 32, 33, 64, 65, 96, 127, 128, 256},
            .value_dims = {1, 2, 15, 16, 17, 33, 48, 63, 64, 80, 97, 112, 1031},
            .lengths = {1, 15, 16, 17, 47, 48, 49, 95, 96, 97, 191, 192, 193, 383, 385}}};
-}
-
-std::vector<PassUnderTest> forward_passes() {
-  std::vector<PassUnderTest> passes;
-  for (const auto& kernel : tile_kernels()) passes.push_back({kernel, Pass::forward});
-  return passes;
 }
 
 /// As instructions whose operands somebody has put the wrong way round.
@@ -113,11 +106,40 @@ TEST(CpuTileRegisters, AreTriedBeforeTheyAreUsed) {
   EXPECT_FALSE(kernels::multiplies_as_expected<ExchangedRegisters>());
 }
 
+// One key has all of the probability, so dv is the sum of dout: 2^25 over the queries of the first
+// panel, where a unit in the last place is 4, and one for each query of the others whose number
+// the column does not divide.
+TEST(CpuTileProducts, WhatRoundingTakesFromGradientsOfKeysIsKept) {
+  constexpr Index panel = 768;
+  constexpr Index queries = 6 * panel;
+  constexpr Index columns = 40;
+  for (const auto& kernel : tile_kernels()) {
+    const auto whole = random_problem<BFloat16>(
+        {.head_dim = 2, .value_dim = columns, .documents = Documents::single(queries, 1)}, 31);
+    Tensor<float> dv(1, 1, columns);
+    Tensor<BFloat16> dout(queries, 1, columns);
+    for (Index i = 0; i < queries; ++i) {
+      for (Index c = 0; c < columns; ++c) {
+        double number = i == 0 ? 0x1p25 : 0;
+        if (i >= panel) number = i % (c + 2) == 0 ? 0 : 1;
+        dout.at(i, 0, c) = BFloat16(number);
+        dv.at(0, 0, c) += static_cast<float>(i == 0 ? 0 : number);
+      }
+    }
+    const auto got = gradients_by(*kernel.open(), whole, dout, {.statistics = false});
+    for (Index c = 0; c < columns; ++c) {
+      EXPECT_NEAR(got.dv.at(0, 0, c) - 0x1p25F, dv.at(0, 0, c), 2) << c;
+    }
+  }
+}
+
 }  // namespace
 
 INSTANTIATE_TEST_SUITE_P(Tiles, ForwardKernel, testing::ValuesIn(tile_kernels()),
                          name_of_test<KernelUnderTest>);
-INSTANTIATE_TEST_SUITE_P(Tiles, EitherPass, testing::ValuesIn(forward_passes()),
+INSTANTIATE_TEST_SUITE_P(Tiles, BackwardKernel, testing::ValuesIn(tile_kernels()),
+                         name_of_test<KernelUnderTest>);
+INSTANTIATE_TEST_SUITE_P(Tiles, EitherPass, testing::ValuesIn(both_passes(tile_kernels())),
                          name_of_test<PassUnderTest>);
 
 }  // namespace annulus::test
