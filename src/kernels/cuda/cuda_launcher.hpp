@@ -12,6 +12,9 @@ namespace annulus::kernels::gpu {
 /// The part of it that is compiled for element type T: BFloat16, Float16 or float.
 template <class T>
 struct CudaLauncherOf {
+  /// Thread blocks of the forward kernel of a choice that a multiprocessor of the current device
+  /// runs at once.
+  [[nodiscard]] static int forward_blocks(const KernelChoice& choice);
   static void forward(const KernelChoice& choice, const ForwardArguments& arguments,
                       Stream& stream);
   static void add_query_gradients(const KernelChoice& choice, const GradientArguments& arguments,

@@ -65,8 +65,8 @@ class Launcher {
   /// A stream that it starts kernels on, see Kernel::open_stream.
   [[nodiscard]] virtual std::shared_ptr<Stream> open_stream(int place_on_node) const = 0;
 
-  /// Thread blocks of a forward kernel that the device of a stream runs at once, about: what keeps
-  /// all of it busy.
+  /// Thread blocks of a forward kernel that the device of a stream runs at once: what keeps all of
+  /// it busy.
   [[nodiscard]] virtual int blocks_at_once(const KernelChoice& choice, Stream& stream) const = 0;
 
   virtual void write(const ScaleTableArguments& arguments, Stream& stream) const = 0;

@@ -88,27 +88,33 @@ void dispatch_scale_table(const ScaleTableArguments& arguments, Launch launch) {
   dispatch_numbers<ScaleTableKernel>(Index{arguments.rows} * arguments.heads, arguments, launch);
 }
 
-template <class T, class Launch>
-void dispatch_forward(const KernelChoice& choice, const ForwardArguments& arguments,
-                      Launch launch) {
-  check_arguments(choice, arguments);
-  const auto run = [&]<class Kernel>() {
-    launch.template operator()<Kernel>(arguments.tiles.count, arguments.heads / arguments.shared,
-                                       arguments);
-  };
-  const auto run_with = [&]<int dim, Statistics statistics>() {
+/// Calls use.operator()<Kernel>() with the forward kernel of a choice, whose elements are of type
+/// T.
+template <class T, class Use>
+void with_forward_kernel(const KernelChoice& choice, Use use) {
+  const auto use_with = [&]<int dim, Statistics statistics>() {
     if (choice.few_rows) {
-      run.template operator()<ForwardKernel<T, dim, statistics, true>>();
+      use.template operator()<ForwardKernel<T, dim, statistics, true>>();
     } else {
-      run.template operator()<ForwardKernel<T, dim, statistics, false>>();
+      use.template operator()<ForwardKernel<T, dim, statistics, false>>();
     }
   };
   with_dim(choice, [&]<int dim>() {
     if (choice.statistics) {
-      run_with.template operator()<dim, Statistics::on>();
+      use_with.template operator()<dim, Statistics::on>();
     } else {
-      run_with.template operator()<dim, Statistics::off>();
+      use_with.template operator()<dim, Statistics::off>();
     }
+  });
+}
+
+template <class T, class Launch>
+void dispatch_forward(const KernelChoice& choice, const ForwardArguments& arguments,
+                      Launch launch) {
+  check_arguments(choice, arguments);
+  with_forward_kernel<T>(choice, [&]<class Kernel>() {
+    launch.template operator()<Kernel>(arguments.tiles.count, arguments.heads / arguments.shared,
+                                       arguments);
   });
 }
 

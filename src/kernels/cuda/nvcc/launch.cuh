@@ -55,6 +55,32 @@ inline void check_device(int shared_bytes) {
   }
 }
 
+/// Asks for the shared memory that a kernel needs on the current device.
+template <class Kernel>
+void ask_for_shared_memory() {
+  check_device(Kernel::shared_bytes);
+  const auto set = [](cudaFuncAttribute attribute, int value) {
+    check_cuda(cudaFuncSetAttribute(entry<Kernel>, attribute, value), "cudaFuncSetAttribute");
+  };
+  // More than 48 KiB must be asked for. What a block has must not keep another one off the
+  // multiprocessor while its first-level cache has the memory for it.
+  set(cudaFuncAttributeMaxDynamicSharedMemorySize, Kernel::shared_bytes);
+  if (Kernel::shared_bytes > 0) {
+    set(cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
+  }
+}
+
+/// Thread blocks that a multiprocessor of the current device runs at once.
+template <class Kernel>
+[[nodiscard]] int blocks_of_multiprocessor() {
+  ask_for_shared_memory<Kernel>();
+  int blocks = 0;
+  check_cuda(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, entry<Kernel>, Kernel::threads,
+                                                           Kernel::shared_bytes),
+             "cudaOccupancyMaxActiveBlocksPerMultiprocessor");
+  return blocks;
+}
+
 /// Starts kernels on a stream.
 struct LaunchOn {
   Stream& stream;
@@ -64,11 +90,7 @@ struct LaunchOn {
     if (blocks_x == 0 || blocks_y == 0) return;
     ensure(blocks_y <= 65535, "a GPU kernel has at most 65535 heads");
     const auto queue = static_cast<cudaStream_t>(stream.handle());  // makes its device current
-    check_device(Kernel::shared_bytes);
-    // More than 48 KiB must be asked for.
-    check_cuda(cudaFuncSetAttribute(entry<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                    Kernel::shared_bytes),
-               "cudaFuncSetAttribute");
+    ask_for_shared_memory<Kernel>();
     const dim3 grid(static_cast<unsigned>(blocks_x), static_cast<unsigned>(blocks_y));
     entry<Kernel><<<grid, Kernel::threads, Kernel::shared_bytes, queue>>>(arguments);
     check_cuda(cudaGetLastError(), "the launch of a kernel");

@@ -27,9 +27,11 @@ class CudaLauncher final : public Launcher {
 
   [[nodiscard]] int blocks_at_once(const KernelChoice& choice, Stream& stream) const override {
     static_cast<void>(stream.handle());  // makes its device current
-    // Those for Hopper have all registers of a multiprocessor; of others there is room for at least
-    // two.
-    const int of_multiprocessor = choice.path == KernelPath::hopper ? 1 : 2;
+    int of_multiprocessor = 1;           // those for Hopper have all registers
+    if (choice.path == KernelPath::mma) {
+      with_type(choice,
+                [&]<class T>() { of_multiprocessor = CudaLauncherOf<T>::forward_blocks(choice); });
+    }
     return of_multiprocessor * attribute_of_device(cudaDevAttrMultiProcessorCount);
   }
 

@@ -8,6 +8,14 @@
 namespace annulus::kernels::gpu {
 
 template <class T>
+int CudaLauncherOf<T>::forward_blocks(const KernelChoice& choice) {
+  int blocks = 0;
+  with_forward_kernel<T>(choice,
+                         [&]<class Kernel>() { blocks = blocks_of_multiprocessor<Kernel>(); });
+  return blocks;
+}
+
+template <class T>
 void CudaLauncherOf<T>::forward(const KernelChoice& choice, const ForwardArguments& arguments,
                                 Stream& stream) {
   dispatch_forward<T>(choice, arguments, LaunchOn{stream});
