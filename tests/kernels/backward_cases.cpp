@@ -38,10 +38,11 @@ TEST_P(BackwardKernel, NotANumberShowsInTheGradientsOfItsRows) {
   });
 }
 
-// Tiles that the row is in see no key from 192 on, and nothing of another head.
+// Tiles that the row is in, of at most 128 rows, see no key from 256 on, and nothing of another
+// head.
 TEST_P(BackwardKernel, NotANumberStaysAwayFromWhatNoTileOfItsRowSees) {
   constexpr Index row = 160;
-  constexpr Index first_unseen = 192;
+  constexpr Index first_unseen = 256;
   const Problem problem{.query_heads = 2,
                         .key_heads = 2,
                         .head_dim = 16,
