@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <functional>
 #include <limits>
+#include <map>
 #include <numeric>
+#include <utility>
 
 #include "annulus/base/error.hpp"
 #include "annulus/base/narrow.hpp"
@@ -50,11 +52,18 @@ RowRange self_range(const Block& block, Index first, Index last) {
   return range_of(begin, std::min(end, block.keys.count));
 }
 
+Index begin_of_step(Index row, int step_rows) {
+  return row - row % step_rows;
+}
+
 /// Adds what the rows [first, first + rows) of a block's run meet: one visit, or, where rows stand
-/// so far apart that nobody sees what lies between, one for each stretch that somebody sees.
-void add_visits(const Block& block, Index first, Index rows, std::vector<TileVisit>& visits) {
+/// so far apart that nobody sees what lies between, one for each stretch that somebody sees. They
+/// begin at multiples of `step_rows`.
+void add_visits(const Block& block, Index first, Index rows, int step_rows,
+                std::vector<TileVisit>& visits) {
   const auto add = [&](Interval seen) {
     if (seen.empty()) return;
+    seen.begin = begin_of_step(seen.begin, step_rows);
     const Index whole_begin = std::max(seen.begin, block.visible(first + rows - 1).begin);
     const Index whole_end = std::min(seen.end, block.visible(first).end);
     const Index position = block.queries.position_of(first) - block.keys.position;
@@ -82,7 +91,7 @@ void add_visits(const Block& block, Index first, Index rows, std::vector<TileVis
   for (Index i = first; i < first + rows; ++i) {
     const auto seen = block.visible(i);
     if (seen.empty()) continue;
-    if (seen.begin > stretch.end || stretch.empty()) {
+    if (begin_of_step(seen.begin, step_rows) > stretch.end || stretch.empty()) {
       add(stretch);
       stretch = seen;
     }
@@ -125,7 +134,7 @@ Index streaming_rows(const TileList& list, const TileWork& work, int step_rows =
       [&](const TileVisit& visit) { return ceil_div(visit.seen.size(), step_rows) * step_rows; });
 }
 
-TileList tiles_of(const std::vector<Block>& blocks, int tile_rows) {
+TileList tiles_of(const std::vector<Block>& blocks, int tile_rows, int step_rows = 1) {
   ensure(tile_rows >= 1 && tile_rows <= most_tile_rows, "tiles have between 1 and 128 rows");
   for (const auto& block : blocks) {
     check_width(block.queries);
@@ -139,7 +148,7 @@ TileList tiles_of(const std::vector<Block>& blocks, int tile_rows) {
       const Index rows = std::min<Index>(tile_rows, cuts[segment + 1] - row);
       const auto first_visit = list.visits.size();
       for (const auto b : covers[segment]) {
-        add_visits(blocks[b], row - blocks[b].queries.row, rows, list.visits);
+        add_visits(blocks[b], row - blocks[b].queries.row, rows, step_rows, list.visits);
       }
       if (list.visits.size() == first_visit) continue;
       list.work.push_back({.row = narrow<int>(row),
@@ -155,6 +164,65 @@ TileList tiles_of(const std::vector<Block>& blocks, int tile_rows) {
   return list;
 }
 
+std::vector<Block> all_transposed(std::span<const Block> blocks) {
+  std::vector<Block> exchanged;
+  for (const auto& block : blocks) exchanged.push_back(transposed(block));
+  return exchanged;
+}
+
+/// The runs of queries, by their first row; empty where two overlap and are not the same.
+std::map<Index, Index> runs_of(std::span<const Block> blocks) {
+  std::map<Index, Index> counts;
+  for (const auto& block : blocks) {
+    const auto [run, is_new] = counts.emplace(block.queries.row, block.queries.count);
+    if (!is_new && run->second != block.queries.count) return {};
+  }
+  Index end = 0;
+  for (const auto& [row, count] : counts) {
+    if (row < end) return {};
+    end = row + count;
+  }
+  return counts;
+}
+
+/// The steps of a run, the first of which has a number.
+struct RunSteps {
+  std::vector<StepRows> steps;
+  std::map<int, int> first_of_run;  ///< by the first row
+};
+
+RunSteps steps_of(const std::map<Index, Index>& runs, int step_rows) {
+  RunSteps all;
+  for (const auto& [row, count] : runs) {
+    all.first_of_run[narrow<int>(row)] = narrow<int>(std::ssize(all.steps));
+    for (Index i = 0; i < count; i += step_rows) {
+      all.steps.push_back(
+          {narrow<int>(row + i), narrow<int>(std::min<Index>(step_rows, count - i))});
+    }
+  }
+  return all;
+}
+
+/// A visit in parts whose steps have had as many additions each, which it adds one to.
+void add_turns(const TileVisit& visit, int first_step, int step_rows, std::vector<int>& turns,
+               std::vector<TileVisit>& visits) {
+  const auto turns_at = [&](int row) -> int& {
+    return turns[static_cast<std::size_t>(first_step + row / step_rows)];
+  };
+  for (int row = visit.seen.begin; row < visit.seen.end;) {
+    auto part = visit;
+    part.step = first_step + row / step_rows;
+    part.turns = turns_at(row);
+    part.seen.begin = row;
+    for (; row < visit.seen.end && turns_at(row) == part.turns; row += step_rows) ++turns_at(row);
+    part.seen.end = std::min(row, visit.seen.end);
+    part.whole = {std::max(part.whole.begin, part.seen.begin),
+                  std::min(part.whole.end, part.seen.end)};
+    if (part.whole.empty()) part.whole = {};
+    visits.push_back(part);
+  }
+}
+
 }  // namespace
 
 TileList query_tiles(std::span<const Block> blocks, int tile_rows) {
@@ -168,9 +236,32 @@ Index most_streaming_rows(const TileList& list, int step_rows) {
 }
 
 TileList key_tiles(std::span<const Block> blocks, int tile_rows) {
-  std::vector<Block> exchanged;
-  for (const auto& block : blocks) exchanged.push_back(transposed(block));
-  return tiles_of(exchanged, tile_rows);
+  return tiles_of(all_transposed(blocks), tile_rows);
+}
+
+std::optional<TurnTiles> turn_tiles(std::span<const Block> blocks, int tile_rows, int step_rows) {
+  const auto runs = runs_of(blocks);
+  const auto run_steps = steps_of(runs, step_rows);
+  Index rows = 0;
+  for (const auto& [row, count] : runs) rows += count;
+  const Index step_count = std::ssize(run_steps.steps);
+  // Short documents would have steps with hardly a row.
+  if (step_count == 0 || step_count * step_rows > 2 * rows + 1024) return std::nullopt;
+  TurnTiles tiles{.list = tiles_of(all_transposed(blocks), tile_rows, step_rows),
+                  .steps = run_steps.steps};
+  const auto visits = std::exchange(tiles.list.visits, {});
+  std::vector<int> turns(run_steps.steps.size());
+  for (auto& work : tiles.list.work) {
+    const auto first = tiles.list.visits.size();
+    for (int v = work.first_visit; v < work.first_visit + work.visits; ++v) {
+      const auto& visit = visits[static_cast<std::size_t>(v)];
+      add_turns(visit, run_steps.first_of_run.at(visit.row), step_rows, turns, tiles.list.visits);
+    }
+    work.first_visit = narrow<int>(first);
+    work.visits = narrow<int>(tiles.list.visits.size() - first);
+  }
+  tiles.most_turns = *std::ranges::max_element(turns);
+  return tiles;
 }
 
 }  // namespace annulus::kernels::gpu

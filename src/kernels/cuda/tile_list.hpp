@@ -3,6 +3,7 @@
 // device. Kernels never search; whether a pair of tiles is hidden, cut by the mask or seen as a
 // whole is arithmetic on the ends of runs, done here.
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -42,6 +43,8 @@ struct TileVisit {
   RowLine before_first{};  ///< the last streaming row before those that a row sees
   RowLine last{};          ///< the last that it sees
   RowLine position{};      ///< the last that does not stand after it
+  int step = 0;            ///< in lists of TurnTiles: the step that `seen` begins with,
+  int turns = 0;           ///< and the additions to each step of `seen` that come before this one
 
   /// Streaming rows that row i of the tile sees; may be empty. As Block::visible.
   [[nodiscard]] constexpr RowRange visible(int i) const {
@@ -100,5 +103,25 @@ struct DeviceTileList {
 
 /// The other way around: tiles of keys, past which the queries stream.
 [[nodiscard]] TileList key_tiles(std::span<const Block> blocks, int tile_rows);
+
+/// Rows that every tile meets together.
+struct StepRows {
+  int row = 0;  ///< first local row
+  int rows = 0;
+};
+
+/// Tiles of keys past which the queries stream in steps that are the same rows for all of them, so
+/// that sums of these rows can have additions of every tile, one after the other.
+struct TurnTiles {
+  TileList list;                ///< visits are cut where `turns` changes
+  std::vector<StepRows> steps;  ///< all of them, run after run
+  int most_turns = 0;           ///< additions to one step
+};
+
+/// Additions are numbered in the order of the list, visit after visit. Empty where two runs of
+/// queries have some rows in common and not all, or where most rows of steps would be none of a
+/// run.
+[[nodiscard]] std::optional<TurnTiles> turn_tiles(std::span<const Block> blocks, int tile_rows,
+                                                  int step_rows);
 
 }  // namespace annulus::kernels::gpu

@@ -1,6 +1,7 @@
 // Tiles and what they meet, against every pair of rows.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <utility>
@@ -94,6 +95,88 @@ TEST(CudaTileList, GivesEveryRowToOneTile) {
                          {.queries = {.row = 60, .position = 0, .count = 2},
                           .keys = more_keys,
                           .mask = Mask::causal()}});
+}
+
+/// That steps are the same rows for all tiles, and turns count the additions to each of them.
+void expect_turns(const gpu::TurnTiles& tiles, int step_rows) {
+  std::vector<int> turns(tiles.steps.size());
+  for (const auto& work : tiles.list.work) {
+    for (int v = 0; v < work.visits; ++v) {
+      const auto& visit = tiles.list.visits[static_cast<std::size_t>(work.first_visit + v)];
+      for (int row = visit.seen.begin; row < visit.seen.end; row += step_rows) {
+        const auto step =
+            static_cast<std::size_t>(visit.step + (row - visit.seen.begin) / step_rows);
+        ASSERT_LT(step, tiles.steps.size());
+        EXPECT_EQ(tiles.steps[step].row, visit.row + row);
+        EXPECT_EQ(tiles.steps[step].rows, std::min(step_rows, visit.count - row));
+        EXPECT_EQ(visit.turns, turns[step]++);
+      }
+      EXPECT_TRUE(visit.whole.empty() ||
+                  (visit.whole.begin >= visit.seen.begin && visit.whole.end <= visit.seen.end));
+    }
+  }
+  EXPECT_EQ(tiles.most_turns, std::ranges::max(turns));
+}
+
+void expect_turns(const std::vector<Block>& blocks) {
+  Pairs expected;
+  for (const auto& [pair, times] : visible_pairs(blocks)) {
+    expected[{pair.second, pair.first}] = times;
+  }
+  for (const int tile_rows : {4, 16}) {
+    for (const int step_rows : {4, 8}) {
+      const auto tiles = gpu::turn_tiles(blocks, tile_rows, step_rows);
+      ASSERT_TRUE(tiles.has_value());
+      expect_tiles_apart(tiles->list);
+      EXPECT_EQ(pairs_of(tiles->list, tile_rows), expected);
+      expect_turns(*tiles, step_rows);
+    }
+  }
+}
+
+TEST(CudaTurnTiles, MeetTheSameStepsInTurns) {
+  for (const auto& mask :
+       {Mask::full(), Mask::causal(), Mask::window(0), Mask::window(13, 2), Mask::window(0, 9)}) {
+    for (const Index stride : {1, 3, 7, 40}) {
+      for (const Index start : {-60, 0, 5, 200}) {
+        expect_turns({{.queries = {.row = 3, .position = 60 + start, .stride = stride, .count = 43},
+                       .keys = {.row = 11, .position = 60, .stride = 1, .count = 61},
+                       .mask = mask}});
+        expect_turns({{.queries = {.row = 3, .position = 60 + start, .stride = 1, .count = 43},
+                       .keys = {.row = 11, .position = 60, .stride = stride, .count = 61},
+                       .mask = mask}});
+      }
+    }
+  }
+}
+
+TEST(CudaTurnTiles, HaveRunsThatSeveralBlocksShare) {
+  const PlacedRows keys{.row = 0, .position = 0, .count = 9};
+  const PlacedRows more_keys{.row = 9, .position = 9, .count = 30};
+  const PlacedRows queries{.row = 5, .position = 10, .count = 20};
+  const PlacedRows more_queries{.row = 25, .position = 0, .count = 31};
+  expect_turns({{.queries = queries, .keys = keys},
+                {.queries = queries, .keys = more_keys, .mask = Mask::causal()},
+                {.queries = more_queries, .keys = more_keys, .mask = Mask::window(7)},
+                {.queries = more_queries, .keys = keys}});
+}
+
+TEST(CudaTurnTiles, AreNotThereWhereStepsAreNotTheSameOrHardlyHaveRows) {
+  const PlacedRows keys{.row = 0, .position = 0, .count = 9};
+  const auto of = [&](std::vector<PlacedRows> runs) {
+    std::vector<Block> blocks;
+    for (const auto& run : runs) blocks.push_back({.queries = run, .keys = keys});
+    return gpu::turn_tiles(blocks, 16, 8).has_value();
+  };
+  const auto run = [](Index row, Index count) { return PlacedRows{.row = row, .count = count}; };
+  EXPECT_TRUE(of({run(5, 20), run(5, 20), run(25, 3)}));
+  EXPECT_FALSE(of({run(5, 20), run(5, 21)}));
+  EXPECT_FALSE(of({run(5, 20), run(24, 3)}));
+  EXPECT_FALSE(of({run(5, 20), run(7, 2)}));
+  EXPECT_FALSE(of({}));
+  std::vector<PlacedRows> short_runs;
+  for (Index row = 0; row < 1000; ++row) short_runs.push_back(run(row, 1));
+  EXPECT_FALSE(of(short_runs));
 }
 
 TEST(CudaTileList, LeavesOutWhatNobodySees) {
