@@ -2,6 +2,8 @@
 // What kernels are given: pointers into device memory, and shapes. Plain values, passed by copy;
 // nothing is owned. Tables (rows, heads) and (rows, heads, dim) are dense and row-major.
 
+#include <cstdint>
+
 #include "annulus/base/index.hpp"
 #include "kernels/cuda/tile_list.hpp"
 
@@ -161,10 +163,19 @@ struct FinishArguments {
   float* const* statistics = nullptr;
 };
 
+/// Sums of queries that every tile of keys adds to, one after the other, in the steps of TurnTiles.
+/// At first all are zero.
+struct QueryTurns {
+  std::uint32_t* tickets = nullptr;  ///< one number: thread blocks that have started
+  std::uint32_t* counts = nullptr;   ///< (steps, H, warps of a block): additions that are made
+  float* sums = nullptr;             ///< (steps, H, columns * dim): see StepSums
+};
+
 /// Adds the gradients of the visible pairs of a list of tiles to sums, a panel at a time. With
 /// p = e^((z - lse) - lse_low) and dz = p (<dout, v> - mean):
 /// kernels over query tiles add Sum_j dz k_j to `query_sums`,
-/// kernels over key tiles add Sum scale dz q to `dk` and Sum p dout to `dv`.
+/// kernels over key tiles add Sum scale dz q to `dk` and Sum p dout to `dv`,
+/// and that of all gradients, over key tiles, does so and adds Sum_j dz k_j to `turns.sums`.
 struct GradientArguments {
   InputRows q{};
   InputRows k{};
@@ -182,6 +193,17 @@ struct GradientArguments {
   DeviceSums dk{};               ///< (keys, G, d)
   DeviceSums dv{};               ///< (keys, G, d_v)
   DeviceTileList tiles{};
+  QueryTurns turns{};  ///< of the kernel of all gradients, whose tiles are TurnTiles
+};
+
+/// Adds the sums of steps to those of their rows.
+struct FoldStepsArguments {
+  const StepRows* steps = nullptr;  ///< on the device
+  int count = 0;                    ///< of `steps`
+  int heads = 0;
+  int query_dim = 0;             ///< d
+  const float* sums = nullptr;   ///< those of QueryTurns
+  double* query_sums = nullptr;  ///< (rows, H, d)
 };
 
 /// From Sum_j dz k_j to dq = scale times that, and dscale = <q, that>.

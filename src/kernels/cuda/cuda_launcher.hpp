@@ -21,6 +21,9 @@ struct CudaLauncherOf {
                                   Stream& stream);
   static void add_key_gradients(const KernelChoice& choice, const GradientArguments& arguments,
                                 Stream& stream);
+  static void add_all_gradients(const KernelChoice& choice, const GradientArguments& arguments,
+                                Stream& stream);
+  static void fold(const KernelChoice& choice, const FoldStepsArguments& arguments, Stream& stream);
   static void finish(const QueryGradientArguments& arguments, Stream& stream);
   static void mean(const MeanArguments& arguments, Stream& stream);
 };

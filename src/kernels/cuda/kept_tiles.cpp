@@ -1,5 +1,7 @@
 #include "kernels/cuda/kept_tiles.hpp"
 
+#include <utility>
+
 #include "annulus/base/error.hpp"
 #include "annulus/base/narrow.hpp"
 #include "kernels/cuda/tile_parts.hpp"
@@ -27,17 +29,37 @@ const ForwardTiles& KeptTiles::forward(const KernelChoice& choice, int shared, i
 
 const GradientTiles& KeptTiles::gradients(const KernelChoice& choice, int group,
                                           std::span<const Block> blocks) {
+  const bool in_turns = sums_all_gradients(choice, launcher_.shared_memory(*stream_));
   const GradientShape shape{.query_rows = query_gradient_tile_rows(choice),
                             .key_rows = key_gradient_tile_rows(choice),
                             .key_step_rows = key_gradient_step_rows(choice),
+                            .turn_rows = in_turns ? all_gradients_tile_rows(choice) : 0,
+                            .turn_step_rows = in_turns ? all_gradients_step_rows(choice) : 0,
                             .group = group,
                             .panel = panel_rows(static_cast<int>(size_of(choice.type)))};
   return gradients_.get(blocks, shape, [&]() -> GradientTiles {
+    if (auto tiles = this->in_turns(shape, blocks)) return std::move(*tiles);
     const auto of_keys = key_tiles(blocks, shape.key_rows);
     return {.of_queries = DeviceTiles(stream_, query_tiles(blocks, shape.query_rows)),
             .of_keys = DeviceTiles(stream_, of_keys),
             .key_panels = most_streaming_rows(of_keys, shape.key_step_rows) * group > shape.panel};
   });
+}
+
+std::optional<GradientTiles> KeptTiles::in_turns(const GradientShape& shape,
+                                                 std::span<const Block> blocks) const {
+  if (shape.turn_rows == 0) return std::nullopt;
+  const auto tiles = turn_tiles(blocks, shape.turn_rows, shape.turn_step_rows);
+  // A sum of queries then has at most as many terms in fp32, one after the other, as those of a
+  // panel.
+  if (!tiles.has_value() || tiles->most_turns + shape.turn_rows > shape.panel) return std::nullopt;
+  const bool panels =
+      most_streaming_rows(tiles->list, shape.turn_step_rows) * shape.group > shape.panel;
+  return GradientTiles{.of_queries = DeviceTiles(stream_, {}),
+                       .of_keys = DeviceTiles(stream_, tiles->list),
+                       .key_panels = panels,
+                       .steps = DeviceArray<StepRows>(stream_, std::span(tiles->steps)),
+                       .step_count = narrow<int>(std::ssize(tiles->steps))};
 }
 
 std::shared_ptr<KeptTiles> kept_tiles(const Launcher& launcher, const PassOptions& options) {

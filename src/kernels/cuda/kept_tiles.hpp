@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -44,11 +45,15 @@ struct ForwardTiles {
   int state_rows = 0;  ///< of the states of the parts
 };
 
-/// The tiles of the two kernels of a backward pass.
+/// The tiles of a backward pass: of its two kernels, or of the one that has all gradients.
 struct GradientTiles {
   DeviceTiles of_queries;
   DeviceTiles of_keys;
-  bool key_panels;  ///< whether sums of some tile of keys are those of more than one panel
+  bool key_panels;                ///< whether sums of some tile of keys are of more than one panel
+  DeviceArray<StepRows> steps{};  ///< of TurnTiles, which `of_keys` then are
+  int step_count = 0;             ///< 0 for two kernels
+
+  [[nodiscard]] bool in_turns() const { return step_count > 0; }
 };
 
 /// Those of all passes of a plan. Whoever has it computes on one stream.
@@ -66,6 +71,10 @@ class KeptTiles final : public Kept {
                                                std::span<const Block> blocks);
 
  private:
+  struct GradientShape;
+  [[nodiscard]] std::optional<GradientTiles> in_turns(const GradientShape& shape,
+                                                      std::span<const Block> blocks) const;
+
   struct ForwardShape {
     int tile_rows;
     int step_rows;
@@ -76,6 +85,8 @@ class KeptTiles final : public Kept {
     int query_rows;
     int key_rows;
     int key_step_rows;
+    int turn_rows;  ///< of the tiles of one kernel, and 0 where there are two
+    int turn_step_rows;
     int group;
     int panel;
     friend bool operator==(const GradientShape&, const GradientShape&) = default;

@@ -38,6 +38,14 @@ void check_heads(int heads, int group) {
          "query heads are a multiple of key heads");
 }
 
+/// Warps of kernels of gradients on a multiprocessor, whose registers 8 of them have for
+/// themselves.
+int warps_at_once(const TileShape& shape, int shared_bytes, const SharedMemory& memory) {
+  constexpr int of_system = 1024;  // of each block
+  const int blocks = memory.of_multiprocessor / (shared_bytes + of_system);
+  return std::min(8, blocks * shape.warps);
+}
+
 }  // namespace
 
 void check_arguments(const KernelChoice& choice, const ForwardArguments& arguments) {
@@ -108,6 +116,29 @@ int query_gradient_tile_rows(const KernelChoice& choice) {
 int key_gradient_tile_rows(const KernelChoice& choice) {
   if (choice.path == KernelPath::hopper) return HopperShape::rows;
   return key_gradient_shape(element_bytes(choice), choice.dim).rows();
+}
+
+bool sums_all_gradients(const KernelChoice& choice, const SharedMemory& memory) {
+  if (choice.path != KernelPath::mma) return false;
+  if (!sums_all_gradients(element_bytes(choice), choice.dim)) return false;
+  const int bytes = gradient_shared_bytes(choice.dim);
+  const auto over_keys = key_gradient_shape(element_bytes(choice), choice.dim);
+  const int row_bytes = choice.dim * element_bytes(choice);
+  return bytes <= memory.of_block &&
+         warps_at_once(gradient_shape(choice.dim), bytes, memory) >=
+             warps_at_once(over_keys, over_keys.shared_bytes(row_bytes, 2, 4), memory);
+}
+
+int all_gradients_tile_rows(const KernelChoice& choice) {
+  return gradient_shape(choice.dim).rows();
+}
+
+int all_gradients_step_rows(const KernelChoice& choice) {
+  return gradient_shape(choice.dim).columns;
+}
+
+int all_gradients_warps(const KernelChoice& choice) {
+  return gradient_shape(choice.dim).warps;
 }
 
 int key_gradient_step_rows(const KernelChoice& choice) {

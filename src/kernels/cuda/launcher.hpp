@@ -50,6 +50,21 @@ struct KernelChoice {
 /// Streaming rows of a step of the kernel over key tiles.
 [[nodiscard]] int key_gradient_step_rows(const KernelChoice& choice);
 
+/// Bytes of shared memory that a device has for one thread block, and for all that run on a
+/// multiprocessor.
+struct SharedMemory {
+  int of_block = 0;
+  int of_multiprocessor = 0;
+};
+
+/// Whether there is a kernel of all gradients for a choice, a device has the shared memory that it
+/// needs, and as many warps of it run on a multiprocessor as of the kernel over key tiles.
+[[nodiscard]] bool sums_all_gradients(const KernelChoice& choice, const SharedMemory& memory);
+/// Rows of its tiles of keys, rows of queries of a step, and warps of a thread block.
+[[nodiscard]] int all_gradients_tile_rows(const KernelChoice& choice);
+[[nodiscard]] int all_gradients_step_rows(const KernelChoice& choice);
+[[nodiscard]] int all_gradients_warps(const KernelChoice& choice);
+
 /// Throws Error where arguments do not fit a kernel: rows that do not start at multiples of 16
 /// bytes, more elements than the kernel has, dimensions or heads that contradict one another.
 void check_arguments(const KernelChoice& choice, const ForwardArguments& arguments);
@@ -69,6 +84,9 @@ class Launcher {
   /// it busy.
   [[nodiscard]] virtual int blocks_at_once(const KernelChoice& choice, Stream& stream) const = 0;
 
+  /// Of the device of a stream.
+  [[nodiscard]] virtual SharedMemory shared_memory(Stream& stream) const = 0;
+
   virtual void write(const ScaleTableArguments& arguments, Stream& stream) const = 0;
   virtual void start(const StartArguments& arguments, Stream& stream) const = 0;
   virtual void forward(const KernelChoice& choice, const ForwardArguments& arguments,
@@ -84,6 +102,11 @@ class Launcher {
   /// Over key tiles.
   virtual void add_key_gradients(const KernelChoice& choice, const GradientArguments& arguments,
                                  Stream& stream) const = 0;
+  /// Over key tiles, those of both in one kernel, where sums_all_gradients says that it is there.
+  virtual void add_all_gradients(const KernelChoice& choice, const GradientArguments& arguments,
+                                 Stream& stream) const = 0;
+  virtual void fold(const KernelChoice& choice, const FoldStepsArguments& arguments,
+                    Stream& stream) const = 0;
   virtual void finish(const KernelChoice& choice, const QueryGradientArguments& arguments,
                       Stream& stream) const = 0;
 

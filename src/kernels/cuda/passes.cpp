@@ -1,6 +1,8 @@
 #include "kernels/cuda/passes.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 
 #include "annulus/base/error.hpp"
 #include "annulus/base/narrow.hpp"
@@ -9,6 +11,8 @@
 
 namespace annulus::kernels::gpu {
 namespace {
+
+constexpr Index most_counts = std::numeric_limits<int>::max();
 
 /// The stream of a pass, which is a GPU's.
 const StreamPointer& stream_of(const PassOptions& options) {
@@ -134,7 +138,7 @@ void GpuBackward::accumulate(ConstTensorView k, ConstTensorView v, std::span<con
              dk.has_shape(k.rows, k.heads, k.dim) && dv.has_shape(v.rows, v.heads, v.dim),
          "keys, values and their gradients have the shapes of the pass");
   const auto& tiles = tiles_->gradients(choice_, heads_ / key_heads_, blocks);
-  if (!tiles.of_queries.empty()) {
+  if (!tiles.of_keys.empty()) {
     const AlignedRows keys(stream_, k);
     const AlignedRows values(stream_, v);
     const LongSums key_sums(stream_, dk, tiles.key_panels);
@@ -154,12 +158,36 @@ void GpuBackward::accumulate(ConstTensorView k, ConstTensorView v, std::span<con
                                 .query_sums = sums_.data(),
                                 .dk = key_sums.view(),
                                 .dv = value_sums.view(),
-                                .tiles = tiles.of_queries.view()};
-    launcher_.add_query_gradients(choice_, arguments, *stream_);
-    arguments.tiles = tiles.of_keys.view();
-    launcher_.add_key_gradients(choice_, arguments, *stream_);
+                                .tiles = tiles.of_keys.view()};
+    if (tiles.in_turns()) {
+      add_in_turns(tiles, arguments);
+    } else {
+      launcher_.add_key_gradients(choice_, arguments, *stream_);
+      arguments.tiles = tiles.of_queries.view();
+      launcher_.add_query_gradients(choice_, arguments, *stream_);
+    }
   }
   if (poll) poll();
+}
+
+void GpuBackward::add_in_turns(const GradientTiles& tiles, GradientArguments arguments) {
+  const Index steps = Index{tiles.step_count} * heads_;
+  const Index counts = steps * all_gradients_warps(choice_);
+  ensure(counts <= most_counts, "the turns of a pass are counted in 32 bits");
+  const DeviceArray<std::uint32_t> numbers(stream_, 1 + counts);
+  const DeviceArray<float> sums(stream_, steps * all_gradients_step_rows(choice_) * choice_.dim);
+  stream_->clear(numbers.data(), numbers.bytes());
+  stream_->clear(sums.data(), sums.bytes());
+  arguments.turns = {.tickets = numbers.data(), .counts = numbers.data() + 1, .sums = sums.data()};
+  launcher_.add_all_gradients(choice_, arguments, *stream_);
+  launcher_.fold(choice_,
+                 {.steps = tiles.steps.data(),
+                  .count = tiles.step_count,
+                  .heads = heads_,
+                  .query_dim = q_.rows().dim,
+                  .sums = sums.data(),
+                  .query_sums = sums_.data()},
+                 *stream_);
 }
 
 void GpuBackward::add(TensorView sums, double factor, ConstTensorView more) const {

@@ -58,6 +58,7 @@ class GpuBackward final : public BackwardPass {
 
  private:
   [[nodiscard]] TensorView mean() const;
+  void add_in_turns(const GradientTiles& tiles, GradientArguments arguments);
 
   const Launcher& launcher_;
   StreamPointer stream_;

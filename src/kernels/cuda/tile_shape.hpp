@@ -95,4 +95,23 @@ template <class T>
   return {.warps = 4, .row_blocks = 1, .columns = 16};
 }
 
+/// The same for the kernel of all gradients, of elements of 16 bits. Between owned rows and those
+/// that stream lie the gradients of their logits, which all warps read.
+[[nodiscard]] constexpr TileShape gradient_shape(int dim) {
+  if (dim <= 64) return {.warps = 4, .row_blocks = 2, .columns = 32};
+  if (dim <= 96) return {.warps = 4, .row_blocks = 1, .columns = 64};
+  return {.warps = 8, .row_blocks = 1, .columns = 64};
+}
+
+/// Whether there is such a kernel.
+[[nodiscard]] constexpr bool sums_all_gradients(int element_bytes, int dim) {
+  return element_bytes == 2 && dim <= 128;
+}
+
+/// Its shared memory: that of a kernel over key tiles, the gradients of logits and a ticket.
+[[nodiscard]] constexpr int gradient_shared_bytes(int dim) {
+  const auto shape = gradient_shape(dim);
+  return shape.shared_bytes(2 * dim, 2, 4) + shape.rows() * shape.columns * 2 + 16;
+}
+
 }  // namespace annulus::kernels::gpu

@@ -3,15 +3,18 @@
 // block_model.hpp promises; instructions are defined over it.
 
 #include <array>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
 #include <random>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "annulus/base/error.hpp"
+#include "kernels/cuda/addition_order.hpp"
 #include "kernels/cuda/async_memory.hpp"
 #include "kernels/cuda/block_model.hpp"
 #include "kernels/cuda/device/machine.hpp"
@@ -29,11 +32,13 @@ enum class Meeting {
   none,
   barrier,
   end,
+  warp,
   any,
   shuffle,
   mma,
   ldmatrix,
   barrier_wait,
+  count,
   named_barrier,
   registers,
   product,
@@ -47,10 +52,20 @@ using Calls = std::span<void* const, lanes>;
 
 class Block {
  public:
-  Block(const Launch& launch, const Schedule& schedule, const std::function<void()>& body);
+  /// Borrows `additions`, which may be null: then there are none.
+  Block(const Launch& launch, const Schedule& schedule, const std::function<void()>& body,
+        AdditionOrder* additions = nullptr);
 
   /// Runs all threads once.
   void run(int x, int y);
+
+  /// The same a little at a time: begins, lets every warp that may go on do so once, and ends.
+  /// go_on() says whether some did.
+  void start(int block_x, int block_y);
+  [[nodiscard]] bool go_on();
+  [[nodiscard]] bool has_ended() const;
+  void check_end() const;
+  [[nodiscard]] std::string where_warps_are() const;
 
   /// Called by a thread: comes back when all lanes of its warp are here and `compute` has been
   /// called on what each of them brought.
@@ -74,6 +89,24 @@ class Block {
     ensure(at + static_cast<std::size_t>(size) <= shared_.size(),
            "an address lies outside shared memory");
     return shared_.data() + at;
+  }
+
+  /// What this warp reads of what threads have written: NaN where that was another warp and not all
+  /// have met since.
+  const std::byte* written(SharedOffset at, int size);
+  void write(SharedOffset at, std::uint32_t word);
+
+  /// Of all blocks that run together. Throws Error where there are none of them.
+  AdditionOrder& additions() {
+    ensure(additions_ != nullptr, "blocks that add to device memory run together");
+    return *additions_;
+  }
+  /// This thread, and the first of its warp, among those of all blocks.
+  [[nodiscard]] int thread_of_all() const { return first_thread_ + running; }
+  [[nodiscard]] int warp_of_all() const { return first_thread_ + running / lanes * lanes; }
+
+  void warp_has_met() {
+    if (additions_ != nullptr) additions_->meet(warp_of_all(), lanes);
   }
 
   /// All threads of the block.
@@ -137,9 +170,7 @@ class Block {
   void go_to(int index);
   void leave_to_scheduler();
   void order_warps();
-  void start(int block_x, int block_y);
-  void check_end() const;
-  [[noreturn]] void report_deadlock() const;
+  void all_have_met();
 
   const Schedule schedule_;
   const std::function<void()>& body_;
@@ -147,6 +178,10 @@ class Block {
   int lane_step_;
   std::mt19937 random_;
   std::vector<std::byte> shared_;
+  std::vector<int> writers_;  ///< of 16 bytes each: a warp, until all have met
+  AdditionOrder* additions_;
+  int blocks_x_;
+  int first_thread_ = 0;  ///< of this block, among those of all blocks
   std::vector<Thread> threads_;
   std::vector<Warp> warps_;
   std::vector<std::size_t> warp_order_;

@@ -20,20 +20,11 @@ namespace annulus::test {
 namespace {
 
 const char* name_of(Meeting meeting) {
-  constexpr std::array names{"nothing",
-                             "barrier",
-                             "end",
-                             "any",
-                             "shuffle",
-                             "mma",
-                             "ldmatrix",
-                             "a barrier of arrivals",
-                             "a named barrier",
-                             "registers",
-                             "wgmma",
-                             "a fence of wgmma",
-                             "a group of wgmma",
-                             "a wait for wgmma"};
+  constexpr std::array names{
+      "nothing",         "barrier",   "end",      "a meeting of the warp", "any",
+      "shuffle",         "mma",       "ldmatrix", "a barrier of arrivals", "a count",
+      "a named barrier", "registers", "wgmma",    "a fence of wgmma",      "a group of wgmma",
+      "a wait for wgmma"};
   return names[static_cast<std::size_t>(meeting)];
 }
 
@@ -55,13 +46,17 @@ Block& this_block() {
   return *current;
 }
 
-Block::Block(const Launch& launch, const Schedule& schedule, const std::function<void()>& body)
+Block::Block(const Launch& launch, const Schedule& schedule, const std::function<void()>& body,
+             AdditionOrder* additions)
     : schedule_(schedule),
       body_(body),
       registers_(launch.registers),
       lane_step_(schedule.order == LaneOrder::backward ? lanes - 1 : 1),
       random_(schedule.seed),
       shared_(static_cast<std::size_t>(launch.shared_bytes)),
+      writers_(shared_.size() / 16 + 1),
+      additions_(additions),
+      blocks_x_(launch.blocks_x),
       threads_(static_cast<std::size_t>(launch.threads)),
       warps_(threads_.size() / lanes),
       warp_order_(warps_.size()) {
@@ -116,7 +111,9 @@ void Block::order_warps() {
 void Block::start(int block_x, int block_y) {
   x = block_x;
   y = block_y;
+  first_thread_ = (y * blocks_x_ + x) * static_cast<int>(threads_.size());
   poison(shared_);
+  std::ranges::fill(writers_, -1);
   async.start(shared_, schedule_, static_cast<unsigned>(random_()));
   product_logs.assign((warps_.size() + 3) / 4, {});
   named_barriers_ = {};
@@ -129,34 +126,62 @@ void Block::start(int block_x, int block_y) {
   }
 }
 
+bool Block::has_ended() const {
+  return std::ranges::all_of(
+      warps_, [](const Warp& warp) { return warp.meeting == Meeting::end && warp.arrived == 0; });
+}
+
+bool Block::go_on() {
+  current = this;
+  order_warps();
+  bool moved = false;
+  for (const auto w : warp_order_) {
+    // What a warp waits for may come after it was asked.
+    moved = async.let_some_arrive() || moved;
+    if (!warps_[w].ready()) continue;
+    moved = true;
+    running = warps_[w].next;
+    Fiber::switch_to(scheduler_, *thread().fiber);
+    if (failure_) std::rethrow_exception(failure_);
+  }
+  return moved || async.let_arrive();
+}
+
 void Block::run(int block_x, int block_y) {
   start(block_x, block_y);
-  const auto ended = [](const Warp& warp) {
-    return warp.meeting == Meeting::end && warp.arrived == 0;
-  };
-  while (!std::ranges::all_of(warps_, ended)) {
-    order_warps();
-    bool moved = false;
-    for (const auto w : warp_order_) {
-      // What a warp waits for may come after it was asked.
-      moved = async.let_some_arrive() || moved;
-      if (!warps_[w].ready()) continue;
-      moved = true;
-      running = warps_[w].next;
-      Fiber::switch_to(scheduler_, *thread().fiber);
-      if (failure_) std::rethrow_exception(failure_);
-    }
-    if (!moved && !async.let_arrive()) report_deadlock();
+  while (!has_ended()) {
+    if (!go_on()) throw Error("the block hangs:" + where_warps_are());
   }
   check_end();
 }
 
-void Block::report_deadlock() const {
-  std::string message = "the block hangs:";
+std::string Block::where_warps_are() const {
+  std::string text;
   for (std::size_t w = 0; w < warps_.size(); ++w) {
-    message += " warp " + std::to_string(w) + " is at " + name_of(warps_[w].meeting) + ";";
+    text += " warp " + std::to_string(w) + " is at " + name_of(warps_[w].meeting) + ";";
   }
-  throw Error(message);
+  return text;
+}
+
+const std::byte* Block::written(SharedOffset at, int size) {
+  alignas(16) static constexpr auto nans = [] {
+    std::array<std::byte, 16> bytes{};
+    bytes.fill(std::byte{0xff});
+    return bytes;
+  }();
+  const auto* bytes = shared(at, size);
+  const int writer = writers_[at / 16];
+  return writer < 0 || writer == warp_of_thread() ? bytes : nans.data();
+}
+
+void Block::write(SharedOffset at, std::uint32_t word) {
+  std::memcpy(shared(at, sizeof(word)), &word, sizeof(word));
+  writers_[at / 16] = warp_of_thread();
+}
+
+void Block::all_have_met() {
+  std::ranges::fill(writers_, -1);
+  if (additions_ != nullptr) additions_->meet(first_thread_, static_cast<int>(threads_.size()));
 }
 
 void Block::check_end() const {
@@ -214,6 +239,7 @@ void Block::sync_at(int id, int threads, Meeting meeting) {
         if (barrier.arrived < threads) return;
         barrier.arrived = 0;
         ++barrier.generation;
+        if (id == 0) all_have_met();
       },
       [&barrier, &generation] { return barrier.generation != generation; }, [] {});
 }
@@ -266,8 +292,94 @@ void Block::wait(std::size_t pending) {
   }
 }
 
+namespace {
+
+/// Blocks that may wait for one another, as many at a time as there is room for.
+class BlocksTogether {
+ public:
+  BlocksTogether(const Launch& launch, const Schedule& schedule, const std::function<void()>& body)
+      : launch_(launch),
+        order_(schedule.order),
+        random_(schedule.seed),
+        additions_(launch.blocks_x * launch.blocks_y * launch.threads),
+        to_start_(static_cast<std::size_t>(launch.blocks_x * launch.blocks_y)) {
+    std::iota(to_start_.begin(), to_start_.end(), 0);
+    if (order_ == LaneOrder::forward) std::ranges::reverse(to_start_);  // the next one is the last
+    if (order_ == LaneOrder::shuffled) std::ranges::shuffle(to_start_, random_);
+    for (int i = 0; i < room; ++i) {
+      idle_.push_back(std::make_unique<Block>(launch, schedule, body, &additions_));
+    }
+  }
+
+  LaunchReport run() {
+    start_some();
+    while (!running_.empty()) {
+      if (!go_on() && !some_have_ended()) throw_hang();
+      end_some();
+      start_some();
+    }
+    return report_;
+  }
+
+ private:
+  static constexpr int room = 3;
+
+  /// Each goes on to its first barrier before the next one starts.
+  void start_some() {
+    while (!idle_.empty() && !to_start_.empty()) {
+      running_.push_back(std::move(idle_.back()));
+      idle_.pop_back();
+      auto& block = *running_.back();
+      block.start(to_start_.back() % launch_.blocks_x, to_start_.back() / launch_.blocks_x);
+      to_start_.pop_back();
+      static_cast<void>(block.go_on());
+    }
+  }
+
+  /// The first block that can: the oldest, the youngest, or any.
+  bool go_on() {
+    std::vector<Block*> blocks;
+    for (const auto& block : running_) blocks.push_back(block.get());
+    if (order_ == LaneOrder::backward) std::ranges::reverse(blocks);
+    if (order_ == LaneOrder::shuffled) std::ranges::shuffle(blocks, random_);
+    return std::ranges::any_of(blocks, [](Block* block) { return block->go_on(); });
+  }
+
+  [[nodiscard]] bool some_have_ended() const {
+    return std::ranges::any_of(running_, [](const auto& block) { return block->has_ended(); });
+  }
+
+  void end_some() {
+    for (auto& block : running_) {
+      if (!block->has_ended()) continue;
+      block->check_end();
+      report_.bank_conflicts += std::exchange(block->report, {}).bank_conflicts;
+      idle_.push_back(std::move(block));
+    }
+    std::erase(running_, nullptr);
+  }
+
+  [[noreturn]] void throw_hang() const {
+    std::string message = "blocks hang:";
+    for (const auto& block : running_) message += block->where_warps_are();
+    throw Error(message);
+  }
+
+  Launch launch_;
+  LaneOrder order_;
+  std::mt19937 random_;
+  AdditionOrder additions_;
+  std::vector<int> to_start_;
+  std::vector<std::unique_ptr<Block>> idle_;
+  std::vector<std::unique_ptr<Block>> running_;  ///< in the order in which they started
+  LaunchReport report_;
+};
+
+}  // namespace
+
 LaunchReport run_blocks(const Launch& launch, const Schedule& schedule,
                         const std::function<void()>& body) {
+  if (launch.together) return BlocksTogether(launch, schedule, body).run();
   Block block(launch, schedule, body);
   current = &block;
   for (int y = 0; y < launch.blocks_y; ++y) {
@@ -300,6 +412,10 @@ int block_y() {
 
 void sync_threads() {
   this_block().sync();
+}
+
+void sync_warp() {
+  this_block().meet(Meeting::warp, nullptr, [](Calls) { this_block().warp_has_met(); });
 }
 
 bool any(bool flag) {
@@ -420,7 +536,7 @@ void load_matrices(Calls calls) {
     std::array<int, 8> served{};
     for (std::size_t row = 0; row < 8; ++row) {
       const auto at = static_cast<MatrixCall*>(calls[8 * matrix + row])->at;
-      std::memcpy(elements[row].data(), this_block().shared(at, 16), 16);
+      std::memcpy(elements[row].data(), this_block().written(at, 16), 16);
       ++served[at / 16 % 8];
     }
     this_block().report.bank_conflicts += *std::ranges::max_element(served) - 1;
@@ -460,7 +576,7 @@ void cp_async_wait_for(int pending) {
 }
 
 const void* shared_bytes(SharedOffset at, int size) {
-  const auto* bytes = this_block().shared(at, size);
+  const auto* bytes = this_block().written(at, size);
   ensure(this_block().async.is_seen(at, this_block().warp_of_thread()),
          "a thread reads a tile that it has not waited for");
   return bytes;
@@ -474,6 +590,44 @@ std::uint32_t pack(float low, float high) {
 
 template std::uint32_t pack<BFloat16>(float, float);
 template std::uint32_t pack<Float16>(float, float);
+
+void store_shared(SharedOffset at, std::uint32_t word) {
+  this_block().write(at, word);
+}
+
+void add_global(float* to, float x) {
+  this_block().additions().add(this_block().thread_of_all(), to);
+  *to += x;
+}
+
+std::uint32_t take_ticket(std::uint32_t* tickets) {
+  return (*tickets)++;
+}
+
+std::uint32_t look_at(const std::uint32_t* count) {
+  this_block().additions().look(this_block().thread_of_all(), count);
+  return *count;
+}
+
+void raise(std::uint32_t* count) {
+  this_block().additions().raise(this_block().thread_of_all(), count);
+  ++*count;
+}
+
+void wait_for(const std::uint32_t* count, std::uint32_t wanted) {
+  this_block().meet_and_wait(
+      Meeting::count, [] {}, [count, wanted] { return *count >= wanted; },
+      [count] {
+        auto& block = this_block();
+        for (int lane = 0; lane < lanes; ++lane) {
+          block.additions().look(block.warp_of_all() + lane, count);
+        }
+      });
+}
+
+void fence_device() {
+  this_block().additions().fence(this_block().thread_of_all());
+}
 
 float exp2_approximate(float x) {
   this_block().warp().products.touch();

@@ -1,6 +1,7 @@
 #pragma once
-// A model of a GPU that runs kernels on a CPU, one thread block after the other and one thread at a
-// time, and is as unkind as the programming model of CUDA allows.
+// A model of a GPU that runs kernels on a CPU, one thread at a time and, but for kernels whose
+// blocks wait for one another, one thread block after the other, and is as unkind as the
+// programming model of CUDA allows.
 //
 // What it shows:
 // - Shared memory starts as NaN in every type. The target of an asynchronous copy that is under way
@@ -12,7 +13,13 @@
 //   does; in the order of a Schedule. A missing barrier gives a wrong result in some order.
 // - Lanes of a warp that meet at different instructions, warps that wait for what never comes, and
 //   addresses outside shared memory or not aligned, are errors.
+// - What a thread has written to shared memory is NaN for other warps until all threads have met.
 // - ldmatrix counts the conflicts of banks.
+// - Blocks that wait for one another start in the order of the Schedule, and run as far as they
+// can,
+//   the one that started first or last, or any. Waiting for blocks that cannot start is an error,
+//   as are additions to one number in no order, which addition_order.hpp finds whatever the
+//   schedule.
 // - What only compute capability 9.0 has: async_memory.hpp and warp_products.hpp say how unkind it
 // is.
 //
@@ -53,7 +60,8 @@ struct Launch {
   int blocks_y = 1;
   int threads = 32;
   int shared_bytes = 0;
-  int registers = 0;  ///< of a thread, where warpgroups hand them to one another
+  int registers = 0;      ///< of a thread, where warpgroups hand them to one another
+  bool together = false;  ///< blocks run side by side, a few at a time, and may wait for others
 };
 
 /// What a launch did.

@@ -27,15 +27,17 @@ struct ModelOfKernel {
   ModelLauncher launcher;
   kernels::gpu::GpuKernel kernel;
 
-  ModelOfKernel(const Schedule& schedule, kernels::gpu::KernelPath path)
-      : launcher(schedule), kernel(launcher, path) {}
+  ModelOfKernel(const Schedule& schedule, kernels::gpu::KernelPath path,
+                const kernels::gpu::SharedMemory& memory)
+      : launcher(schedule, Order::early, memory), kernel(launcher, path) {}
   ~ModelOfKernel() { EXPECT_EQ(launcher.report().bank_conflicts, 0); }
 };
 
 /// On a model of its own.
 [[nodiscard]] inline std::shared_ptr<const kernels::Kernel> open_cuda(
-    const Schedule& schedule, kernels::gpu::KernelPath path = kernels::gpu::KernelPath::mma) {
-  const auto model = std::make_shared<ModelOfKernel>(schedule, path);
+    const Schedule& schedule, kernels::gpu::KernelPath path = kernels::gpu::KernelPath::mma,
+    const kernels::gpu::SharedMemory& memory = large_shared_memory) {
+  const auto model = std::make_shared<ModelOfKernel>(schedule, path, memory);
   return {model, &model->kernel};
 }
 [[nodiscard]] inline std::shared_ptr<const kernels::Kernel> open_hopper(const Schedule& schedule) {
@@ -54,6 +56,18 @@ struct ModelOfKernel {
 }
 
 #if !ANNULUS_TEST_ON_GPU
+/// On a device whose shared memory has no room for the kernel of all gradients, whatever the head
+/// dimension: gradients come from two kernels.
+[[nodiscard]] inline KernelUnderTest two_kernels_under_test() {
+  auto kernel = cuda_under_test();
+  kernel.name = "two_kernels";
+  kernel.open = [] {
+    return open_cuda({LaneOrder::shuffled, 3}, kernels::gpu::KernelPath::mma, least_shared_memory);
+  };
+  kernel.types = {DataType::bfloat16, DataType::float16};
+  return kernel;
+}
+
 /// The kernels for compute capability 9.0; on a GPU, ANNULUS_CUDA=hopper takes it for all
 /// tests.
 [[nodiscard]] inline KernelUnderTest hopper_under_test() {

@@ -15,15 +15,21 @@ auto ModelLauncher::launch(Stream& stream) const {
         {.blocks_x = blocks_x,
          .blocks_y = blocks_y,
          .threads = Kernel::threads,
-         .shared_bytes = Kernel::shared_bytes},
-        [arguments] { Kernel::run(arguments); }, stream);
-  };
+         .shared_bytes = Kernel::shared_bytes,
+         .together = requires { Kernel::takes_turns;
+  }
+},
+        [arguments] {
+  Kernel::run(arguments); }, stream);
+};
 }
 
 void ModelLauncher::run(const Launch& launch, const std::function<void()>& body,
                         Stream& stream) const {
   const auto run = [this, launch, body] {
-    if (launch.blocks_x > 0 && launch.blocks_y > 0) ++launches_;
+    const bool starts = launch.blocks_x > 0 && launch.blocks_y > 0;
+    launches_ += starts ? 1 : 0;
+    launches_together_ += starts && launch.together ? 1 : 0;
     report_.bank_conflicts += run_blocks(launch, schedule_, body).bank_conflicts;
   };
   if (auto* model = dynamic_cast<ModelStream*>(&stream)) {
@@ -88,6 +94,20 @@ void ModelLauncher::add_key_gradients(const gpu::KernelChoice& choice,
   gpu::with_type(choice, [&]<class T>() {
     gpu::dispatch_key_gradients<T>(choice, arguments, launch(stream));
   });
+}
+
+void ModelLauncher::add_all_gradients(const gpu::KernelChoice& choice,
+                                      const gpu::GradientArguments& arguments,
+                                      Stream& stream) const {
+  gpu::with_half_type(choice, [&]<class T>() {
+    gpu::dispatch_all_gradients<T>(choice, arguments, launch(stream));
+  });
+}
+
+void ModelLauncher::fold(const gpu::KernelChoice& choice, const gpu::FoldStepsArguments& arguments,
+                         Stream& stream) const {
+  gpu::with_half_type(choice,
+                      [&]<class T>() { gpu::dispatch_fold<T>(choice, arguments, launch(stream)); });
 }
 
 void ModelLauncher::finish(const gpu::KernelChoice& choice,

@@ -7,12 +7,21 @@
 
 namespace annulus::test {
 
+/// Of compute capability 9.0, of 8.6, and of a device on which kernels have no more than they need
+/// not ask for.
+inline constexpr kernels::gpu::SharedMemory large_shared_memory{227 * 1024, 228 * 1024};
+inline constexpr kernels::gpu::SharedMemory small_shared_memory{99 * 1024, 100 * 1024};
+inline constexpr kernels::gpu::SharedMemory least_shared_memory{48 * 1024, 64 * 1024};
+
 /// Kernels run when the stream comes to them: on a model device as late or early as it goes, on the
 /// stream of the CPU before a call returns. Adds what it finds to its report.
 class ModelLauncher final : public kernels::gpu::Launcher {
  public:
-  explicit ModelLauncher(const Schedule& schedule = {}, Order order = Order::early)
-      : schedule_(schedule), device_(std::make_shared<ModelDevice>(order)) {}
+  explicit ModelLauncher(const Schedule& schedule = {}, Order order = Order::early,
+                         const kernels::gpu::SharedMemory& shared_memory = large_shared_memory)
+      : schedule_(schedule),
+        shared_memory_(shared_memory),
+        device_(std::make_shared<ModelDevice>(order)) {}
 
   /// All streams are of one device.
   [[nodiscard]] std::shared_ptr<device::Stream> open_stream(int place_on_node) const override;
@@ -20,6 +29,10 @@ class ModelLauncher final : public kernels::gpu::Launcher {
   [[nodiscard]] int blocks_at_once(const kernels::gpu::KernelChoice& /*choice*/,
                                    device::Stream& /*stream*/) const override {
     return 12;
+  }
+  [[nodiscard]] kernels::gpu::SharedMemory shared_memory(
+      device::Stream& /*stream*/) const override {
+    return shared_memory_;
   }
   void write(const kernels::gpu::ScaleTableArguments& arguments,
              device::Stream& stream) const override;
@@ -41,6 +54,12 @@ class ModelLauncher final : public kernels::gpu::Launcher {
   void add_key_gradients(const kernels::gpu::KernelChoice& choice,
                          const kernels::gpu::GradientArguments& arguments,
                          device::Stream& stream) const override;
+  void add_all_gradients(const kernels::gpu::KernelChoice& choice,
+                         const kernels::gpu::GradientArguments& arguments,
+                         device::Stream& stream) const override;
+  void fold(const kernels::gpu::KernelChoice& choice,
+            const kernels::gpu::FoldStepsArguments& arguments,
+            device::Stream& stream) const override;
   void finish(const kernels::gpu::KernelChoice& choice,
               const kernels::gpu::QueryGradientArguments& arguments,
               device::Stream& stream) const override;
@@ -61,6 +80,8 @@ class ModelLauncher final : public kernels::gpu::Launcher {
   [[nodiscard]] const LaunchReport& report() const { return report_; }
   /// Kernels that have run, but for those of no blocks.
   [[nodiscard]] Index launches() const { return launches_; }
+  /// Of these, those whose blocks wait for one another.
+  [[nodiscard]] Index launches_together() const { return launches_together_; }
   [[nodiscard]] ModelDevice& device() const { return *device_; }
 
  private:
@@ -79,10 +100,12 @@ class ModelLauncher final : public kernels::gpu::Launcher {
                                 device::Stream& stream) const;
 
   Schedule schedule_;
+  kernels::gpu::SharedMemory shared_memory_;
   std::shared_ptr<ModelDevice> device_;
   // Written by the streams of one device, which share a lock.
   mutable LaunchReport report_;
   mutable Index launches_ = 0;
+  mutable Index launches_together_ = 0;
 };
 
 }  // namespace annulus::test

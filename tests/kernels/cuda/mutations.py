@@ -212,7 +212,13 @@ FAULTS = [
      "a[m][1] = pack<T>(w[j + 1][0], w[j + 1][1])"),
     ("halves of a weight swapped", "tensor_products.hpp", "a[m][0] = pack<T>(w[j][0], w[j][1])",
      "a[m][0] = pack<T>(w[j][1], w[j][0])"),
-    ("values not transposed", "tensor_products.hpp", "ldmatrix_x4_trans(b,", "ldmatrix_x4(b,"),
+    ("values not transposed", "tensor_products.hpp", "ldmatrix_x4_trans(b, rows.at", "ldmatrix_x4(b, rows.at"),
+    ("weights of a tile not transposed", "tensor_products.hpp", "ldmatrix_x4_trans(a, columns.at",
+     "ldmatrix_x4(a, columns.at"),
+    ("rows of a tile not transposed", "tensor_products.hpp", "ldmatrix_x4_trans(b, rows_of.at",
+     "ldmatrix_x4(b, rows_of.at"),
+    ("halves of weights of a tile swapped", "tensor_products.hpp", "first_column / 8 + lane / 8 % 2",
+     "first_column / 8 + (1 - lane / 8 % 2)"),
     ("keys of the wrong rows", "tensor_products.hpp", "lane / 16 * 8 + lane % 8, lane / 8 % 2",
      "lane / 8 % 2 * 8 + lane % 8, lane / 16"),
     ("no swizzle", "swizzle.hpp", "return span == 8 ? row % 8 : row / 2 % 4;", "return row * 0;"),
@@ -241,6 +247,77 @@ FAULTS = [
      "add_weighted_rows<dim>(sums, dz, keys + column_tile)"),
     ("dscale and means of one lane", "state_kernels.hpp",
      "for (int mask = 1; mask < warp_lanes; mask *= 2) sum += shuffle_xor(sum, mask);", ""),
+    # All gradients in one kernel.
+    ("no barrier before all read gradients of logits", "gradient_kernel.hpp",
+     "      sync_threads();\n", ""),
+    ("warps share gradients of logits in one place", "gradient_kernel.hpp", "(logits, own.line(0))",
+     "(logits, row_of_lane(0))"),
+    ("gradients of logits are shared before they are", "gradient_kernel.hpp",
+     "      to_gradients(dz, v, from);\n      leave_out_what_is_not_there(dz, own);\n      share(dz, own);\n",
+     "      share(dz, own);\n      to_gradients(dz, v, from);\n      leave_out_what_is_not_there(dz, own);\n"),
+    ("keys past the end of a tile in dq", "gradient_kernel.hpp",
+     "      leave_out_what_is_not_there(dz, own);\n", ""),
+    ("all gradients: scale in dq", "gradient_kernel.hpp",
+     "      share(dz, own);\n      scale_gradients(dz, from.numbers);\n",
+     "      scale_gradients(dz, from.numbers);\n      share(dz, own);\n"),
+    ("all gradients: no scale in dk", "gradient_kernel.hpp",
+     "      scale_gradients(dz, from.numbers);\n", ""),
+    ("all gradients: no mean", "gradient_kernel.hpp", " - from.numbers.mean(r, n, side)", ""),
+    ("all gradients: dv with the queries", "gradient_kernel.hpp", "(dv, dz, from.dout)",
+     "(dv, dz, from.q)"),
+    ("all gradients: dk with dout", "gradient_kernel.hpp", "(dk, dz, from.q)", "(dk, dz, from.dout)"),
+    ("all gradients: dq with the values", "gradient_kernel.hpp", "first_row(warp_index()), 0,",
+     "first_row(warp_index()), own_tile,"),
+    ("dq of the first queries of a step", "gradient_kernel.hpp", "OwnSums::first_row(warp_index())", "0"),
+    ("dq of the first columns", "gradient_kernel.hpp", "OwnSums::first_column(warp_index())", "0"),
+    ("all gradients: one head of a group", "gradient_kernel.hpp", "own.head * a.group, a.group)",
+     "own.head * a.group, 1)"),
+    ("all gradients: numbers of all stages in one buffer", "gradient_kernel.hpp",
+     "before * Numbers::bytes", "0 * before"),
+    ("a panel goes where the first ticket's does", "gradient_kernel.hpp",
+     "static_cast<int>(load_shared<std::uint32_t>(ticket))", "0"),
+    ("a ticket for the first key head", "gradient_kernel.hpp", "number % key_heads", "0 * number"),
+    ("tickets for the last tiles first", "gradient_kernel.hpp", "number / key_heads]",
+     "a.tiles.count - 1 - number / key_heads]"),
+    ("sums of steps of the first head", "gradient_kernel.hpp", "step * a.heads + walk.head()",
+     "step * a.heads"),
+    ("one count for all warps", "gradient_kernel.hpp", "step * shape.warps + warp_index()",
+     "step * shape.warps"),
+    ("looks at another count", "gradient_kernel.hpp", "look(a.turns.counts + count_of(step))",
+     "look(a.turns.counts)"),
+    ("the last turn of a panel does not end", "gradient_kernel.hpp",
+     "      turns.end_last(a.turns.counts, 0);\n", ""),
+    # Turns.
+    ("blocks are what the hardware starts", "step_turns.hpp", "take_ticket(tickets)",
+     "static_cast<std::uint32_t>(block_x())"),
+    ("no barrier before the ticket is read", "step_turns.hpp", "  sync_threads();\n", ""),
+    ("lanes end a turn before others have added", "step_turns.hpp", "    sync_warp();\n", ""),
+    ("no fence before a turn ends", "step_turns.hpp", "    sync_warp();\n    fence_device();\n",
+     "    sync_warp();\n"),
+    ("a turn ends before the fence", "step_turns.hpp",
+     "    fence_device();\n    if (last_ >= 0 && lane_index() == 0) raise(counts + last_);\n",
+     "    if (last_ >= 0 && lane_index() == 0) raise(counts + last_);\n    fence_device();\n"),
+    ("no fence after waiting for a turn", "step_turns.hpp", "      fence_device();\n", ""),
+    ("does not wait for its turn", "step_turns.hpp", "if (waits_) {", "if (false) {"),
+    ("a turn too early", "step_turns.hpp", "any(seen_ < static_cast<std::uint32_t>(turns))",
+     "any(seen_ + 1 < static_cast<std::uint32_t>(turns))"),
+    ("waits for one turn too few", "step_turns.hpp",
+     "wait_for(counts + count, static_cast<std::uint32_t>(turns));",
+     "wait_for(counts + count, static_cast<std::uint32_t>(turns - 1));"),
+    ("a turn ends before it has begun", "step_turns.hpp", "    last_ = count;\n",
+     "    if (lane_index() == 0) raise(counts + count);\n"),
+    ("a turn ends twice", "step_turns.hpp", "    last_ = -1;\n", ""),
+    ("every lane ends a turn", "step_turns.hpp", "if (last_ >= 0 && lane_index() == 0)", "if (last_ >= 0)"),
+    # What steps have summed.
+    ("sums of steps are read in another order", "step_sums.hpp", "i / 2 % 2 * 8 + lane / 4",
+     "i % 2 * 8 + lane / 4"),
+    ("sums of the steps of all warps in one place", "step_sums.hpp", "return warp * lane_numbers * warp_lanes + lane;",
+     "return lane;"),
+    ("the last row of a step is left out", "step_sums.hpp", "row >= step.rows", "row + 1 >= step.rows"),
+    ("the last column of a step is left out", "step_sums.hpp", "column >= a.query_dim",
+     "column + 1 >= a.query_dim"),
+    ("sums of steps take the place of what was there", "step_sums.hpp", "+= static_cast<double>(sums[i])",
+     "= static_cast<double>(sums[i])"),
 ]
 
 
@@ -454,7 +531,7 @@ def run(command, timeout):
 class Builder:
     """Compiles what includes kernels, and links it with the rest of the tests."""
 
-    WITH_KERNELS = ("cuda/model_launcher.cpp", "cuda/pipeline.cpp")
+    WITH_KERNELS = ("cuda/model_launcher.cpp", "cuda/pipeline.cpp", "cuda/turns.cpp")
     WITH_HOPPER_KERNELS = ("cuda/hopper_model_launcher.cpp", "cuda/hopper.cpp")
 
     def __init__(self, options, folder):
@@ -515,8 +592,8 @@ def check(builder, source, folder, fault):
     if tests is None:
         sys.exit(f"'{name}' does not compile:\n{text}")
     # What only the backward pass has is looked for there.
-    wanted = "Hopper*" if hopper else "BackwardKernel.*:*_backward" if file and "gradient" in file else (
-        "CudaPipeline.*:CudaRows.*:CudaMerge.*:CudaLongSums.*:CudaOrder.*:EitherPass.*:ForwardKernel.*:BackwardKernel.*")
+    wanted = "Hopper*" if hopper else "CudaTurns.*:BackwardKernel.*:*_backward:CudaOrder.*" if file and "gradient" in file else (
+        "CudaTurns.*:CudaPipeline.*:CudaRows.*:CudaMerge.*:CudaLongSums.*:CudaOrder.*:EitherPass.*:ForwardKernel.*:BackwardKernel.*")
     code, output = run([tests, f"--gtest_filter={wanted}", "--gtest_fail_fast"], 300)
     if code is None:
         return "caught: does not end", False

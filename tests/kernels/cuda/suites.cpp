@@ -8,6 +8,10 @@ INSTANTIATE_TEST_SUITE_P(, ForwardKernel, testing::Values(cuda_under_test()),
                          name_of_test<KernelUnderTest>);
 INSTANTIATE_TEST_SUITE_P(, BackwardKernel, testing::Values(cuda_under_test()),
                          name_of_test<KernelUnderTest>);
+#if !ANNULUS_TEST_ON_GPU
+INSTANTIATE_TEST_SUITE_P(TwoKernels, BackwardKernel, testing::Values(two_kernels_under_test()),
+                         name_of_test<KernelUnderTest>);
+#endif
 INSTANTIATE_TEST_SUITE_P(, EitherPass, testing::ValuesIn(both_passes({cuda_under_test()})),
                          name_of_test<PassUnderTest>);
 
@@ -61,6 +65,27 @@ TEST(CudaOrder, OfWarpsDoesNotChangeABitOfFewQueries) {
     };
     check.operator()<float>();
     check.operator()<BFloat16>();
+  }
+}
+
+// Blocks that add to the same sums, whichever starts or comes first: tiles of keys that meet the
+// same queries, in part and as a whole, of two heads for each of two.
+TEST(CudaOrder, OfBlocksDoesNotChangeABitOfTheGradientsOfQueries) {
+  for (const Index d : {64, 96, 128}) {
+    const Problem problem{.query_heads = 4,
+                          .key_heads = 2,
+                          .head_dim = d,
+                          .documents = Documents::packed({0, 270, 341}),
+                          .mask = Mask::causal()};
+    const auto whole = random_problem<BFloat16>(problem, 8);
+    const auto dout = random_dout<BFloat16>(problem);
+    const auto first = gradients_by(*open_cuda({}), whole, dout);
+    for (const auto& schedule : other_model_schedules) {
+      const auto other = gradients_by(*open_cuda(schedule), whole, dout);
+      EXPECT_EQ(first.dq.values, other.dq.values);
+      EXPECT_EQ(first.dk.values, other.dk.values);
+      EXPECT_EQ(first.dv.values, other.dv.values);
+    }
   }
 }
 

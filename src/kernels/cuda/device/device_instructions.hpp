@@ -57,6 +57,43 @@ ANNULUS_DEVICE V load_shared(SharedOffset at) {
   return *reinterpret_cast<const V*>(shared_memory + at);
 }
 
+ANNULUS_DEVICE void store_shared(SharedOffset at, std::uint32_t word) {
+  *reinterpret_cast<std::uint32_t*>(shared_memory + at) = word;
+}
+
+ANNULUS_DEVICE void add_global(float* to, float x) {
+  asm volatile("red.relaxed.gpu.global.add.f32 [%0], %1;" ::"l"(__cvta_generic_to_global(to)),
+               "f"(x)
+               : "memory");
+}
+
+ANNULUS_DEVICE std::uint32_t take_ticket(std::uint32_t* tickets) {
+  return atomicAdd(tickets, 1U);
+}
+
+ANNULUS_DEVICE std::uint32_t look_at(const std::uint32_t* count) {
+  std::uint32_t seen;
+  asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];"
+               : "=r"(seen)
+               : "l"(__cvta_generic_to_global(count))
+               : "memory");
+  return seen;
+}
+
+ANNULUS_DEVICE void raise(std::uint32_t* count) {
+  asm volatile("red.relaxed.gpu.global.add.u32 [%0], 1;" ::"l"(__cvta_generic_to_global(count))
+               : "memory");
+}
+
+ANNULUS_DEVICE void wait_for(const std::uint32_t* count, std::uint32_t wanted) {
+  while (any(look_at(count) < wanted)) {
+  }
+}
+
+ANNULUS_DEVICE void fence_device() {
+  asm volatile("fence.acq_rel.gpu;" ::: "memory");
+}
+
 template <class T>
 ANNULUS_DEVICE void mma_m16n8k16(float (&c)[4], const std::uint32_t (&a)[4],
                                  const std::uint32_t (&b)[2]);

@@ -4,7 +4,9 @@
 
 #include "annulus/base/error.hpp"
 #include "annulus/base/index.hpp"
+#include "annulus/base/narrow.hpp"
 #include "kernels/cuda/device/forward_kernel.hpp"
+#include "kernels/cuda/device/gradient_kernel.hpp"
 #include "kernels/cuda/device/key_gradient_kernel.hpp"
 #include "kernels/cuda/device/piece_kernels.hpp"
 #include "kernels/cuda/device/query_gradient_kernel.hpp"
@@ -143,6 +145,36 @@ void dispatch_key_gradients(const KernelChoice& choice, const GradientArguments&
       run.template operator()<KeyGradientKernel<T, dim, KeyGradients::keys>>();
       run.template operator()<KeyGradientKernel<T, dim, KeyGradients::values>>();
     }
+  });
+}
+
+/// Calls use.operator()<dim>() where the kernel of all gradients is compiled for a choice.
+template <class T, class Use>
+void with_dim_of_all_gradients(const KernelChoice& choice, Use use) {
+  with_dim(choice, [&]<int dim>() {
+    if constexpr (sums_all_gradients(sizeof(T), dim)) {
+      use.template operator()<dim>();
+    } else {
+      broken_invariant("there is no kernel of all gradients for this choice");
+    }
+  });
+}
+
+/// In one dimension, for a ticket says what a thread block computes.
+template <class T, class Launch>
+void dispatch_all_gradients(const KernelChoice& choice, const GradientArguments& arguments,
+                            Launch launch) {
+  check_arguments(choice, arguments);
+  with_dim_of_all_gradients<T>(choice, [&]<int dim>() {
+    const Index blocks = Index{arguments.tiles.count} * (arguments.heads / arguments.group);
+    launch.template operator()<GradientKernel<T, dim>>(narrow<int>(blocks), 1, arguments);
+  });
+}
+
+template <class T, class Launch>
+void dispatch_fold(const KernelChoice& choice, const FoldStepsArguments& arguments, Launch launch) {
+  with_dim_of_all_gradients<T>(choice, [&]<int dim>() {
+    launch.template operator()<FoldStepsKernel<dim>>(arguments.count, arguments.heads, arguments);
   });
 }
 

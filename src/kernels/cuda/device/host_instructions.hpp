@@ -19,10 +19,8 @@ int block_x();
 int block_y();
 
 void sync_threads();
+void sync_warp();
 bool any(bool flag);
-inline void sync_warp() {
-  any(false);
-}
 float shuffle(float value, int lane);
 float shuffle_xor(float value, int mask);
 
@@ -55,6 +53,15 @@ template <class V>
 V load_shared(SharedOffset at) {
   return *static_cast<const V*>(shared_bytes(at, static_cast<int>(sizeof(V))));
 }
+
+void store_shared(SharedOffset at, std::uint32_t word);
+
+void add_global(float* to, float x);
+std::uint32_t take_ticket(std::uint32_t* tickets);
+std::uint32_t look_at(const std::uint32_t* count);
+void raise(std::uint32_t* count);
+void wait_for(const std::uint32_t* count, std::uint32_t wanted);
+void fence_device();
 
 /// Defined for BFloat16 and Float16.
 template <class T>

@@ -13,11 +13,19 @@
 //   cp_async<size>(to, from, bytes)      global to shared; bytes past the first `bytes` become 0
 //   cp_async_commit(), cp_async_wait<n>()   close a group; wait until at most n groups are pending
 //   load_shared<V>(at)                   a vector of shared memory
+//   store_shared(at, word)               4 bytes of shared memory
+//   add_global(to, x)                    to += x in device memory, where others may add as well
+//   take_ticket(tickets)                 adds 1 to a number of device memory: what it was before
+//   look_at(count), raise(count)         a count in device memory; adds 1 to it
+//   wait_for(count, n)                   until a count is n or more
+//   fence_device()                       what this thread did and knows comes before what follows:
+//                                        who sees a count that it raises then also sees that
 //   pack<T>(low, high)                   two floats, rounded to T, as one register
 //   exp2_approximate(x)                  2^x, relative error a few 2^-23; 0 for -inf
 //   rounded_product(x, y)                never part of a multiply-add, as x * y may become
 //
-// mma, ldmatrix, shuffles, any() and sync_warp() are for whole warps: every lane takes part.
+// mma, ldmatrix, shuffles, any(), wait_for() and sync_warp() are for whole warps: every lane takes
+// part.
 
 #include "annulus/base/half.hpp"
 #include "kernels/cuda/device/machine.hpp"

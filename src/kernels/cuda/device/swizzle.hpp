@@ -35,7 +35,7 @@ struct TileLayout {
 template <class T, int dim>
 class LaneChunks {
  public:
-  /// `tile`: where it starts. `first`: added to all chunks; 0, or 1 where these are even.
+  /// `tile`: where it starts. `first`: added to all chunks, none of whose bits it has.
   ANNULUS_DEVICE LaneChunks(SharedOffset tile, int row, int first = 0)
       : base_(tile + Layout::at(row, first)) {}
 

@@ -72,6 +72,34 @@ struct Products {
       }
     }
   }
+
+  /// sums_i += Sum_j weights_ji row_j for 16 columns i of a tile of weights, `weight_columns` a
+  /// row, from `first_column` on, and some elements of the `rows` rows of another tile, from
+  /// `first_element` on: a multiple of as many as there are sums of.
+  template <int dim, int rows, int weight_columns, int elements>
+  ANNULUS_DEVICE static void add_transposed(Sums<1, elements>& sums, SharedOffset weights,
+                                            int first_column, SharedOffset tile,
+                                            int first_element) {
+    static_assert(rows % 16 == 0 && elements % 16 == 0);
+    const int lane = lane_index();
+    // Both are read by columns. Of weights: 8 rows of both halves of the columns, then the next 8
+    // rows. Of rows, as above.
+    const LaneChunks<T, weight_columns> columns(weights, lane / 16 * 8 + lane % 8,
+                                                first_column / 8 + lane / 8 % 2);
+    const LaneChunks<T, dim> rows_of(tile, lane % 16, first_element / 8 + lane / 16);
+    ANNULUS_UNROLL
+    for (int j = 0; j < rows; j += 16) {
+      std::uint32_t a[4];
+      ldmatrix_x4_trans(a, columns.at(j, 0));
+      ANNULUS_UNROLL
+      for (int chunk = 0; chunk < elements / 8; chunk += 2) {
+        std::uint32_t b[4];
+        ldmatrix_x4_trans(b, rows_of.at(j, chunk));
+        mma_m16n8k16<T>(sums.blocks[0][chunk], a, {b[0], b[1]});
+        mma_m16n8k16<T>(sums.blocks[0][chunk + 1], a, {b[2], b[3]});
+      }
+    }
+  }
 };
 
 }  // namespace annulus::kernels::gpu

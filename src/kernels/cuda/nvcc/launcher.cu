@@ -35,6 +35,12 @@ class CudaLauncher final : public Launcher {
     return of_multiprocessor * attribute_of_device(cudaDevAttrMultiProcessorCount);
   }
 
+  [[nodiscard]] SharedMemory shared_memory(Stream& stream) const override {
+    static_cast<void>(stream.handle());  // makes its device current
+    return {.of_block = attribute_of_device(cudaDevAttrMaxSharedMemoryPerBlockOptin),
+            .of_multiprocessor = attribute_of_device(cudaDevAttrMaxSharedMemoryPerMultiprocessor)};
+  }
+
   void write(const ScaleTableArguments& arguments, Stream& stream) const override {
     dispatch_scale_table(arguments, LaunchOn{stream});
   }
@@ -72,6 +78,17 @@ class CudaLauncher final : public Launcher {
   void add_key_gradients(const KernelChoice& choice, const GradientArguments& arguments,
                          Stream& stream) const override {
     with_part(choice, [&]<class Part>() { Part::add_key_gradients(choice, arguments, stream); });
+  }
+
+  void add_all_gradients(const KernelChoice& choice, const GradientArguments& arguments,
+                         Stream& stream) const override {
+    with_type(choice,
+              [&]<class T>() { CudaLauncherOf<T>::add_all_gradients(choice, arguments, stream); });
+  }
+
+  void fold(const KernelChoice& choice, const FoldStepsArguments& arguments,
+            Stream& stream) const override {
+    with_type(choice, [&]<class T>() { CudaLauncherOf<T>::fold(choice, arguments, stream); });
   }
 
   void finish(const KernelChoice& choice, const QueryGradientArguments& arguments,

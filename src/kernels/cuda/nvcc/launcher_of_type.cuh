@@ -34,6 +34,18 @@ void CudaLauncherOf<T>::add_key_gradients(const KernelChoice& choice,
 }
 
 template <class T>
+void CudaLauncherOf<T>::add_all_gradients(const KernelChoice& choice,
+                                          const GradientArguments& arguments, Stream& stream) {
+  dispatch_all_gradients<T>(choice, arguments, LaunchOn{stream});
+}
+
+template <class T>
+void CudaLauncherOf<T>::fold(const KernelChoice& choice, const FoldStepsArguments& arguments,
+                             Stream& stream) {
+  dispatch_fold<T>(choice, arguments, LaunchOn{stream});
+}
+
+template <class T>
 void CudaLauncherOf<T>::finish(const QueryGradientArguments& arguments, Stream& stream) {
   dispatch_rows<FinishQueryGradientsKernel<T>>(arguments, LaunchOn{stream});
 }

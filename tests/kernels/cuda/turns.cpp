@@ -1,0 +1,219 @@
+// That the model of a GPU sees what goes wrong where thread blocks wait for one another, and that
+// sums of queries that several of them add to go the way that they should.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "annulus/base/error.hpp"
+#include "kernels/cuda/block_model.hpp"
+#include "kernels/cuda/device/step_sums.hpp"
+#include "kernels/cuda/device/step_turns.hpp"
+#include "kernels/cuda/kernel_under_test.hpp"
+
+namespace annulus::test {
+namespace {
+
+namespace gpu = kernels::gpu;
+
+/// What blocks that take turns leave out or do otherwise.
+struct Fault {
+  bool no_ticket = false;
+  bool no_wait = false;
+  bool no_meeting = false;
+  bool no_fence = false;
+  bool no_fence_after_look = false;
+};
+
+/// Device memory of a launch: a sum for each lane of two warps, and a count for each warp.
+struct Memory {
+  std::uint32_t tickets = 0;
+  std::array<std::uint32_t, 2> counts{};
+  std::array<float, 64> sums{};
+  std::vector<std::array<int, 2>> order{};  ///< tickets and warps, as they added
+};
+
+constexpr int blocks = 7;
+
+/// A block adds to all sums, each lane of a warp to one of another lane.
+void add_in_turn(Memory& memory, const Fault& fault) {
+  const int ticket = fault.no_ticket ? gpu::block_x() : gpu::ticket_of_block(&memory.tickets, 0);
+  const auto warp = static_cast<std::size_t>(gpu::warp_index());
+  auto* count = &memory.counts[warp];
+  if (!fault.no_wait) gpu::wait_for(count, static_cast<std::uint32_t>(ticket));
+  if (!fault.no_fence_after_look) gpu::fence_device();
+  const int lane = (gpu::lane_index() + ticket) % 32;
+  gpu::add_global(&memory.sums[warp * 32 + static_cast<std::size_t>(lane)], 1.0F);
+  if (gpu::lane_index() == 0) memory.order.push_back({ticket, gpu::warp_index()});
+  if (!fault.no_meeting) gpu::sync_warp();
+  if (!fault.no_fence) gpu::fence_device();
+  if (gpu::lane_index() == 0) gpu::raise(count);
+}
+
+Memory run(const Schedule& schedule, const Fault& fault = {}) {
+  Memory memory;
+  run_blocks({.blocks_x = blocks, .threads = 64, .shared_bytes = 16, .together = true}, schedule,
+             [&] { add_in_turn(memory, fault); });
+  return memory;
+}
+
+TEST(CudaTurns, AreTakenInTheOrderOfTicketsWhateverTheSchedule) {
+  for (const auto& schedule : model_schedules) {
+    const auto memory = run(schedule);
+    for (const float sum : memory.sums) EXPECT_EQ(sum, blocks);
+    EXPECT_EQ(memory.tickets, static_cast<std::uint32_t>(blocks));
+    std::array<int, 2> next{};
+    for (const auto& [ticket, warp] : memory.order) {
+      EXPECT_EQ(ticket, next[static_cast<std::size_t>(warp)]++);
+    }
+  }
+}
+
+/// Who comes first decides, unless they wait.
+TEST(CudaTurns, BlocksRunSideBySide) {
+  std::vector<int> tickets;
+  run_blocks({.blocks_x = 3, .threads = 64, .shared_bytes = 16, .together = true},
+             {LaneOrder::backward}, [&, shared = std::uint32_t{0}]() mutable {
+               const int ticket = gpu::ticket_of_block(&shared, 0);
+               gpu::sync_threads();
+               if (gpu::thread_index() == 0) tickets.push_back(ticket);
+             });
+  EXPECT_EQ(tickets, (std::vector{2, 1, 0}));
+}
+
+void expect_seen(const Fault& fault) {
+  for (const auto& schedule : model_schedules) EXPECT_THROW(run(schedule, fault), Error);
+}
+
+TEST(CudaTurns, AMissingMeetingOrFenceIsAnErrorWhateverTheSchedule) {
+  expect_seen({.no_meeting = true});
+  expect_seen({.no_fence = true});
+  expect_seen({.no_fence_after_look = true});
+  expect_seen({.no_wait = true});
+}
+
+TEST(CudaTurns, WaitingForABlockThatHasNotStartedHangs) {
+  EXPECT_THROW(run({LaneOrder::backward}, {.no_ticket = true}), Error);
+  EXPECT_NO_THROW(run({LaneOrder::forward}, {.no_ticket = true}));
+}
+
+// At the end of a panel, and in the first step of the next one.
+TEST(CudaTurns, EndOnce) {
+  std::array<std::uint32_t, 2> counts{};
+  run_blocks({.threads = 32, .together = true}, {}, [&] {
+    gpu::StepTurns turns;
+    for (int step = 0; step < 2; ++step) {
+      turns.look(&counts[static_cast<std::size_t>(step)]);
+      turns.end_last(counts.data(), 0);
+      turns.wait(counts.data(), step, 0);
+      turns.end_last(counts.data(), 0);
+    }
+  });
+  EXPECT_EQ(counts, (std::array{1U, 1U}));
+}
+
+TEST(CudaTurns, WhatAnotherWarpWroteIsNaNBeforeAllHaveMet) {
+  for (const auto& schedule : model_schedules) {
+    for (const bool meets : {false, true}) {
+      run_blocks({.threads = 64, .shared_bytes = 256}, schedule, [&] {
+        const auto at = [](int thread) { return static_cast<gpu::SharedOffset>(4 * thread); };
+        gpu::store_shared(at(gpu::thread_index()), 0);
+        if (meets) gpu::sync_threads();
+        const auto other = at((gpu::thread_index() + 32) % 64);
+        const float number = gpu::load_shared<gpu::Vector<1>>(other).at[0];
+        EXPECT_EQ(std::isnan(number), !meets);
+      });
+    }
+  }
+}
+
+template <int dim>
+void expect_every_number_once() {
+  using Sums = gpu::StepSums<dim>;
+  std::vector<int> times(static_cast<std::size_t>(Sums::shape.columns * dim));
+  for (int at = 0; at < Sums::numbers; ++at) {
+    const auto [row, column] = Sums::place_of(at);
+    ++times[static_cast<std::size_t>(row * dim + column)];
+  }
+  EXPECT_EQ(times, std::vector(times.size(), 1));
+}
+
+TEST(CudaTurns, SumsOfAStepHaveAPlaceForEveryNumber) {
+  expect_every_number_once<64>();
+  expect_every_number_once<96>();
+  expect_every_number_once<128>();
+}
+
+/// Kernels whose blocks wait for one another, of a backward pass on a device with so much shared
+/// memory for a block.
+template <class T>
+Index kernels_in_turns(Index head_dim, const gpu::SharedMemory& memory,
+                       const std::vector<Index>& documents = {0, 60, 75}) {
+  const Problem problem{.query_heads = 2,
+                        .key_heads = 1,
+                        .head_dim = head_dim,
+                        .documents = Documents::packed(documents)};
+  const ModelLauncher launcher({}, Order::early, memory);
+  const gpu::GpuKernel kernel(launcher, gpu::KernelPath::mma);
+  const auto whole = random_problem<T>(problem, 8);
+  static_cast<void>(gradients_by(kernel, whole, random_dout<T>(problem)));
+  return launcher.launches_together();
+}
+
+TEST(CudaTurns, AreTakenWhereADeviceHasTheSharedMemory) {
+  EXPECT_EQ(kernels_in_turns<BFloat16>(64, small_shared_memory), 1);
+  EXPECT_EQ(kernels_in_turns<Float16>(64, least_shared_memory), 0);
+  EXPECT_EQ(kernels_in_turns<BFloat16>(128, large_shared_memory), 1);
+  EXPECT_EQ(kernels_in_turns<BFloat16>(128, small_shared_memory), 0);
+  EXPECT_EQ(kernels_in_turns<BFloat16>(129, large_shared_memory), 0);
+  EXPECT_EQ(kernels_in_turns<float>(64, large_shared_memory), 0);
+}
+
+/// Logits of -160 and less, of which each query has 70: fewer keys than a tile.
+template <class T>
+void expect_gradients_where_logits_are_low() {
+  const Problem problem{
+      .query_heads = 1, .key_heads = 1, .head_dim = 64, .documents = Documents::single(70)};
+  auto whole = random_problem<T>(problem, 8);
+  for (auto& q : whole.q.values) q = T(4 + 0.25 * static_cast<double>(q));
+  for (auto& k : whole.k.values) k = T(-5 + 0.25 * static_cast<double>(k));
+  const auto dout = random_dout<T>(problem);
+  const auto exact = direct_gradients_of(whole, dout);
+  for (const auto& memory : {large_shared_memory, least_shared_memory}) {
+    const ModelLauncher launcher({}, Order::early, memory);
+    const gpu::GpuKernel kernel(launcher, gpu::KernelPath::mma);
+    const auto got = gradients_by(kernel, whole, dout);
+    const double most = 0.03 * largest_element(exact.dq);
+    EXPECT_TRUE(all_close("dq", got.dq.values, exact.dq.values, most));
+  }
+}
+
+// Keys past the end of a tile are zeros, whose logits of 0 would then be all of the softmax.
+TEST(CudaTurns, KeysPastTheEndHaveNoPartInTheGradientsOfQueries) {
+  expect_gradients_where_logits_are_low<BFloat16>();
+  expect_gradients_where_logits_are_low<Float16>();
+}
+
+TEST(CudaTurns, AreNotTakenWhereStepsHaveHardlyRows) {
+  std::vector<Index> short_documents(400);
+  std::iota(short_documents.begin(), short_documents.end(), 0);
+  EXPECT_EQ(kernels_in_turns<BFloat16>(64, large_shared_memory, short_documents), 0);
+}
+
+TEST(CudaTurns, AreTakenWhereAsManyWarpsRunAtOnce) {
+  const auto taken = [](Index dim, int of_block, int of_multiprocessor) {
+    return gpu::sums_all_gradients(gpu::choose_kernel(DataType::bfloat16, dim, dim),
+                                   {of_block * 1024, of_multiprocessor * 1024});
+  };
+  // Compute capabilities 8.0, 8.6, 9.0.
+  EXPECT_TRUE(taken(64, 163, 164) && taken(64, 99, 100) && taken(64, 227, 228));
+  EXPECT_TRUE(!taken(96, 163, 164) && taken(96, 99, 100) && taken(96, 227, 228));
+  EXPECT_TRUE(taken(128, 163, 164) && !taken(128, 99, 100) && taken(128, 227, 228));
+  auto hopper = gpu::choose_kernel(DataType::bfloat16, 64, 64, gpu::KernelPath::hopper);
+  EXPECT_FALSE(gpu::sums_all_gradients(hopper, large_shared_memory));
+}
+
+}  // namespace
+}  // namespace annulus::test
