@@ -89,6 +89,30 @@ TEST(CudaOrder, OfBlocksDoesNotChangeABitOfTheGradientsOfQueries) {
   }
 }
 
+#if ANNULUS_TEST_ON_GPU
+// More blocks than a GPU runs at once, which wait for one another as it comes.
+TEST(CudaOrder, OfManyBlocksDoesNotChangeABitOfGradients) {
+  for (const Index d : {64, 96, 128}) {
+    for (const Index heads : {1, 24}) {
+      const Problem problem{.query_heads = heads,
+                            .key_heads = heads,
+                            .head_dim = d,
+                            .documents = Documents::packed({0, 2500, 2570, 5000}),
+                            .mask = Mask::causal()};
+      const auto whole = random_problem<BFloat16>(problem, 8);
+      const auto dout = random_dout<BFloat16>(problem);
+      const auto first = gradients_by(*open_cuda({}), whole, dout);
+      for (int again = 0; again < 5; ++again) {
+        const auto other = gradients_by(*open_cuda({}), whole, dout);
+        EXPECT_EQ(first.dq.values, other.dq.values);
+        EXPECT_EQ(first.dk.values, other.dk.values);
+        EXPECT_EQ(first.dv.values, other.dv.values);
+      }
+    }
+  }
+}
+#endif
+
 TEST(CudaOrder, OfWarpsDoesNotChangeABitBackward) {
   for_each_kernel(139, Mask::window(90, 20), []<class T>(const Problem& problem) {
     const auto whole = random_problem<T>(problem, 8);
