@@ -1,6 +1,7 @@
 // The pipeline of copies alone, for more stages than any kernel has so far.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -31,6 +32,11 @@ struct Seen {
   friend bool operator==(const Seen&, const Seen&) = default;
 };
 
+/// The same of what was copied for it.
+Seen seen_at(const gpu::StepPlace& step, std::size_t number) {
+  return {step.head, step.row, std::min(4, step.left), static_cast<float>(number)};
+}
+
 std::vector<Seen> expected_for(int heads) {
   std::vector<Seen> steps;
   float step = 0;
@@ -58,6 +64,7 @@ void expect_every_step_in_order(int heads) {
   for (const Schedule& schedule :
        {Schedule{LaneOrder::forward}, {LaneOrder::backward}, {LaneOrder::shuffled, 1}}) {
     std::vector<std::vector<Seen>> seen(threads);
+    std::vector<std::vector<Seen>> places(threads);
     std::vector<std::vector<std::size_t>> ends(threads);
     run_blocks({.threads = threads, .shared_bytes = 4 * threads * stages}, schedule, [&] {
       const int self = gpu::thread_index();
@@ -65,7 +72,8 @@ void expect_every_step_in_order(int heads) {
         return static_cast<gpu::SharedOffset>(4 * (threads * stage + thread));
       };
       std::size_t loaded = 0;
-      const auto load = [&](const gpu::GroupWalk<4>&, int stage) {
+      const auto load = [&](const gpu::StepPlace& step, int stage) {
+        places[static_cast<std::size_t>(self)].push_back(seen_at(step, loaded));
         gpu::cp_async<4>(place(stage, self), &numbers[loaded++], 4);
       };
       const auto compute = [&](const gpu::GroupWalk<4>& walk, int stage) {
@@ -82,6 +90,7 @@ void expect_every_step_in_order(int heads) {
     });
     const auto expected = expected_for(heads);
     for (const auto& steps : seen) EXPECT_EQ(steps, expected);
+    for (const auto& steps : places) EXPECT_EQ(steps, expected);
     for (const auto& steps : ends) EXPECT_EQ(steps, ends_of_panels(expected.size(), panel));
   }
 }
@@ -94,6 +103,7 @@ void expect_both_tiles_in_order(int heads) {
   for (const auto& schedule : model_schedules) {
     std::array<std::vector<std::vector<Seen>>, 2> seen;
     seen.fill(std::vector<std::vector<Seen>>(threads));
+    auto places = seen;
     std::vector<std::vector<std::size_t>> ends(threads);
     run_blocks({.threads = threads, .shared_bytes = 4 * threads * 2}, schedule, [&] {
       const int self = gpu::thread_index();
@@ -102,7 +112,9 @@ void expect_both_tiles_in_order(int heads) {
         return static_cast<gpu::SharedOffset>(4 * (threads * static_cast<int>(tile) + thread));
       };
       const auto load = [&](std::size_t tile) {
-        return [&, tile](const gpu::GroupWalk<4>&) {
+        return [&, tile](const gpu::StepPlace& step) {
+          places[tile][static_cast<std::size_t>(self)].push_back(
+              seen_at(step, loaded[tile] - 32 * tile));
           gpu::cp_async<4>(place(tile, self), &numbers[loaded[tile]++], 4);
         };
       };
@@ -122,8 +134,10 @@ void expect_both_tiles_in_order(int heads) {
                                use(1), end_panel);
     });
     const auto expected = expected_for(heads);
-    for (const auto& of_tile : seen) {
-      for (const auto& steps : of_tile) EXPECT_EQ(steps, expected);
+    for (const auto& all : {seen, places}) {
+      for (const auto& of_tile : all) {
+        for (const auto& steps : of_tile) EXPECT_EQ(steps, expected);
+      }
     }
     for (const auto& steps : ends) EXPECT_EQ(steps, ends_of_panels(expected.size(), panel));
   }

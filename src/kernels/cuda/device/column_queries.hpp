@@ -16,15 +16,21 @@ struct ColumnQueries {
 
   SharedOffset first;
 
-  /// Starts their copies, by `threads` threads, of which this is `thread`. 0 past the end.
-  template <int threads, class Walk>
-  ANNULUS_DEVICE void copy(const GradientArguments& a, const Walk& walk, int thread) const {
-    const float* const tables[query_numbers] = {a.scale, a.lse, a.lse_low, a.mean};
-    const Index row = walk.row();
-    const int count = walk.count();
+  /// Starts their copies, by `threads` threads, of which this is `thread`, out of tables (rows,
+  /// heads). 0 past the end.
+  template <int threads>
+  ANNULUS_DEVICE void copy(const GradientArguments& a, const StepPlace& step, int thread) const {
     ANNULUS_UNROLL
-    for (int i = 0; i < query_numbers; ++i) {
-      copy_numbers<columns, threads>(array(i), tables[i], a.heads, row, count, walk.head(), thread);
+    for (int begin = 0; begin < query_numbers * columns; begin += threads) {
+      const int i = begin + thread;
+      if (i >= query_numbers * columns) return;
+      const int number = i / columns;
+      const float* const table =
+          number < 2 ? (number == 0 ? a.scale : a.lse) : (number == 2 ? a.lse_low : a.mean);
+      const int row = i % columns;
+      const bool there = row < step.left;
+      const Index at = (Index{step.row} + (there ? row : 0)) * a.heads + step.head;
+      cp_async<4>(array(0) + static_cast<SharedOffset>(4 * i), table + at, there ? 4 : 0);
     }
   }
 

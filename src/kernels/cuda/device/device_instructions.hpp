@@ -17,6 +17,12 @@ ANNULUS_DEVICE int thread_index() {
   return static_cast<int>(threadIdx.x);
 }
 
+ANNULUS_DEVICE int thread_index_anew() {
+  int index;
+  asm volatile("mov.u32 %0, %%tid.x;" : "=r"(index));
+  return index;
+}
+
 ANNULUS_DEVICE int block_x() {
   return static_cast<int>(blockIdx.x);
 }

@@ -42,11 +42,11 @@ struct ForwardKernel {
     Sums<shape.row_blocks, shape.columns> dots;
     Sums<shape.row_blocks, dim> values;
 
-    const auto load_keys = [&](const Walk& walk) {
-      copy_step<T, dim, shape.columns, threads>(keys_here, a.k, walk, key_head);
+    const auto load_keys = [&](const StepPlace& step) {
+      copy_step<T, dim, shape.columns, threads>(keys_here, a.k, step, key_head);
     };
-    const auto load_values = [&](const Walk& walk) {
-      copy_step<T, dim, shape.columns, threads>(values_here, a.v, walk, key_head);
+    const auto load_values = [&](const StepPlace& step) {
+      copy_step<T, dim, shape.columns, threads>(values_here, a.v, step, key_head);
     };
     const auto multiply = [&](const Walk&) {
       dots = {};

@@ -66,8 +66,9 @@ struct GradientKernel {
 
   /// Gradients of logits of the warp's keys to shared memory, a row for each key.
   ANNULUS_DEVICE static void share(const Fragments& dz, const OwnRows& own) {
-    const LaneChunks<T, shape.columns> row(logits, own.line(0));
-    const auto place = static_cast<SharedOffset>(lane_index() % 4 * 4);
+    const int lane = lane_index_anew();
+    const LaneChunks<T, shape.columns> row(logits, own.first + lane / 4);
+    const auto place = static_cast<SharedOffset>(lane % 4 * 4);
     ANNULUS_UNROLL
     for (int r = 0; r < rows_of_lane; ++r) {
       ANNULUS_UNROLL
@@ -108,11 +109,11 @@ struct GradientKernel {
     Sums<shape.row_blocks, dim> dv;
     StepTurns turns;
 
-    const auto load = [&](const Walk& walk, int stage) {
+    const auto load = [&](const StepPlace& step, int stage) {
       const Stage to(stage);
-      copy_step<T, dim, shape.columns, threads>(to.q, a.q, walk, walk.head());
-      copy_step<T, dim, shape.columns, threads>(to.dout, a.dout, walk, walk.head());
-      to.numbers.template copy<threads>(a, walk, thread_index());
+      copy_step<T, dim, shape.columns, threads>(to.q, a.q, step, step.head);
+      copy_step<T, dim, shape.columns, threads>(to.dout, a.dout, step, step.head);
+      to.numbers.template copy<threads>(a, step, thread_index_anew());
     };
     const auto compute = [&](const Walk& walk, int stage) {
       const Stage from(stage);

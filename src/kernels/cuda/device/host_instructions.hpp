@@ -15,6 +15,9 @@
 namespace annulus::kernels::gpu {
 
 int thread_index();
+inline int thread_index_anew() {
+  return thread_index();
+}
 int block_x();
 int block_y();
 

@@ -4,6 +4,8 @@
 // in the model of a thread block that the tests have (tests/kernels/block_model.hpp).
 //
 //   thread_index() block_x() block_y()   where this thread stands
+//   thread_index_anew()                  the same, asked again: what follows from it is made again,
+//                                        and holds no registers meanwhile
 //   sync_threads()                       all threads of the block arrive; shared memory is seen
 //   sync_warp()                          all lanes arrive; no access to memory moves across
 //   any(flag)                            whether it is set in some lane of the warp
@@ -44,6 +46,10 @@ ANNULUS_DEVICE int warp_index() {
 
 ANNULUS_DEVICE int lane_index() {
   return thread_index() % warp_lanes;
+}
+
+ANNULUS_DEVICE int lane_index_anew() {
+  return thread_index_anew() % warp_lanes;
 }
 
 /// e^x for x <= 0. Everything that outlives an expression is in base e (logits, maxima, lse); base

@@ -54,11 +54,11 @@ struct KeyGradientKernel {
     Sums<shape.row_blocks, dim> dk;
     Sums<shape.row_blocks, dim> dv;
 
-    const auto load = [&](const Walk& walk, int stage) {
+    const auto load = [&](const StepPlace& step, int stage) {
       const Stage to(stage);
-      copy_step<T, dim, shape.columns, threads>(to.q, a.q, walk, walk.head());
-      copy_step<T, dim, shape.columns, threads>(to.dout, a.dout, walk, walk.head());
-      to.numbers.template copy<threads>(a, walk, thread_index());
+      copy_step<T, dim, shape.columns, threads>(to.q, a.q, step, step.head);
+      copy_step<T, dim, shape.columns, threads>(to.dout, a.dout, step, step.head);
+      to.numbers.template copy<threads>(a, step, thread_index());
     };
     const auto compute = [&](const Walk& walk, int stage) {
       const Stage from(stage);

@@ -39,9 +39,9 @@ struct QueryGradientKernel {
     const RowQueries<rows_of_lane> queries(a, own);
     Sums<shape.row_blocks, dim> sums;
 
-    const auto load = [&](const Walk& walk, int stage) {
-      copy_step<T, dim, shape.columns, threads>(keys_at(stage), a.k, walk, key_head);
-      copy_step<T, dim, shape.columns, threads>(keys_at(stage) + column_tile, a.v, walk, key_head);
+    const auto load = [&](const StepPlace& step, int stage) {
+      copy_step<T, dim, shape.columns, threads>(keys_at(stage), a.k, step, key_head);
+      copy_step<T, dim, shape.columns, threads>(keys_at(stage) + column_tile, a.v, step, key_head);
     };
     const auto compute = [&](const Walk& walk, int stage) {
       const SharedOffset keys = keys_at(stage);

@@ -81,7 +81,7 @@ struct Products {
                                             int first_column, SharedOffset tile,
                                             int first_element) {
     static_assert(rows % 16 == 0 && elements % 16 == 0);
-    const int lane = lane_index();
+    const int lane = lane_index_anew();
     // Both are read by columns. Of weights: 8 rows of both halves of the columns, then the next 8
     // rows. Of rows, as above.
     const LaneChunks<T, weight_columns> columns(weights, lane / 16 * 8 + lane % 8,

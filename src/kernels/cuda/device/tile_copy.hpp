@@ -6,6 +6,7 @@
 
 #include "kernels/cuda/arguments.hpp"
 #include "kernels/cuda/device/swizzle.hpp"
+#include "kernels/cuda/device/tile_walk.hpp"
 
 namespace annulus::kernels::gpu {
 
@@ -40,42 +41,31 @@ ANNULUS_DEVICE void copy_tile(SharedOffset tile, const InputRows& input, Index r
 
 /// The same for the rows of one step and one head. Where all of them are there, as mostly, a row is
 /// two additions and a copy.
-template <class T, int dim, int rows, int threads, class Walk>
-ANNULUS_DEVICE void copy_step(SharedOffset tile, const InputRows& input, const Walk& walk,
+template <class T, int dim, int rows, int threads>
+ANNULUS_DEVICE void copy_step(SharedOffset tile, const InputRows& input, const StepPlace& step,
                               int head) {
   using Layout = TileLayout<T, dim>;
   // From 8 on, a chunk's place in its row is the same in all rows that a thread copies.
   constexpr int rows_at_once =
       static_cast<int>(std::bit_floor(static_cast<unsigned>(threads / Layout::chunks)));
   static_assert(rows % rows_at_once == 0);
-  if (input.dim != dim || walk.count() < rows) {
-    copy_tile<T, dim, rows, threads>(tile, input, walk.row(), walk.count(), head);
+  if (input.dim != dim || step.left < rows) {
+    copy_tile<T, dim, rows, threads>(tile, input, step.row, step.left, head);
     return;
   }
-  const int index = thread_index();
+  const int index = thread_index_anew();
   if (threads != rows_at_once * Layout::chunks && index >= rows_at_once * Layout::chunks) return;
   const int row = index / Layout::chunks;
   const int chunk = index % Layout::chunks;
-  const T* from = static_cast<const T*>(input.data) + (Index{walk.row()} + row) * input.row_stride +
+  const T* from = static_cast<const T*>(input.data) + (Index{step.row} + row) * input.row_stride +
                   head * input.head_stride + chunk * Layout::elements;
-  const Index step = rows_at_once * input.row_stride;
+  const Index stride = rows_at_once * input.row_stride;
   const SharedOffset to = tile + Layout::at(row, chunk);
   ANNULUS_UNROLL
-  for (int i = 0; i < rows; i += rows_at_once, from += step) {
+  for (int i = 0; i < rows; i += rows_at_once, from += stride) {
     cp_async<16>(rows_at_once % 8 == 0 ? to + static_cast<SharedOffset>(i * Layout::row_bytes)
                                        : tile + Layout::at(row + i, chunk),
                  from, 16);
-  }
-}
-
-/// Starts the copy of one number for each of `count` rows of one head from `row` on, out of a table
-/// (rows, heads); the rest of `rows` become zeros. By `threads` threads, of which this is `thread`.
-template <int rows, int threads>
-ANNULUS_DEVICE void copy_numbers(SharedOffset to, const float* table, int heads, Index row,
-                                 int count, int head, int thread) {
-  for (int i = thread; i < rows; i += threads) {
-    const float* from = table + (row + (i < count ? i : 0)) * heads + head;
-    cp_async<4>(to + static_cast<SharedOffset>(4 * i), from, i < count ? 4 : 0);
   }
 }
 

@@ -8,6 +8,13 @@
 
 namespace annulus::kernels::gpu {
 
+/// Where the rows of a step are.
+struct StepPlace {
+  int row;       ///< local row of the first
+  int left;      ///< rows from there to the end of its visit, which a step has some or all of
+  int head = 0;  ///< in a walk over heads
+};
+
 /// Steps of `columns` streaming rows, through all visits of a tile. Visits are never empty.
 template <int columns>
 class TileWalk {
@@ -28,6 +35,10 @@ class TileWalk {
 
   /// The same first row, as a local row.
   [[nodiscard]] ANNULUS_DEVICE int row() const { return visit().row + begin_; }
+
+  [[nodiscard]] ANNULUS_DEVICE StepPlace place() const {
+    return {row(), visit().seen.end - begin_};
+  }
 
   /// Whether all rows of the tile see all columns of this step.
   [[nodiscard]] ANNULUS_DEVICE bool whole() const {
@@ -69,6 +80,11 @@ class GroupWalk : public TileWalk<columns> {
 
   [[nodiscard]] ANNULUS_DEVICE bool done() const { return head_ == end_; }
   [[nodiscard]] ANNULUS_DEVICE int head() const { return head_; }
+  [[nodiscard]] ANNULUS_DEVICE StepPlace place() const {
+    auto place = TileWalk<columns>::place();
+    place.head = head_;
+    return place;
+  }
 
   ANNULUS_DEVICE void advance() {
     TileWalk<columns>::advance();
@@ -91,28 +107,34 @@ ANNULUS_DEVICE void end_step(int& steps, const Walk& walk, EndPanel end_panel) {
 }
 
 /// Calls compute(walk, stage) for every step, in order, and end_panel() after every `panel` of them
-/// and after the last; load(walk, stage) starts the copies of a step to a buffer and is called
+/// and after the last; load(place, stage) starts the copies of a step to a buffer and is called
 /// stages - 1 steps ahead. Copies that were started before belong to the first step. One barrier a
 /// step is enough: it says that the copies of this step are there for all threads, and that all
 /// threads are done with the step before, whose buffer is filled next.
 template <int stages, int panel, class Walk, class Load, class Compute, class EndPanel>
 ANNULUS_DEVICE void stream(Walk walk, Load load, Compute compute, EndPanel end_panel) {
   Walk ahead = walk;
-  const auto load_next = [&](int stage) {
-    if (!ahead.done()) {
-      load(ahead, stage);
+  // Calls meet() in between: what device memory says of the next step is then here already.
+  const auto load_next = [&](int stage, auto meet) {
+    const bool more = !ahead.done();
+    StepPlace next{};
+    if (more) {
+      next = ahead.place();
       ahead.advance();
     }
+    meet();
+    if (more) load(next, stage);
     // A group without copies keeps the count: step i is always the i-th group.
     cp_async_commit();
   };
   ANNULUS_UNROLL
-  for (int stage = 0; stage < stages - 1; ++stage) load_next(stage);
+  for (int stage = 0; stage < stages - 1; ++stage) load_next(stage, [] {});
   int steps = 0;  // of this panel
   for (int stage = 0; !walk.done(); stage = stage + 1 == stages ? 0 : stage + 1) {
-    cp_async_wait<stages - 2>();
-    sync_threads();
-    load_next(stage == 0 ? stages - 1 : stage - 1);
+    load_next(stage == 0 ? stages - 1 : stage - 1, [] {
+      cp_async_wait<stages - 2>();
+      sync_threads();
+    });
     compute(walk, stage);
     walk.advance();
     end_step<panel>(steps, walk, end_panel);
@@ -120,14 +142,14 @@ ANNULUS_DEVICE void stream(Walk walk, Load load, Compute compute, EndPanel end_p
 }
 
 /// The same for steps of two tiles that are needed one after the other, with one buffer for each:
-/// the second comes while multiply(walk) uses the first, and the first of the next step while
-/// add(walk) uses the second. A barrier before each says that its tile is there for all threads,
-/// and that all are done with the other one, whose buffer is filled next.
+/// load_second(place) brings the second while multiply(walk) uses the first, and the first of the
+/// next step comes while add(walk) uses the second. A barrier before each says that its tile is
+/// there for all threads, and that all are done with the other one, whose buffer is filled next.
 template <int panel, class Walk, class LoadFirst, class LoadSecond, class Multiply, class Add,
           class EndPanel>
 ANNULUS_DEVICE void stream_apart(Walk walk, LoadFirst load_first, LoadSecond load_second,
                                  Multiply multiply, Add add, EndPanel end_panel) {
-  const auto load = [](const Walk& step, const auto& start) {
+  const auto load = [](const StepPlace& step, const auto& start) {
     start(step);
     cp_async_commit();
   };
@@ -136,15 +158,16 @@ ANNULUS_DEVICE void stream_apart(Walk walk, LoadFirst load_first, LoadSecond loa
     sync_threads();
   };
   int steps = 0;  // of this panel
-  load(walk, load_first);
+  load(walk.place(), load_first);
   while (!walk.done()) {
+    const auto here = walk.place();
     wait();
-    load(walk, load_second);
+    load(here, load_second);
     multiply(walk);
-    wait();
     Walk next = walk;
     next.advance();
-    if (!next.done()) load(next, load_first);
+    wait();
+    if (!next.done()) load(next.place(), load_first);
     add(walk);
     walk = next;
     end_step<panel>(steps, walk, end_panel);

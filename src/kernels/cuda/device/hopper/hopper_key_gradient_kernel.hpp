@@ -53,7 +53,7 @@ struct HopperKeyGradientKernel
         Block::bring_tiles(place, arguments.q, arguments.dout, walk.head(), walk.row());
       }
       const Queries numbers{Block::numbers_of(place)};
-      numbers.template copy<warp_lanes>(a, walk, lane_index());
+      numbers.template copy<warp_lanes>(a, walk.place(), lane_index());
       barrier_arrive_after_copies(Block::ring().full(place.stage()));
       sync_warp();  // or a lane might miss a whole phase
     }
