@@ -27,16 +27,20 @@ const ForwardTiles& KeptTiles::forward(const KernelChoice& choice, int shared, i
   });
 }
 
-const GradientTiles& KeptTiles::gradients(const KernelChoice& choice, int group,
+const GradientTiles& KeptTiles::gradients(const KernelChoice& choice, int key_heads, int group,
                                           std::span<const Block> blocks) {
-  const bool in_turns = sums_all_gradients(choice, launcher_.shared_memory(*stream_));
-  const GradientShape shape{.query_rows = query_gradient_tile_rows(choice),
-                            .key_rows = key_gradient_tile_rows(choice),
-                            .key_step_rows = key_gradient_step_rows(choice),
-                            .turn_rows = in_turns ? all_gradients_tile_rows(choice) : 0,
-                            .turn_step_rows = in_turns ? all_gradients_step_rows(choice) : 0,
-                            .group = group,
-                            .panel = panel_rows(static_cast<int>(size_of(choice.type)))};
+  const auto device = launcher_.multiprocessors(*stream_);
+  const bool in_turns = sums_all_gradients(choice, device);
+  const GradientShape shape{
+      .query_rows = query_gradient_tile_rows(choice),
+      .key_rows = key_gradient_tile_rows(choice),
+      .key_step_rows = key_gradient_step_rows(choice),
+      .turn_rows = in_turns ? all_gradients_tile_rows(choice) : 0,
+      .turn_step_rows = in_turns ? all_gradients_step_rows(choice) : 0,
+      .turn_blocks = in_turns ? all_gradients_blocks_at_once(choice, device) : 0,
+      .key_heads = key_heads,
+      .group = group,
+      .panel = panel_rows(static_cast<int>(size_of(choice.type)))};
   return gradients_.get(blocks, shape, [&]() -> GradientTiles {
     if (auto tiles = this->in_turns(shape, blocks)) return std::move(*tiles);
     const auto of_keys = key_tiles(blocks, shape.key_rows);
@@ -53,6 +57,9 @@ std::optional<GradientTiles> KeptTiles::in_turns(const GradientShape& shape,
   // A sum of queries then has at most as many terms in fp32, one after the other, as those of a
   // panel.
   if (!tiles.has_value() || tiles->most_turns + shape.turn_rows > shape.panel) return std::nullopt;
+  if (!turns_pay(*tiles, shape.key_heads, shape.group, shape.turn_blocks, shape.turn_step_rows)) {
+    return std::nullopt;
+  }
   const bool panels =
       most_streaming_rows(tiles->list, shape.turn_step_rows) * shape.group > shape.panel;
   return GradientTiles{.of_queries = DeviceTiles(stream_, {}),

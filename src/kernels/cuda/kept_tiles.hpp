@@ -67,7 +67,7 @@ class KeptTiles final : public Kept {
   [[nodiscard]] const ForwardTiles& forward(const KernelChoice& choice, int shared,
                                             int blocks_of_tile, std::span<const Block> blocks);
   /// `group`: query heads that stream past a tile of keys.
-  [[nodiscard]] const GradientTiles& gradients(const KernelChoice& choice, int group,
+  [[nodiscard]] const GradientTiles& gradients(const KernelChoice& choice, int key_heads, int group,
                                                std::span<const Block> blocks);
 
  private:
@@ -87,6 +87,8 @@ class KeptTiles final : public Kept {
     int key_step_rows;
     int turn_rows;  ///< of the tiles of one kernel, and 0 where there are two
     int turn_step_rows;
+    int turn_blocks;  ///< that run at once
+    int key_heads;
     int group;
     int panel;
     friend bool operator==(const GradientShape&, const GradientShape&) = default;

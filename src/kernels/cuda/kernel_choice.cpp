@@ -40,9 +40,9 @@ void check_heads(int heads, int group) {
 
 /// Warps of kernels of gradients on a multiprocessor, whose registers 8 of them have for
 /// themselves.
-int warps_at_once(const TileShape& shape, int shared_bytes, const SharedMemory& memory) {
+int warps_at_once(const TileShape& shape, int shared_bytes, const Multiprocessors& device) {
   constexpr int of_system = 1024;  // of each block
-  const int blocks = memory.of_multiprocessor / (shared_bytes + of_system);
+  const int blocks = device.bytes / (shared_bytes + of_system);
   return std::min(8, blocks * shape.warps);
 }
 
@@ -118,15 +118,21 @@ int key_gradient_tile_rows(const KernelChoice& choice) {
   return key_gradient_shape(element_bytes(choice), choice.dim).rows();
 }
 
-bool sums_all_gradients(const KernelChoice& choice, const SharedMemory& memory) {
+bool sums_all_gradients(const KernelChoice& choice, const Multiprocessors& device) {
   if (choice.path != KernelPath::mma) return false;
   if (!sums_all_gradients(element_bytes(choice), choice.dim)) return false;
   const int bytes = gradient_shared_bytes(choice.dim);
   const auto over_keys = key_gradient_shape(element_bytes(choice), choice.dim);
   const int row_bytes = choice.dim * element_bytes(choice);
-  return bytes <= memory.of_block &&
-         warps_at_once(gradient_shape(choice.dim), bytes, memory) >=
-             warps_at_once(over_keys, over_keys.shared_bytes(row_bytes, 2, 4), memory);
+  return bytes <= device.block_bytes &&
+         warps_at_once(gradient_shape(choice.dim), bytes, device) >=
+             warps_at_once(over_keys, over_keys.shared_bytes(row_bytes, 2, 4), device);
+}
+
+int all_gradients_blocks_at_once(const KernelChoice& choice, const Multiprocessors& device) {
+  const auto shape = gradient_shape(choice.dim);
+  return device.count * warps_at_once(shape, gradient_shared_bytes(choice.dim), device) /
+         shape.warps;
 }
 
 int all_gradients_tile_rows(const KernelChoice& choice) {

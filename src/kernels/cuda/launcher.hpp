@@ -50,16 +50,20 @@ struct KernelChoice {
 /// Streaming rows of a step of the kernel over key tiles.
 [[nodiscard]] int key_gradient_step_rows(const KernelChoice& choice);
 
-/// Bytes of shared memory that a device has for one thread block, and for all that run on a
-/// multiprocessor.
-struct SharedMemory {
-  int of_block = 0;
-  int of_multiprocessor = 0;
+/// What a device has: bytes of shared memory for one thread block, and for all that run on a
+/// multiprocessor at once, and how many of these there are.
+struct Multiprocessors {
+  int block_bytes = 0;
+  int bytes = 0;
+  int count = 1;
 };
 
 /// Whether there is a kernel of all gradients for a choice, a device has the shared memory that it
 /// needs, and as many warps of it run on a multiprocessor as of the kernel over key tiles.
-[[nodiscard]] bool sums_all_gradients(const KernelChoice& choice, const SharedMemory& memory);
+[[nodiscard]] bool sums_all_gradients(const KernelChoice& choice, const Multiprocessors& device);
+/// Thread blocks of it that a device runs at once.
+[[nodiscard]] int all_gradients_blocks_at_once(const KernelChoice& choice,
+                                               const Multiprocessors& device);
 /// Rows of its tiles of keys, rows of queries of a step, and warps of a thread block.
 [[nodiscard]] int all_gradients_tile_rows(const KernelChoice& choice);
 [[nodiscard]] int all_gradients_step_rows(const KernelChoice& choice);
@@ -85,7 +89,7 @@ class Launcher {
   [[nodiscard]] virtual int blocks_at_once(const KernelChoice& choice, Stream& stream) const = 0;
 
   /// Of the device of a stream.
-  [[nodiscard]] virtual SharedMemory shared_memory(Stream& stream) const = 0;
+  [[nodiscard]] virtual Multiprocessors multiprocessors(Stream& stream) const = 0;
 
   virtual void write(const ScaleTableArguments& arguments, Stream& stream) const = 0;
   virtual void start(const StartArguments& arguments, Stream& stream) const = 0;

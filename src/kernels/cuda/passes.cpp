@@ -137,7 +137,7 @@ void GpuBackward::accumulate(ConstTensorView k, ConstTensorView v, std::span<con
              v.dim == dout_.rows().dim && k.rows == v.rows &&
              dk.has_shape(k.rows, k.heads, k.dim) && dv.has_shape(v.rows, v.heads, v.dim),
          "keys, values and their gradients have the shapes of the pass");
-  const auto& tiles = tiles_->gradients(choice_, heads_ / key_heads_, blocks);
+  const auto& tiles = tiles_->gradients(choice_, key_heads_, heads_ / key_heads_, blocks);
   if (!tiles.of_keys.empty()) {
     const AlignedRows keys(stream_, k);
     const AlignedRows values(stream_, v);

@@ -239,6 +239,20 @@ TileList key_tiles(std::span<const Block> blocks, int tile_rows) {
   return tiles_of(all_transposed(blocks), tile_rows);
 }
 
+bool turns_pay(const TurnTiles& tiles, int key_heads, int group, int blocks_at_once,
+               int step_rows) {
+  constexpr Index steps_behind = 3;
+  constexpr Index hardly_any = 4;  // take as long as it takes to start another kernel
+  Index steps = 0;                 // of all tiles
+  for (const auto& work : tiles.list.work) {
+    steps += streaming_rows(tiles.list, work, step_rows) / step_rows * group;
+  }
+  const Index together =
+      std::clamp<Index>(blocks_at_once / key_heads, 1, std::ssize(tiles.list.work));
+  const Index waited = steps_behind * (together - 1);  // by the last of them
+  return waited <= hardly_any || waited * 5 <= steps / together * 2;
+}
+
 std::optional<TurnTiles> turn_tiles(std::span<const Block> blocks, int tile_rows, int step_rows) {
   const auto runs = runs_of(blocks);
   const auto run_steps = steps_of(runs, step_rows);

@@ -118,6 +118,12 @@ struct TurnTiles {
   int most_turns = 0;           ///< additions to one step
 };
 
+/// Whether taking turns costs less than the two products that it saves, where each of `key_heads`
+/// has these tiles, all `group` heads stream past one, and a device runs so many thread blocks at
+/// once: those that start together are one step behind each other, or three with a causal mask.
+[[nodiscard]] bool turns_pay(const TurnTiles& tiles, int key_heads, int group, int blocks_at_once,
+                             int step_rows);
+
 /// Additions are numbered in the order of the list, visit after visit. Empty where two runs of
 /// queries have some rows in common and not all, or where most rows of steps would be none of a
 /// run.

@@ -28,7 +28,7 @@ struct ModelOfKernel {
   kernels::gpu::GpuKernel kernel;
 
   ModelOfKernel(const Schedule& schedule, kernels::gpu::KernelPath path,
-                const kernels::gpu::SharedMemory& memory)
+                const kernels::gpu::Multiprocessors& memory)
       : launcher(schedule, Order::early, memory), kernel(launcher, path) {}
   ~ModelOfKernel() { EXPECT_EQ(launcher.report().bank_conflicts, 0); }
 };
@@ -36,7 +36,7 @@ struct ModelOfKernel {
 /// On a model of its own.
 [[nodiscard]] inline std::shared_ptr<const kernels::Kernel> open_cuda(
     const Schedule& schedule, kernels::gpu::KernelPath path = kernels::gpu::KernelPath::mma,
-    const kernels::gpu::SharedMemory& memory = large_shared_memory) {
+    const kernels::gpu::Multiprocessors& memory = large_shared_memory) {
   const auto model = std::make_shared<ModelOfKernel>(schedule, path, memory);
   return {model, &model->kernel};
 }

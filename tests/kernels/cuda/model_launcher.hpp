@@ -9,16 +9,16 @@ namespace annulus::test {
 
 /// Of compute capability 9.0, of 8.6, and of a device on which kernels have no more than they need
 /// not ask for.
-inline constexpr kernels::gpu::SharedMemory large_shared_memory{227 * 1024, 228 * 1024};
-inline constexpr kernels::gpu::SharedMemory small_shared_memory{99 * 1024, 100 * 1024};
-inline constexpr kernels::gpu::SharedMemory least_shared_memory{48 * 1024, 64 * 1024};
+inline constexpr kernels::gpu::Multiprocessors large_shared_memory{227 * 1024, 228 * 1024};
+inline constexpr kernels::gpu::Multiprocessors small_shared_memory{99 * 1024, 100 * 1024};
+inline constexpr kernels::gpu::Multiprocessors least_shared_memory{48 * 1024, 64 * 1024};
 
 /// Kernels run when the stream comes to them: on a model device as late or early as it goes, on the
 /// stream of the CPU before a call returns. Adds what it finds to its report.
 class ModelLauncher final : public kernels::gpu::Launcher {
  public:
   explicit ModelLauncher(const Schedule& schedule = {}, Order order = Order::early,
-                         const kernels::gpu::SharedMemory& shared_memory = large_shared_memory)
+                         const kernels::gpu::Multiprocessors& shared_memory = large_shared_memory)
       : schedule_(schedule),
         shared_memory_(shared_memory),
         device_(std::make_shared<ModelDevice>(order)) {}
@@ -30,7 +30,7 @@ class ModelLauncher final : public kernels::gpu::Launcher {
                                    device::Stream& /*stream*/) const override {
     return 12;
   }
-  [[nodiscard]] kernels::gpu::SharedMemory shared_memory(
+  [[nodiscard]] kernels::gpu::Multiprocessors multiprocessors(
       device::Stream& /*stream*/) const override {
     return shared_memory_;
   }
@@ -100,7 +100,7 @@ class ModelLauncher final : public kernels::gpu::Launcher {
                                 device::Stream& stream) const;
 
   Schedule schedule_;
-  kernels::gpu::SharedMemory shared_memory_;
+  kernels::gpu::Multiprocessors shared_memory_;
   std::shared_ptr<ModelDevice> device_;
   // Written by the streams of one device, which share a lock.
   mutable LaunchReport report_;

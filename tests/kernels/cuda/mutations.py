@@ -40,7 +40,7 @@ FAULTS = [
      "    multiply(walk);\n    wait();\n", "    wait();\n    multiply(walk);\n"),
     ("the second tile comes over the one that is read", "tile_walk.hpp",
      "    wait();\n    load(walk, load_second);\n", "    load(walk, load_second);\n    wait();\n"),
-    ("a tile of the step before", "tile_walk.hpp", "    next.advance();\n    if", "    if"),
+    ("a tile of the step before", "tile_walk.hpp", "    next.advance();\n", ""),
     ("whole steps of rows that are not there", "tile_copy.hpp", " || step.left < rows", ""),
     ("whole steps of columns that are not there", "tile_copy.hpp", "input.dim != dim || ", ""),
     ("one row for all that a thread copies", "tile_copy.hpp", ", from += stride", ""),

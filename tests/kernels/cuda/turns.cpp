@@ -149,7 +149,7 @@ TEST(CudaTurns, SumsOfAStepHaveAPlaceForEveryNumber) {
 /// Kernels whose blocks wait for one another, of a backward pass on a device with so much shared
 /// memory for a block.
 template <class T>
-Index kernels_in_turns(Index head_dim, const gpu::SharedMemory& memory,
+Index kernels_in_turns(Index head_dim, const gpu::Multiprocessors& memory,
                        const std::vector<Index>& documents = {0, 60, 75}) {
   const Problem problem{.query_heads = 2,
                         .key_heads = 1,
@@ -200,6 +200,25 @@ TEST(CudaTurns, AreNotTakenWhereStepsHaveHardlyRows) {
   std::vector<Index> short_documents(50);
   std::iota(short_documents.begin(), short_documents.end(), 0);
   EXPECT_EQ(kernels_in_turns<BFloat16>(64, large_shared_memory, short_documents), 0);
+}
+
+// 132 multiprocessors with two blocks each, as of compute capability 9.0.
+TEST(CudaTurns, AreTakenWhereTheWaitForThemIsLessThanTheProductsThatTheySave) {
+  constexpr int at_once = 264;
+  const auto pay = [](Index rows, const Mask& mask, int key_heads, int group) {
+    const Block block{.queries = {.stride = 1, .count = rows},
+                      .keys = {.stride = 1, .count = rows},
+                      .mask = mask};
+    const auto tiles = gpu::turn_tiles(std::vector{block}, 128, 64);
+    return gpu::turns_pay(tiles.value(), key_heads, group, at_once, 64);
+  };
+  EXPECT_TRUE(pay(16384, Mask::full(), 16, 1) && pay(16384, Mask::causal(), 16, 1));
+  EXPECT_TRUE(pay(16384, Mask::causal(), 8, 4));
+  // All tiles of one head run at once.
+  EXPECT_FALSE(pay(16384, Mask::full(), 1, 1) || pay(16384, Mask::causal(), 2, 1));
+  EXPECT_TRUE(pay(16384, Mask::full(), 2, 16));
+  EXPECT_FALSE(pay(2048, Mask::causal(), 16, 1));
+  EXPECT_TRUE(pay(256, Mask::causal(), 1, 1)) << "two tiles";
 }
 
 TEST(CudaTurns, AreTakenWhereAsManyWarpsRunAtOnce) {

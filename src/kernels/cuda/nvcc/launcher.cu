@@ -35,10 +35,11 @@ class CudaLauncher final : public Launcher {
     return of_multiprocessor * attribute_of_device(cudaDevAttrMultiProcessorCount);
   }
 
-  [[nodiscard]] SharedMemory shared_memory(Stream& stream) const override {
+  [[nodiscard]] Multiprocessors multiprocessors(Stream& stream) const override {
     static_cast<void>(stream.handle());  // makes its device current
-    return {.of_block = attribute_of_device(cudaDevAttrMaxSharedMemoryPerBlockOptin),
-            .of_multiprocessor = attribute_of_device(cudaDevAttrMaxSharedMemoryPerMultiprocessor)};
+    return {.block_bytes = attribute_of_device(cudaDevAttrMaxSharedMemoryPerBlockOptin),
+            .bytes = attribute_of_device(cudaDevAttrMaxSharedMemoryPerMultiprocessor),
+            .count = attribute_of_device(cudaDevAttrMultiProcessorCount)};
   }
 
   void write(const ScaleTableArguments& arguments, Stream& stream) const override {
