@@ -17,6 +17,37 @@ TEST_P(BackwardKernel, LargeLogits) {
   });
 }
 
+// Logits of 10^4 that are exact: ln 4 beside them keeps three digits in one fp32 number, and all of
+// them in both terms of lse.
+TEST_P(BackwardKernel, BothTermsOfLseCount) {
+  constexpr Index keys = 4;
+  const Problem problem{.head_dim = 2,
+                        .documents = Documents::single(1, keys),
+                        .logit_scale = LogitScale::parse("none:base=1")};
+  for_each_type([&]<class T>() {
+    auto whole = random_problem<T>(problem, seed<T>());
+    Tensor<T> dout(1, 1, 2);
+    dout.at(0, 0, 0) = T(1.0);
+    dout.at(0, 0, 1) = T(0.0);
+    whole.q.at(0, 0, 0) = T(100.0);
+    whole.q.at(0, 0, 1) = T(0.0);
+    for (Index j = 0; j < keys; ++j) {
+      whole.k.at(j, 0, 0) = T(100.0);
+      whole.k.at(j, 0, 1) = T(static_cast<double>(j));
+      whole.v.at(j, 0, 0) = T(static_cast<double>(j * j));
+    }
+    const auto got = gradients_by(kernel(), whole, dout, {.statistics = false});
+    // p = 1/4, and <dout, v> = j^2, whose mean is 7/2.
+    const double most = 16 * unit_roundoff(data_type_of<Accumulator<T>>);
+    for (Index j = 0; j < keys; ++j) {
+      const double dz = (static_cast<double>(j * j) - 3.5) / 4;
+      EXPECT_NEAR(got.dv.at(j, 0, 0), 0.25, 0.25 * most) << j;
+      EXPECT_NEAR(got.dk.at(j, 0, 0), 100 * dz, 400 * most) << j;
+    }
+    EXPECT_NEAR(got.dq.at(0, 0, 1), (1 * -2.5 + 2 * 0.5 + 3 * 5.5) / 4, 8 * most);
+  });
+}
+
 // As ForwardKernel has it. All keys that a query sees share its sum of weights.
 TEST_P(BackwardKernel, NotANumberShowsInTheGradientsOfItsRows) {
   constexpr Index key = 101;
@@ -73,7 +104,8 @@ TEST_P(BackwardKernel, WithMeansInPlaceOfOutputs) {
                              .documents = Documents::packed({0, 60, 65, 162}, {0, 20, 20, 110}),
                              .mask = mask},
                             seed<T>()),
-          {{.by_means = true}, {.sharding = Sharding::striped, .shards = 3, .by_means = true}});
+          {{.by_means = true},
+           {.sharding = Sharding::striped, .shards = 3, .by_means = true, .lse_in_one = true}});
     });
   }
 }

@@ -21,9 +21,10 @@ struct KernelRun {
   int key_shards = 0;  ///< that keys come in; 0: as many
   int threads = 1;
   bool statistics = true;
-  bool reversed = false;   ///< from the last key shard to the first
-  bool by_states = false;  ///< a pass sees every third shard of keys and merges states of the rest
-  bool by_means = false;   ///< a backward pass is given <dout, out> in place of out
+  bool reversed = false;    ///< from the last key shard to the first
+  bool by_states = false;   ///< a pass sees every third shard of keys and merges states of the rest
+  bool by_means = false;    ///< a backward pass is given <dout, out> in place of out
+  bool lse_in_one = false;  ///< and lse without what rounding took from it
   kernels::Poll poll{};
   std::shared_ptr<device::BufferPool> memory{};  ///< of the passes
 
@@ -129,6 +130,7 @@ template <class T>
     const PlacedRows<T> q(stream, take_rows(whole.q, rows));
     const PlacedRows<T> local_dout(stream, take_rows(dout, rows));
     const PlacedNumbers<Sum> lse(stream, take_rows(forward.lse, rows));
+    const PlacedNumbers<Sum> lse_low(stream, take_rows(forward.lse_low, rows));
     const PlacedNumbers<Sum> out(stream, take_rows(forward.out, rows));
     const PlacedScales scales(stream, whole, rows);
     kernels::BackwardQueries queries{.q = q.view(),
@@ -136,6 +138,7 @@ template <class T>
                                      .dout = local_dout.view(),
                                      .lse = lse.view(),
                                      .out = out.view()};
+    if (!run.lse_in_one) queries.lse_low = lse_low.view();
     const kernels::PassOptions options{.key_heads = problem.key_heads,
                                        .value_dim = problem.output_dim(),
                                        .threads = run.threads,
