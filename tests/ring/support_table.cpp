@@ -180,7 +180,7 @@ std::string page() {
          "as well.\n\n"
          "What `cuda` says was run on a model of a GPU (design.md), whose kernels, copies and\n"
          "streams are those of `--device cuda`; on an NVIDIA H200 the tests of the engine and the\n"
-         "kernels passed as well (`test_gpu`), before sums were made of panels: as they are now\n"
+         "kernels passed as well (`test_gpu`), before the kernels were made anew: as they are now\n"
          "they have not run on a GPU. Several GPUs have never run. Its ranks form a ring whatever\n"
          "the nodes.\n\n"
          "|";
