@@ -80,16 +80,30 @@ TEST_P(BackwardKernel, NotANumberStaysAwayFromWhatNoTileOfItsRowSees) {
                         .documents = Documents::single(first_unseen + 10),
                         .mask = Mask::causal()};
   for_each_type([&]<class T>() {
-    auto whole = random_problem<T>(problem, seed<T>());
-    whole.q.at(row, 0, 3) = T(std::numeric_limits<float>::quiet_NaN());
-    const auto got = gradients_by(kernel(), whole, random_dout<T>(problem), {.statistics = false});
-    EXPECT_TRUE(std::isnan(got.dq.at(row, 0, 0)));
-    for (Index head = 0; head < 2; ++head) {
-      for (Index j = head == 0 ? first_unseen : 0; j < first_unseen + 10; ++j) {
-        EXPECT_TRUE(std::isfinite(got.dk.at(j, head, 0))) << j << ", " << head;
-        EXPECT_TRUE(std::isfinite(got.dv.at(j, head, 0))) << j << ", " << head;
+    const auto nan = T(std::numeric_limits<float>::quiet_NaN());
+    const auto whole = random_problem<T>(problem, seed<T>());
+    const auto dout = random_dout<T>(problem);
+    const auto expect_the_rest = [&](const WholeProblem<T>& with_nan, const Tensor<T>& its_dout,
+                                     Index first_of_its_head) {
+      const auto got = gradients_by(kernel(), with_nan, its_dout, {.statistics = false});
+      EXPECT_TRUE(std::isnan(got.dq.at(row, 0, 0)));
+      for (Index head = 0; head < 2; ++head) {
+        for (Index j = head == 0 ? first_of_its_head : 0; j < first_unseen + 10; ++j) {
+          EXPECT_TRUE(head == 0 || std::isfinite(got.dq.at(j, head, 0))) << j;
+          EXPECT_TRUE(std::isfinite(got.dk.at(j, head, 0))) << j << ", " << head;
+          EXPECT_TRUE(std::isfinite(got.dv.at(j, head, 0))) << j << ", " << head;
+        }
       }
-    }
+    };
+    auto query = whole;
+    query.q.at(row, 0, 3) = nan;
+    expect_the_rest(query, dout, first_unseen);
+    auto its_dout = dout;
+    its_dout.at(row, 0, 3) = nan;
+    expect_the_rest(whole, its_dout, first_unseen);
+    auto value = whole;
+    value.v.at(60, 0, 3) = nan;
+    expect_the_rest(value, dout, first_unseen + 10);
   });
 }
 

@@ -226,8 +226,10 @@ Index differentiate_tile(const GradientPanel<E>& panel, const TilePair& pair) {
     const Index groups = ceil_div(rows.visible[rows.count - 1].end - pair.first, Index{value_rows});
     keys = weighed_keys<key_tile<E>>(d, groups * value_rows);
     for (Index r = 0; r < rows.count; ++r) {
-      mask_row(d, seen_by<key_tile<E>>(rows, r, 1, pair.first), keys,
-               panel.scratch.logits + r * key_tile<E>);
+      const auto seen = seen_by<key_tile<E>>(rows, r, 1, pair.first);
+      mask_row(d, seen, keys, panel.scratch.logits + r * key_tile<E>);
+      // What was not multiplied is left of other tiles, and p = 0 times that must be 0.
+      mask_row(d, seen, keys, panel.scratch.products + r * key_tile<E>, Accumulator<E>{0});
     }
   }
   for (Index r = 0; r < rows.count; r += operand_size<E>) {

@@ -18,14 +18,15 @@ struct BFloat16Speeds {
 /// What is multiplied as it is.
 struct BFloat16Choice {
   bool pairs = false;
-  bool tiles = false;  ///< in place of pairs, but for few queries
+  bool tiles = false;  ///< in place of pairs, but for few queries of forward passes
 };
 
 /// `wish` is `auto`, where the faster way counts, or `widen`, `dot` or `amx`. Throws InputError for
 /// anything else, and for what the machine does not have.
 [[nodiscard]] BFloat16Choice choose_bf16(std::string_view wish, const BFloat16Speeds& speeds);
 
-/// Whether passes over more than few queries multiply tiles; see multiplies_bf16().
+/// Whether backward passes, and forward passes over more than few queries, multiply tiles; see
+/// multiplies_bf16().
 [[nodiscard]] bool multiplies_bf16_tiles();
 
 /// While one of these lives, bf16 inputs are widened to fp32 as where the CPU has no products of

@@ -27,12 +27,14 @@ HWY_INLINE Index weighed_keys(D /*d*/, Index end) {
   return HWY_MIN(keys, ceil_div(end, 2 * lanes_of<D>) * 2 * lanes_of<D>);
 }
 
-/// Logits of the first `keys` outside `visible` become -inf.
+/// Numbers of the first `keys` outside `visible` become what logits of hidden pairs are, or
+/// another.
 template <class D, class T = hn::TFromD<D>>
-HWY_INLINE void mask_row(D d, Interval visible, Index keys, T* HWY_RESTRICT scores) {
+HWY_INLINE void mask_row(D d, Interval visible, Index keys, T* HWY_RESTRICT scores,
+                         T in_place = -std::numeric_limits<T>::infinity()) {
   const auto begin = hn::Set(d, static_cast<T>(visible.begin));
   const auto end = hn::Set(d, static_cast<T>(visible.end));
-  const auto hidden = hn::Set(d, -std::numeric_limits<T>::infinity());
+  const auto hidden = hn::Set(d, in_place);
   for (Index j = 0; j < keys; j += lanes_of<D>) {
     const auto index = hn::Iota(d, static_cast<T>(j));
     const auto seen = hn::And(hn::Ge(index, begin), hn::Lt(index, end));

@@ -126,7 +126,7 @@ class TileGradients {
 
   /// Adds sums, (columns, key_tile), to those of the first `count` keys.
   void move_sums(const float* sums, Index count, Index dim, const LongSums<float>& to) const {
-    float* turned = panel_.scratch.logits;  // which nobody reads before it is written
+    float* turned = panel_.scratch.logits;  // whose numbers are written again before they count
     for (Index c = 0; c < dim; c += tile_size) {
       transpose(reinterpret_cast<const char*>(sums + c * keys_), keys_ * Index{sizeof(float)},
                 tile_size, keys_, tile_size, turned);

@@ -11,13 +11,19 @@ namespace annulus::kernels::gpu {
 
 const ForwardTiles& KeptTiles::forward(const KernelChoice& choice, int shared, int blocks_of_tile,
                                        std::span<const Block> blocks) {
-  const ForwardShape shape{.tile_rows = forward_tile_rows(choice) / shared,
+  // The same parts, and bits, with statistics and without.
+  auto without_statistics = choice;
+  without_statistics.statistics = false;
+  const ForwardShape shape{.type = choice.type,
+                           .dim = choice.dim,
+                           .tile_rows = forward_tile_rows(choice) / shared,
                            .step_rows = forward_step_rows(choice),
                            .blocks_of_tile = blocks_of_tile};
   return forward_.get(blocks, shape, [&]() -> ForwardTiles {
     const auto tiles = query_tiles(blocks, shape.tile_rows);
-    const int parts = parts_to_fill(tiles, blocks_of_tile,
-                                    launcher_.blocks_at_once(choice, *stream_), shape.step_rows);
+    const int parts =
+        parts_to_fill(tiles, blocks_of_tile, launcher_.blocks_at_once(without_statistics, *stream_),
+                      shape.step_rows);
     if (parts == 1) return {.list = DeviceTiles(stream_, tiles)};
     const auto parted = part_tiles(tiles, parts, shape.step_rows);
     return {.list = DeviceTiles(stream_, parted.list),
@@ -42,7 +48,7 @@ const GradientTiles& KeptTiles::gradients(const KernelChoice& choice, int key_he
       .group = group,
       .panel = panel_rows(static_cast<int>(size_of(choice.type)))};
   return gradients_.get(blocks, shape, [&]() -> GradientTiles {
-    if (auto tiles = this->in_turns(shape, blocks)) return std::move(*tiles);
+    if (auto tiles = tiles_in_turns(shape, blocks)) return std::move(*tiles);
     const auto of_keys = key_tiles(blocks, shape.key_rows);
     return {.of_queries = DeviceTiles(stream_, query_tiles(blocks, shape.query_rows)),
             .of_keys = DeviceTiles(stream_, of_keys),
@@ -50,8 +56,8 @@ const GradientTiles& KeptTiles::gradients(const KernelChoice& choice, int key_he
   });
 }
 
-std::optional<GradientTiles> KeptTiles::in_turns(const GradientShape& shape,
-                                                 std::span<const Block> blocks) const {
+std::optional<GradientTiles> KeptTiles::tiles_in_turns(const GradientShape& shape,
+                                                       std::span<const Block> blocks) const {
   if (shape.turn_rows == 0) return std::nullopt;
   const auto tiles = turn_tiles(blocks, shape.turn_rows, shape.turn_step_rows);
   // A sum of queries then has at most as many terms in fp32, one after the other, as those of a

@@ -72,10 +72,12 @@ class KeptTiles final : public Kept {
 
  private:
   struct GradientShape;
-  [[nodiscard]] std::optional<GradientTiles> in_turns(const GradientShape& shape,
-                                                      std::span<const Block> blocks) const;
+  [[nodiscard]] std::optional<GradientTiles> tiles_in_turns(const GradientShape& shape,
+                                                            std::span<const Block> blocks) const;
 
   struct ForwardShape {
+    DataType type;
+    int dim;
     int tile_rows;
     int step_rows;
     int blocks_of_tile;

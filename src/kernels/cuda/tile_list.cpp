@@ -263,6 +263,7 @@ std::optional<TurnTiles> turn_tiles(std::span<const Block> blocks, int tile_rows
   if (step_count == 0 || step_count * step_rows > 2 * rows + 1024) return std::nullopt;
   TurnTiles tiles{.list = tiles_of(all_transposed(blocks), tile_rows, step_rows),
                   .steps = run_steps.steps};
+  if (tiles.list.work.empty()) return std::nullopt;
   const auto visits = std::exchange(tiles.list.visits, {});
   std::vector<int> turns(run_steps.steps.size());
   for (auto& work : tiles.list.work) {

@@ -124,9 +124,9 @@ struct TurnTiles {
 [[nodiscard]] bool turns_pay(const TurnTiles& tiles, int key_heads, int group, int blocks_at_once,
                              int step_rows);
 
-/// Additions are numbered in the order of the list, visit after visit. Empty where two runs of
-/// queries have some rows in common and not all, or where most rows of steps would be none of a
-/// run.
+/// Additions are numbered in the order of the list, visit after visit. Empty where nothing meets,
+/// two runs of queries have some rows in common and not all, or where most rows of steps would be
+/// none of a run.
 [[nodiscard]] std::optional<TurnTiles> turn_tiles(std::span<const Block> blocks, int tile_rows,
                                                   int step_rows);
 

@@ -379,7 +379,11 @@ class BlocksTogether {
 
 LaunchReport run_blocks(const Launch& launch, const Schedule& schedule,
                         const std::function<void()>& body) {
-  if (launch.together) return BlocksTogether(launch, schedule, body).run();
+  if (launch.together) {
+    const auto report = BlocksTogether(launch, schedule, body).run();
+    current = nullptr;
+    return report;
+  }
   Block block(launch, schedule, body);
   current = &block;
   for (int y = 0; y < launch.blocks_y; ++y) {

@@ -16,12 +16,11 @@
 // - What a thread has written to shared memory is NaN for other warps until all threads have met.
 // - ldmatrix counts the conflicts of banks.
 // - Blocks that wait for one another start in the order of the Schedule, and run as far as they
-// can,
-//   the one that started first or last, or any. Waiting for blocks that cannot start is an error,
-//   as are additions to one number in no order, which addition_order.hpp finds whatever the
+//   can, the one that started first or last, or any. Waiting for blocks that cannot start is an
+//   error, as are additions to one number in no order, which addition_order.hpp finds whatever the
 //   schedule.
-// - What only compute capability 9.0 has: async_memory.hpp and warp_products.hpp say how unkind it
-// is.
+// - What only compute capability 9.0 has: async_memory.hpp and warp_products.hpp say how unkind
+//   that is.
 //
 // What it cannot show: races in finer interleavings than the above, and that memory is seen late;
 // the rounding of tensor cores, which is coarser than the fp32 sums made here (they drop bits where

@@ -7,6 +7,12 @@ namespace annulus::test {
 namespace gpu = kernels::gpu;
 using device::Stream;
 
+/// A kernel whose blocks wait for those that started before.
+template <class Kernel>
+concept TakesTurns = requires {
+  Kernel::takes_turns;
+};
+
 /// Starts kernels on the model.
 auto ModelLauncher::launch(Stream& stream) const {
   return [this, &stream]<class Kernel>(int blocks_x, int blocks_y,
@@ -16,12 +22,9 @@ auto ModelLauncher::launch(Stream& stream) const {
          .blocks_y = blocks_y,
          .threads = Kernel::threads,
          .shared_bytes = Kernel::shared_bytes,
-         .together = requires { Kernel::takes_turns;
-  }
-},
-        [arguments] {
-  Kernel::run(arguments); }, stream);
-};
+         .together = TakesTurns<Kernel>},
+        [arguments] { Kernel::run(arguments); }, stream);
+  };
 }
 
 void ModelLauncher::run(const Launch& launch, const std::function<void()>& body,

@@ -10,6 +10,8 @@ namespace annulus::test {
 /// Of compute capability 9.0, of 8.6, and of a device on which kernels have no more than they need
 /// not ask for.
 inline constexpr kernels::gpu::Multiprocessors large_shared_memory{227 * 1024, 228 * 1024};
+/// With as many multiprocessors as an H200.
+inline constexpr kernels::gpu::Multiprocessors many_multiprocessors{227 * 1024, 228 * 1024, 132};
 inline constexpr kernels::gpu::Multiprocessors small_shared_memory{99 * 1024, 100 * 1024};
 inline constexpr kernels::gpu::Multiprocessors least_shared_memory{48 * 1024, 64 * 1024};
 

@@ -150,8 +150,8 @@ TEST(CudaTurns, SumsOfAStepHaveAPlaceForEveryNumber) {
 /// memory for a block.
 template <class T>
 Index kernels_in_turns(Index head_dim, const gpu::Multiprocessors& memory,
-                       const std::vector<Index>& documents = {0, 60, 75}) {
-  const Problem problem{.query_heads = 2,
+                       const std::vector<Index>& documents = {0, 60, 75}, Index query_heads = 2) {
+  const Problem problem{.query_heads = query_heads,
                         .key_heads = 1,
                         .head_dim = head_dim,
                         .documents = Documents::packed(documents)};
@@ -169,6 +169,19 @@ TEST(CudaTurns, AreTakenWhereADeviceHasTheSharedMemory) {
   EXPECT_EQ(kernels_in_turns<BFloat16>(128, small_shared_memory), 0);
   EXPECT_EQ(kernels_in_turns<BFloat16>(129, large_shared_memory), 0);
   EXPECT_EQ(kernels_in_turns<float>(64, large_shared_memory), 0);
+}
+
+// Tiles of one head that all start at once, three of them.
+TEST(CudaTurns, AreNotTakenWhereAllWouldWait) {
+  EXPECT_EQ(kernels_in_turns<BFloat16>(64, many_multiprocessors, {0, 384}, 1), 0);
+  EXPECT_EQ(kernels_in_turns<BFloat16>(64, large_shared_memory, {0, 384}, 1), 1);
+}
+
+TEST(CudaTurns, NeedSomethingThatMeets) {
+  const Block hidden{.queries = {.position = 0, .stride = 1, .count = 5},
+                     .keys = {.position = 5, .stride = 1, .count = 5},
+                     .mask = Mask::causal()};
+  EXPECT_FALSE(gpu::turn_tiles(std::vector{hidden}, 128, 32).has_value());
 }
 
 /// Logits of -160 and less, of which each query has 70: fewer keys than a tile.

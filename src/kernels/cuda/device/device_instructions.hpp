@@ -92,8 +92,8 @@ ANNULUS_DEVICE void raise(std::uint32_t* count) {
 }
 
 ANNULUS_DEVICE void wait_for(const std::uint32_t* count, std::uint32_t wanted) {
-  while (any(look_at(count) < wanted)) {
-  }
+  // The multiprocessor has other warps to run meanwhile.
+  while (any(look_at(count) < wanted)) __nanosleep(40);
 }
 
 ANNULUS_DEVICE void fence_device() {

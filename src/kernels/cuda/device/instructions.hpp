@@ -1,7 +1,7 @@
 #pragma once
 // The instructions that kernels are made of. Everything above this file is plain C++ that knows
 // neither PTX nor built-in variables, so that the same source runs on a GPU and, thread by thread,
-// in the model of a thread block that the tests have (tests/kernels/block_model.hpp).
+// in the model of a thread block that the tests have (tests/kernels/cuda/block_model.hpp).
 //
 //   thread_index() block_x() block_y()   where this thread stands
 //   thread_index_anew()                  the same, asked again: what follows from it is made again,
