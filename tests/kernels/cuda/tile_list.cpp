@@ -126,7 +126,8 @@ void expect_turns(const std::vector<Block>& blocks) {
   for (const int tile_rows : {4, 16}) {
     for (const int step_rows : {4, 8}) {
       const auto tiles = gpu::turn_tiles(blocks, tile_rows, step_rows);
-      ASSERT_TRUE(tiles.has_value());
+      ASSERT_EQ(tiles.has_value(), !expected.empty());
+      if (!tiles.has_value()) continue;
       expect_tiles_apart(tiles->list);
       EXPECT_EQ(pairs_of(tiles->list, tile_rows), expected);
       expect_turns(*tiles, step_rows);
