@@ -180,12 +180,6 @@ class VectorGradients {
                   scratch.products);
   }
 
-  /// Starts the sums of a tile of keys.
-  HWY_INLINE void start_keys() {
-    std::fill_n(panel_.scratch.dk, key_tile<E> * padded<T>(panel_.dim), T{0});
-    std::fill_n(panel_.scratch.dv, key_tile<E> * padded<T>(panel_.value_dim), T{0});
-  }
-
   /// Adds the products of p and dz, which the first keys of the tile have.
   HWY_INLINE void add(D d, const TilePair& pair, Index /*keys*/) {
     const auto& scratch = panel_.scratch;
@@ -254,7 +248,8 @@ void accumulate_gradients(const GradientPanel<E>& panel) {
   Products products(panel);
   std::fill_n(panel.scratch.dq, ceil_div(panel.rows.count, query_tile) * query_tile * dim, T{0});
   for (Index first = 0; first < panel.keys.count; first += key_tile<E>) {
-    products.start_keys();
+    std::fill_n(panel.scratch.dk, key_tile<E> * dim, T{0});
+    std::fill_n(panel.scratch.dv, key_tile<E> * padded<T>(panel.value_dim), T{0});
     for (Index row = 0; row < panel.rows.count; row += query_tile) {
       if (!meets(panel, row, first)) continue;
       const Index count = HWY_MIN(query_tile, panel.rows.count - row);

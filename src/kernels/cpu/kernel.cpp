@@ -10,6 +10,15 @@
 namespace annulus::kernels {
 namespace {
 
+/// Calls use(functions) with those that compute on inputs of a type.
+template <class Use>
+auto with_functions(DataType type, Use use) {
+  if (type == DataType::bfloat16 && multiplies_bf16_tiles()) return use(amx_functions());
+  if (type == DataType::bfloat16 && multiplies_bf16()) return use(tile_functions<BFloat16>());
+  return with_accumulator(accumulator_of(type),
+                          [&]<class T>() { return use(tile_functions<T>()); });
+}
+
 class Cpu final : public Kernel {
  public:
   [[nodiscard]] std::string_view name() const override { return "cpu"; }
@@ -33,29 +42,19 @@ class Cpu final : public Kernel {
 
   [[nodiscard]] std::unique_ptr<ForwardPass> forward(const Queries& queries,
                                                      const PassOptions& options) const override {
-    if (queries.q.type == DataType::bfloat16 && multiplies_bf16_tiles()) {
-      return std::make_unique<CpuForward<BFloat16>>(queries, options, amx_functions());
-    }
-    if (queries.q.type == DataType::bfloat16 && multiplies_bf16()) {
-      return std::make_unique<CpuForward<BFloat16>>(queries, options, tile_functions<BFloat16>());
-    }
-    return with_accumulator(
-        accumulator_of(queries.q.type), [&]<class T>() -> std::unique_ptr<ForwardPass> {
-          return std::make_unique<CpuForward<T>>(queries, options, tile_functions<T>());
+    return with_functions(
+        queries.q.type,
+        [&]<class E>(const TileFunctions<E>& functions) -> std::unique_ptr<ForwardPass> {
+          return std::make_unique<CpuForward<E>>(queries, options, functions);
         });
   }
 
   [[nodiscard]] std::unique_ptr<BackwardPass> backward(const BackwardQueries& queries,
                                                        const PassOptions& options) const override {
-    if (queries.q.type == DataType::bfloat16 && multiplies_bf16_tiles()) {
-      return std::make_unique<CpuBackward<BFloat16>>(queries, options, amx_functions());
-    }
-    if (queries.q.type == DataType::bfloat16 && multiplies_bf16()) {
-      return std::make_unique<CpuBackward<BFloat16>>(queries, options, tile_functions<BFloat16>());
-    }
-    return with_accumulator(
-        accumulator_of(queries.q.type), [&]<class T>() -> std::unique_ptr<BackwardPass> {
-          return std::make_unique<CpuBackward<T>>(queries, options, tile_functions<T>());
+    return with_functions(
+        queries.q.type,
+        [&]<class E>(const TileFunctions<E>& functions) -> std::unique_ptr<BackwardPass> {
+          return std::make_unique<CpuBackward<E>>(queries, options, functions);
         });
   }
 };

@@ -57,11 +57,6 @@ class TileGradients {
     scale_scores(d, pair.rows.count, scratch.scale + pair.row, scratch.logits);
   }
 
-  void start_keys() {
-    std::fill_n(panel_.scratch.dk, keys_ * padded<float>(panel_.dim), 0.0F);
-    std::fill_n(panel_.scratch.dv, keys_ * padded<float>(panel_.value_dim), 0.0F);
-  }
-
   void add(D d, const TilePair& pair, Index keys) {
     const auto& scratch = panel_.scratch;
     const Index dim = padded<float>(panel_.dim);

@@ -123,10 +123,9 @@ bool sums_all_gradients(const KernelChoice& choice, const Multiprocessors& devic
   if (!sums_all_gradients(element_bytes(choice), choice.dim)) return false;
   const int bytes = gradient_shared_bytes(choice.dim);
   const auto over_keys = key_gradient_shape(element_bytes(choice), choice.dim);
-  const int row_bytes = choice.dim * element_bytes(choice);
-  return bytes <= device.block_bytes &&
-         warps_at_once(gradient_shape(choice.dim), bytes, device) >=
-             warps_at_once(over_keys, over_keys.shared_bytes(row_bytes, 2, 4), device);
+  const int bytes_over_keys = key_gradient_shared_bytes(element_bytes(choice), choice.dim);
+  return bytes <= device.block_bytes && warps_at_once(gradient_shape(choice.dim), bytes, device) >=
+                                            warps_at_once(over_keys, bytes_over_keys, device);
 }
 
 int all_gradients_blocks_at_once(const KernelChoice& choice, const Multiprocessors& device) {

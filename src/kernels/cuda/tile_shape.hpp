@@ -83,7 +83,10 @@ template <class T>
   return {.warps = 4, .row_blocks = 1, .columns = 16};
 }
 
-/// Keys own tiles: k and v; q and dout stream, with scale, both terms of lse and mean.
+/// Numbers of a query that streams: scale, both terms of lse, mean.
+inline constexpr int query_numbers = 4;
+
+/// Keys own tiles: k and v; q and dout stream, with their numbers.
 [[nodiscard]] constexpr TileShape key_gradient_shape(int element_bytes, int dim) {
   if (element_bytes == 4) {
     if (dim <= 64) return {.warps = 4, .row_blocks = 1, .columns = 32};
@@ -93,6 +96,10 @@ template <class T>
   if (dim <= 96) return {.warps = 4, .row_blocks = 1, .columns = 64};
   if (dim <= 128) return {.warps = 4, .row_blocks = 1, .columns = 32};
   return {.warps = 4, .row_blocks = 1, .columns = 16};
+}
+
+[[nodiscard]] constexpr int key_gradient_shared_bytes(int element_bytes, int dim) {
+  return key_gradient_shape(element_bytes, dim).shared_bytes(dim * element_bytes, 2, query_numbers);
 }
 
 /// The same for the kernel of all gradients, of elements of 16 bits. Between owned rows and those
@@ -111,7 +118,7 @@ template <class T>
 /// Its shared memory: that of a kernel over key tiles, the gradients of logits and a ticket.
 [[nodiscard]] constexpr int gradient_shared_bytes(int dim) {
   const auto shape = gradient_shape(dim);
-  return shape.shared_bytes(2 * dim, 2, 4) + shape.rows() * shape.columns * 2 + 16;
+  return shape.shared_bytes(2 * dim, 2, query_numbers) + shape.rows() * shape.columns * 2 + 16;
 }
 
 }  // namespace annulus::kernels::gpu

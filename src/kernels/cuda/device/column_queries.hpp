@@ -3,11 +3,9 @@
 
 #include "kernels/cuda/device/fragments.hpp"
 #include "kernels/cuda/device/tile_copy.hpp"
+#include "kernels/cuda/tile_shape.hpp"
 
 namespace annulus::kernels::gpu {
-
-/// Of each query: scale, both terms of lse, mean.
-inline constexpr int query_numbers = 4;
 
 /// Those of one step: an array of `columns` for each number, from `first` on.
 template <int columns>

@@ -18,7 +18,7 @@ struct KeyGradientKernel {
   static constexpr TileShape shape = key_gradient_shape(sizeof(T), dim);
   static constexpr int threads = shape.threads();
   static constexpr int row_bytes = dim * static_cast<int>(sizeof(T));
-  static constexpr int shared_bytes = shape.shared_bytes(row_bytes, 2, query_numbers);
+  static constexpr int shared_bytes = key_gradient_shared_bytes(sizeof(T), dim);
   static_assert(shared_bytes <= most_shared_bytes);
   static constexpr int rows_of_lane = 2 * shape.row_blocks;
   using Walk = GroupWalk<shape.columns>;
