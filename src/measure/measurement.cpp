@@ -20,7 +20,7 @@ double median_of(std::vector<double> values) {
 /// The repetitions of one pass.
 struct Samples {
   int wanted = 0;
-  bool is_short = false;
+  int refilling_runs = 0;
   std::vector<double> seconds{};
   std::vector<double> exposed{};
   std::vector<RankRun> own{};  ///< of this rank
@@ -86,13 +86,21 @@ std::vector<StepTimes> over_ranks(comm::Communicator& communicator,
   return steps;
 }
 
+/// Runs before each repetition of a pass that takes so long, others having run before them: caches
+/// and predictors are those of a pass after itself by the eighth, or after 10 ms.
+int refilling_runs(double seconds) {
+  constexpr double short_seconds = 0.05;  // of longer passes that is a small part
+  constexpr double enough_seconds = 0.01;
+  constexpr double most_runs = 8;
+  if (seconds >= short_seconds) return 0;
+  return static_cast<int>(std::clamp(enough_seconds / seconds, 1.0, most_runs));
+}
+
 /// The first runs of a pass: how often it will be repeated.
 Samples warm_up(TimedPass& pass, Repetitions repetitions) {
-  // The caches of the machine are refilled in a small part of it.
-  constexpr double short_seconds = 0.05;
   for (int run = 1; run < repetitions.warm_up; ++run) pass.run();
   const auto times = pass.run();
-  Samples samples{.wanted = repetitions.count, .is_short = times.seconds < short_seconds};
+  Samples samples{.wanted = repetitions.count, .refilling_runs = refilling_runs(times.seconds)};
   if (times.seconds > repetitions.most_seconds) {
     samples.wanted = 1;
     samples.add(times, pass.last());
@@ -150,7 +158,7 @@ std::vector<Measurement> measure_in_turns(std::span<const std::unique_ptr<TimedP
   while (std::ranges::any_of(samples, is_wanting)) {
     for (std::size_t i = 0; i < passes.size(); ++i) {
       if (!is_wanting(samples[i])) continue;
-      if (samples[i].is_short) passes[i]->run();
+      for (int run = 0; run < samples[i].refilling_runs; ++run) passes[i]->run();
       const auto times = passes[i]->run();
       samples[i].add(times, passes[i]->last());
     }

@@ -11,12 +11,30 @@ namespace annulus::ring {
 
 ForwardQueries::ForwardQueries(const Plan& plan, int rank, const kernels::Kernel& kernel,
                                BufferPool& pool, const OwnQueries& own,
-                               kernels::PassOptions options)
+                               kernels::PassOptions options, const Program& program,
+                               ForwardOutputs outputs)
     : QueryStore(plan, rank, pool, own),
       kernel_(kernel),
       options_(std::move(options)),
       head_factors_(head_factors(plan.problem(), own_item().heads, own.gain)),
-      home_(begin_home()) {}
+      home_(begin_home()),
+      outputs_(std::move(outputs)),
+      last_(last_compute(program)) {}
+
+const Compute* ForwardQueries::last_compute(const Program& program) const {
+  const Compute* last = nullptr;
+  for (const auto& step : program.steps) {
+    for (const auto& compute : step.computes) {
+      if (compute.queries != own_item()) return nullptr;
+      last = &compute;
+    }
+    const auto is_state = [](const Transfer& transfer) {
+      return transfer.item.what == What::states;
+    };
+    if (std::ranges::any_of(step.receives, is_state)) return nullptr;
+  }
+  return last;
+}
 
 std::unique_ptr<kernels::ForwardPass> ForwardQueries::begin_home() const {
   const auto numbers = row_numbers(own_item());
@@ -78,12 +96,24 @@ void ForwardQueries::let_go(const Item& item) {
   std::erase_if(parts_, [&](const Part& part) { return part.queries.contains(item); });
 }
 
-void ForwardQueries::finish(const ForwardOutputs& outputs) {
+void ForwardQueries::accumulate(const Compute& compute, ConstTensorView k, ConstTensorView v,
+                                const kernels::Poll& poll) {
+  const auto blocks = plan().blocks(compute);
+  if (&compute != last_) {
+    pass_of(compute.queries).accumulate(k, v, blocks, poll);
+    return;
+  }
+  home_->accumulate_last(k, v, blocks, poll, outputs_);
+  finished_ = true;
+}
+
+void ForwardQueries::finish() {
+  if (finished_) return;
   for (const auto& part : parts_) {
     const auto& own = part.queries.front();
     if (own.owner == rank()) take_home(own.as(What::states));
   }
-  home_->finish(outputs);
+  home_->finish(outputs_);
 }
 
 }  // namespace annulus::ring

@@ -11,14 +11,17 @@ namespace annulus::ring {
 
 class ForwardQueries final : public QueryStore {
  public:
-  /// Borrows all of these. `options` are for all heads.
+  /// Borrows all of these. `options` are for all heads; `program` is that of the pass, and the
+  /// outputs are those of the own queries.
   ForwardQueries(const Plan& plan, int rank, const kernels::Kernel& kernel, BufferPool& pool,
-                 const OwnQueries& own, kernels::PassOptions options);
+                 const OwnQueries& own, kernels::PassOptions options, const Program& program,
+                 ForwardOutputs outputs);
 
-  /// The pass over `queries`, which a program computes with.
-  [[nodiscard]] kernels::ForwardPass& pass_of(const ItemList& queries);
-  /// What follows from the states of the own queries, when all others have arrived.
-  void finish(const ForwardOutputs& outputs);
+  /// A compute of the program, with its keys.
+  void accumulate(const Compute& compute, ConstTensorView k, ConstTensorView v,
+                  const kernels::Poll& poll);
+  /// The outputs are written, when all states have arrived.
+  void finish();
 
  private:
   struct Part {
@@ -35,12 +38,17 @@ class ForwardQueries final : public QueryStore {
   void let_go(const Item& item) override;
   [[nodiscard]] std::unique_ptr<kernels::ForwardPass> begin_home() const;
   [[nodiscard]] Part begin(const ItemList& queries) const;
+  [[nodiscard]] kernels::ForwardPass& pass_of(const ItemList& queries);
+  [[nodiscard]] const Compute* last_compute(const Program& program) const;
 
   const kernels::Kernel& kernel_;
   kernels::PassOptions options_;
   std::vector<double> head_factors_;
   std::unique_ptr<kernels::ForwardPass> home_;  // all own queries
   std::vector<Part> parts_;                     // of others, or of some heads of the own
+  ForwardOutputs outputs_;
+  const Compute* last_;  // that adds to the own states; null where states are merged
+  bool finished_ = false;
 };
 
 }  // namespace annulus::ring

@@ -117,6 +117,10 @@ PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTen
   const ring::DeviceOutput lse_there(stream_, options.lse);
   const auto statistics_there = ring::device_statistics(stream_, options.statistics);
   const ring::DeviceInput table(stream_, ring::view_of(options.logit_scale, heads));
+  const bool keep = options.held != nullptr;
+  device::DeviceTensor lse_low;
+  if (keep) lse_low = {stream_, accumulator_of(plan_.data_type()), rows, heads, 1};
+  const auto& program = programs_->of(rank, Pass::forward);
   ring::ForwardQueries states(plan_, rank, kernel_, *buffers_,
                               {.q = queries.view(),
                                .betas = *betas_,
@@ -126,14 +130,17 @@ PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTen
                               {.key_heads = problem.key_heads,
                                .value_dim = problem.output_dim(),
                                .statistics = options.statistics.present(),
-                               .for_backward = options.held != nullptr,
+                               .for_backward = keep,
                                .threads = threads_,
                                .stream = stream_,
                                .memory = kernel_memory_,
-                               .kept = kernel_kept_});
+                               .kept = kernel_kept_},
+                              program,
+                              {.out = out_there.view(),
+                               .lse = lse_there.view(),
+                               .statistics = statistics_view_of(statistics_there),
+                               .lse_low = keep ? lse_low.view() : TensorView{}});
   ring::SharedNode node(plan_, communicator_, Pass::forward, *programs_);
-  const auto& program = programs_->of(rank, Pass::forward);
-  const bool keep = options.held != nullptr;
   ring::ItemStore store(plan_, rank, program,
                         {.keys = keys_there.view(), .values = values_there.view()}, node,
                         *buffers_);
@@ -141,20 +148,13 @@ PassReport RingAttention::forward(ConstTensorView q, ConstTensorView k, ConstTen
       program, communicator_, node, {.keys = store, .queries = &states}, {}, keep,
       [&](const Compute& compute, std::size_t step, const kernels::Poll& poll) {
         const auto [keys_of_step, values_of_step] = store.keys(compute, step);
-        states.pass_of(compute.queries)
-            .accumulate(keys_of_step, values_of_step, plan_.blocks(compute), poll);
+        states.accumulate(compute, keys_of_step, values_of_step, poll);
       },
       meter, options.poll);
-  TensorView lse_low{};
+  states.finish();
   if (keep) {
-    *options.held = {.items = std::move(kept), .present = true};
-    options.held->lse_low = {stream_, accumulator_of(plan_.data_type()), rows, heads, 1};
-    lse_low = options.held->lse_low.view();
+    *options.held = {.items = std::move(kept), .lse_low = std::move(lse_low), .present = true};
   }
-  states.finish({.out = out_there.view(),
-                 .lse = lse_there.view(),
-                 .statistics = statistics_view_of(statistics_there),
-                 .lse_low = lse_low});
   ring::finish_work(*stream_, communicator_);
   out_there.finish();
   lse_there.finish();

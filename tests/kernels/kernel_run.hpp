@@ -25,6 +25,7 @@ struct KernelRun {
   bool by_states = false;   ///< a pass sees every third shard of keys and merges states of the rest
   bool by_means = false;    ///< a backward pass is given <dout, out> in place of out
   bool lse_in_one = false;  ///< and lse without what rounding took from it
+  bool finish_apart = false;  ///< after the last blocks, not with them
   kernels::Poll poll{};
   std::shared_ptr<device::BufferPool> memory{};  ///< of the passes
 
@@ -71,30 +72,37 @@ template <class T>
                                        .threads = run.threads,
                                        .stream = stream,
                                        .memory = run.memory};
-    const auto pass = kernel.forward(queries, options);
-    Index part = 0;
-    for (const auto& key_shard : run.ordered_key_shards(documents)) {
-      const auto key_rows = packed_rows(key_shard, documents.key_offsets());
-      const PlacedRows<T> k(stream, take_rows(whole.k, key_rows));
-      const PlacedRows<T> v(stream, take_rows(whole.v, key_rows));
-      const auto blocks = visible_blocks(problem, query_shard, key_shard);
-      if (const Index turn = part++ % 3; run.by_states && turn != 0) {
-        merge_part<Sum>(kernel, *pass, queries, options, k.view(), v.view(), blocks,
-                        turn == 1 ? problem.key_heads : 1);
-      } else {
-        pass->accumulate(k.view(), v.view(), blocks, run.poll);
-      }
-    }
     KernelOutputs<Sum> local(std::ssize(rows), heads, problem.output_dim());
     const PlacedNumbers<Sum> out(stream, local.out);
     const PlacedNumbers<Sum> lse(stream, local.lse);
     const PlacedNumbers<Sum> lse_low(stream, local.lse_low);
     std::vector<PlacedNumbers<Sum>> statistics;
     for (const auto& statistic : local.statistics) statistics.emplace_back(stream, statistic);
-    pass->finish({.out = out.view(),
-                  .lse = lse.view(),
-                  .statistics = run.statistics ? statistics_view_of(statistics) : StatisticsView{},
-                  .lse_low = lse_low.view()});
+    const ForwardOutputs outputs{
+        .out = out.view(),
+        .lse = lse.view(),
+        .statistics = run.statistics ? statistics_view_of(statistics) : StatisticsView{},
+        .lse_low = lse_low.view()};
+    const auto pass = kernel.forward(queries, options);
+    const auto key_shards = run.ordered_key_shards(documents);
+    bool finished = false;
+    for (Index part = 0; part < std::ssize(key_shards); ++part) {
+      const auto& key_shard = key_shards[static_cast<std::size_t>(part)];
+      const auto key_rows = packed_rows(key_shard, documents.key_offsets());
+      const PlacedRows<T> k(stream, take_rows(whole.k, key_rows));
+      const PlacedRows<T> v(stream, take_rows(whole.v, key_rows));
+      const auto blocks = visible_blocks(problem, query_shard, key_shard);
+      if (const Index turn = part % 3; run.by_states && turn != 0) {
+        merge_part<Sum>(kernel, *pass, queries, options, k.view(), v.view(), blocks,
+                        turn == 1 ? problem.key_heads : 1);
+      } else if (part + 1 < std::ssize(key_shards) || run.finish_apart) {
+        pass->accumulate(k.view(), v.view(), blocks, run.poll);
+      } else {
+        pass->accumulate_last(k.view(), v.view(), blocks, run.poll, outputs);
+        finished = true;
+      }
+    }
+    if (!finished) pass->finish(outputs);
     out.fetch(local.out);
     lse.fetch(local.lse);
     lse_low.fetch(local.lse_low);

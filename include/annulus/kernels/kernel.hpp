@@ -70,6 +70,14 @@ class ForwardPass {
   /// Writes what follows from the state, in the accumulator type; see write_row.
   virtual void finish(const ForwardOutputs& outputs) = 0;
 
+  /// accumulate() of the last blocks and finish(), of which nothing is called after it: a backend
+  /// may write a row as soon as it has met all its keys, while its state is in the caches.
+  virtual void accumulate_last(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                               const Poll& poll, const ForwardOutputs& outputs) {
+    accumulate(k, v, blocks, poll);
+    finish(outputs);
+  }
+
   /// Writes the state itself, to be merged with that of other keys: (rows, H, state_width(d_v)) in
   /// the accumulator type; see store_state.
   virtual void write_state(TensorView state) const = 0;

@@ -67,8 +67,9 @@ struct Repetitions {
 
 /// Collective. Runs each pass to warm up and then in rounds, one repetition of every pass
 /// after the other, so that slow phases of a machine hit all of them alike; the rulers are sampled
-/// before, between and after rounds. A short pass is run once more before each repetition, since
-/// the passes before it have emptied the caches. The result is the same on all ranks.
+/// before, between and after rounds. A short pass is run again, up to eight times, before each
+/// repetition, since the passes before it have emptied the caches. The result is the same on all
+/// ranks.
 [[nodiscard]] std::vector<Measurement> measure_in_turns(
     std::span<const std::unique_ptr<TimedPass>> passes, comm::Communicator& communicator,
     Rulers& rulers, Repetitions repetitions);

@@ -133,14 +133,28 @@ HWY_INLINE __m512d looked_up(__m512d biased, const double* powers) {
   return _mm512_permutexvar_pd(_mm512_castpd_si512(biased), _mm512_load_pd(powers));
 }
 
-/// e 2^floor(n) where x is not below the lowest exponent, else 0. NaN is not below it.
+/// Where e^x is a normal number. NaN counts as one.
+HWY_INLINE __mmask16 is_normal(__m512 x) {
+  return _mm512_cmp_ps_mask(x, _mm512_set1_ps(ExpTable<float>::lowest), _CMP_NLT_UQ);
+}
+HWY_INLINE __mmask8 is_normal(__m512d x) {
+  return _mm512_cmp_pd_mask(x, _mm512_set1_pd(ExpTable<double>::lowest), _CMP_NLT_UQ);
+}
+
+/// e 2^floor(n) where e^x is a normal number, else 0.
 HWY_INLINE __m512 scaled_where_normal(__m512 e, __m512 n, __m512 x) {
-  const auto lowest = _mm512_set1_ps(ExpTable<float>::lowest);
-  return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, lowest, _CMP_NLT_UQ), e, n);
+  return _mm512_maskz_scalef_ps(is_normal(x), e, n);
 }
 HWY_INLINE __m512d scaled_where_normal(__m512d e, __m512d n, __m512d x) {
-  const auto lowest = _mm512_set1_pd(ExpTable<double>::lowest);
-  return _mm512_maskz_scalef_pd(_mm512_cmp_pd_mask(x, lowest, _CMP_NLT_UQ), e, n);
+  return _mm512_maskz_scalef_pd(is_normal(x), e, n);
+}
+
+/// sum + e x where e^x is a normal number, else the sum.
+HWY_INLINE __m512 added_where_normal(__m512 e, __m512 x, __m512 sum) {
+  return _mm512_mask3_fmadd_ps(e, x, sum, is_normal(x));
+}
+HWY_INLINE __m512d added_where_normal(__m512d e, __m512d x, __m512d sum) {
+  return _mm512_mask3_fmadd_pd(e, x, sum, is_normal(x));
 }
 
 /// e^x for x up to the largest finite e^x, to about one unit in the last place; exactly 0 where it
@@ -153,6 +167,13 @@ HWY_INLINE V exp_or_zero(D d, V x) {
   V e = times_exp(d, ExpTable<T>::p, reduced.r, power);
   e.raw = scaled_where_normal(e.raw, reduced.n.raw, x.raw);
   return e;
+}
+
+/// sum + e x for e = exp_or_zero(x), with nothing added where that is 0, even for x = -inf.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V add_exponent_times(D /*d*/, V e, V x, V sum) {
+  sum.raw = added_where_normal(e.raw, x.raw, sum.raw);
+  return sum;
 }
 
 #else
@@ -195,6 +216,11 @@ HWY_INLINE V exp_or_zero(D d, V x) {
   const V power =
       hn::BitCast(d, hn::ShiftLeft<Polynomial::mantissa_bits>(hn::BitCast(bits, reduced.biased)));
   return times_exp(d, Polynomial::p, reduced.r, power);
+}
+
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V add_exponent_times(D d, V e, V x, V sum) {
+  return hn::MulAdd(e, clamp_exponent(d, x), sum);
 }
 
 #endif

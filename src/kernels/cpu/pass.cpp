@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "annulus/base/error.hpp"
+#include "kernels/cpu/cache_share.hpp"
 #include "kernels/cpu/for_each_item.hpp"
 #include "kernels/cpu/key_panels.hpp"
 #include "kernels/cpu/tile_rows.hpp"
@@ -13,18 +14,20 @@ namespace annulus::kernels {
 namespace {
 
 /// Keys that are packed together, where there are so many: twice those that are summed together, so
-/// that queries are packed, and states fetched, half as often. They come from the third-level cache
-/// where the second is smaller, which costs less than that.
-template <class E>
-Index panel_keys(Index keys) {
-  constexpr Index summed = summed_tiles * key_tile<E>;
-  return std::min(2 * summed, ceil_div(keys, summed) * summed);
+/// that queries are packed, and states fetched, half as often, or four times as many, which does so
+/// again, where all of it stays in this core's part of the last cache. They come from there where
+/// the second-level cache is smaller, which costs less. Sums are the same.
+Index panel_keys(Index keys, Index summed_keys, Index bytes_of_key) {
+  const Index most = 4 * summed_keys * bytes_of_key <= cache_share() ? 4 : 2;
+  return std::min(most * summed_keys, ceil_div(keys, summed_keys) * summed_keys);
 }
 
-/// Tile `tile` of an interval of queries.
-Interval tile_of(Interval queries, Index tile) {
-  const Index first = queries.begin + tile * query_tile;
-  return {first, std::min(first + query_tile, queries.end)};
+/// The state of rows that have seen nothing.
+void clear(const TileState& state, Index rows) {
+  constexpr PartialState<double> nothing;
+  std::fill_n(state.maximum, rows, nothing.softmax.maximum);
+  for (double* sum : {state.sum, state.moment, state.squares}) std::fill_n(sum, rows, 0.0);
+  std::fill_n(state.self_logit, rows, nothing.self_logit);
 }
 
 }  // namespace
@@ -36,13 +39,18 @@ CpuForward<E>::CpuForward(const Queries& queries, const PassOptions& options,
       options_(options),
       functions_(functions),
       pool_(pool_of(options)),
-      state_memory_(pool_, [this](ArrayPlaces& places) { state_ = place_state(places); }),
+      untouched_(queries.sink.empty()),
+      state_memory_(pool_,
+                    [this](ArrayPlaces& places) {
+                      state_ = place_state(places, queries_.q.heads * queries_.q.rows);
+                    }),
       few_queries_(queries, options, pool_) {
   ensure(queries.scale.has_shape(queries.q.rows, queries.q.heads),
          "one scale per query row and head");
   ensure(options.threads >= 1, "at least one thread");
   ensure(options.key_heads >= 1 && queries.q.heads % options.key_heads == 0,
          "query heads are a multiple of key heads");
+  clear(state_, queries.q.heads * queries.q.rows);
   for (Index h = 0; !queries.sink.empty() && h < queries.q.heads; ++h) {
     const auto sink = static_cast<T>(queries.sink[static_cast<std::size_t>(h)]);
     const auto state = SoftmaxState<double>::of_key(static_cast<double>(sink));
@@ -56,14 +64,13 @@ CpuForward<E>::CpuForward(const Queries& queries, const PassOptions& options,
 }
 
 template <class E>
-TileState CpuForward<E>::place_state(ArrayPlaces& places) const {
-  const Index rows = queries_.q.heads * queries_.q.rows;
-  constexpr PartialState<double> nothing;
-  return {.maximum = places.filled(rows, nothing.softmax.maximum),
-          .sum = places.filled<double>(rows),
-          .moment = places.filled<double>(rows),
-          .squares = places.filled<double>(rows),
-          .self_logit = places.filled(rows, nothing.self_logit),
+TileState CpuForward<E>::place_state(ArrayPlaces& places, Index rows) const {
+  const auto numbers = [&] { return places.take<double>(rows); };
+  return {.maximum = numbers(),
+          .sum = numbers(),
+          .moment = numbers(),
+          .squares = numbers(),
+          .self_logit = numbers(),
           .values = places.take<double>(rows * options_.value_dim)};
 }
 
@@ -86,7 +93,8 @@ auto CpuForward<E>::place_workspace(ArrayPlaces& places) const -> Workspace {
       .visible = places.take<Interval>(query_tile),
       .self_key = places.take<Index>(query_tile),
       .staging = places.take<E>(std::max(query_tile, key_tile<E>) *
-                                std::max(queries_.q.dim, options_.value_dim))};
+                                std::max(queries_.q.dim, options_.value_dim)),
+      .state = place_state(places, query_tile)};
   if constexpr (in_place) {
     workspace.scratch.weights = workspace.scratch.scores;
   } else {
@@ -98,6 +106,21 @@ auto CpuForward<E>::place_workspace(ArrayPlaces& places) const -> Workspace {
 template <class E>
 void CpuForward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                                const Poll& poll) {
+  accumulate_blocks(k, v, blocks, poll, nullptr);
+}
+
+template <class E>
+void CpuForward<E>::accumulate_last(ConstTensorView k, ConstTensorView v,
+                                    std::span<const Block> blocks, const Poll& poll,
+                                    const ForwardOutputs& outputs) {
+  check_outputs(outputs);
+  accumulate_blocks(k, v, blocks, poll, &outputs);
+}
+
+template <class E>
+void CpuForward<E>::accumulate_blocks(ConstTensorView k, ConstTensorView v,
+                                      std::span<const Block> blocks, const Poll& poll,
+                                      const ForwardOutputs* outputs) {
   ensure(k.heads == options_.key_heads && v.heads == options_.key_heads &&
              k.dim == queries_.q.dim && v.dim == options_.value_dim && k.rows == v.rows,
          "keys and values have the shapes of the pass");
@@ -106,7 +129,8 @@ void CpuForward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<c
   };
   if (workspaces_.empty() && !std::ranges::all_of(blocks, is_few)) {
     workspaces_.resize(static_cast<std::size_t>(options_.threads));
-    panel_keys_ = panel_keys<E>(k.rows);
+    const Index bytes_of_key = (k.dim + v.dim) * Index{sizeof(E)};
+    panel_keys_ = panel_keys(k.rows, summed_tiles * key_tile<E>, bytes_of_key);
     packed_.resize(static_cast<std::size_t>(std::min<Index>(options_.threads, options_.key_heads)));
     tile_memory_ = PassMemory(pool_, [this](ArrayPlaces& places) {
       for (auto& workspace : workspaces_) workspace = place_workspace(places);
@@ -128,72 +152,106 @@ void CpuForward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<c
                               merge_into(head, row, state);
                             });
   }
-  if (!many.empty()) accumulate_joined(k, v, join(many), poll);
+  if (!many.empty()) {
+    accumulate_joined(k, v, join(many), poll, outputs);
+  } else if (outputs != nullptr) {
+    finish(*outputs);
+  }
 }
 
 template <class E>
 void CpuForward<E>::accumulate_joined(ConstTensorView k, ConstTensorView v,
-                                      const std::vector<JoinedBlock>& blocks, const Poll& poll) {
+                                      const std::vector<JoinedBlock>& blocks, const Poll& poll,
+                                      const ForwardOutputs* outputs) {
   const auto panels = panels_of(blocks, panel_keys_);
   const Index heads = options_.key_heads;
   const Index group = queries_.q.heads / heads;
   // As many heads as can be shared out evenly stay with a thread each, so that what is packed and
   // the state stay in its caches; all threads share the panels of the others.
   const Index whole_heads = shared_evenly(heads, options_.threads);
-  struct Step {
-    const KeyPanel* panel;
-    bool first;  ///< of the panel, which is to be packed
-    const JoinedBlock* block;
-    Interval queries;
-  };
   std::vector<Step> steps;
   for (const auto& panel : panels) {
     bool first = true;
     for (const auto& part : panel.parts) {
-      for (Index tile = 0; tile < ceil_div(part.queries.size(), query_tile); ++tile) {
-        steps.push_back(
-            {&panel, std::exchange(first, false), part.block, tile_of(part.queries, tile)});
+      for (Index row = part.queries.begin; row < part.queries.end; row += query_tile) {
+        steps.push_back({.panel = &panel,
+                         .part = &part,
+                         .queries = {row, std::min(row + query_tile, part.queries.end)},
+                         .first = std::exchange(first, false)});
       }
     }
   }
-  for_each_step(whole_heads, std::ssize(steps) * group, options_.threads, poll,
-                [&](Index head, Index at, int worker) {
-                  const auto& step = steps[static_cast<std::size_t>(at / group)];
-                  const auto& packed = packed_[static_cast<std::size_t>(worker)];
-                  auto& workspace = workspaces_[static_cast<std::size_t>(worker)];
-                  const auto keys = step.panel->keys;
-                  if (step.first && at % group == 0) {
-                    for (Index tile = 0; tile < keys.size(); tile += key_tile<E>) {
-                      pack_tile(k, v, head, keys, tile, packed, workspace.staging);
-                    }
-                  }
-                  accumulate_tile(*step.block, keys, packed, step.queries,
-                                  head * group + at % group, workspace);
-                });
+  const auto count = std::ssize(steps);
+  std::optional<Finish> last;
+  if (outputs != nullptr) last = finish_of(*outputs, steps);
+  const auto pack = [&](const Step& step, Index head, Index tile, const PackedPanel& packed,
+                        int worker) {
+    pack_tile(k, v, head, step.panel->keys, tile * key_tile<E>, packed,
+              workspaces_[static_cast<std::size_t>(worker)].staging);
+  };
+  const auto key_tiles = [](const Step& step) {
+    return ceil_div(step.panel->keys.size(), key_tile<E>);
+  };
+  for_each_step(
+      whole_heads, count * group, options_.threads, poll, [&](Index head, Index item, int worker) {
+        const Index at = item / group;
+        const auto& step = steps[static_cast<std::size_t>(at)];
+        const auto& packed = packed_[static_cast<std::size_t>(worker)];
+        for (Index tile = 0; step.first && item % group == 0 && tile < key_tiles(step); ++tile) {
+          pack(step, head, tile, packed, worker);
+        }
+        accumulate_tile(step, at, packed, head * group + item % group, worker, last);
+      });
   const Index others = heads - whole_heads;
-  if (others == 0) return;
-  for (const auto& [keys, parts] : panels) {
-    const Index key_tiles = ceil_div(keys.size(), key_tile<E>);
-    for_each_item(others * key_tiles, options_.threads, poll, [&](Index item, int worker) {
-      const Index other = item / key_tiles;
-      pack_tile(k, v, whole_heads + other, keys, item % key_tiles * key_tile<E>,
-                packed_[static_cast<std::size_t>(other)],
-                workspaces_[static_cast<std::size_t>(worker)].staging);
-    });
-    for (const auto& part : parts) {
-      const Index tiles = ceil_div(part.queries.size(), query_tile);
-      for_each_item(others * group * tiles, options_.threads, poll, [&](Index item, int worker) {
-        const Index head = item / tiles;
-        accumulate_tile(*part.block, keys, packed_[static_cast<std::size_t>(head / group)],
-                        tile_of(part.queries, item % tiles), whole_heads * group + head,
-                        workspaces_[static_cast<std::size_t>(worker)]);
+  for (Index begin = 0, end = 0; others > 0 && begin < count; begin = end) {
+    const auto& first = steps[static_cast<std::size_t>(begin)];
+    while (end < count && steps[static_cast<std::size_t>(end)].part == first.part) ++end;
+    if (first.first) {
+      const Index tiles = key_tiles(first);
+      for_each_item(others * tiles, options_.threads, poll, [&](Index item, int worker) {
+        const Index other = item / tiles;
+        pack(first, whole_heads + other, item % tiles, packed_[static_cast<std::size_t>(other)],
+             worker);
       });
     }
+    const Index tiles = end - begin;
+    for_each_item(others * group * tiles, options_.threads, poll, [&](Index item, int worker) {
+      const Index head = item / tiles;
+      const Index at = begin + item % tiles;
+      accumulate_tile(steps[static_cast<std::size_t>(at)], at,
+                      packed_[static_cast<std::size_t>(head / group)], whole_heads * group + head,
+                      worker, last);
+    });
   }
+  untouched_ = false;
+  if (!last) return;
+  const auto is_met = [](Interval of_row) { return !of_row.empty(); };
+  if (std::ranges::all_of(last->steps, is_met)) return;
+  for_each_row(queries_.q.rows, options_.threads, [&](Index row) {
+    if (is_met(last->steps[static_cast<std::size_t>(row)])) return;
+    for (Index head = 0; head < queries_.q.heads; ++head) {
+      finish_row(*outputs, row, head, state_of(head, row));
+    }
+  });
+}
+
+template <class E>
+auto CpuForward<E>::finish_of(const ForwardOutputs& outputs, const std::vector<Step>& steps) const
+    -> Finish {
+  Finish finish{&outputs, std::vector<Interval>(static_cast<std::size_t>(queries_.q.rows))};
+  for (Index at = 0; at < std::ssize(steps); ++at) {
+    const auto queries = steps[static_cast<std::size_t>(at)].queries;
+    for (Index row = queries.begin; row < queries.end; ++row) {
+      auto& of_row = finish.steps[static_cast<std::size_t>(row)];
+      of_row = {of_row.empty() ? at : of_row.begin, at + 1};
+    }
+  }
+  return finish;
 }
 
 template <class E>
 void CpuForward<E>::merge_into(Index head, Index row, const PartialState<double>& state) {
+  untouched_ = false;
   const auto to = state_of(head, row);
   SoftmaxState<double> softmax{*to.maximum, *to.sum, *to.moment, *to.squares};
   if (softmax.empty()) std::fill_n(to.values, options_.value_dim, 0.0);
@@ -220,11 +278,13 @@ void CpuForward<E>::pack_tile(ConstTensorView k, ConstTensorView v, Index head, 
 }
 
 template <class E>
-void CpuForward<E>::accumulate_tile(const JoinedBlock& block, Interval keys,
-                                    const PackedPanel& packed, Interval queries, Index head,
-                                    Workspace& workspace) {
-  const Index row = queries.begin;
-  const Index rows = queries.size();
+void CpuForward<E>::accumulate_tile(const Step& step, Index at, const PackedPanel& packed,
+                                    Index head, int worker, const std::optional<Finish>& last) {
+  auto& workspace = workspaces_[static_cast<std::size_t>(worker)];
+  const auto& block = *step.part->block;
+  const auto keys = step.panel->keys;
+  const Index row = step.queries.begin;
+  const Index rows = step.queries.size();
   for (Index r = 0; r < rows; ++r) {
     workspace.scale[r] = queries_.scale.at(row + r, head);
     const auto visible = block.seen_by(row + r);
@@ -232,6 +292,16 @@ void CpuForward<E>::accumulate_tile(const JoinedBlock& block, Interval keys,
     const Index self = options_.statistics ? block.self_key_of(row + r) : -1;
     workspace.self_key[r] = self - keys.begin;
   }
+  // What no other step adds to need not be in memory.
+  const auto of_rows =
+      last ? std::span(last->steps)
+                 .subspan(static_cast<std::size_t>(row), static_cast<std::size_t>(rows))
+           : std::span<const Interval>();
+  const bool only = untouched_ && last && std::ranges::all_of(of_rows, [](Interval of_row) {
+                      return of_row.size() == 1;
+                    });
+  if (only) clear(workspace.state, rows);
+  const auto state = only ? workspace.state : state_of(head, row);
   const auto q = tile_rows(queries_.q, row, head, rows, workspace.staging);
   functions_.accumulate({.rows = {rows, workspace.visible},
                          .dim = queries_.q.dim,
@@ -245,41 +315,52 @@ void CpuForward<E>::accumulate_tile(const JoinedBlock& block, Interval keys,
                          .keys_begin = std::max<Index>(0, workspace.visible[0].begin),
                          .keys_end = std::min(keys.size(), workspace.visible[rows - 1].end),
                          .statistics = options_.statistics,
-                         .state = state_of(head, row),
+                         .state = state,
                          .scratch = workspace.scratch});
+  for (Index r = 0; r < std::ssize(of_rows); ++r) {
+    if (of_rows[static_cast<std::size_t>(r)].end != at + 1) continue;
+    finish_row(*last->outputs, row + r, head, state.from(r, options_.value_dim));
+  }
 }
 
 template <class E>
-template <class Visit>
-void CpuForward<E>::for_each_state(Visit visit) const {
-  const auto width = static_cast<std::size_t>(options_.value_dim);
-  for_each_row(queries_.q.rows, options_.threads, [&](Index row) {
-    for (Index head = 0; head < queries_.q.heads; ++head) {
-      const auto of = state_of(head, row);
-      const SoftmaxState<double> softmax{*of.maximum, *of.sum, *of.moment, *of.squares};
-      if (softmax.empty()) std::fill_n(of.values, width, 0.0);
-      visit(row, head, softmax, *of.self_logit, std::span<const double>(of.values, width));
-    }
-  });
+PartialState<double> CpuForward<E>::row_state(const TileState& of) const {
+  const SoftmaxState<double> softmax{*of.maximum, *of.sum, *of.moment, *of.squares};
+  const std::span values(of.values, static_cast<std::size_t>(options_.value_dim));
+  if (softmax.empty()) std::ranges::fill(values, 0.0);
+  return {softmax, *of.self_logit, values};
 }
 
 template <class E>
-void CpuForward<E>::finish(const ForwardOutputs& outputs) {
+void CpuForward<E>::check_outputs(const ForwardOutputs& outputs) const {
   ensure(outputs.out.has_shape(queries_.q.rows, queries_.q.heads, options_.value_dim),
          "the output has the shape of the pass");
   ensure(options_.statistics || !outputs.statistics.present(),
          "statistics were asked for at the start");
-  for_each_state([&](Index row, Index head, const SoftmaxState<double>& softmax, double self_logit,
-                     std::span<const double> values) {
-    if constexpr (sizeof(T) < sizeof(double)) {
-      if (!softmax.empty()) {
-        functions_.scale_sums(values.data(), std::ssize(values), 1 / softmax.sum,
-                              outputs.out.row<T>(row, head));
-        write_row_numbers<T>(outputs, row, head, softmax, self_logit);
-        return;
-      }
+}
+
+template <class E>
+void CpuForward<E>::finish_row(const ForwardOutputs& outputs, Index row, Index head,
+                               const TileState& of) const {
+  const auto [softmax, self_logit, values] = row_state(of);
+  if constexpr (sizeof(T) < sizeof(double)) {
+    if (!softmax.empty()) {
+      functions_.scale_sums(values.data(), std::ssize(values), 1 / softmax.sum,
+                            outputs.out.row<T>(row, head));
+      write_row_numbers<T>(outputs, row, head, softmax, self_logit);
+      return;
     }
-    write_row<T>(outputs, row, head, softmax, self_logit, values);
+  }
+  write_row<T>(outputs, row, head, softmax, self_logit, std::span<const double>(values));
+}
+
+template <class E>
+void CpuForward<E>::finish(const ForwardOutputs& outputs) {
+  check_outputs(outputs);
+  for_each_row(queries_.q.rows, options_.threads, [&](Index row) {
+    for (Index head = 0; head < queries_.q.heads; ++head) {
+      finish_row(outputs, row, head, state_of(head, row));
+    }
   });
 }
 
@@ -287,9 +368,11 @@ template <class E>
 void CpuForward<E>::write_state(TensorView state) const {
   ensure(state.has_shape(queries_.q.rows, queries_.q.heads, state_width(options_.value_dim)),
          "the state has the shape of the pass");
-  for_each_state([&](Index row, Index head, const SoftmaxState<double>& softmax, double self_logit,
-                     std::span<const double> values) {
-    store_state(state.row<T>(row, head), softmax, self_logit, values);
+  for_each_row(queries_.q.rows, options_.threads, [&](Index row) {
+    for (Index head = 0; head < queries_.q.heads; ++head) {
+      const auto [softmax, self_logit, values] = row_state(state_of(head, row));
+      store_state(state.row<T>(row, head), softmax, self_logit, std::span<const double>(values));
+    }
   });
 }
 

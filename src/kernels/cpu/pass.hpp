@@ -2,11 +2,13 @@
 // The forward pass of the cpu backend: which tiles meet, on which thread.
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "annulus/kernels/kernel.hpp"
 #include "kernels/cpu/few_queries.hpp"
 #include "kernels/cpu/joined_block.hpp"
+#include "kernels/cpu/key_panels.hpp"
 #include "kernels/cpu/pass_memory.hpp"
 #include "kernels/cpu/tile_functions.hpp"
 
@@ -25,6 +27,8 @@ class CpuForward final : public ForwardPass {
   void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                   const Poll& poll) override;
   void finish(const ForwardOutputs& outputs) override;
+  void accumulate_last(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                       const Poll& poll, const ForwardOutputs& outputs) override;
   void write_state(TensorView state) const override;
   void merge(ConstTensorView state, Index first_head) override;
 
@@ -37,7 +41,8 @@ class CpuForward final : public ForwardPass {
     double* scale;
     Interval* visible;
     Index* self_key;
-    E* staging;  ///< rows of q, k or v in E, see tile_rows
+    E* staging;       ///< rows of q, k or v in E, see tile_rows
+    TileState state;  ///< of a tile that no other step meets
   };
 
   /// A panel of a head, packed.
@@ -46,25 +51,49 @@ class CpuForward final : public ForwardPass {
     Operand<E>* values;
   };
 
-  [[nodiscard]] TileState place_state(ArrayPlaces& places) const;
+  /// A tile of queries meets a packed panel.
+  struct Step {
+    const KeyPanel* panel;
+    const PanelPart* part;
+    Interval queries;
+    bool first;  ///< of the panel, which is to be packed
+  };
+
+  /// What is written as soon as rows have met all their keys.
+  struct Finish {
+    const ForwardOutputs* outputs;
+    std::vector<Interval> steps;  ///< of each row, from the first that it is in to the last
+  };
+
+  [[nodiscard]] TileState place_state(ArrayPlaces& places, Index rows) const;
   [[nodiscard]] Workspace place_workspace(ArrayPlaces& places) const;
+
+  /// accumulate(), and where `outputs` is not null accumulate_last().
+  void accumulate_blocks(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                         const Poll& poll, const ForwardOutputs* outputs);
 
   /// Merges a state into that of a row.
   void merge_into(Index head, Index row, const PartialState<double>& state);
 
   /// Accumulates blocks of more than a few queries.
   void accumulate_joined(ConstTensorView k, ConstTensorView v,
-                         const std::vector<JoinedBlock>& blocks, const Poll& poll);
+                         const std::vector<JoinedBlock>& blocks, const Poll& poll,
+                         const ForwardOutputs* outputs);
   /// Packs the tile that starts `tile` rows into the panel `keys` of k and v.
   void pack_tile(ConstTensorView k, ConstTensorView v, Index head, Interval keys, Index tile,
                  const PackedPanel& packed, E* staging) const;
-  /// Accumulates what queries of a block see of the packed panel `keys`.
-  void accumulate_tile(const JoinedBlock& block, Interval keys, const PackedPanel& packed,
-                       Interval queries, Index head, Workspace& workspace);
+  [[nodiscard]] Finish finish_of(const ForwardOutputs& outputs,
+                                 const std::vector<Step>& steps) const;
+  /// Step number `at` for a head, with its packed panel; and where it is the last of a row what
+  /// follows from its state.
+  void accumulate_tile(const Step& step, Index at, const PackedPanel& packed, Index head,
+                       int worker, const std::optional<Finish>& last);
 
-  /// Calls visit(row, head, softmax, self logit, values) for every row, on all threads.
-  template <class Visit>
-  void for_each_state(Visit visit) const;
+  /// The state of the first row of `of`; values of zero where it has seen nothing.
+  [[nodiscard]] PartialState<double> row_state(const TileState& of) const;
+  void check_outputs(const ForwardOutputs& outputs) const;
+  /// Writes what follows from the state `of` of a row of a head.
+  void finish_row(const ForwardOutputs& outputs, Index row, Index head, const TileState& of) const;
 
   /// The state from a row of a head on.
   [[nodiscard]] TileState state_of(Index head, Index row) const {
@@ -76,6 +105,7 @@ class CpuForward final : public ForwardPass {
   const TileFunctions<E>& functions_;
   std::shared_ptr<device::BufferPool> pool_;
   TileState state_{};  // of all heads, (H, rows)
+  bool untouched_;     // whether it is that of nothing
   PassMemory state_memory_;
   CpuFewQueries<T> few_queries_;
   std::vector<Workspace> workspaces_;  // one for each thread

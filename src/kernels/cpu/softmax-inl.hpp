@@ -54,14 +54,18 @@ inline constexpr int above_centre = operand_size<E> == 1 ? 8 : 0;
 template <bool statistics, class E, class D, class T = hn::TFromD<D>>
 HWY_NOINLINE void raise_centre(D d, const ForwardTile<E>& tile, Index r, T centre) {
   const auto& scratch = tile.scratch;
+  const Index lane = r * lanes_of<D>;
   T& old = scratch.centre[r];
+  if (hn::AllTrue(d, hn::Eq(hn::Load(d, scratch.sum + lane), hn::Zero(d)))) {
+    old = centre;  // no weight so far, so there is nothing to scale
+    return;
+  }
   const T factor = std::exp(old - centre);
   // Where the factor is 0 the shift may be infinite; what it multiplies is dropped anyway.
   const T shift = factor == 0 ? T{0} : old - centre;
   old = centre;
   const auto scale = hn::Set(d, factor);
   const auto scaled = [&](T* at) HWY_ATTR { hn::Store(hn::Mul(hn::Load(d, at), scale), d, at); };
-  const Index lane = r * lanes_of<D>;
   if constexpr (statistics) {
     const auto sum = hn::Load(d, scratch.sum + lane);
     const auto moment = hn::Load(d, scratch.moment + lane);
@@ -109,7 +113,7 @@ HWY_INLINE void weigh_row(D d, const ForwardTile<E>& tile, Index r, Index count)
       weight[x] = exp_or_zero(d, z);
       sum = hn::Add(sum, weight[x]);
       if constexpr (statistics) {
-        moment = hn::MulAdd(weight[x], clamp_exponent(d, z), moment);
+        moment = add_exponent_times(d, weight[x], z, moment);
         squares = hn::MulAdd(weight[x], weight[x], squares);
       }
     }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -55,6 +56,11 @@ void expect_same_bits_for_few_queries() {
   }
 }
 
+void expect_same_or_nan(const auto& one, const auto& other) {
+  EXPECT_TRUE(std::ranges::equal(
+      one, other, [](auto a, auto b) { return a == b || (std::isnan(a) && std::isnan(b)); }));
+}
+
 // Three panels a side, the fewest whose sums show their order: of five heads, threads take five,
 // four, three or none whole, and share the rounds of the others.
 template <class T>
@@ -75,6 +81,57 @@ void expect_same_bits_of_gradients(const char* mask) {
     EXPECT_EQ(one.dk.values, many.dk.values) << mask << ", " << threads;
     EXPECT_EQ(one.dv.values, many.dv.values) << mask << ", " << threads;
   }
+}
+
+// Rows are written as soon as they have met all their keys, by any thread, from states that are in
+// memory or not: rows that the last keys do not concern, and those that see nothing, too.
+template <class T>
+void expect_same_bits_finished_apart(const Problem& some, KernelRun run, double sink = 0) {
+  auto whole = random_problem<T>(some, 8);
+  if (sink != 0) whole.sink.assign(static_cast<std::size_t>(some.query_heads), sink);
+  run.finish_apart = true;
+  const auto apart = attend_by(kernels::cpu(), whole, run);
+  run.finish_apart = false;
+  for (const int threads : {1, 2, 3, 7}) {
+    run.threads = threads;
+    const auto together = attend_by(kernels::cpu(), whole, run);
+    EXPECT_EQ(apart.out.values, together.out.values) << threads;
+    EXPECT_EQ(apart.lse.values, together.lse.values) << threads;
+    EXPECT_EQ(apart.lse_low.values, together.lse_low.values) << threads;
+    for (std::size_t s = 0; s < apart.statistics.size(); ++s) {
+      expect_same_or_nan(apart.statistics[s].values, together.statistics[s].values);
+    }
+  }
+}
+
+TEST(CpuThreads, RowsThatAreWrittenWithTheLastBlocksHaveTheSameBits) {
+  const auto long_keys = [](const char* mask, Index queries, Index keys) {
+    return Problem{.query_heads = 6,
+                   .key_heads = 3,
+                   .head_dim = 5,
+                   .value_dim = 7,
+                   .documents = Documents::single(queries, keys),
+                   .mask = Mask::parse(mask)};
+  };
+  expect_same_bits_finished_apart<float>(long_keys("full", 101, 4999), {});
+  expect_same_bits_finished_apart<float>(long_keys("full", 31, 4999), {});  // in steps 0 and 1
+  expect_same_bits_finished_apart<double>(long_keys("causal", 2999, 2999), {});
+  expect_same_bits_finished_apart<BFloat16>(long_keys("window:300", 997, 997), {});
+  // Keys of several calls; the last one concerns some of the rows, or few at a time.
+  expect_same_bits_finished_apart<float>(long_keys("causal", 997, 997), {.key_shards = 3});
+  expect_same_bits_finished_apart<float>(long_keys("causal", 997, 997),
+                                         {.key_shards = 3, .reversed = true});
+  expect_same_bits_finished_apart<float>(long_keys("causal", 331, 331), {.key_shards = 4}, 0.5);
+  expect_same_bits_finished_apart<float>(long_keys("window:40,2", 331, 331), {}, 0.5);
+  expect_same_bits_finished_apart<float>(
+      long_keys("causal", 331, 331),
+      {.sharding = Sharding::zigzag, .shards = 3, .by_states = true});
+  // More queries than keys: the first ones see nothing. Documents of many queries, few and none.
+  expect_same_bits_finished_apart<float>(long_keys("causal", 300, 211), {});
+  auto packed = long_keys("causal", 1, 1);
+  packed.documents = Documents::packed({0, 3, 120, 121, 180}, {0, 400, 500, 500, 570});
+  expect_same_bits_finished_apart<float>(packed, {});
+  expect_same_bits_finished_apart<double>(packed, {});
 }
 
 TEST(CpuThreads, AnyNumberOfThreadsGivesTheSameGradients) {
@@ -115,7 +172,7 @@ TEST(CpuThreads, OneThreadPollsAfterEveryTile) {
 
 // Polls count tiles, so they tell whether the work is that of the visible pairs.
 TEST(CpuThreads, HiddenTilesAreNotVisited) {
-  constexpr Index length = 4801;
+  constexpr Index length = 9601;  // three panels or more
   constexpr Index least_query_tiles = length / 48;
   const auto polls = [&](const Mask& mask) {
     const auto whole = random_problem<float>(
