@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "annulus/kernels/cpu.hpp"
+#include "kernels/cpu/cache_share.hpp"
 #include "kernels/cpu/for_each_item.hpp"
 #include "kernels/cpu/tile_rows.hpp"
 
@@ -190,7 +191,9 @@ void CpuFewQueries<T>::accumulate_chunk(ConstTensorView k, ConstTensorView v, co
                   .key_stride = k.row_stride,
                   .values = v.row<S>(first_key, tile.key_head),
                   .value_stride = v.row_stride,
-                  .rows_end = rows_end - keys.begin});
+                  .rows_end = rows_end - keys.begin,
+                  .from_memory = k.rows * k.heads * (k.dim + v.dim) * Index{sizeof(S)} >
+                                 cache_share() * options_.threads});
     }
   });
 }

@@ -77,34 +77,42 @@ HWY_INLINE OperandVec<D, Q> load_factors(D d, const S* from) {
 
 /// A core drops what it is asked to fetch while too much is under way, and waits in full for what
 /// it then misses. So every line is asked for so many times on its way here, the first time so far
-/// ahead.
-inline constexpr int times_fetched = 3;
+/// ahead: less often where it comes from a cache, as asking takes slots of loads.
+inline constexpr int times_from_cache = 3;
+inline constexpr int times_from_memory = 6;
 inline constexpr Index bytes_ahead = 32 << 10;
+
+HWY_INLINE int times_fetched(bool from_memory) {
+  return from_memory ? times_from_memory : times_from_cache;
+}
 
 /// Rows between the places where one is asked for.
 template <class S>
-HWY_INLINE Index fetch_step(Index dim) {
-  return ceil_div(bytes_ahead / times_fetched, dim * static_cast<Index>(sizeof(S)));
+HWY_INLINE Index fetch_step(Index dim, bool from_memory) {
+  return ceil_div(bytes_ahead / times_fetched(from_memory), dim * static_cast<Index>(sizeof(S)));
 }
 
 /// Asks for the lines of the elements `step`, 2 step ... after `at`, which is at column `column` of
 /// a row, if they are the first of a line. They go to the second-level cache, as more reads may be
 /// under way to that than to the first.
 template <class S>
-HWY_INLINE void fetch(const S* at, Index column, Index step) {
+HWY_INLINE void fetch(const S* at, Index column, Index step, bool from_memory) {
   constexpr Index line = 64 / static_cast<Index>(sizeof(S));
   constexpr int read = 0;
   constexpr int second_level = 2;
   if (column % line != 0) return;
-  for (int i = 1; i <= times_fetched; ++i) __builtin_prefetch(at + i * step, read, second_level);
+  int i = 1;
+  for (; i <= times_from_cache; ++i) __builtin_prefetch(at + i * step, read, second_level);
+  if (!from_memory) return;
+  for (; i <= times_from_memory; ++i) __builtin_prefetch(at + i * step, read, second_level);
 }
 
 /// scores(r, j) = scale(r) <q(r), k(j)> for `few` rows and keys, whose dimension is a multiple of a
 /// vector of operands Q. Keys from `count` on repeat the last one. Fetches as fetch() says.
 template <class D, class Q, class S, class Scale, class T = hn::TFromD<D>>
 HWY_INLINE void multiply_rows(D d, const Q* HWY_RESTRICT q, Index dim, const S* HWY_RESTRICT k,
-                              Index k_stride, Index count, Index step, Scale scale,
-                              T* HWY_RESTRICT scores) {
+                              Index k_stride, Index count, Index step, bool from_memory,
+                              Scale scale, T* HWY_RESTRICT scores) {
   const S* keys[few];
   for (int j = 0; j < few; ++j) keys[j] = k + HWY_MIN(Index{j}, count - 1) * k_stride;
   hn::Vec<D> sums[few][few];
@@ -113,7 +121,7 @@ HWY_INLINE void multiply_rows(D d, const Q* HWY_RESTRICT q, Index dim, const S* 
   }
   constexpr Index in_operand = is_pair<Q> ? 2 : 1;
   for (Index c = 0; c < dim; c += in_operand * lanes_of<D>) {
-    for (int j = 0; j < few; ++j) fetch(keys[j] + c, c, step);
+    for (int j = 0; j < few; ++j) fetch(keys[j] + c, c, step, from_memory);
     OperandVec<D, Q> key[few];
     for (int j = 0; j < few; ++j) key[j] = load_factors<Q>(d, keys[j] + c);
     for (int r = 0; r < few; ++r) {
@@ -130,14 +138,15 @@ template <class D, class Q, class S, class Scale, class T = hn::TFromD<D>>
 void score_key_rows(D d, const Q* q, Scale scale, const RowTile<S>& rows, Index first) {
   const auto& tile = rows.tile;
   const Interval keys{HWY_MAX(first, tile.keys_begin), HWY_MIN(first + row_tile<T>, tile.keys_end)};
-  const Index step = fetch_step<S>(tile.dim);
+  const Index step = fetch_step<S>(tile.dim, rows.from_memory);
+  const Index farthest = times_fetched(rows.from_memory) * step;
   const Index width = operands_of_row<Q>(tile.dim);
   for (Index row = 0; row < tile.rows.count; row += few) {
     for (Index j = floor_div(keys.begin - first, few) * few; first + j < keys.end; j += few) {
-      const bool fetches = row == 0 && first + j + times_fetched * step + few <= rows.rows_end;
+      const bool fetches = row == 0 && first + j + farthest + few <= rows.rows_end;
       multiply_rows(d, q + row * width, tile.dim, rows.keys + (first + j) * rows.key_stride,
                     rows.key_stride, keys.end - first - j, fetches ? step * rows.key_stride : 0,
-                    scale.from(row), tile.scratch.scores + row * row_tile<T> + j);
+                    rows.from_memory, scale.from(row), tile.scratch.scores + row * row_tile<T> + j);
     }
   }
 }
@@ -147,19 +156,20 @@ void score_key_rows(D d, const Q* q, Scale scale, const RowTile<S>& rows, Index 
 /// rows before `fetch_end`.
 template <int vectors, class D, class S, class T = hn::TFromD<D>>
 HWY_INLINE void multiply_value_rows(D d, const T* HWY_RESTRICT weights, const S* HWY_RESTRICT v,
-                                    Index v_stride, Interval keys, Index step, Index fetch_end,
-                                    T* HWY_RESTRICT out) {
+                                    Index v_stride, Interval keys, Index step, bool from_memory,
+                                    Index fetch_end, T* HWY_RESTRICT out) {
   hn::Vec<D> sums[few][vectors];
   for (int r = 0; r < few; ++r) {
     for (int x = 0; x < vectors; ++x) sums[r][x] = hn::Zero(d);
   }
+  const Index farthest = times_fetched(from_memory) * step;
   for (Index j = keys.begin; j < keys.end; ++j) {
-    const Index elements = j + times_fetched * step < fetch_end ? step * v_stride : 0;
+    const Index elements = j + farthest < fetch_end ? step * v_stride : 0;
     hn::Vec<D> values[vectors];
     for (int x = 0; x < vectors; ++x) {
       constexpr Index lanes = lanes_of<D>;
       const S* at = v + j * v_stride + x * lanes;
-      fetch(at, x * lanes, elements);
+      fetch(at, x * lanes, elements, from_memory);
       values[x] = load_widened(d, at);
     }
     for (int r = 0; r < few; ++r) {
@@ -180,11 +190,11 @@ template <int vectors, class D, class S, class T = hn::TFromD<D>>
 HWY_NOINLINE void add_value_chunk(D d, const RowTile<S>& rows, const S* values, Index first,
                                   T* out) {
   const auto& tile = rows.tile;
-  const Index step = fetch_step<S>(tile.value_dim);
+  const Index step = fetch_step<S>(tile.value_dim, rows.from_memory);
   for (Index row = 0; row < tile.rows.count; row += few) {
     multiply_value_rows<vectors>(
         d, tile.scratch.weights + row * row_tile<T>, values, rows.value_stride,
-        seen_by<row_tile<T>>(tile.rows, row, few, first), step,
+        seen_by<row_tile<T>>(tile.rows, row, few, first), step, rows.from_memory,
         row == 0 ? rows.rows_end - first : 0, out + row * vectors * lanes_of<D>);
   }
 }

@@ -93,7 +93,8 @@ struct RowTile {
   Index key_stride;                  ///< between rows
   const S* values;                   ///< (keys, d_v)
   Index value_stride;
-  Index rows_end;  ///< rows before this one may be read by tiles to come, and are fetched ahead
+  Index rows_end;    ///< rows before this one may be read by tiles to come, and are fetched ahead
+  bool from_memory;  ///< whether they are more than the caches hold
 };
 
 }  // namespace annulus::kernels
