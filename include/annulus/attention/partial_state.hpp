@@ -75,13 +75,13 @@ struct ForwardOutputs {
 template <class T, class S>
 void write_row_numbers(const ForwardOutputs& to, Index i, Index h, const SoftmaxState<S>& softmax,
                        S self_logit) {
-  const T lse = static_cast<T>(softmax.lse());
+  const auto row = finished_row(softmax, self_logit);
+  const T lse = static_cast<T>(row.lse);
   if (to.lse.present()) *to.lse.row<T>(i, h) = lse;
   if (to.lse_low.present()) {
     *to.lse_low.row<T>(i, h) = static_cast<T>(softmax.lse_beyond(static_cast<S>(lse)));
   }
   if (!to.statistics.present()) return;
-  const auto row = finished_row(softmax, self_logit);
   write_statistics<T>(to.statistics, i, h,
                       [&](const Statistic& statistic) { return statistic.of(row); });
 }

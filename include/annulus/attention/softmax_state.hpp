@@ -34,12 +34,15 @@ struct SoftmaxState {
     return maximum == -std::numeric_limits<T>::infinity() && sum == 0;
   }
 
+  /// ln l; -inf for the identity.
+  [[nodiscard]] T log_sum() const { return std::log(sum); }
+
   /// ln Sum e^z; -inf for the identity.
-  [[nodiscard]] T lse() const { return empty() ? maximum : maximum + std::log(sum); }
+  [[nodiscard]] T lse() const { return maximum + log_sum(); }
 
   /// What a `rounded` lse lacks: (m - lse) + ln l; 0 for the identity.
   [[nodiscard]] T lse_beyond(T rounded) const {
-    return empty() ? T{0} : (maximum - rounded) + std::log(sum);
+    return empty() ? T{0} : (maximum - rounded) + log_sum();
   }
 };
 

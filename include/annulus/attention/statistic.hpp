@@ -15,6 +15,7 @@ struct FinishedRow {
   T moment;      ///< s
   T squares;     ///< u
   T self_logit;  ///< at the query's own position; -inf where that is not a visible key
+  T log_sum;     ///< ln l, which several statistics ask for
   T lse;         ///< m + ln l
 
   [[nodiscard]] constexpr bool empty() const {

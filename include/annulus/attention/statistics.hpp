@@ -33,7 +33,14 @@ struct RowStatistics {
 /// not a visible key.
 template <class T>
 [[nodiscard]] FinishedRow<T> finished_row(const SoftmaxState<T>& state, T self_logit) {
-  return {state.maximum, state.sum, state.moment, state.squares, self_logit, state.lse()};
+  const T log_sum = state.log_sum();
+  return {.maximum = state.maximum,
+          .sum = state.sum,
+          .moment = state.moment,
+          .squares = state.squares,
+          .self_logit = self_logit,
+          .log_sum = log_sum,
+          .lse = state.maximum + log_sum};
 }
 
 /// Where the statistics of all rows are written.

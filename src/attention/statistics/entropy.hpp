@@ -16,7 +16,7 @@ struct Entropy {
   /// Rounding cannot push it below 0.
   template <class T>
   static constexpr T of(const FinishedRow<T>& row) {
-    return std::max(T{0}, std::log(row.sum) - row.moment / row.sum);
+    return std::max(T{0}, row.log_sum - row.moment / row.sum);
   }
 
   static double of(const Probabilities& row) {

@@ -194,7 +194,7 @@ struct WriteStatesKernel : RowKernel {
 /// What kernels that write outputs have in common.
 struct FinishingKernel : RowKernel {
   /// Writes out, lse and lse_low, of which only out need be there, of a row whose O is value(c).
-  /// Returns lse.
+  /// Returns ln l, or 0 where the row saw nothing.
   template <class Arguments, class Value>
   ANNULUS_DEVICE static double write(const Arguments& a, Index at, const Scale& scale,
                                      Value value) {
@@ -211,7 +211,7 @@ struct FinishingKernel : RowKernel {
       a.lse_low[at] =
           empty ? 0.0F : static_cast<float>((maximum - static_cast<double>(lse)) + log_sum);
     }
-    return maximum + log_sum;
+    return log_sum;
   }
 };
 
@@ -221,8 +221,8 @@ struct FinishKernel : FinishingKernel {
   ANNULUS_DEVICE static void run(const Arguments& a) {
     with_row(a.rows, a.heads, [&](Index at) {
       const double* values = a.state.values + at * a.value_dim;
-      const double lse = write(a, at, {.maximum = a.state.maximum[at], .sum = a.state.sum[at]},
-                               [&](int c) { return values[c]; });
+      const double log_sum = write(a, at, {.maximum = a.state.maximum[at], .sum = a.state.sum[at]},
+                                   [&](int c) { return values[c]; });
       if (lane_index() != 0 || a.statistics == nullptr) return;
       write_statistics(statistics::All{}, a, at,
                        {.maximum = static_cast<double>(a.state.maximum[at]),
@@ -230,7 +230,8 @@ struct FinishKernel : FinishingKernel {
                         .moment = a.state.moment[at],
                         .squares = a.state.squares[at],
                         .self_logit = static_cast<double>(a.state.self_logit[at]),
-                        .lse = lse});
+                        .log_sum = log_sum,
+                        .lse = static_cast<double>(a.state.maximum[at]) + log_sum});
     });
   }
 
