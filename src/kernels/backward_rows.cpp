@@ -27,26 +27,28 @@ double dot(const A* a, const B* b, Index size) {
 
 }  // namespace
 
-std::vector<double> row_means(const BackwardQueries& queries) {
+void check_means(const BackwardQueries& queries) {
   const auto& dout = queries.dout;
   const auto& out = queries.out;
   const auto& mean = queries.mean;
   ensure(out.present() != mean.present(), "a backward pass is given the output or its means");
   if (mean.present()) {
     ensure(mean.has_shape(dout.rows, dout.heads, 1), "one mean per query row and head");
-    return numbers_of(mean);
+  } else {
+    ensure(dout.has_shape(out.rows, out.heads, out.dim), "dout has the shape of out");
   }
-  ensure(dout.has_shape(out.rows, out.heads, out.dim), "dout has the shape of out");
-  std::vector<double> means;
-  means.reserve(static_cast<std::size_t>(out.rows * out.heads));
+}
+
+void row_means(const BackwardQueries& queries, Index i, double* means) {
+  const auto& dout = queries.dout;
+  const auto& out = queries.out;
+  const auto& mean = queries.mean;
   with_element(dout.type, [&]<class T>() {
-    for (Index i = 0; i < out.rows; ++i) {
-      for (Index h = 0; h < out.heads; ++h) {
-        means.push_back(dot(dout.row<T>(i, h), out.row<Accumulator<T>>(i, h), out.dim));
-      }
+    for (Index h = 0; h < dout.heads; ++h) {
+      means[h] = mean.present() ? static_cast<double>(*mean.row<Accumulator<T>>(i, h))
+                                : dot(dout.row<T>(i, h), out.row<Accumulator<T>>(i, h), out.dim);
     }
   });
-  return means;
 }
 
 void write_means(TensorView to, std::span<const double> means) {
@@ -60,17 +62,23 @@ void write_means(TensorView to, std::span<const double> means) {
   });
 }
 
-void BackwardPass::add(TensorView sums, double factor, ConstTensorView more) const {
+void check_added(TensorView sums, ConstTensorView more) {
   ensure(sums.has_shape(more.rows, more.heads, more.dim), "sums of one shape are added");
+}
+
+void add_row(TensorView sums, Index i, double factor, ConstTensorView more) {
   with_accumulator(sums.type, [&]<class T>() {
-    for (Index i = 0; i < sums.rows; ++i) {
-      for (Index h = 0; h < sums.heads; ++h) {
-        T* to = sums.row<T>(i, h);
-        const T* from = more.row<T>(i, h);
-        for (Index c = 0; c < sums.dim; ++c) to[c] += static_cast<T>(factor) * from[c];
-      }
+    for (Index h = 0; h < sums.heads; ++h) {
+      T* to = sums.row<T>(i, h);
+      const T* from = more.row<T>(i, h);
+      for (Index c = 0; c < sums.dim; ++c) to[c] += static_cast<T>(factor) * from[c];
     }
   });
+}
+
+void BackwardPass::add(TensorView sums, double factor, ConstTensorView more) const {
+  check_added(sums, more);
+  for (Index i = 0; i < sums.rows; ++i) add_row(sums, i, factor, more);
 }
 
 }  // namespace annulus::kernels

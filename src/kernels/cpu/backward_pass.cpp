@@ -66,11 +66,11 @@ CpuBackward<E>::CpuBackward(const BackwardQueries& queries, const PassOptions& o
       options_(options),
       functions_(functions),
       pool_(pool_of(options)),
-      means_(row_means(queries)),
+      means_(static_cast<std::size_t>(queries.dout.rows * queries.dout.heads)),
       sum_memory_(pool_, [this](ArrayPlaces& places) { place_sums(places); }) {
   const auto& q = queries.q;
-  ensure(queries.scale.has_shape(q.rows, q.heads) && std::ssize(means_) == at(q.heads, 0),
-         "one scale and mean per query row and head");
+  ensure(queries.scale.has_shape(q.rows, q.heads), "one scale per query row and head");
+  check_means(queries);
   ensure(queries.dout.has_shape(q.rows, q.heads, options.value_dim) &&
              queries.lse.has_shape(q.rows, q.heads, 1) &&
              (!queries.lse_low.present() || queries.lse_low.has_shape(q.rows, q.heads, 1)),
@@ -78,23 +78,26 @@ CpuBackward<E>::CpuBackward(const BackwardQueries& queries, const PassOptions& o
   ensure(options.threads >= 1, "at least one thread");
   ensure(options.key_heads >= 1 && q.heads % options.key_heads == 0,
          "query heads are a multiple of key heads");
-  for (Index i = 0; i < q.rows; ++i) {
+  for_each_row(q.rows, options.threads, [&](Index i) {
+    double* means = means_.data() + i * q.heads;
+    row_means(queries_, i, means);
     for (Index h = 0; h < q.heads; ++h) {
-      const T lse = *queries.lse.row<T>(i, h);
+      const T lse = *queries_.lse.row<T>(i, h);
       lse_[at(h, i)] = std::isinf(lse) ? T{0} : lse;
-      if (queries.lse_low.present()) lse_low_[at(h, i)] = *queries.lse_low.row<T>(i, h);
-      mean_[at(h, i)] = static_cast<T>(means_[static_cast<std::size_t>(i * q.heads + h)]);
+      lse_low_[at(h, i)] = queries_.lse_low.present() ? *queries_.lse_low.row<T>(i, h) : T{0};
+      mean_[at(h, i)] = static_cast<T>(means[h]);
+      std::fill_n(sums_ + at(h, i) * q.dim, q.dim, 0.0);
     }
-  }
+  });
 }
 
 template <class E>
 void CpuBackward<E>::place_sums(ArrayPlaces& places) {
   const Index rows = queries_.q.heads * queries_.q.rows;
   lse_ = places.take<T>(rows);
-  lse_low_ = places.filled<T>(rows);
+  lse_low_ = places.take<T>(rows);
   mean_ = places.take<T>(rows);
-  sums_ = places.filled<double>(rows * queries_.q.dim);
+  sums_ = places.take<double>(rows * queries_.q.dim);
 }
 
 template <class E>
@@ -166,8 +169,12 @@ void CpuBackward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<
   const auto joined = join(blocks);
   make_room(joined);
   const PassMemory low_memory(pool_, [&](ArrayPlaces& places) {
-    dk_low_ = places.filled<T>(dk.rows * dk.heads * dk.dim);
-    dv_low_ = places.filled<T>(dv.rows * dv.heads * dv.dim);
+    dk_low_ = places.take<T>(dk.rows * dk.heads * dk.dim);
+    dv_low_ = places.take<T>(dv.rows * dv.heads * dv.dim);
+  });
+  for_each_row(k.rows, options_.threads, [&](Index row) {
+    std::fill_n(dk_low_ + row * dk.heads * dk.dim, dk.heads * dk.dim, T{0});
+    std::fill_n(dv_low_ + row * dv.heads * dv.dim, dv.heads * dv.dim, T{0});
   });
   const Index heads = options_.key_heads;
   // As many heads as can be shared out evenly stay with a thread each, where keys stay packed and
@@ -255,6 +262,12 @@ void CpuBackward<E>::accumulate_pair(const JoinedBlock& block, const PanelPair& 
                                      .dv = long_sums(dv, dv_low_),
                                      .scratch = workspace.scratch});
   }
+}
+
+template <class E>
+void CpuBackward<E>::add(TensorView sums, double factor, ConstTensorView more) const {
+  check_added(sums, more);
+  for_each_row(sums.rows, options_.threads, [&](Index i) { add_row(sums, i, factor, more); });
 }
 
 template <class E>

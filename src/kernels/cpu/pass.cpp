@@ -50,7 +50,8 @@ CpuForward<E>::CpuForward(const Queries& queries, const PassOptions& options,
   ensure(options.threads >= 1, "at least one thread");
   ensure(options.key_heads >= 1 && queries.q.heads % options.key_heads == 0,
          "query heads are a multiple of key heads");
-  clear(state_, queries.q.heads * queries.q.rows);
+  for_each_item(queries.q.heads, options.threads, {},
+                [&](Index head, int) { clear(state_of(head, 0), queries.q.rows); });
   for (Index h = 0; !queries.sink.empty() && h < queries.q.heads; ++h) {
     const auto sink = static_cast<T>(queries.sink[static_cast<std::size_t>(h)]);
     const auto state = SoftmaxState<double>::of_key(static_cast<double>(sink));

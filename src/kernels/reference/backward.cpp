@@ -25,6 +25,15 @@ DenseCopy zeros_like(DenseCopy copy) {
   return copy;
 }
 
+std::vector<double> means_of(const BackwardQueries& queries) {
+  check_means(queries);
+  std::vector<double> means(static_cast<std::size_t>(queries.dout.rows * queries.dout.heads));
+  for (Index i = 0; i < queries.dout.rows; ++i) {
+    row_means(queries, i, means.data() + i * queries.dout.heads);
+  }
+  return means;
+}
+
 class ReferenceBackward final : public BackwardPass {
  public:
   ReferenceBackward(const BackwardQueries& queries, const PassOptions& options)
@@ -33,7 +42,7 @@ class ReferenceBackward final : public BackwardPass {
         lse_(copy_dense(queries.lse)),
         lse_low_(queries.lse_low.present() ? copy_dense(queries.lse_low) : zeros_like(lse_)),
         scale_(all_scales(queries.scale, queries.q)),
-        mean_(row_means(queries)),
+        mean_(means_of(queries)),
         sums_(q_.values.size()),
         options_(options) {
     const auto rows = static_cast<std::size_t>(queries.q.rows * queries.q.heads);
