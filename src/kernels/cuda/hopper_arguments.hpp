@@ -5,11 +5,13 @@
 #include "annulus/base/data_type.hpp"
 #include "kernels/cuda/arguments.hpp"
 #include "kernels/cuda/device/hopper/tensor_map.hpp"
+#include "kernels/cuda/work_order.hpp"
 
 namespace annulus::kernels::gpu {
 
 struct HopperForwardArguments {
   ForwardArguments forward{};
+  WorkOrder order{};
   TensorMap q{};
   TensorMap k{};
   TensorMap v{};

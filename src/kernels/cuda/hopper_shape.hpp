@@ -34,12 +34,12 @@ struct HopperShape {
   static_assert(bringing_registers + owners * owner_registers <= (owners + 1) * registers);
 
   /// Bytes of shared memory: `owned` tiles of rows and, for each stage, two of columns, `numbers`
-  /// fp32 numbers for each streaming row and the barriers of `rings` rings; one barrier is that of
-  /// the owned tiles.
+  /// fp32 numbers for each streaming row and the barriers of `rings` rings; two barriers are those
+  /// of the owned tiles.
   [[nodiscard]] constexpr int shared_bytes(int row_bytes, int owned, int rings,
                                            int numbers = 0) const {
     return owned * rows * row_bytes + stages * columns * (2 * row_bytes + 4 * numbers) +
-           8 * (1 + 2 * rings * stages);
+           8 * (2 + 2 * rings * stages);
   }
 };
 

@@ -17,6 +17,7 @@
 #include "kernels/cuda/device/hopper/matrix_descriptor.hpp"
 #include "kernels/cuda/hopper_model.hpp"
 #include "kernels/cuda/hopper_shape.hpp"
+#include "kernels/cuda/work_order.hpp"
 
 namespace annulus::test {
 namespace {
@@ -352,6 +353,54 @@ class Wish {
   Wish(const Wish&) = delete;
   Wish& operator=(const Wish&) = delete;
 };
+
+// Whatever the grid, all items are dealt out, and once; a block that has nothing to do in a round
+// has nothing after it.
+TEST(HopperWork, IsDealtOutOnce) {
+  for (const int blocks : {1, 2, 3, 7, 12, 13, 131, 132}) {
+    for (const int count : {1, 2, 12, 13, 131, 132, 133, 264, 397, 1009}) {
+      SCOPED_TRACE(testing::Message() << count << " items, " << blocks << " blocks");
+      const gpu::WorkOrder order{.blocks = blocks, .heads = 3, .count = count};
+      std::vector<int> times(static_cast<std::size_t>(count));
+      for (int block = 0; block < blocks; ++block) {
+        int round = 0;
+        for (; order.has(round, block); ++round) {
+          ++times[static_cast<std::size_t>(order.item(round, block))];
+        }
+        for (int more = 0; more < 3; ++more) EXPECT_FALSE(order.has(round + more, block));
+      }
+      EXPECT_EQ(times, std::vector<int>(static_cast<std::size_t>(count), 1));
+    }
+  }
+}
+
+// All heads of a tile, and then the next one.
+TEST(HopperWork, IsTilesOfHeads) {
+  const gpu::WorkOrder order{.blocks = 4, .heads = 3, .count = 15};
+  for (int item = 0; item < order.count; ++item) {
+    EXPECT_EQ(order.tile(item), item / 3);
+    EXPECT_EQ(order.head(item), item % 3);
+  }
+}
+
+// Tiles of a causal mask, whose work falls by one from each to the next: no block has more than the
+// average and what the items of a round differ by.
+TEST(HopperWork, IsSharedOutEvenly) {
+  constexpr int tiles = 64;
+  for (const int heads : {3, 8, 32}) {
+    for (const int blocks : {2, 7, 12, 61}) {
+      const gpu::WorkOrder order{.blocks = blocks, .heads = heads, .count = tiles * heads};
+      const int average = heads * tiles * (tiles + 1) / 2 / blocks;
+      for (int block = 0; block < blocks; ++block) {
+        int work = 0;
+        for (int round = 0; order.has(round, block); ++round) {
+          work += tiles - order.tile(order.item(round, block));
+        }
+        EXPECT_LE(work, average + 2 + blocks / heads) << heads << " heads, " << blocks << " blocks";
+      }
+    }
+  }
+}
 
 TEST(HopperChoice, IsAWishThatMayBeMisspelt) {
   EXPECT_EQ(gpu::wished_kernel_path(), gpu::KernelPath::mma);

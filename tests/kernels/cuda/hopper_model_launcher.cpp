@@ -25,7 +25,8 @@ void ModelLauncher::hopper_forward(const gpu::KernelChoice& choice,
                                    const gpu::ForwardArguments& arguments,
                                    device::Stream& stream) const {
   gpu::with_half_type(choice, [&]<class T>() {
-    gpu::dispatch_hopper_forward<T>(choice, arguments, encode_for_model, hopper_launch(stream));
+    gpu::dispatch_hopper_forward<T>(choice, arguments, shared_memory_.count, encode_for_model,
+                                    hopper_launch(stream));
   });
 }
 

@@ -60,6 +60,53 @@ TEST(HopperOrder, OfWarpsLanesAndTilesDoesNotChangeABitBackward) {
   });
 }
 
+/// What a grid of a few blocks makes of a problem, each of which computes many tiles, few or one,
+/// against one tile a block.
+template <class T>
+void expect_same_for_all_grids(const Problem& problem, const KernelRun& run = {}) {
+  const auto whole = random_problem<T>(problem, 8);
+  const auto alone = attend_by(*open_hopper({}, 10000), whole, run);
+  for (const int multiprocessors : {1, 2, 3, 7}) {
+    for (const auto& schedule : {Schedule{}, Schedule{LaneOrder::shuffled, 1}}) {
+      SCOPED_TRACE(multiprocessors);
+      const auto got = attend_by(*open_hopper(schedule, multiprocessors), whole, run);
+      EXPECT_EQ(alone.out.values, got.out.values);
+      EXPECT_EQ(alone.lse.values, got.lse.values);
+      if (!run.statistics) continue;
+      EXPECT_EQ(alone.statistic("entropy").values, got.statistic("entropy").values);
+      EXPECT_EQ(alone.statistic("self_probability").values, got.statistic("self_probability").values);
+    }
+  }
+}
+
+// Tiles of 1, 2, 3 and more steps, of several documents and heads that share keys.
+TEST(HopperGrid, OfAnySizeGivesTheSameBits) {
+  for (const Index d : {64, 128, 256}) {
+    Problem problem{.query_heads = 4,
+                    .key_heads = 2,
+                    .head_dim = d,
+                    .documents = Documents::packed({0, 290, 301, 420}),
+                    .mask = Mask::causal()};
+    expect_same_for_all_grids<BFloat16>(problem);
+    problem.mask = Mask::window(90, 20);
+    expect_same_for_all_grids<Float16>(problem, {.key_shards = 2, .statistics = false});
+  }
+}
+
+TEST(HopperGrid, OfAnySizeGivesTheSameBitsWhereHeadsShareATile) {
+  expect_same_for_all_grids<Float16>({.query_heads = 12,
+                                      .key_heads = 4,
+                                      .head_dim = 40,
+                                      .documents = Documents::single(24, 150),
+                                      .mask = Mask::causal()});
+}
+
+// Panels count from the start of a tile, which is not where one of the block's ends.
+TEST(HopperGrid, OfAnySizeGivesTheSameBitsOfPanels) {
+  expect_same_for_all_grids<BFloat16>(
+      {.query_heads = 8, .key_heads = 4, .head_dim = 16, .documents = Documents::single(70, 4501)});
+}
+
 /// What a model of its own computes, against the definition.
 template <class T>
 void expect_as_defined(WholeProblem<T> whole) {

@@ -40,8 +40,12 @@ struct ModelOfKernel {
   const auto model = std::make_shared<ModelOfKernel>(schedule, path, memory);
   return {model, &model->kernel};
 }
-[[nodiscard]] inline std::shared_ptr<const kernels::Kernel> open_hopper(const Schedule& schedule) {
-  return open_cuda(schedule, kernels::gpu::KernelPath::hopper);
+/// So few multiprocessors that a thread block computes several tiles one after another.
+[[nodiscard]] inline std::shared_ptr<const kernels::Kernel> open_hopper(const Schedule& schedule,
+                                                                        int multiprocessors = 3) {
+  auto device = large_shared_memory;
+  device.count = multiprocessors;
+  return open_cuda(schedule, kernels::gpu::KernelPath::hopper, device);
 }
 #endif
 

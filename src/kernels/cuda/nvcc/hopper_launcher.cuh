@@ -69,7 +69,8 @@ template <class T>
 void HopperLauncherOf<T>::forward(const KernelChoice& choice, const ForwardArguments& arguments,
                                   Stream& stream) {
   enter_hopper(stream);
-  dispatch_hopper_forward<T>(choice, arguments, encode_tensor_map, LaunchOn{stream});
+  dispatch_hopper_forward<T>(choice, arguments, attribute_of_device(cudaDevAttrMultiProcessorCount),
+                             encode_tensor_map, LaunchOn{stream});
 }
 
 template <class T>

@@ -1,6 +1,9 @@
 #pragma once
 // From what a launcher is asked to do to the kernels for compute capability 9.0, as dispatch.hpp.
-// encode(tile_map) makes a TensorMap.
+// encode(tile_map) makes a TensorMap. A multiprocessor has room for one block of these kernels.
+
+#include <algorithm>
+#include <limits>
 
 #include "annulus/base/error.hpp"
 #include "kernels/cuda/device/hopper/hopper_forward_kernel.hpp"
@@ -25,17 +28,33 @@ void with_hopper_dim(const KernelChoice& choice, Use use) {
   }
 }
 
+/// For a grid of as many blocks as there are multiprocessors, or items where these are fewer.
+[[nodiscard]] inline WorkOrder work_order(const DeviceTileList& tiles, int heads,
+                                          int multiprocessors) {
+  ensure(multiprocessors >= 1, "a device has multiprocessors");
+  // Rounds go past the last item, by less than twice the blocks.
+  const Index items = static_cast<Index>(tiles.count) * heads;
+  ensure(items + 2 * static_cast<Index>(multiprocessors) <= std::numeric_limits<int>::max(),
+         "a GPU kernel counts tiles of heads with 31 bits");
+  const int count = static_cast<int>(items);
+  return {.blocks = std::min(multiprocessors, count), .heads = heads, .count = count};
+}
+
 template <class T, class Encode, class Launch>
 void dispatch_hopper_forward(const KernelChoice& choice, const ForwardArguments& arguments,
-                             Encode encode, Launch launch) {
+                             int multiprocessors, Encode encode, Launch launch) {
   check_arguments(choice, arguments);
   if (arguments.tiles.count == 0) return;
   const auto maps = forward_maps(choice.type, choice.dim, arguments);
   const HopperForwardArguments with_maps{
-      .forward = arguments, .q = encode(maps.q), .k = encode(maps.k), .v = encode(maps.v)};
+      .forward = arguments,
+      .order = work_order(arguments.tiles, arguments.heads / arguments.shared, multiprocessors),
+      .q = encode(maps.q),
+      .k = encode(maps.k),
+      .v = encode(maps.v)};
   const auto run = [&]<int dim, Statistics statistics>() {
-    launch.template operator()<HopperForwardKernel<T, dim, statistics>>(
-        arguments.tiles.count, arguments.heads / arguments.shared, with_maps);
+    launch.template operator()<HopperForwardKernel<T, dim, statistics>>(with_maps.order.blocks, 1,
+                                                                        with_maps);
   };
   with_hopper_dim(choice, [&]<int dim>() {
     if (choice.statistics) {

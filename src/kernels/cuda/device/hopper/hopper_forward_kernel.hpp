@@ -2,11 +2,13 @@
 // The forward kernel for compute capability 9.0: what forward_kernel.hpp computes, by asynchronous
 // products of warpgroups and tiles that come by themselves.
 //
-// A warp brings tiles, as far ahead as there are buffers. Two warpgroups own 64 queries each. An
-// owner starts the scores of the next step and then the weighted values of this one; while tensor
-// cores compute both, it turns the scores into weights as soon as they are there, so softmax stands
-// beside the products of values (as FlashAttention 3 does within a warpgroup: Shah et al. 2024,
-// section 3.2).
+// A multiprocessor has one block, which computes one tile after another in the order of WorkOrder.
+// A warp brings tiles, as far ahead as there are buffers: the first keys of the next tile come
+// before owners are done with this one, and its queries while they write it. Two warpgroups own 64
+// queries each. An owner starts the scores of the next step and then the weighted values of this
+// one; while tensor cores compute both, it turns the scores into weights as soon as they are there,
+// so softmax stands beside the products of values (as FlashAttention 3 does within a warpgroup:
+// Shah et al. 2024, section 3.2).
 
 #include "kernels/cuda/device/dot_softmax.hpp"
 #include "kernels/cuda/device/hopper/tile_ring.hpp"
@@ -34,6 +36,8 @@ struct HopperForwardKernel {
   using Walk = TileWalk<columns>;
   using Place = RingPlace<stages>;
   using Ring = TileRing<stages>;
+  /// There is one buffer of queries: the steps are rounds of WorkOrder.
+  using Round = RingPlace<1>;
   using Dots = Sums<1, columns>;
   using Values = Sums<1, dim>;
   using Weights = Factors<columns>;
@@ -42,10 +46,11 @@ struct HopperForwardKernel {
   static constexpr SharedOffset tile_bytes = columns * row_bytes;
   static constexpr SharedOffset first_keys = HopperShape::rows * row_bytes;
   static constexpr SharedOffset first_values = first_keys + stages * tile_bytes;
-  static constexpr SharedOffset queries_here = first_values + stages * tile_bytes;
+  static constexpr SharedOffset first_barrier = first_values + stages * tile_bytes;
 
-  ANNULUS_DEVICE static Ring keys_ring() { return {queries_here + 8}; }
-  ANNULUS_DEVICE static Ring values_ring() { return {queries_here + 8 + 16 * stages}; }
+  ANNULUS_DEVICE static TileRing<1> queries_ring() { return {first_barrier}; }
+  ANNULUS_DEVICE static Ring keys_ring() { return {first_barrier + 16}; }
+  ANNULUS_DEVICE static Ring values_ring() { return {first_barrier + 16 + 16 * stages}; }
   ANNULUS_DEVICE static SharedOffset keys_at(const Place& place) {
     return first_keys + static_cast<SharedOffset>(place.stage()) * tile_bytes;
   }
@@ -55,7 +60,7 @@ struct HopperForwardKernel {
 
   ANNULUS_DEVICE static void run(const Arguments& a) {
     if (thread_index() == 0) {
-      barrier_init(queries_here, 1);
+      queries_ring().init(HopperShape::owner_warps);
       keys_ring().init(HopperShape::owner_warps);
       values_ring().init(HopperShape::owner_warps);
       barrier_init_fence();
@@ -79,24 +84,49 @@ struct HopperForwardKernel {
     load_slabs<dim, rows>(to, map, head, row, barrier);
   }
 
-  /// By one warp, all of which waits and one lane of which brings.
-  ANNULUS_DEVICE static void bring_tiles(const Arguments& arguments) {
+  ANNULUS_DEVICE static bool has(const Arguments& a, const Round& round) {
+    return a.order.has(static_cast<int>(round.steps), block_x());
+  }
+
+  /// Those of this block in a round.
+  ANNULUS_DEVICE static OwnRows own_rows(const Arguments& arguments, const Round& round,
+                                         int warp_lines) {
     const ForwardArguments& a = arguments.forward;
-    const auto own = OwnRows::of_block(a.tiles, 0, a.heads, a.shared);
+    const WorkOrder& order = arguments.order;
+    const int item = order.item(static_cast<int>(round.steps), block_x());
+    return OwnRows::of_tile(a.tiles.work[order.tile(item)], order.head(item) * a.shared, warp_lines,
+                            a.heads, a.shared);
+  }
+
+  /// By one warp, all of which waits and one lane of which brings.
+  ANNULUS_DEVICE static void bring_tiles(const Arguments& a) {
+    Place place;
+    for (Round round; has(a, round); ++round.steps) bring_tile(a, round, place);
+  }
+
+  ANNULUS_DEVICE static void bring_tile(const Arguments& arguments, const Round& round,
+                                        Place& place) {
+    const ForwardArguments& a = arguments.forward;
+    const auto own = own_rows(arguments, round, 0);
     const int key_head = own.head / a.group;
     const bool brings = lane_index() == 0;
-    if (brings) {
-      // A box has whole rows, each with its heads.
-      const int box_rows = HopperShape::rows / a.shared * a.shared;
-      bring<HopperShape::rows>(0, arguments.q, own.head, own.work.row, box_rows * row_bytes,
-                               queries_here);
-    }
-    Place place;
+    bool first = true;
     for (Walk walk(a.tiles, own.work); !walk.done(); walk.advance(), ++place.steps) {
       keys_ring().wait_until_empty(place);
       if (brings) {
         bring<columns>(keys_at(place), arguments.k, key_head, walk.row(), tile_bytes,
                        keys_ring().full(place.stage()));
+      }
+      if (first) {
+        // Behind the first keys, whose buffer is empty before that of queries is.
+        queries_ring().wait_until_empty(round);
+        if (brings) {
+          // A box has whole rows, each with its heads.
+          const int box_rows = HopperShape::rows / a.shared * a.shared;
+          bring<HopperShape::rows>(0, arguments.q, own.head, own.work.row, box_rows * row_bytes,
+                                   queries_ring().full(0));
+        }
+        first = false;
       }
       values_ring().wait_until_empty(place);
       if (brings) {
@@ -107,24 +137,30 @@ struct HopperForwardKernel {
     }
   }
 
-  ANNULUS_DEVICE static void compute(const Arguments& arguments) {
+  ANNULUS_DEVICE static void compute(const Arguments& a) {
+    Place place;
+    for (Round round; has(a, round); ++round.steps) compute_tile(a, round, place);
+  }
+
+  ANNULUS_DEVICE static void compute_tile(const Arguments& arguments, const Round& round,
+                                          Place& place) {
     const ForwardArguments& a = arguments.forward;
-    const auto own_rows = [&] { return OwnRows::of_block(a.tiles, 16, a.heads, a.shared); };
-    const OwnRows own = own_rows();
+    // Made again wherever it is needed, for registers are few.
+    const auto rows = [&] { return own_rows(arguments, round, 16); };
+    const OwnRows own = rows();
     const DotScale<2> scale(a.scale, own);
     auto states = states_of_dots(a.state, own, scale);
     Walk walk(a.tiles, own.work);
-    Place place;
     Dots dots;
     Values sums;
     Weights weights;
 
     const auto softmax = [&](float(&factors)[2]) {
       if constexpr (statistics == Statistics::on) {
-        if (walk.meets_self()) capture_self_logits(a, own_rows(), dots, walk);
+        if (walk.meets_self()) capture_self_logits(a, rows(), dots, walk);
       }
-      if (scale.turns) scale.turn_dots(dots, a.scale, own_rows());
-      if (!walk.whole()) hide(dots, walk, own_rows());
+      if (scale.turns) scale.turn_dots(dots, a.scale, rows());
+      if (!walk.whole()) hide(dots, walk, rows());
       bool rises = false;
       raise_dot_maximum<statistics>(states, dots, scale, [&](const float(&of_rows)[2]) {
         rises = true;
@@ -134,7 +170,7 @@ struct HopperForwardKernel {
       return rises;
     };
 
-    barrier_wait(queries_here, 0);
+    queries_ring().wait_until_full(round);
     while (!walk.done()) {
       // The first step of a panel: there are no values to add yet.
       keys_ring().wait_until_full(place);
@@ -148,7 +184,7 @@ struct HopperForwardKernel {
       int count = walk.count();
       walk.advance();
       ++place.steps;
-      for (; place.steps % panel != 0 && !walk.done(); ++place.steps) {
+      for (int step = 1; step < panel && !walk.done(); ++step, ++place.steps) {
         keys_ring().wait_until_full(place);
         wgmma_fence(dots.blocks[0]);
         start_dots<T, dim, HopperShape::rows>(dots, 0, keys_at(place));
@@ -168,13 +204,14 @@ struct HopperForwardKernel {
         count = walk.count();
         walk.advance();
       }
+      if (walk.done()) queries_ring().release(round);
       values_ring().wait_until_full(place.before());
       clear_rows_past<dim, columns>(count, values_at(place.before()));
       wgmma_fence(sums.blocks[0], weights);
       start_weighted_rows<T, dim>(sums, weights, values_at(place.before()));
       wgmma_wait<0>(sums.blocks[0], weights);
       values_ring().release(place.before());
-      end_panel<statistics>(states, sums, a, own_rows());
+      end_panel<statistics>(states, sums, a, rows());
     }
   }
 };
