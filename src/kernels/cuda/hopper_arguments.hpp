@@ -19,6 +19,7 @@ struct HopperForwardArguments {
 
 struct HopperGradientArguments {
   GradientArguments gradient{};
+  WorkOrder order{};  ///< of the kernel over query tiles
   TensorMap q{};
   TensorMap k{};
   TensorMap v{};

@@ -34,8 +34,8 @@ void ModelLauncher::add_hopper_query_gradients(const gpu::KernelChoice& choice,
                                                const gpu::GradientArguments& arguments,
                                                device::Stream& stream) const {
   gpu::with_half_type(choice, [&]<class T>() {
-    gpu::dispatch_hopper_query_gradients<T>(choice, arguments, encode_for_model,
-                                            hopper_launch(stream));
+    gpu::dispatch_hopper_query_gradients<T>(choice, arguments, shared_memory_.count,
+                                            encode_for_model, hopper_launch(stream));
   });
 }
 

@@ -29,16 +29,6 @@ struct OwnRows {
             .shared = shared};
   }
 
-  /// The same of any tile, and of the heads that begin with `head`.
-  [[nodiscard]] ANNULUS_DEVICE static OwnRows of_tile(const TileWork& work, int head,
-                                                      int warp_lines, int heads, int shared = 1) {
-    return {.work = work,
-            .first = warp_index() * warp_lines,
-            .heads = heads,
-            .head = head,
-            .shared = shared};
-  }
-
   /// The line, whether the tile has it, and the row that it is of, counted in the tile.
   [[nodiscard]] ANNULUS_DEVICE int line(int r) const { return first + row_of_lane(r); }
   [[nodiscard]] ANNULUS_DEVICE bool has(int r) const { return line(r) < work.rows * shared; }

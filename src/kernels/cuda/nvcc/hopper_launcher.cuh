@@ -77,7 +77,9 @@ template <class T>
 void HopperLauncherOf<T>::add_query_gradients(const KernelChoice& choice,
                                               const GradientArguments& arguments, Stream& stream) {
   enter_hopper(stream);
-  dispatch_hopper_query_gradients<T>(choice, arguments, encode_tensor_map, LaunchOn{stream});
+  dispatch_hopper_query_gradients<T>(choice, arguments,
+                                     attribute_of_device(cudaDevAttrMultiProcessorCount),
+                                     encode_tensor_map, LaunchOn{stream});
 }
 
 template <class T>

@@ -78,13 +78,14 @@ HopperGradientArguments with_gradient_maps(const KernelChoice& choice, Owners ow
 
 template <class T, class Encode, class Launch>
 void dispatch_hopper_query_gradients(const KernelChoice& choice, const GradientArguments& arguments,
-                                     Encode encode, Launch launch) {
+                                     int multiprocessors, Encode encode, Launch launch) {
   check_arguments(choice, arguments);
   if (arguments.tiles.count == 0) return;
-  const auto with_maps = with_gradient_maps(choice, Owners::queries, arguments, encode);
+  auto with_maps = with_gradient_maps(choice, Owners::queries, arguments, encode);
+  with_maps.order = work_order(arguments.tiles, arguments.heads, multiprocessors);
   with_hopper_dim(choice, [&]<int dim>() {
-    launch.template operator()<HopperQueryGradientKernel<T, dim>>(arguments.tiles.count,
-                                                                  arguments.heads, with_maps);
+    launch.template operator()<HopperQueryGradientKernel<T, dim>>(with_maps.order.blocks, 1,
+                                                                  with_maps);
   });
 }
 

@@ -11,7 +11,7 @@
 // Shah et al. 2024, section 3.2).
 
 #include "kernels/cuda/device/dot_softmax.hpp"
-#include "kernels/cuda/device/hopper/tile_ring.hpp"
+#include "kernels/cuda/device/hopper/tile_rounds.hpp"
 #include "kernels/cuda/device/hopper/tile_slabs.hpp"
 #include "kernels/cuda/device/hopper/warpgroup_products.hpp"
 #include "kernels/cuda/hopper_arguments.hpp"
@@ -36,8 +36,6 @@ struct HopperForwardKernel {
   using Walk = TileWalk<columns>;
   using Place = RingPlace<stages>;
   using Ring = TileRing<stages>;
-  /// There is one buffer of queries: the steps are rounds of WorkOrder.
-  using Round = RingPlace<1>;
   using Dots = Sums<1, columns>;
   using Values = Sums<1, dim>;
   using Weights = Factors<columns>;
@@ -84,30 +82,16 @@ struct HopperForwardKernel {
     load_slabs<dim, rows>(to, map, head, row, barrier);
   }
 
-  ANNULUS_DEVICE static bool has(const Arguments& a, const Round& round) {
-    return a.order.has(static_cast<int>(round.steps), block_x());
-  }
-
-  /// Those of this block in a round.
-  ANNULUS_DEVICE static OwnRows own_rows(const Arguments& arguments, const Round& round,
-                                         int warp_lines) {
-    const ForwardArguments& a = arguments.forward;
-    const WorkOrder& order = arguments.order;
-    const int item = order.item(static_cast<int>(round.steps), block_x());
-    return OwnRows::of_tile(a.tiles.work[order.tile(item)], order.head(item) * a.shared, warp_lines,
-                            a.heads, a.shared);
-  }
-
   /// By one warp, all of which waits and one lane of which brings.
   ANNULUS_DEVICE static void bring_tiles(const Arguments& a) {
     Place place;
-    for (Round round; has(a, round); ++round.steps) bring_tile(a, round, place);
+    for_each_round(a.order, [&](const Round& round) { bring_tile(a, round, place); });
   }
 
   ANNULUS_DEVICE static void bring_tile(const Arguments& arguments, const Round& round,
                                         Place& place) {
     const ForwardArguments& a = arguments.forward;
-    const auto own = own_rows(arguments, round, 0);
+    const auto own = rows_of_round(arguments.order, round, a.tiles, 0, a.heads, a.shared);
     const int key_head = own.head / a.group;
     const bool brings = lane_index() == 0;
     bool first = true;
@@ -139,15 +123,17 @@ struct HopperForwardKernel {
 
   ANNULUS_DEVICE static void compute(const Arguments& a) {
     Place place;
-    for (Round round; has(a, round); ++round.steps) compute_tile(a, round, place);
+    for_each_round(a.order, [&](const Round& round) { compute_tile(a, round, place); });
   }
 
   ANNULUS_DEVICE static void compute_tile(const Arguments& arguments, const Round& round,
                                           Place& place) {
     const ForwardArguments& a = arguments.forward;
     // Made again wherever it is needed, for registers are few.
-    const auto rows = [&] { return own_rows(arguments, round, 16); };
-    const OwnRows own = rows();
+    const auto own_rows = [&] {
+      return rows_of_round(arguments.order, round, a.tiles, 16, a.heads, a.shared);
+    };
+    const OwnRows own = own_rows();
     const DotScale<2> scale(a.scale, own);
     auto states = states_of_dots(a.state, own, scale);
     Walk walk(a.tiles, own.work);
@@ -157,10 +143,10 @@ struct HopperForwardKernel {
 
     const auto softmax = [&](float(&factors)[2]) {
       if constexpr (statistics == Statistics::on) {
-        if (walk.meets_self()) capture_self_logits(a, rows(), dots, walk);
+        if (walk.meets_self()) capture_self_logits(a, own_rows(), dots, walk);
       }
-      if (scale.turns) scale.turn_dots(dots, a.scale, rows());
-      if (!walk.whole()) hide(dots, walk, rows());
+      if (scale.turns) scale.turn_dots(dots, a.scale, own_rows());
+      if (!walk.whole()) hide(dots, walk, own_rows());
       bool rises = false;
       raise_dot_maximum<statistics>(states, dots, scale, [&](const float(&of_rows)[2]) {
         rises = true;
@@ -211,7 +197,7 @@ struct HopperForwardKernel {
       start_weighted_rows<T, dim>(sums, weights, values_at(place.before()));
       wgmma_wait<0>(sums.blocks[0], weights);
       values_ring().release(place.before());
-      end_panel<statistics>(states, sums, a, rows());
+      end_panel<statistics>(states, sums, a, own_rows());
     }
   }
 };

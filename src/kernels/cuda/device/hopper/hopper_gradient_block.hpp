@@ -38,7 +38,9 @@ struct HopperGradientBlock {
   /// The second owned tile; the first is at 0.
   static constexpr SharedOffset second_owned = owned_bytes;
 
-  ANNULUS_DEVICE static Ring ring() { return {owned_here + 8}; }
+  /// There is one buffer of owned tiles; owned_here is the barrier that says it is full.
+  ANNULUS_DEVICE static TileRing<1> owned_ring() { return {owned_here}; }
+  ANNULUS_DEVICE static Ring ring() { return {owned_here + 16}; }
 
   /// The streaming tiles of a step, and its numbers.
   ANNULUS_DEVICE static SharedOffset first_tile(const Place& place) {
@@ -55,7 +57,7 @@ struct HopperGradientBlock {
   template <class Bring, class Compute>
   ANNULUS_DEVICE static void run(Bring bring, Compute compute) {
     if (thread_index() == 0) {
-      barrier_init(owned_here, 1);
+      owned_ring().init(HopperShape::owner_warps);
       // One arrival for tiles, and one of each lane for numbers.
       ring().init(HopperShape::owner_warps, numbers > 0 ? 1 + warp_lanes : 1);
       barrier_init_fence();

@@ -2,11 +2,13 @@
 // Gradients of a tile of queries on compute capability 9.0: what query_gradient_kernel.hpp
 // computes, by asynchronous products of warpgroups and tiles that come by themselves.
 //
-// An owner starts both products of a step at once, <q, k> and <dout, v>, behind the weighted keys
-// of the step before: tensor cores go on while it makes probabilities and gradients of logits.
+// A block computes one tile after another, as that of hopper_forward_kernel.hpp. An owner starts
+// both products of a step at once, <q, k> and <dout, v>, behind the weighted keys of the step
+// before: tensor cores go on while it makes probabilities and gradients of logits.
 
 #include "kernels/cuda/device/gradients.hpp"
 #include "kernels/cuda/device/hopper/hopper_gradient_block.hpp"
+#include "kernels/cuda/device/hopper/tile_rounds.hpp"
 
 namespace annulus::kernels::gpu {
 
@@ -22,37 +24,57 @@ struct HopperQueryGradientKernel
   static constexpr int columns = Block::columns;
 
   ANNULUS_DEVICE static void run(const Arguments& a) {
-    Block::run([&] { bring(a); }, [&] { compute(a.gradient); });
+    Block::run([&] { bring(a); }, [&] { compute(a); });
   }
 
  private:
   /// By one warp, all of which waits and one lane of which brings.
-  ANNULUS_DEVICE static void bring(const Arguments& arguments) {
+  ANNULUS_DEVICE static void bring(const Arguments& a) {
+    Place place;
+    for_each_round(a.order, [&](const Round& round) { bring_tile(a, round, place); });
+  }
+
+  ANNULUS_DEVICE static void bring_tile(const Arguments& arguments, const Round& round,
+                                        Place& place) {
     const GradientArguments& a = arguments.gradient;
-    const auto own = OwnRows::of_block(a.tiles, 0, a.heads);
+    const auto own = rows_of_round(arguments.order, round, a.tiles, 0, a.heads);
     const int key_head = own.head / a.group;
     const bool brings = lane_index() == 0;
-    if (brings) Block::bring_owned(arguments.q, arguments.dout, own.head, own.work.row);
-    Place place;
+    bool first = true;
     for (Walk walk(a.tiles, own.work); !walk.done(); walk.advance(), ++place.steps) {
       Block::ring().wait_until_empty(place);
       if (brings) Block::bring_tiles(place, arguments.k, arguments.v, key_head, walk.row());
+      if (first) {
+        // Behind the first step, whose buffer is empty before that of owned tiles is.
+        Block::owned_ring().wait_until_empty(round);
+        if (brings) Block::bring_owned(arguments.q, arguments.dout, own.head, own.work.row);
+        first = false;
+      }
       sync_warp();  // or lanes that bring nothing might miss a whole phase
     }
   }
 
-  ANNULUS_DEVICE static void compute(const GradientArguments& a) {
-    const auto own_rows = [&] { return OwnRows::of_block(a.tiles, 16, a.heads); };
+  ANNULUS_DEVICE static void compute(const Arguments& a) {
+    Place place;
+    for_each_round(a.order, [&](const Round& round) { compute_tile(a, round, place); });
+  }
+
+  ANNULUS_DEVICE static void compute_tile(const Arguments& arguments, const Round& round,
+                                          Place& place) {
+    const GradientArguments& a = arguments.gradient;
+    // Made again wherever it is needed, for registers are few.
+    const auto own_rows = [&] {
+      return rows_of_round(arguments.order, round, a.tiles, 16, a.heads);
+    };
     const OwnRows own = own_rows();
     const RowQueries<2> queries(a, own);
     Walk walk(a.tiles, own.work);
-    Place place;
     Dots p;
     Dots dp;
     Factors<columns> dz;
     typename Block::Rows sums;
 
-    barrier_wait(Block::owned_here, 0);
+    Block::owned_ring().wait_until_full(round);
     while (!walk.done()) {
       int step = 0;  // of a panel
       for (; step < Block::panel && !walk.done(); ++step, ++place.steps, walk.advance()) {
@@ -76,6 +98,7 @@ struct HopperQueryGradientKernel
         wgmma_fence(sums.blocks[0], dz);
         start_weighted_rows<T, dim>(sums, dz, keys);
       }
+      if (walk.done()) Block::owned_ring().release(round);
       wgmma_wait<0>(sums.blocks[0], dz);
       Block::ring().release(place.before());
       move_sums(sums, a.query_sums, own_rows(), a.k.dim);
