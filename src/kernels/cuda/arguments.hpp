@@ -171,6 +171,19 @@ struct QueryTurns {
   float* sums = nullptr;             ///< (steps, H, columns * dim): see StepSums
 };
 
+/// What kernels of gradients read of every row and head.
+struct QueryNumbersArguments {
+  const float* scale = nullptr;    ///< (rows, H), as the next three
+  const float* lse = nullptr;      ///< natural base; -inf where a row sees nothing
+  const float* lse_low = nullptr;  ///< or null: zeros
+  const float* mean = nullptr;     ///< <dout, out>
+  int rows = 0;
+  int heads = 0;
+  /// (rows, H, query_numbers): scale; lse, the lowest number instead of -inf; lse_low in base 2;
+  /// -mean.
+  float* queries = nullptr;
+};
+
 /// Adds the gradients of the visible pairs of a list of tiles to sums, a panel at a time. With
 /// p = e^((z - lse) - lse_low) and dz = p (<dout, v> - mean):
 /// kernels over query tiles add Sum_j dz k_j to `query_sums`,
@@ -183,10 +196,10 @@ struct GradientArguments {
   InputRows dout{};
   Index rows = 0;                  ///< of q and dout
   Index keys = 0;                  ///< rows of k and v
-  const float* scale = nullptr;    ///< (rows, H)
-  const float* lse = nullptr;      ///< (rows, H), natural base; -inf where a row sees nothing
-  const float* lse_low = nullptr;  ///< (rows, H)
-  const float* mean = nullptr;     ///< (rows, H): <dout, out>
+  const float* queries = nullptr;  ///< (rows, H, query_numbers), see QueryNumbersArguments
+  /// The scale of all queries, where they have one of at most 1: sums of dk may then be multiplied
+  /// by it, and products with fp16 lose nothing. Or 0.
+  float one_scale = 0;
   int heads = 0;
   int group = 1;
   double* query_sums = nullptr;  ///< (rows, H, d)

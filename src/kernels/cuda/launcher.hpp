@@ -92,6 +92,7 @@ class Launcher {
   [[nodiscard]] virtual Multiprocessors multiprocessors(Stream& stream) const = 0;
 
   virtual void write(const ScaleTableArguments& arguments, Stream& stream) const = 0;
+  virtual void write(const QueryNumbersArguments& arguments, Stream& stream) const = 0;
   virtual void start(const StartArguments& arguments, Stream& stream) const = 0;
   virtual void forward(const KernelChoice& choice, const ForwardArguments& arguments,
                        Stream& stream) const = 0;

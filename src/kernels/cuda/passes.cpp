@@ -1,6 +1,7 @@
 #include "kernels/cuda/passes.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 
@@ -27,6 +28,12 @@ KernelChoice choice_for(ConstTensorView q, const PassOptions& options, KernelPat
   auto choice = choose_kernel(q.type, q.dim, options.value_dim, path);
   choice.statistics = options.statistics;
   return choice;
+}
+
+/// The scale of all queries, where sums of dk may be multiplied by it instead of what is summed.
+float one_scale_of(const LogitScales& scales) {
+  const double scale = scales.one().value_or(0.0);
+  return std::abs(scale) <= 1 ? static_cast<float>(scale) : 0.0F;
 }
 
 }  // namespace
@@ -110,17 +117,12 @@ GpuBackward::GpuBackward(const Launcher& launcher, KernelPath path, const Backwa
       choice_(choice_for(queries.q, options, path)),
       q_(stream_, queries.q),
       dout_(stream_, queries.dout),
-      lse_(stream_, queries.lse),
-      no_lse_low_(queries.lse_low.present()
-                      ? device::DeviceTensor()
-                      : device::DeviceTensor(stream_, DataType::float32, queries.q.rows,
-                                             queries.q.heads, 1)),
-      lse_low_(stream_,
-               queries.lse_low.present() ? queries.lse_low : ConstTensorView(no_lse_low_.view())),
       scale_(device_scales(launcher, stream_, queries.scale, queries.q)),
+      one_scale_(one_scale_of(queries.scale)),
       rows_(narrow<int>(queries.q.rows)),
       heads_(narrow<int>(queries.q.heads)),
       key_heads_(narrow<int>(options.key_heads)),
+      numbers_(stream_, queries.q.rows * queries.q.heads * query_numbers),
       sums_(stream_, queries.q.rows * queries.q.heads * queries.q.dim) {
   const auto& q = queries.q;
   ensure(queries.dout.has_shape(q.rows, q.heads, options.value_dim) &&
@@ -129,6 +131,26 @@ GpuBackward::GpuBackward(const Launcher& launcher, KernelPath path, const Backwa
          "the gradient of the output and lse have the shapes of the pass");
   if (sums_.bytes() > 0) stream_->clear(sums_.data(), sums_.bytes());
   mean_ = device_means(launcher, stream_, queries, dout_.rows());
+  write_numbers(queries);
+}
+
+void GpuBackward::write_numbers(const BackwardQueries& queries) {
+  const DenseInput lse(stream_, queries.lse);
+  const auto write = [&](const float* lse_low) {
+    launcher_.write({.scale = scale_.data(),
+                     .lse = lse.data(),
+                     .lse_low = lse_low,
+                     .mean = mean_.data(),
+                     .rows = rows_,
+                     .heads = heads_,
+                     .queries = numbers_.data()},
+                    *stream_);
+  };
+  if (queries.lse_low.present()) {
+    write(DenseInput(stream_, queries.lse_low).data());
+  } else {
+    write(nullptr);
+  }
 }
 
 void GpuBackward::accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
@@ -149,10 +171,8 @@ void GpuBackward::accumulate(ConstTensorView k, ConstTensorView v, std::span<con
                                 .dout = dout_.rows(),
                                 .rows = rows_,
                                 .keys = k.rows,
-                                .scale = scale_.data(),
-                                .lse = lse_.data(),
-                                .lse_low = lse_low_.data(),
-                                .mean = mean_.data(),
+                                .queries = numbers_.data(),
+                                .one_scale = one_scale_,
                                 .heads = heads_,
                                 .group = heads_ / key_heads_,
                                 .query_sums = sums_.data(),

@@ -58,6 +58,7 @@ class GpuBackward final : public BackwardPass {
 
  private:
   [[nodiscard]] TensorView mean() const;
+  void write_numbers(const BackwardQueries& queries);
   void add_in_turns(const GradientTiles& tiles, GradientArguments arguments);
 
   const Launcher& launcher_;
@@ -66,14 +67,13 @@ class GpuBackward final : public BackwardPass {
   KernelChoice choice_;
   AlignedRows q_;
   AlignedRows dout_;
-  DenseInput lse_;
-  device::DeviceTensor no_lse_low_;  // zeros, where the pass is not given one
-  DenseInput lse_low_;
   DeviceArray<float> scale_;
+  float one_scale_;  // as GradientArguments has it
   int rows_;
   int heads_;
   int key_heads_;
   DeviceArray<float> mean_;
+  DeviceArray<float> numbers_;  // of queries
   DeviceArray<double> sums_;
 };
 

@@ -83,7 +83,7 @@ template <class T>
   return {.warps = 4, .row_blocks = 1, .columns = 16};
 }
 
-/// Numbers of a query that streams: scale, both terms of lse, mean.
+/// Numbers of a query in the backward pass: scale, both terms of lse, -mean.
 inline constexpr int query_numbers = 4;
 
 /// Keys own tiles: k and v; q and dout stream, with their numbers.

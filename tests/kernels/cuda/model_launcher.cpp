@@ -50,6 +50,10 @@ void ModelLauncher::write(const gpu::ScaleTableArguments& arguments, Stream& str
   gpu::dispatch_scale_table(arguments, launch(stream));
 }
 
+void ModelLauncher::write(const gpu::QueryNumbersArguments& arguments, Stream& stream) const {
+  gpu::dispatch_query_numbers(arguments, launch(stream));
+}
+
 void ModelLauncher::start(const gpu::StartArguments& arguments, Stream& stream) const {
   gpu::dispatch_rows<gpu::StartKernel>(arguments, launch(stream));
 }

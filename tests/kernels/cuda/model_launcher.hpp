@@ -38,6 +38,8 @@ class ModelLauncher final : public kernels::gpu::Launcher {
   }
   void write(const kernels::gpu::ScaleTableArguments& arguments,
              device::Stream& stream) const override;
+  void write(const kernels::gpu::QueryNumbersArguments& arguments,
+             device::Stream& stream) const override;
   void start(const kernels::gpu::StartArguments& arguments, device::Stream& stream) const override;
   void forward(const kernels::gpu::KernelChoice& choice,
                const kernels::gpu::ForwardArguments& arguments,

@@ -145,7 +145,7 @@ void expect_both_tiles_in_order(int heads) {
 
 TEST(CudaPipeline, BringsEveryStepInOrderWhateverTheStagesAndPanels) {
   for (const int heads : {1, 3}) {
-    expect_every_step_in_order<2, 1>(heads);
+    expect_every_step_in_order<2, 2>(heads);
     expect_every_step_in_order<2, 4>(heads);
     expect_every_step_in_order<3, 6>(heads);
     expect_every_step_in_order<4, 64>(heads);

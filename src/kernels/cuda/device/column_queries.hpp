@@ -14,28 +14,30 @@ struct ColumnQueries {
 
   SharedOffset first;
 
-  /// Starts their copies, by `threads` threads, of which this is `thread`, out of tables (rows,
-  /// heads). 0 past the end.
+  /// Starts their copies, by `threads` threads, of which this is `thread`, out of the table of
+  /// all queries. 0 past the end.
   template <int threads>
   ANNULUS_DEVICE void copy(const GradientArguments& a, const StepPlace& step, int thread) const {
     ANNULUS_UNROLL
     for (int begin = 0; begin < query_numbers * columns; begin += threads) {
       const int i = begin + thread;
       if (i >= query_numbers * columns) return;
-      const int number = i / columns;
-      const float* const table =
-          number < 2 ? (number == 0 ? a.scale : a.lse) : (number == 2 ? a.lse_low : a.mean);
-      const int row = i % columns;
+      // Neighbouring threads read neighbouring numbers.
+      const int row = i / query_numbers;
+      const int number = i % query_numbers;
       const bool there = row < step.left;
       const Index at = (Index{step.row} + (there ? row : 0)) * a.heads + step.head;
-      cp_async<4>(array(0) + static_cast<SharedOffset>(4 * i), table + at, there ? 4 : 0);
+      cp_async<4>(array(number) + static_cast<SharedOffset>(4 * row),
+                  a.queries + at * query_numbers + number, there ? 4 : 0);
     }
   }
 
   [[nodiscard]] ANNULUS_DEVICE float scale(int, int n, int side) const { return at(0, n, side); }
   [[nodiscard]] ANNULUS_DEVICE float lse(int, int n, int side) const { return at(1, n, side); }
   [[nodiscard]] ANNULUS_DEVICE float lse_low(int, int n, int side) const { return at(2, n, side); }
-  [[nodiscard]] ANNULUS_DEVICE float mean(int, int n, int side) const { return at(3, n, side); }
+  [[nodiscard]] ANNULUS_DEVICE float minus_mean(int, int n, int side) const {
+    return at(3, n, side);
+  }
 
  private:
   [[nodiscard]] ANNULUS_DEVICE SharedOffset array(int i) const {

@@ -90,6 +90,11 @@ void dispatch_scale_table(const ScaleTableArguments& arguments, Launch launch) {
   dispatch_numbers<ScaleTableKernel>(Index{arguments.rows} * arguments.heads, arguments, launch);
 }
 
+template <class Launch>
+void dispatch_query_numbers(const QueryNumbersArguments& arguments, Launch launch) {
+  dispatch_numbers<QueryNumbersKernel>(Index{arguments.rows} * arguments.heads, arguments, launch);
+}
+
 /// Calls use.operator()<Kernel>() with the forward kernel of a choice, whose elements are of type
 /// T.
 template <class T, class Use>

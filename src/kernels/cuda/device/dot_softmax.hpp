@@ -49,10 +49,7 @@ struct DotScale {
   }
 
   /// In base 2, of a difference of dot products.
-  [[nodiscard]] ANNULUS_DEVICE float factor(int r) const {
-    constexpr float log2_e = 1.44269504088896340736F;
-    return scale[r] * log2_e;
-  }
+  [[nodiscard]] ANNULUS_DEVICE float factor(int r) const { return scale[r] * log2_e; }
 
   /// A finite product for a finite logit: just below all that have it, so that equal logits have a
   /// weight of exactly 1 before and after. Products and quotients are off by 2^-24 of themselves.

@@ -43,10 +43,10 @@ struct ForwardKernel {
     Sums<shape.row_blocks, dim> values;
 
     const auto load_keys = [&](const StepPlace& step) {
-      copy_step<T, dim, shape.columns, threads>(keys_here, a.k, step, key_head);
+      copy_step<T, dim, shape.columns, threads>(keys_here, step, key_head, a.k);
     };
     const auto load_values = [&](const StepPlace& step) {
-      copy_step<T, dim, shape.columns, threads>(values_here, a.v, step, key_head);
+      copy_step<T, dim, shape.columns, threads>(values_here, step, key_head, a.v);
     };
     const auto multiply = [&](const Walk&) {
       dots = {};

@@ -28,6 +28,28 @@ struct Sums {
   }
 };
 
+/// The same, rounded to 16 bits: both sides of a row and column block in one register.
+template <int row_blocks, int columns>
+struct PackedSums {
+  std::uint32_t words[2 * row_blocks][columns / 8];
+
+  [[nodiscard]] ANNULUS_DEVICE std::uint32_t at(int r, int n) const { return words[r][n]; }
+};
+
+template <class T, int row_blocks, int columns>
+[[nodiscard]] ANNULUS_DEVICE PackedSums<row_blocks, columns> pack_sums(
+    const Sums<row_blocks, columns>& sums) {
+  PackedSums<row_blocks, columns> packed;
+  ANNULUS_UNROLL
+  for (int r = 0; r < 2 * row_blocks; ++r) {
+    ANNULUS_UNROLL
+    for (int n = 0; n < columns / 8; ++n) {
+      packed.words[r][n] = pack<T>(sums.at(r, n, 0), sums.at(r, n, 1));
+    }
+  }
+  return packed;
+}
+
 /// The lane's row r, as a row of the warp.
 [[nodiscard]] ANNULUS_DEVICE int row_of_lane(int r) {
   return r / 2 * 16 + r % 2 * 8 + lane_index() / 4;

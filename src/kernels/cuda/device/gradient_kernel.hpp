@@ -27,6 +27,7 @@ struct GradientKernel {
   using Walk = GroupWalk<shape.columns>;
   using Numbers = ColumnQueries<shape.columns>;
   using Fragments = Sums<shape.row_blocks, shape.columns>;
+  using PackedFragments = PackedSums<shape.row_blocks, shape.columns>;
   using OwnSums = StepSums<dim>;
   using QuerySums = Sums<1, OwnSums::columns>;
   static_assert(sums_all_gradients(sizeof(T), dim));
@@ -65,7 +66,7 @@ struct GradientKernel {
   }
 
   /// Gradients of logits of the warp's keys to shared memory, a row for each key.
-  ANNULUS_DEVICE static void share(const Fragments& dz, const OwnRows& own) {
+  ANNULUS_DEVICE static void share(const PackedFragments& dz, const OwnRows& own) {
     const int lane = lane_index_anew();
     const LaneChunks<T, shape.columns> row(logits, own.first + lane / 4);
     const auto place = static_cast<SharedOffset>(lane % 4 * 4);
@@ -73,7 +74,7 @@ struct GradientKernel {
     for (int r = 0; r < rows_of_lane; ++r) {
       ANNULUS_UNROLL
       for (int n = 0; n < shape.columns / 8; ++n) {
-        store_shared(row.at(8 * r, n) + place, pack<T>(dz.at(r, n, 0), dz.at(r, n, 1)));
+        store_shared(row.at(8 * r, n) + place, dz.at(r, n));
       }
     }
   }
@@ -111,8 +112,7 @@ struct GradientKernel {
 
     const auto load = [&](const StepPlace& step, int stage) {
       const Stage to(stage);
-      copy_step<T, dim, shape.columns, threads>(to.q, a.q, step, step.head);
-      copy_step<T, dim, shape.columns, threads>(to.dout, a.dout, step, step.head);
+      copy_step<T, dim, shape.columns, threads>(to.q, step, step.head, a.q, a.dout);
       to.numbers.template copy<threads>(a, step, thread_index_anew());
     };
     const auto compute = [&](const Walk& walk, int stage) {
@@ -125,12 +125,13 @@ struct GradientKernel {
       Products<T>::template add_weighted_rows<dim>(dv, dz, from.dout);
       to_gradients(dz, v, from);
       leave_out_what_is_not_there(dz, own);
-      share(dz, own);
-      scale_gradients(dz, from.numbers);
+      auto rounded = pack_sums<T>(dz);
+      share(rounded, own);
+      if (a.one_scale == 0) rounded = scaled_gradients(dz, from.numbers);
       sync_threads();
       // Between the look and what follows from it lies a barrier, which the assembler does not move
       // the look behind.
-      Products<T>::template add_weighted_rows<dim>(dk, dz, from.q);
+      Products<T>::template add_weighted_rows<dim>(dk, rounded, from.q);
       turns.end_last(a.turns.counts, walk.visit().turns);
       QuerySums sums;
       Products<T>::template add_transposed<dim, shape.rows(), shape.columns>(
@@ -141,6 +142,7 @@ struct GradientKernel {
     const auto end_panel = [&] {
       turns.end_last(a.turns.counts, 0);
       const auto again = own_rows(a, static_cast<int>(load_shared<std::uint32_t>(ticket)));
+      if (a.one_scale != 0) scale_sums(dk, a.one_scale);
       move_sums(dk, a.dk, again, a.k.dim);
       move_sums(dv, a.dv, again, a.v.dim);
     };
@@ -152,10 +154,11 @@ struct GradientKernel {
   /// Probabilities become gradients of logits, without the scale of the query.
   ANNULUS_DEVICE static void to_gradients(Fragments& p, SharedOffset v, const Stage& from) {
     Fragments dp;
+    for_each_number<rows_of_lane, shape.columns / 8>(
+        [&](int r, int n, int side) { dp.at(r, n, side) = from.numbers.minus_mean(r, n, side); });
     Products<T>::template add_dots<dim>(dp, v, from.dout);
-    for_each_number<rows_of_lane, shape.columns / 8>([&](int r, int n, int side) {
-      p.at(r, n, side) *= dp.at(r, n, side) - from.numbers.mean(r, n, side);
-    });
+    for_each_number<rows_of_lane, shape.columns / 8>(
+        [&](int r, int n, int side) { p.at(r, n, side) *= dp.at(r, n, side); });
   }
 
   /// Keys past the end of the tile are zeros, and so are their logits, which may be far above all
@@ -167,9 +170,16 @@ struct GradientKernel {
     });
   }
 
-  ANNULUS_DEVICE static void scale_gradients(Fragments& dz, const Numbers& numbers) {
+  [[nodiscard]] ANNULUS_DEVICE static PackedFragments scaled_gradients(Fragments dz,
+                                                                       const Numbers& numbers) {
     for_each_number<rows_of_lane, shape.columns / 8>(
         [&](int r, int n, int side) { dz.at(r, n, side) *= numbers.scale(r, n, side); });
+    return pack_sums<T>(dz);
+  }
+
+  ANNULUS_DEVICE static void scale_sums(Sums<shape.row_blocks, dim>& sums, float scale) {
+    for_each_number<rows_of_lane, dim / 8>(
+        [&](int r, int n, int side) { sums.at(r, n, side) *= scale; });
   }
 };
 

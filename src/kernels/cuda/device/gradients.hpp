@@ -1,16 +1,18 @@
 #pragma once
 // Probabilities, made again in the backward pass, and the gradients of logits. Queries are rows in
 // one kernel and columns in the other: each brings the numbers of a query as an object with
-// scale(), lse(), lse_low() and mean() of the lane's row r, column block n and side.
+// scale(), lse(), lse_low() and minus_mean() of the lane's row r, column block n and side.
 
 #include "kernels/cuda/device/logits.hpp"
+#include "kernels/cuda/tile_shape.hpp"
 
 namespace annulus::kernels::gpu {
 
-/// e^((z - lse) - lse_low), 0 for z = -inf. The first difference is exact where logits are large
-/// beside it. A row that sees nothing has lse = -inf and only such z.
+/// e^((z - lse) - lse_low), 0 for z = -inf; lse_low in base 2. The difference is exact where logits
+/// are large beside it, and one multiply-add brings it to base 2. A row that sees nothing has only
+/// such z, and a finite lse, see QueryNumbersArguments.
 [[nodiscard]] ANNULUS_DEVICE float probability(float z, float lse, float lse_low) {
-  return exp_approximate((z - (lse == minus_infinity ? 0.0F : lse)) - lse_low);
+  return exp2_approximate(fmaf(z - lse, log2_e, -lse_low));
 }
 
 /// <q, k> become probabilities p, 0 where the mask hides a pair.
@@ -25,23 +27,27 @@ ANNULUS_DEVICE void to_probabilities(Sums<row_blocks, columns>& dots, const Quer
   });
 }
 
-/// The numbers of queries that are a lane's own rows.
+/// The numbers of queries that are a lane's own rows; 0 past the end.
 template <int rows>
 class RowQueries {
  public:
-  ANNULUS_DEVICE RowQueries(const GradientArguments& a, const OwnRows& own)
-      : scale_(a.scale, own), lse_(a.lse, own), lse_low_(a.lse_low, own), mean_(a.mean, own) {}
+  ANNULUS_DEVICE RowQueries(const GradientArguments& a, const OwnRows& own) {
+    ANNULUS_UNROLL
+    for (int r = 0; r < rows; ++r) {
+      ANNULUS_UNROLL
+      for (int i = 0; i < query_numbers; ++i) {
+        numbers_[r][i] = own.has(r) ? a.queries[own.at(r) * query_numbers + i] : 0.0F;
+      }
+    }
+  }
 
-  [[nodiscard]] ANNULUS_DEVICE float scale(int r, int, int) const { return scale_.at[r]; }
-  [[nodiscard]] ANNULUS_DEVICE float lse(int r, int, int) const { return lse_.at[r]; }
-  [[nodiscard]] ANNULUS_DEVICE float lse_low(int r, int, int) const { return lse_low_.at[r]; }
-  [[nodiscard]] ANNULUS_DEVICE float mean(int r, int, int) const { return mean_.at[r]; }
+  [[nodiscard]] ANNULUS_DEVICE float scale(int r, int, int) const { return numbers_[r][0]; }
+  [[nodiscard]] ANNULUS_DEVICE float lse(int r, int, int) const { return numbers_[r][1]; }
+  [[nodiscard]] ANNULUS_DEVICE float lse_low(int r, int, int) const { return numbers_[r][2]; }
+  [[nodiscard]] ANNULUS_DEVICE float minus_mean(int r, int, int) const { return numbers_[r][3]; }
 
  private:
-  RowNumbers<rows> scale_;
-  RowNumbers<rows> lse_;
-  RowNumbers<rows> lse_low_;
-  RowNumbers<rows> mean_;
+  float numbers_[rows][query_numbers];
 };
 
 }  // namespace annulus::kernels::gpu

@@ -52,10 +52,11 @@ ANNULUS_DEVICE int lane_index_anew() {
   return thread_index_anew() % warp_lanes;
 }
 
+inline constexpr float log2_e = 1.44269504088896340736F;
+
 /// e^x for x <= 0. Everything that outlives an expression is in base e (logits, maxima, lse); base
-/// 2 is only how the hardware raises a power, and it begins and ends here.
+/// 2 is only how the hardware raises a power.
 ANNULUS_DEVICE float exp_approximate(float x) {
-  constexpr float log2_e = 1.44269504088896340736F;
   return exp2_approximate(x * log2_e);
 }
 

@@ -56,8 +56,7 @@ struct KeyGradientKernel {
 
     const auto load = [&](const StepPlace& step, int stage) {
       const Stage to(stage);
-      copy_step<T, dim, shape.columns, threads>(to.q, a.q, step, step.head);
-      copy_step<T, dim, shape.columns, threads>(to.dout, a.dout, step, step.head);
+      copy_step<T, dim, shape.columns, threads>(to.q, step, step.head, a.q, a.dout);
       to.numbers.template copy<threads>(a, step, thread_index());
     };
     const auto compute = [&](const Walk& walk, int stage) {
@@ -72,7 +71,7 @@ struct KeyGradientKernel {
         Sums<shape.row_blocks, shape.columns> dp;
         Products<T>::template add_dots<dim>(dp, v, from.dout);
         for_each_number<rows_of_lane, shape.columns / 8>([&](int r, int n, int side) {
-          const float dz = dp.at(r, n, side) - from.numbers.mean(r, n, side);
+          const float dz = dp.at(r, n, side) + from.numbers.minus_mean(r, n, side);
           p.at(r, n, side) *= from.numbers.scale(r, n, side) * dz;
         });
         Products<T>::template add_weighted_rows<dim>(dk, p, from.q);

@@ -40,8 +40,7 @@ struct QueryGradientKernel {
     Sums<shape.row_blocks, dim> sums;
 
     const auto load = [&](const StepPlace& step, int stage) {
-      copy_step<T, dim, shape.columns, threads>(keys_at(stage), a.k, step, key_head);
-      copy_step<T, dim, shape.columns, threads>(keys_at(stage) + column_tile, a.v, step, key_head);
+      copy_step<T, dim, shape.columns, threads>(keys_at(stage), step, key_head, a.k, a.v);
     };
     const auto compute = [&](const Walk& walk, int stage) {
       const SharedOffset keys = keys_at(stage);
@@ -51,7 +50,7 @@ struct QueryGradientKernel {
       Sums<shape.row_blocks, shape.columns> dp;
       Products<T>::template add_dots<dim>(dp, dout, keys + column_tile);
       for_each_number<rows_of_lane, shape.columns / 8>([&](int r, int n, int side) {
-        dz.at(r, n, side) *= dp.at(r, n, side) - queries.mean(r, n, side);
+        dz.at(r, n, side) *= dp.at(r, n, side) + queries.minus_mean(r, n, side);
       });
       Products<T>::template add_weighted_rows<dim>(sums, dz, keys);
     };

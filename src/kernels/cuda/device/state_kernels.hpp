@@ -2,11 +2,13 @@
 // The beginning and the end of a pass: one warp for each row and head, or numbers one by one.
 
 #include <cmath>
+#include <limits>
 
 #include "attention/statistics/list.hpp"
 #include "kernels/cuda/arguments.hpp"
 #include "kernels/cuda/device/own_rows.hpp"
 #include "kernels/cuda/device/softmax.hpp"
+#include "kernels/cuda/tile_shape.hpp"
 
 namespace annulus::kernels::gpu {
 
@@ -318,6 +320,22 @@ struct AddKernel : NumberKernel {
 
   ANNULUS_DEVICE static void run(const Arguments& a) {
     with_numbers(a.count, [&](Index at) { a.sums[at] += a.factor * a.more[at]; });
+  }
+};
+
+struct QueryNumbersKernel : NumberKernel {
+  using Arguments = QueryNumbersArguments;
+
+  ANNULUS_DEVICE static void run(const Arguments& a) {
+    with_numbers(static_cast<Index>(a.rows) * a.heads, [&](Index at) {
+      const float lse = a.lse[at];
+      float* const to = a.queries + at * query_numbers;
+      to[0] = a.scale[at];
+      // A row that sees nothing has logits of -inf alone, from which -inf must not be subtracted.
+      to[1] = lse == minus_infinity ? std::numeric_limits<float>::lowest() : lse;
+      to[2] = a.lse_low == nullptr ? 0.0F : a.lse_low[at] * log2_e;
+      to[3] = -a.mean[at];
+    });
   }
 };
 

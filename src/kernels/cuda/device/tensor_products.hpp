@@ -38,11 +38,19 @@ struct Products {
     }
   }
 
-  /// sums_i += Sum_j weights_ij streaming row j, with weights rounded to T. The fragments of sums
-  /// and of left operands agree, so weights go from one product to the next in their registers.
+  /// sums_i += Sum_j weights_ij streaming row j, with weights rounded to T.
   template <int dim, int row_blocks, int columns>
   ANNULUS_DEVICE static void add_weighted_rows(Sums<row_blocks, dim>& sums,
                                                const Sums<row_blocks, columns>& weights,
+                                               SharedOffset streaming) {
+    add_weighted_rows(sums, pack_sums<T>(weights), streaming);
+  }
+
+  /// The same with weights that are rounded. The fragments of sums and of left operands agree, so
+  /// weights go from one product to the next in their registers.
+  template <int dim, int row_blocks, int columns>
+  ANNULUS_DEVICE static void add_weighted_rows(Sums<row_blocks, dim>& sums,
+                                               const PackedSums<row_blocks, columns>& weights,
                                                SharedOffset streaming) {
     static_assert(columns % 16 == 0);
     using Layout = TileLayout<T, dim>;
@@ -54,11 +62,10 @@ struct Products {
       std::uint32_t a[row_blocks][4];
       ANNULUS_UNROLL
       for (int m = 0; m < row_blocks; ++m) {
-        const auto& w = weights.blocks[m];
-        a[m][0] = pack<T>(w[j][0], w[j][1]);
-        a[m][1] = pack<T>(w[j][2], w[j][3]);
-        a[m][2] = pack<T>(w[j + 1][0], w[j + 1][1]);
-        a[m][3] = pack<T>(w[j + 1][2], w[j + 1][3]);
+        a[m][0] = weights.at(2 * m, j);
+        a[m][1] = weights.at(2 * m + 1, j);
+        a[m][2] = weights.at(2 * m, j + 1);
+        a[m][3] = weights.at(2 * m + 1, j + 1);
       }
       ANNULUS_UNROLL
       for (int chunk = 0; chunk < Layout::chunks; chunk += 2) {

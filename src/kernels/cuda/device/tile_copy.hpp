@@ -39,34 +39,42 @@ ANNULUS_DEVICE void copy_tile(SharedOffset tile, const InputRows& input, Index r
   }
 }
 
-/// The same for the rows of one step and one head. Where all of them are there, as mostly, a row is
-/// two additions and a copy.
-template <class T, int dim, int rows, int threads>
-ANNULUS_DEVICE void copy_step(SharedOffset tile, const InputRows& input, const StepPlace& step,
-                              int head) {
+/// The same for the rows of one step and one head, of inputs whose tiles lie end to end. Where all
+/// of them are there, as mostly, a row is two additions and a copy.
+template <class T, int dim, int rows, int threads, class... Inputs>
+ANNULUS_DEVICE void copy_step(SharedOffset tile, const StepPlace& step, int head,
+                              const Inputs&... inputs) {
   using Layout = TileLayout<T, dim>;
   // From 8 on, a chunk's place in its row is the same in all rows that a thread copies.
   constexpr int rows_at_once =
       static_cast<int>(std::bit_floor(static_cast<unsigned>(threads / Layout::chunks)));
   static_assert(rows % rows_at_once == 0);
-  if (input.dim != dim || step.left < rows) {
-    copy_tile<T, dim, rows, threads>(tile, input, step.row, step.left, head);
+  const auto copy_each = [&](auto copy) {
+    SharedOffset to = tile;
+    ((copy(to, inputs), to += rows * Layout::row_bytes), ...);
+  };
+  if (((inputs.dim != dim) || ...) || step.left < rows) {
+    copy_each([&](SharedOffset to, const InputRows& input) {
+      copy_tile<T, dim, rows, threads>(to, input, step.row, step.left, head);
+    });
     return;
   }
   const int index = thread_index_anew();
   if (threads != rows_at_once * Layout::chunks && index >= rows_at_once * Layout::chunks) return;
   const int row = index / Layout::chunks;
   const int chunk = index % Layout::chunks;
-  const T* from = static_cast<const T*>(input.data) + (Index{step.row} + row) * input.row_stride +
-                  head * input.head_stride + chunk * Layout::elements;
-  const Index stride = rows_at_once * input.row_stride;
-  const SharedOffset to = tile + Layout::at(row, chunk);
-  ANNULUS_UNROLL
-  for (int i = 0; i < rows; i += rows_at_once, from += stride) {
-    cp_async<16>(rows_at_once % 8 == 0 ? to + static_cast<SharedOffset>(i * Layout::row_bytes)
-                                       : tile + Layout::at(row + i, chunk),
-                 from, 16);
-  }
+  copy_each([&](SharedOffset to, const InputRows& input) {
+    const T* from = static_cast<const T*>(input.data) + (Index{step.row} + row) * input.row_stride +
+                    head * input.head_stride + chunk * Layout::elements;
+    const Index stride = rows_at_once * input.row_stride;
+    const SharedOffset first = to + Layout::at(row, chunk);
+    ANNULUS_UNROLL
+    for (int i = 0; i < rows; i += rows_at_once, from += stride) {
+      cp_async<16>(rows_at_once % 8 == 0 ? first + static_cast<SharedOffset>(i * Layout::row_bytes)
+                                         : to + Layout::at(row + i, chunk),
+                   from, 16);
+    }
+  });
 }
 
 }  // namespace annulus::kernels::gpu

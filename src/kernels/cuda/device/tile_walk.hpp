@@ -20,25 +20,21 @@ template <int columns>
 class TileWalk {
  public:
   ANNULUS_DEVICE TileWalk(const DeviceTileList& tiles, const TileWork& work)
-      : visits_(tiles.visits + work.first_visit),
-        count_(work.visits),
-        begin_(visits_->seen.begin) {}
+      : visits_(tiles.visits), first_(work.first_visit), end_(first_ + work.visits) {
+    restart();
+  }
 
-  [[nodiscard]] ANNULUS_DEVICE bool done() const { return index_ == count_; }
+  [[nodiscard]] ANNULUS_DEVICE bool done() const { return index_ == end_; }
   [[nodiscard]] ANNULUS_DEVICE const TileVisit& visit() const { return visits_[index_]; }
 
   /// First streaming row of this step, counted in its run, and how many there are.
   [[nodiscard]] ANNULUS_DEVICE int begin() const { return begin_; }
-  [[nodiscard]] ANNULUS_DEVICE int count() const {
-    return std::min(columns, visit().seen.end - begin_);
-  }
+  [[nodiscard]] ANNULUS_DEVICE int count() const { return std::min(columns, seen_end_ - begin_); }
 
   /// The same first row, as a local row.
   [[nodiscard]] ANNULUS_DEVICE int row() const { return visit().row + begin_; }
 
-  [[nodiscard]] ANNULUS_DEVICE StepPlace place() const {
-    return {row(), visit().seen.end - begin_};
-  }
+  [[nodiscard]] ANNULUS_DEVICE StepPlace place() const { return {row(), seen_end_ - begin_}; }
 
   /// Whether all rows of the tile see all columns of this step.
   [[nodiscard]] ANNULUS_DEVICE bool whole() const {
@@ -52,22 +48,28 @@ class TileWalk {
 
   ANNULUS_DEVICE void advance() {
     begin_ += columns;
-    if (begin_ < visit().seen.end) return;
+    if (begin_ < seen_end_) return;
     ++index_;
-    if (!done()) begin_ = visit().seen.begin;
+    if (!done()) start_visit();
   }
 
  protected:
   ANNULUS_DEVICE void restart() {
-    index_ = 0;
-    begin_ = visits_->seen.begin;
+    index_ = first_;
+    start_visit();
   }
 
  private:
-  const TileVisit* visits_;
-  int count_;
-  int begin_;
+  ANNULUS_DEVICE void start_visit() {
+    begin_ = visit().seen.begin;
+    seen_end_ = visit().seen.end;
+  }
+  const TileVisit* visits_;  ///< of all tiles, which a kernel has for nothing
+  int first_;
+  int end_;
   int index_ = 0;
+  int begin_ = 0;
+  int seen_end_ = 0;
 };
 
 /// The same walk once for each of a few heads.
@@ -100,7 +102,7 @@ class GroupWalk : public TileWalk<columns> {
 
 /// Calls end_panel() after every `panel` steps and after the last one.
 template <int panel, class Walk, class EndPanel>
-ANNULUS_DEVICE void end_step(int& steps, const Walk& walk, EndPanel end_panel) {
+ANNULUS_DEVICE void end_step(unsigned& steps, const Walk& walk, EndPanel end_panel) {
   if (++steps < panel && !walk.done()) return;
   end_panel();
   steps = 0;
@@ -108,9 +110,10 @@ ANNULUS_DEVICE void end_step(int& steps, const Walk& walk, EndPanel end_panel) {
 
 /// Calls compute(walk, stage) for every step, in order, and end_panel() after every `panel` of them
 /// and after the last; load(place, stage) starts the copies of a step to a buffer and is called
-/// stages - 1 steps ahead. Copies that were started before belong to the first step. One barrier a
-/// step is enough: it says that the copies of this step are there for all threads, and that all
-/// threads are done with the step before, whose buffer is filled next.
+/// stages - 1 steps ahead. Panels are whole rounds of stages, so that one number counts both.
+/// Copies that were started before belong to the first step. One barrier a step is enough: it says
+/// that the copies of this step are there for all threads, and that all threads are done with the
+/// step before, whose buffer is filled next.
 template <int stages, int panel, class Walk, class Load, class Compute, class EndPanel>
 ANNULUS_DEVICE void stream(Walk walk, Load load, Compute compute, EndPanel end_panel) {
   Walk ahead = walk;
@@ -129,13 +132,15 @@ ANNULUS_DEVICE void stream(Walk walk, Load load, Compute compute, EndPanel end_p
   };
   ANNULUS_UNROLL
   for (int stage = 0; stage < stages - 1; ++stage) load_next(stage, [] {});
-  int steps = 0;  // of this panel
-  for (int stage = 0; !walk.done(); stage = stage + 1 == stages ? 0 : stage + 1) {
-    load_next(stage == 0 ? stages - 1 : stage - 1, [] {
+  static_assert(panel % stages == 0);
+  const auto stage_of = [](unsigned step) { return static_cast<int>(step % stages); };
+  unsigned steps = 0;  // of this panel
+  while (!walk.done()) {
+    load_next(stage_of(steps + stages - 1), [] {
       cp_async_wait<stages - 2>();
       sync_threads();
     });
-    compute(walk, stage);
+    compute(walk, stage_of(steps));
     walk.advance();
     end_step<panel>(steps, walk, end_panel);
   }
@@ -157,7 +162,7 @@ ANNULUS_DEVICE void stream_apart(Walk walk, LoadFirst load_first, LoadSecond loa
     cp_async_wait<0>();
     sync_threads();
   };
-  int steps = 0;  // of this panel
+  unsigned steps = 0;  // of this panel
   load(walk.place(), load_first);
   while (!walk.done()) {
     const auto here = walk.place();

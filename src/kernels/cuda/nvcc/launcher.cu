@@ -46,6 +46,10 @@ class CudaLauncher final : public Launcher {
     dispatch_scale_table(arguments, LaunchOn{stream});
   }
 
+  void write(const QueryNumbersArguments& arguments, Stream& stream) const override {
+    dispatch_query_numbers(arguments, LaunchOn{stream});
+  }
+
   void start(const StartArguments& arguments, Stream& stream) const override {
     dispatch_rows<StartKernel>(arguments, LaunchOn{stream});
   }

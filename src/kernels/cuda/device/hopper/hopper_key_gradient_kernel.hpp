@@ -98,7 +98,7 @@ struct HopperKeyGradientKernel
           if constexpr (!of_values) compute_before(p.blocks[0]);
           wgmma_wait<of_values ? 1 : 0>(dp.blocks[0]);
           for_each_number<2, columns / 8>([&](int r, int n, int side) {
-            const float gradient = dp.at(r, n, side) - queries.mean(r, n, side);
+            const float gradient = dp.at(r, n, side) + queries.minus_mean(r, n, side);
             p.at(r, n, side) *= queries.scale(r, n, side) * gradient;
           });
           pack_factors<T>(dz, p);

@@ -92,7 +92,7 @@ struct HopperQueryGradientKernel
         compute_before(p.blocks[0]);
         wgmma_wait<0>(dp.blocks[0]);
         for_each_number<2, columns / 8>([&](int r, int n, int side) {
-          p.at(r, n, side) *= dp.at(r, n, side) - queries.mean(r, n, side);
+          p.at(r, n, side) *= dp.at(r, n, side) + queries.minus_mean(r, n, side);
         });
         pack_factors<T>(dz, p);
         wgmma_fence(sums.blocks[0], dz);
