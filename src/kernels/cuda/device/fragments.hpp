@@ -32,8 +32,6 @@ struct Sums {
 template <int row_blocks, int columns>
 struct PackedSums {
   std::uint32_t words[2 * row_blocks][columns / 8];
-
-  [[nodiscard]] ANNULUS_DEVICE std::uint32_t at(int r, int n) const { return words[r][n]; }
 };
 
 template <class T, int row_blocks, int columns>

@@ -74,7 +74,7 @@ struct GradientKernel {
     for (int r = 0; r < rows_of_lane; ++r) {
       ANNULUS_UNROLL
       for (int n = 0; n < shape.columns / 8; ++n) {
-        store_shared(row.at(8 * r, n) + place, dz.at(r, n));
+        store_shared(row.at(8 * r, n) + place, dz.words[r][n]);
       }
     }
   }

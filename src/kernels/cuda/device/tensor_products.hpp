@@ -38,46 +38,24 @@ struct Products {
     }
   }
 
-  /// sums_i += Sum_j weights_ij streaming row j, with weights rounded to T.
+  /// sums_i += Sum_j weights_ij streaming row j, with weights rounded to T. The fragments of sums
+  /// and of left operands agree, so weights go from one product to the next in their registers.
   template <int dim, int row_blocks, int columns>
   ANNULUS_DEVICE static void add_weighted_rows(Sums<row_blocks, dim>& sums,
                                                const Sums<row_blocks, columns>& weights,
                                                SharedOffset streaming) {
-    add_weighted_rows(sums, pack_sums<T>(weights), streaming);
+    add_words<dim, row_blocks, columns>(sums, streaming, [&](int r, int n) {
+      return pack<T>(weights.at(r, n, 0), weights.at(r, n, 1));
+    });
   }
 
-  /// The same with weights that are rounded. The fragments of sums and of left operands agree, so
-  /// weights go from one product to the next in their registers.
+  /// The same with weights that are rounded.
   template <int dim, int row_blocks, int columns>
   ANNULUS_DEVICE static void add_weighted_rows(Sums<row_blocks, dim>& sums,
                                                const PackedSums<row_blocks, columns>& weights,
                                                SharedOffset streaming) {
-    static_assert(columns % 16 == 0);
-    using Layout = TileLayout<T, dim>;
-    const int lane = lane_index();
-    // 16 rows of 8 columns, then of the next 8, both read by columns.
-    const LaneChunks<T, dim> rows(streaming, lane % 16, lane / 16);
-    ANNULUS_UNROLL
-    for (int j = 0; j < columns / 8; j += 2) {
-      std::uint32_t a[row_blocks][4];
-      ANNULUS_UNROLL
-      for (int m = 0; m < row_blocks; ++m) {
-        a[m][0] = weights.at(2 * m, j);
-        a[m][1] = weights.at(2 * m + 1, j);
-        a[m][2] = weights.at(2 * m, j + 1);
-        a[m][3] = weights.at(2 * m + 1, j + 1);
-      }
-      ANNULUS_UNROLL
-      for (int chunk = 0; chunk < Layout::chunks; chunk += 2) {
-        std::uint32_t b[4];
-        ldmatrix_x4_trans(b, rows.at(8 * j, chunk));
-        ANNULUS_UNROLL
-        for (int m = 0; m < row_blocks; ++m) {
-          mma_m16n8k16<T>(sums.blocks[m][chunk], a[m], {b[0], b[1]});
-          mma_m16n8k16<T>(sums.blocks[m][chunk + 1], a[m], {b[2], b[3]});
-        }
-      }
-    }
+    add_words<dim, row_blocks, columns>(sums, streaming,
+                                        [&](int r, int n) { return weights.words[r][n]; });
   }
 
   /// sums_i += Sum_j weights_ji row_j for 16 columns i of a tile of weights, `weight_columns` a
@@ -104,6 +82,39 @@ struct Products {
         ldmatrix_x4_trans(b, rows_of.at(j, chunk));
         mma_m16n8k16<T>(sums.blocks[0][chunk], a, {b[0], b[1]});
         mma_m16n8k16<T>(sums.blocks[0][chunk + 1], a, {b[2], b[3]});
+      }
+    }
+  }
+
+ private:
+  /// word(r, n): the lane's weights of its row r and column block n.
+  template <int dim, int row_blocks, int columns, class Word>
+  ANNULUS_DEVICE static void add_words(Sums<row_blocks, dim>& sums, SharedOffset streaming,
+                                       Word word) {
+    static_assert(columns % 16 == 0);
+    using Layout = TileLayout<T, dim>;
+    const int lane = lane_index();
+    // 16 rows of 8 columns, then of the next 8, both read by columns.
+    const LaneChunks<T, dim> rows(streaming, lane % 16, lane / 16);
+    ANNULUS_UNROLL
+    for (int j = 0; j < columns / 8; j += 2) {
+      std::uint32_t a[row_blocks][4];
+      ANNULUS_UNROLL
+      for (int m = 0; m < row_blocks; ++m) {
+        a[m][0] = word(2 * m, j);
+        a[m][1] = word(2 * m + 1, j);
+        a[m][2] = word(2 * m, j + 1);
+        a[m][3] = word(2 * m + 1, j + 1);
+      }
+      ANNULUS_UNROLL
+      for (int chunk = 0; chunk < Layout::chunks; chunk += 2) {
+        std::uint32_t b[4];
+        ldmatrix_x4_trans(b, rows.at(8 * j, chunk));
+        ANNULUS_UNROLL
+        for (int m = 0; m < row_blocks; ++m) {
+          mma_m16n8k16<T>(sums.blocks[m][chunk], a[m], {b[0], b[1]});
+          mma_m16n8k16<T>(sums.blocks[m][chunk + 1], a[m], {b[2], b[3]});
+        }
       }
     }
   }

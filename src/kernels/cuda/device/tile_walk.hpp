@@ -16,7 +16,9 @@ struct StepPlace {
 };
 
 /// Steps of `columns` streaming rows, through all visits of a tile. Visits are never empty.
-template <int columns>
+/// keeps_end: in a register, so that no step waits for it; it is asked for at the end of each,
+/// where fences have made the first-level cache forget it.
+template <int columns, bool keeps_end = false>
 class TileWalk {
  public:
   ANNULUS_DEVICE TileWalk(const DeviceTileList& tiles, const TileWork& work)
@@ -29,12 +31,12 @@ class TileWalk {
 
   /// First streaming row of this step, counted in its run, and how many there are.
   [[nodiscard]] ANNULUS_DEVICE int begin() const { return begin_; }
-  [[nodiscard]] ANNULUS_DEVICE int count() const { return std::min(columns, seen_end_ - begin_); }
+  [[nodiscard]] ANNULUS_DEVICE int count() const { return std::min(columns, seen_end() - begin_); }
 
   /// The same first row, as a local row.
   [[nodiscard]] ANNULUS_DEVICE int row() const { return visit().row + begin_; }
 
-  [[nodiscard]] ANNULUS_DEVICE StepPlace place() const { return {row(), seen_end_ - begin_}; }
+  [[nodiscard]] ANNULUS_DEVICE StepPlace place() const { return {row(), seen_end() - begin_}; }
 
   /// Whether all rows of the tile see all columns of this step.
   [[nodiscard]] ANNULUS_DEVICE bool whole() const {
@@ -48,7 +50,7 @@ class TileWalk {
 
   ANNULUS_DEVICE void advance() {
     begin_ += columns;
-    if (begin_ < seen_end_) return;
+    if (begin_ < seen_end()) return;
     ++index_;
     if (!done()) start_visit();
   }
@@ -60,6 +62,9 @@ class TileWalk {
   }
 
  private:
+  [[nodiscard]] ANNULUS_DEVICE int seen_end() const {
+    return keeps_end ? seen_end_ : visit().seen.end;
+  }
   ANNULUS_DEVICE void start_visit() {
     begin_ = visit().seen.begin;
     seen_end_ = visit().seen.end;
@@ -74,23 +79,23 @@ class TileWalk {
 
 /// The same walk once for each of a few heads.
 template <int columns>
-class GroupWalk : public TileWalk<columns> {
+class GroupWalk : public TileWalk<columns, true> {
  public:
   ANNULUS_DEVICE GroupWalk(const DeviceTileList& tiles, const TileWork& work, int first_head,
                            int heads)
-      : TileWalk<columns>(tiles, work), head_(first_head), end_(first_head + heads) {}
+      : TileWalk<columns, true>(tiles, work), head_(first_head), end_(first_head + heads) {}
 
   [[nodiscard]] ANNULUS_DEVICE bool done() const { return head_ == end_; }
   [[nodiscard]] ANNULUS_DEVICE int head() const { return head_; }
   [[nodiscard]] ANNULUS_DEVICE StepPlace place() const {
-    auto place = TileWalk<columns>::place();
+    auto place = TileWalk<columns, true>::place();
     place.head = head_;
     return place;
   }
 
   ANNULUS_DEVICE void advance() {
-    TileWalk<columns>::advance();
-    if (!TileWalk<columns>::done()) return;
+    TileWalk<columns, true>::advance();
+    if (!TileWalk<columns, true>::done()) return;
     this->restart();
     ++head_;
   }
