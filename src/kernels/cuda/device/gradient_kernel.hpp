@@ -24,7 +24,7 @@ struct GradientKernel {
   static constexpr int shared_bytes = gradient_shared_bytes(dim);
   static constexpr bool takes_turns = true;  ///< blocks wait for those that started before
   static constexpr int rows_of_lane = 2 * shape.row_blocks;
-  using Walk = GroupWalk<shape.columns>;
+  using Walk = GroupWalk<shape.columns, true>;
   using Numbers = ColumnQueries<shape.columns>;
   using Fragments = Sums<shape.row_blocks, shape.columns>;
   using PackedFragments = PackedSums<shape.row_blocks, shape.columns>;

@@ -78,24 +78,24 @@ class TileWalk {
 };
 
 /// The same walk once for each of a few heads.
-template <int columns>
-class GroupWalk : public TileWalk<columns, true> {
+template <int columns, bool keeps_end = false>
+class GroupWalk : public TileWalk<columns, keeps_end> {
  public:
   ANNULUS_DEVICE GroupWalk(const DeviceTileList& tiles, const TileWork& work, int first_head,
                            int heads)
-      : TileWalk<columns, true>(tiles, work), head_(first_head), end_(first_head + heads) {}
+      : TileWalk<columns, keeps_end>(tiles, work), head_(first_head), end_(first_head + heads) {}
 
   [[nodiscard]] ANNULUS_DEVICE bool done() const { return head_ == end_; }
   [[nodiscard]] ANNULUS_DEVICE int head() const { return head_; }
   [[nodiscard]] ANNULUS_DEVICE StepPlace place() const {
-    auto place = TileWalk<columns, true>::place();
+    auto place = TileWalk<columns, keeps_end>::place();
     place.head = head_;
     return place;
   }
 
   ANNULUS_DEVICE void advance() {
-    TileWalk<columns, true>::advance();
-    if (!TileWalk<columns, true>::done()) return;
+    TileWalk<columns, keeps_end>::advance();
+    if (!TileWalk<columns, keeps_end>::done()) return;
     this->restart();
     ++head_;
   }
