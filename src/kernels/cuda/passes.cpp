@@ -9,6 +9,7 @@
 #include "annulus/base/narrow.hpp"
 #include "annulus/device/tensor_copy.hpp"
 #include "kernels/cuda/device_sums.hpp"
+#include "kernels/cuda/tile_shape.hpp"
 
 namespace annulus::kernels::gpu {
 namespace {

@@ -18,17 +18,19 @@ struct ColumnQueries {
   /// all queries. 0 past the end.
   template <int threads>
   ANNULUS_DEVICE void copy(const GradientArguments& a, const StepPlace& step, int thread) const {
+    // Neighbouring threads read neighbouring numbers; a thread has the same one of every row.
+    static_assert(threads % query_numbers == 0);
+    const int number = thread % query_numbers;
+    const SharedOffset to = array(number);
+    const float* const from = a.queries + number;
     ANNULUS_UNROLL
-    for (int begin = 0; begin < query_numbers * columns; begin += threads) {
-      const int i = begin + thread;
-      if (i >= query_numbers * columns) return;
-      // Neighbouring threads read neighbouring numbers.
-      const int row = i / query_numbers;
-      const int number = i % query_numbers;
+    for (int begin = 0; begin < columns; begin += threads / query_numbers) {
+      const int row = begin + thread / query_numbers;
+      if (row >= columns) return;
       const bool there = row < step.left;
       const Index at = (Index{step.row} + (there ? row : 0)) * a.heads + step.head;
-      cp_async<4>(array(number) + static_cast<SharedOffset>(4 * row),
-                  a.queries + at * query_numbers + number, there ? 4 : 0);
+      cp_async<4>(to + static_cast<SharedOffset>(4 * row), from + at * query_numbers,
+                  there ? 4 : 0);
     }
   }
 
