@@ -126,7 +126,7 @@ void CpuFewQueries<T>::accumulate(ConstTensorView k, ConstTensorView v, const Bl
           const auto of = states_of(item, chunk).from(r, options_.value_dim);
           const Index row = tile.rows.begin + r;
           merge(tile.key_head * group() + row % group(), block.queries.row + row / group(),
-                {.softmax = {*of.maximum, *of.sum, *of.moment, *of.squares},
+                {.softmax = of.softmax(),
                  .self_logit = *of.self_logit,
                  .values = {of.values, static_cast<std::size_t>(options_.value_dim)}});
         }
@@ -141,10 +141,7 @@ void CpuFewQueries<T>::accumulate_chunk(ConstTensorView k, ConstTensorView v, co
                                         const Workspace& workspace, const TileState& states) const {
   const Index d = queries_.q.dim;
   const Index count = tile.rows.size();
-  constexpr PartialState<double> nothing;
-  std::fill_n(states.maximum, count, nothing.softmax.maximum);
-  std::fill_n(states.self_logit, count, nothing.self_logit);
-  for (double* sum : {states.sum, states.moment, states.squares}) std::fill_n(sum, count, 0.0);
+  states.clear(count);
   std::fill_n(states.values, count * options_.value_dim, 0.0);
   for (Index r = 0; r < count; ++r) {
     const Index query = (tile.rows.begin + r) / group();

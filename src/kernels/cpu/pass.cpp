@@ -22,14 +22,6 @@ Index panel_keys(Index keys, Index summed_keys, Index bytes_of_key) {
   return std::min(most * summed_keys, ceil_div(keys, summed_keys) * summed_keys);
 }
 
-/// The state of rows that have seen nothing.
-void clear(const TileState& state, Index rows) {
-  constexpr PartialState<double> nothing;
-  std::fill_n(state.maximum, rows, nothing.softmax.maximum);
-  for (double* sum : {state.sum, state.moment, state.squares}) std::fill_n(sum, rows, 0.0);
-  std::fill_n(state.self_logit, rows, nothing.self_logit);
-}
-
 }  // namespace
 
 template <class E>
@@ -51,7 +43,7 @@ CpuForward<E>::CpuForward(const Queries& queries, const PassOptions& options,
   ensure(options.key_heads >= 1 && queries.q.heads % options.key_heads == 0,
          "query heads are a multiple of key heads");
   for_each_item(queries.q.heads, options.threads, {},
-                [&](Index head, int) { clear(state_of(head, 0), queries.q.rows); });
+                [&](Index head, int) { state_of(head, 0).clear(queries.q.rows); });
   for (Index h = 0; !queries.sink.empty() && h < queries.q.heads; ++h) {
     const auto sink = static_cast<T>(queries.sink[static_cast<std::size_t>(h)]);
     const auto state = SoftmaxState<double>::of_key(static_cast<double>(sink));
@@ -254,7 +246,7 @@ template <class E>
 void CpuForward<E>::merge_into(Index head, Index row, const PartialState<double>& state) {
   untouched_ = false;
   const auto to = state_of(head, row);
-  SoftmaxState<double> softmax{*to.maximum, *to.sum, *to.moment, *to.squares};
+  auto softmax = to.softmax();
   if (softmax.empty()) std::fill_n(to.values, options_.value_dim, 0.0);
   annulus::merge(softmax, std::span(to.values, static_cast<std::size_t>(options_.value_dim)),
                  state.softmax, std::span<const double>(state.values));
@@ -301,7 +293,7 @@ void CpuForward<E>::accumulate_tile(const Step& step, Index at, const PackedPane
   const bool only = untouched_ && last && std::ranges::all_of(of_rows, [](Interval of_row) {
                       return of_row.size() == 1;
                     });
-  if (only) clear(workspace.state, rows);
+  if (only) workspace.state.clear(rows);
   const auto state = only ? workspace.state : state_of(head, row);
   const auto q = tile_rows(queries_.q, row, head, rows, workspace.staging);
   functions_.accumulate({.rows = {rows, workspace.visible},
@@ -326,7 +318,7 @@ void CpuForward<E>::accumulate_tile(const Step& step, Index at, const PackedPane
 
 template <class E>
 PartialState<double> CpuForward<E>::row_state(const TileState& of) const {
-  const SoftmaxState<double> softmax{*of.maximum, *of.sum, *of.moment, *of.squares};
+  const auto softmax = of.softmax();
   const std::span values(of.values, static_cast<std::size_t>(options_.value_dim));
   if (softmax.empty()) std::ranges::fill(values, 0.0);
   return {softmax, *of.self_logit, values};

@@ -1,6 +1,9 @@
 #pragma once
 // The tiles that the cpu backend works in, and the functions on them, one set per instruction set.
 
+#include <algorithm>
+
+#include "annulus/attention/partial_state.hpp"
 #include "annulus/base/data_type.hpp"
 #include "annulus/base/index.hpp"
 #include "kernels/cpu/operand.hpp"
@@ -61,6 +64,17 @@ struct TileState {
   [[nodiscard]] TileState from(Index row, Index value_dim) const {
     return {maximum + row, sum + row,        moment + row,
             squares + row, self_logit + row, values + row * value_dim};
+  }
+
+  /// The numbers of the first row.
+  [[nodiscard]] SoftmaxState<double> softmax() const { return {*maximum, *sum, *moment, *squares}; }
+
+  /// Makes the numbers of the first `rows` rows those of rows that have seen nothing.
+  void clear(Index rows) const {
+    constexpr PartialState<double> nothing;
+    std::fill_n(maximum, rows, nothing.softmax.maximum);
+    for (double* numbers : {sum, moment, squares}) std::fill_n(numbers, rows, 0.0);
+    std::fill_n(self_logit, rows, nothing.self_logit);
   }
 };
 
