@@ -71,18 +71,23 @@ template <class T>
   return {factor(left_maximum), factor(right_maximum)};
 }
 
-/// left <- left merged with right. Associative and commutative in exact arithmetic. Returns what
-/// the vector parts are scaled by before they are added.
+/// left <- left merged with right, whose sums `factor` brings to a maximum that is above both.
 template <class T>
-MergeFactors<T> merge(SoftmaxState<T>& left, const SoftmaxState<T>& right) {
-  const auto factor = merge_factors(left.maximum, right.maximum);
-  const T maximum = std::max(left.maximum, right.maximum);
+void merge(SoftmaxState<T>& left, const SoftmaxState<T>& right, T maximum, MergeFactors<T> factor) {
   left.moment =
       shifted_moment(left, maximum, factor.left) + shifted_moment(right, maximum, factor.right);
   left.maximum = maximum;
   left.sum = left.sum * factor.left + right.sum * factor.right;
   left.squares =
       left.squares * factor.left * factor.left + right.squares * factor.right * factor.right;
+}
+
+/// left <- left merged with right. Associative and commutative in exact arithmetic. Returns what
+/// the vector parts are scaled by before they are added.
+template <class T>
+MergeFactors<T> merge(SoftmaxState<T>& left, const SoftmaxState<T>& right) {
+  const auto factor = merge_factors(left.maximum, right.maximum);
+  merge(left, right, std::max(left.maximum, right.maximum), factor);
   return factor;
 }
 

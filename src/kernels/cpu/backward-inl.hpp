@@ -173,27 +173,27 @@ class VectorGradients {
   /// Logits and products <dout, v>, in the register tiles that hold visible pairs.
   HWY_INLINE void score(D d, const TilePair& pair) {
     const auto& scratch = panel_.scratch;
-    score_tile<E>(d, pair.rows, scratch.q + pair.row * operands<E>(panel_.dim), panel_.keys.columns,
-                  panel_.dim, pair.first, scale_.from(pair.row), scratch.logits);
-    score_tile<E>(d, pair.rows, scratch.dout + pair.row * operands<E>(panel_.value_dim),
-                  panel_.keys.value_columns, panel_.value_dim, pair.first, Unscaled{},
-                  scratch.products);
+    const Operand<E>* dout = scratch.dout + pair.row * operands<E>(panel_.value_dim);
+    score_tile<E>(d, pair.rows, queries_from(pair.row), panel_.keys.columns, panel_.dim, pair.first,
+                  scale_.from(pair.row), Ahead(dout), scratch.logits);
+    score_tile<E>(d, pair.rows, dout, panel_.keys.value_columns, panel_.value_dim, pair.first,
+                  Unscaled{}, Ahead(dout_factors_from(pair.row)), scratch.products);
   }
 
-  /// Adds the products of p and dz, which the first keys of the tile have.
-  HWY_INLINE void add(D d, const TilePair& pair, Index /*keys*/) {
+  /// Adds the products of p and dz, which the first keys of the tile have. The tile of queries that
+  /// starts at `next` comes next.
+  HWY_INLINE void add(D d, const TilePair& pair, Index /*keys*/, Index next) {
     const auto& scratch = panel_.scratch;
     const Index dim = padded<T>(panel_.dim);
-    const Index value_dim = padded<T>(panel_.value_dim);
-    add_products<E, Weights::by_key>(d, pair.rows, scratch.p,
-                                     scratch.dout_factors + operands<E>(pair.row) * value_dim,
-                                     panel_.value_dim, pair.first, scratch.dv);
-    add_products<E, Weights::by_key>(d, pair.rows, scratch.dz_by_key,
-                                     scratch.q_factors + operands<E>(pair.row) * dim, panel_.dim,
-                                     pair.first, scratch.dk);
+    const Operand<E>* q_factors = scratch.q_factors + operands<E>(pair.row) * dim;
+    T* dq = scratch.dq + pair.row * dim;
+    add_products<E, Weights::by_key>(d, pair.rows, scratch.p, dout_factors_from(pair.row),
+                                     panel_.value_dim, pair.first, Ahead(q_factors), scratch.dv);
+    add_products<E, Weights::by_key>(d, pair.rows, scratch.dz_by_key, q_factors, panel_.dim,
+                                     pair.first, Ahead(dq), scratch.dk);
     add_products<E, Weights::by_query>(d, pair.rows, scratch.dz_by_query,
                                        panel_.keys.factors + operands<E>(pair.first) * dim,
-                                       panel_.dim, pair.first, scratch.dq + pair.row * dim);
+                                       panel_.dim, pair.first, Ahead(queries_from(next)), dq);
   }
 
   /// Moves the sums of `count` keys to their gradients.
@@ -204,6 +204,13 @@ class VectorGradients {
   }
 
  private:
+  [[nodiscard]] const Operand<E>* queries_from(Index row) const {
+    return panel_.scratch.q + row * operands<E>(panel_.dim);
+  }
+  [[nodiscard]] const Operand<E>* dout_factors_from(Index row) const {
+    return panel_.scratch.dout_factors + operands<E>(row) * padded<T>(panel_.value_dim);
+  }
+
   const GradientPanel<E>& panel_;
   decltype(pack_panel(std::declval<const GradientPanel<E>&>())) scale_;
 };
@@ -255,7 +262,8 @@ void accumulate_gradients(const GradientPanel<E>& panel) {
       const Index count = HWY_MIN(query_tile, panel.rows.count - row);
       const TilePair pair{row, first, {count, panel.rows.visible + row}};
       products.score(d, pair);
-      products.add(d, pair, differentiate_tile(panel, pair));
+      const Index next = row + query_tile < panel.rows.count ? row + query_tile : 0;
+      products.add(d, pair, differentiate_tile(panel, pair), next);
     }
     products.finish_keys(first, HWY_MIN(key_tile<E>, panel.keys.count - first));
   }

@@ -61,6 +61,44 @@ HWY_INLINE void fetch_state(const ForwardTile<E>& tile, Index part, Index parts)
   }
 }
 
+/// How the state of a tile's rows and the sums over the keys at hand, which are centred elsewhere,
+/// come together.
+struct TileMerge {
+  HWY_ALIGN double maximum[query_tile];  ///< of both
+  HWY_ALIGN double left[query_tile];     ///< factors of the state
+  HWY_ALIGN double right[query_tile];    ///< factors of the sums
+};
+
+/// merge_factors() for vectors of rows. The centre of sums is at most the maximum of both.
+template <class D, class E, class T = hn::TFromD<D>>
+void find_factors(D d, const ForwardTile<E>& tile, TileMerge& merged) {
+  const hn::ScalableTag<double> wide;
+  constexpr Index lanes = lanes_of<decltype(wide)>;
+  static_assert(query_tile % lanes == 0);
+  const auto& scratch = tile.scratch;
+  const Index rows = tile.rows.count;
+  HWY_ALIGN double largest[query_tile];
+  HWY_ALIGN double centre[query_tile];
+  for (Index r = 0; r < rows; ++r) {
+    const auto of_row = hn::Load(d, scratch.largest + r * lanes_of<D>);
+    largest[r] = static_cast<double>(hn::GetLane(hn::MaxOfLanes(d, of_row)));
+    centre[r] = static_cast<double>(scratch.centre[r]);
+  }
+  std::copy_n(tile.state.maximum, rows, merged.maximum);
+  for (Index r = 0; r < rows; r += lanes) {
+    const auto state = hn::Load(wide, merged.maximum + r);
+    const auto of_sums = hn::Load(wide, largest + r);
+    const auto maximum = hn::IfThenElse(hn::Lt(state, of_sums), of_sums, state);
+    // Where nothing has been seen, -inf - -inf is not formed.
+    const auto finite = hn::Max(maximum, hn::Set(wide, std::numeric_limits<double>::lowest()));
+    const auto right = exp_or_zero(wide, hn::Sub(hn::Load(wide, centre + r), finite));
+    const auto seen = hn::Ne(of_sums, hn::Set(wide, -std::numeric_limits<double>::infinity()));
+    hn::Store(maximum, wide, merged.maximum + r);
+    hn::Store(exp_or_zero(wide, hn::Sub(state, finite)), wide, merged.left + r);
+    hn::Store(hn::IfThenElseZero(seen, right), wide, merged.right + r);
+  }
+}
+
 /// Merges the sums with the state of the tile's rows.
 template <class D, class E, class T = hn::TFromD<D>>
 void merge_sums(D d, const ForwardTile<E>& tile) {
@@ -69,29 +107,25 @@ void merge_sums(D d, const ForwardTile<E>& tile) {
   const auto over_lanes = [&](const T* from) HWY_ATTR {
     return static_cast<double>(hn::GetLane(hn::SumOfLanes(d, hn::Load(d, from))));
   };
-  double left[query_tile];
-  double right[query_tile];
+  TileMerge merged;
+  find_factors(d, tile, merged);
   for (Index r = 0; r < tile.rows.count; ++r) {
     const Index lane = r * lanes_of<D>;
     SoftmaxState<double> total{state.maximum[r], state.sum[r], state.moment[r], state.squares[r]};
-    const auto largest = hn::GetLane(hn::MaxOfLanes(d, hn::Load(d, scratch.largest + lane)));
-    const auto risen = merge(total, {.maximum = static_cast<double>(largest)});
-    const bool seen = largest != -std::numeric_limits<T>::infinity();
-    SoftmaxState<double> part{.maximum = static_cast<double>(seen ? scratch.centre[r] : largest),
+    SoftmaxState<double> part{.maximum = static_cast<double>(scratch.centre[r]),
                               .sum = over_lanes(scratch.sum + lane)};
     if (tile.statistics) {
       part.moment = over_lanes(scratch.moment + lane);
       part.squares = over_lanes(scratch.squares + lane);
     }
-    const auto factor = merge(total, part);
+    merge(total, part, merged.maximum[r], MergeFactors<double>{merged.left[r], merged.right[r]});
     state.maximum[r] = total.maximum;
     state.sum[r] = total.sum;
     state.moment[r] = total.moment;
     state.squares[r] = total.squares;
-    left[r] = risen.left * factor.left;
-    right[r] = factor.right;
   }
-  merge_values(scratch.out, left, right, tile.rows.count, tile.value_dim, state.values);
+  merge_values(scratch.out, merged.left, merged.right, tile.rows.count, tile.value_dim,
+               state.values);
 }
 
 /// Every mask shows a query its own position, which is captured where it is in the tile of `keys`
@@ -158,26 +192,36 @@ class VectorProducts {
   /// Scores of the key tile that starts at key `first`.
   HWY_INLINE void score(D d, Index first) {
     score_tile<E>(d, tile_.rows, tile_.scratch.q, tile_.keys, tile_.dim, first, scale_,
-                  tile_.scratch.scores);
+                  Ahead(values_from(first)), tile_.scratch.scores);
   }
 
-  /// Adds its weights times values.
-  HWY_INLINE void add(D d, Index first) {
+  /// Adds its weights times values. The tile that starts at key `next` comes next.
+  HWY_INLINE void add(D d, Index first, Index next) {
     add_products<E, Weights::by_query>(
-        d, tile_.rows, tile_.scratch.weights,
-        tile_.values + operands<E>(first) * padded<hn::TFromD<D>>(tile_.value_dim), tile_.value_dim,
-        first, tile_.scratch.out);
+        d, tile_.rows, tile_.scratch.weights, values_from(first), tile_.value_dim, first,
+        Ahead(tile_.keys + next * operands<E>(tile_.dim)), tile_.scratch.out);
   }
 
  private:
+  [[nodiscard]] const Operand<E>* values_from(Index key) const {
+    return tile_.values + operands<E>(key) * padded<Accumulator<E>>(tile_.value_dim);
+  }
+
   const ForwardTile<E>& tile_;
   decltype(pack_queries(std::declval<const ForwardTile<E>&>())) scale_;
 };
+
+/// The key tiles that a tile of queries meets.
+template <class E>
+Interval key_tiles(const ForwardTile<E>& tile) {
+  return {floor_div(tile.keys_begin, key_tile<E>), ceil_div(tile.keys_end, key_tile<E>)};
+}
 
 /// Sums over the key tiles [begin, end) and merges them.
 template <bool statistics, class D, class E, class Products>
 void accumulate_keys(D d, const ForwardTile<E>& tile, Interval tiles, Interval own,
                      Products& products) {
+  const Interval all = key_tiles(tile);
   start_sums(d, tile);
   for (Index t = tiles.begin; t < tiles.end; ++t) {
     // A little at a time, so that no load of the products waits behind many from memory.
@@ -190,7 +234,9 @@ void accumulate_keys(D d, const ForwardTile<E>& tile, Interval tiles, Interval o
       }
     }
     weigh_tile<statistics, key_tile<E>>(d, tile, first);
-    products.add(d, first);
+    // The next tile of queries begins where this one did.
+    const Index next = t + 1 < all.end ? t + 1 : all.begin;
+    products.add(d, first, next * key_tile<E>);
   }
   merge_sums(d, tile);
 }
@@ -199,9 +245,9 @@ template <class E, class Products = VectorProducts<E>>
 void accumulate(const ForwardTile<E>& tile) {
   const hn::ScalableTag<Accumulator<E>> d;
   Products products(d, tile);
-  const Index end = ceil_div(tile.keys_end, key_tile<E>);
-  for (Index first = floor_div(tile.keys_begin, key_tile<E>); first < end;) {
-    const Index last = std::min(end, (first / summed_tiles + 1) * summed_tiles);
+  const Interval all = key_tiles(tile);
+  for (Index first = all.begin; first < all.end;) {
+    const Index last = std::min(all.end, (first / summed_tiles + 1) * summed_tiles);
     if (tile.statistics) {
       accumulate_keys<true>(d, tile, {first, last}, own_keys(tile), products);
     } else {

@@ -38,15 +38,17 @@ HWY_INLINE bool all_seen(const VisibleRows& rows, Index first) {
 /// pack_keys leaves them.
 template <class E, class D, class Scale, class T = hn::TFromD<D>>
 HWY_INLINE void score_tile(D d, const VisibleRows& rows, const Operand<E>* packed_rows,
-                           const Operand<E>* keys, Index dim, Index first, Scale scale, T* scores) {
+                           const Operand<E>* keys, Index dim, Index first, Scale scale, Ahead ahead,
+                           T* scores) {
   const Index length = operands<E>(dim);
   keys += first * length;
   for (Index j = 0; j < key_tile<E>; j += score_keys<D>) {
     for (Index row = 0; row < rows.count; row += score_rows) {
       const auto seen = seen_by<key_tile<E>>(rows, row, score_rows, first);
       if (seen.begin >= j + score_keys<D> || seen.end <= j) continue;
+      const Index before = j / score_keys<D> * (query_tile / score_rows) + row / score_rows;
       multiply_scores<E>(d, packed_rows + row * length, keys + j * length, length, scale.from(row),
-                         scores + row * key_tile<E> + j);
+                         ahead.after(before * length), scores + row * key_tile<E> + j);
     }
   }
 }
@@ -71,18 +73,20 @@ HWY_INLINE Interval operands_of(Interval elements) {
 /// Adds one chunk of columns of weights times values, `vectors` vectors wide.
 template <class E, int vectors, Weights order, class D, class T = hn::TFromD<D>>
 HWY_NOINLINE void add_chunk(D d, const VisibleRows& rows, const Operand<E>* weights,
-                            const Operand<E>* values, Index first, T* sums) {
+                            const Operand<E>* values, Index first, Ahead ahead, T* sums) {
   if constexpr (order == Weights::by_query) {
     for (Index row = 0; row < rows.count; row += value_rows) {
       multiply_values<E, vectors, order>(
           d, weights + row * operands<E>(key_tile<E>), values,
           operands_of<E>(seen_by<key_tile<E>>(rows, row, value_rows, first)),
+          ahead.after(row / value_rows * operands<E>(key_tile<E>)),
           sums + row * vectors * lanes_of<D>);
     }
   } else {
     for (Index key = 0; key < key_tile<E>; key += value_rows) {
       multiply_values<E, vectors, order>(d, weights + key, values,
                                          operands_of<E>(seeing(rows, key, value_rows, first)),
+                                         ahead.after(key / value_rows * operands<E>(query_tile)),
                                          sums + key * vectors * lanes_of<D>);
     }
   }
@@ -94,7 +98,8 @@ HWY_NOINLINE void add_chunk(D d, const VisibleRows& rows, const Operand<E>* weig
 /// sums(j, c) += Sum_r weights(r, j) values(r, c), with the lengths of the tiles exchanged.
 template <class E, Weights order, class D, class T = hn::TFromD<D>>
 HWY_INLINE void add_products(D d, const VisibleRows& rows, const Operand<E>* weights,
-                             const Operand<E>* values, Index value_dim, Index first, T* sums) {
+                             const Operand<E>* values, Index value_dim, Index first, Ahead ahead,
+                             T* sums) {
   constexpr Index lanes = lanes_of<D>;
   constexpr Index inner = order == Weights::by_query ? key_tile<E> : query_tile;
   constexpr Index outer = order == Weights::by_query ? query_tile : key_tile<E>;
@@ -102,20 +107,21 @@ HWY_INLINE void add_products(D d, const VisibleRows& rows, const Operand<E>* wei
     const Index width = chunk_columns<T>(column, value_dim);
     switch (width / lanes) {
       case 1:
-        add_chunk<E, 1, order>(d, rows, weights, values, first, sums);
+        add_chunk<E, 1, order>(d, rows, weights, values, first, ahead, sums);
         break;
       case 2:
-        add_chunk<E, 2, order>(d, rows, weights, values, first, sums);
+        add_chunk<E, 2, order>(d, rows, weights, values, first, ahead, sums);
         break;
       case 3:
-        add_chunk<E, 3, order>(d, rows, weights, values, first, sums);
+        add_chunk<E, 3, order>(d, rows, weights, values, first, ahead, sums);
         break;
       default:
-        add_chunk<E, value_vectors, order>(d, rows, weights, values, first, sums);
+        add_chunk<E, value_vectors, order>(d, rows, weights, values, first, ahead, sums);
         break;
     }
     values += operands<E>(inner) * width;
     sums += outer * width;
+    ahead = ahead.after(outer / value_rows * operands<E>(inner));
     column += width;
   }
 }

@@ -57,7 +57,7 @@ class TileGradients {
     scale_scores(d, pair.rows.count, scratch.scale + pair.row, scratch.logits);
   }
 
-  void add(D d, const TilePair& pair, Index keys) {
+  void add(D d, const TilePair& pair, Index keys, Index /*next*/) {
     const auto& scratch = panel_.scratch;
     const Index dim = padded<float>(panel_.dim);
     // What queries of another tile have left.

@@ -36,7 +36,7 @@ class TileProducts {
     scale_scores(d, tile_.rows.count, scratch.scale, scratch.scores);
   }
 
-  void add(D d, Index first) {
+  void add(D d, Index first, Index /*next*/) {
     multiplier_.add(d, tile_.rows, tile_.scratch.weights,
                     tile_.values + operands<BFloat16>(first) * padded<float>(tile_.value_dim),
                     tile_.value_dim, first, tile_.scratch.out);
