@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <iterator>
 #include <limits>
 #include <vector>
 
@@ -49,15 +50,27 @@ double measure_gemm_flops(DataType type, int threads, double seconds) {
   return with_accumulator(type, [&]<class T>() { return measure<T>(threads, seconds); });
 }
 
+bool lacks_avx512(std::string_view kernels, bool core_has_avx512) {
+  constexpr std::string_view with_avx512[] = {"SkylakeX", "Cooperlake", "Sapphirerapids"};
+  return core_has_avx512 && std::ranges::find(with_avx512, kernels) == std::end(with_avx512);
+}
+
 std::string blas_name() {
 #ifdef OPENBLAS_VERSION
   const std::string version = openblas_get_config();  // OpenBLAS 0.3.21 and how it was built
   const auto end = version.find(' ', version.find(' ') + 1);
-  const std::string name = version.substr(0, end) + ' ' + openblas_get_corename();
+  const std::string kernels = openblas_get_corename();
+  const std::string name = version.substr(0, end) + ' ' + kernels;
   // It may name the kernels of an older machine, which a ceiling should not be measured with
   // unsaid.
   const char* core_type = std::getenv("OPENBLAS_CORETYPE");
-  return core_type == nullptr ? name : name + " (OPENBLAS_CORETYPE=" + core_type + ")";
+  if (core_type != nullptr) return name + " (OPENBLAS_CORETYPE=" + core_type + ")";
+#if defined(__x86_64__)
+  if (lacks_avx512(kernels, __builtin_cpu_supports("avx512f") != 0)) {
+    return name + " (without this core's AVX-512: OPENBLAS_CORETYPE=SkylakeX uses it)";
+  }
+#endif
+  return name;
 #else
   return "CBLAS";
 #endif

@@ -2,6 +2,7 @@
 // Dense products by BLAS, a ruler that everybody knows.
 
 #include <string>
+#include <string_view>
 
 #include "annulus/base/data_type.hpp"
 
@@ -12,8 +13,12 @@ namespace annulus::measure {
 /// threads to use, as with CBLAS libraries other than OpenBLAS.
 [[nodiscard]] double measure_gemm_flops(DataType type, int threads, double seconds);
 
-/// The BLAS library and the kernels that it chose, such as `OpenBLAS 0.3.21 SkylakeX`; `CBLAS`
-/// where it does not say.
+/// The BLAS library and the kernels that it chose, such as `OpenBLAS 0.3.21 SkylakeX`, with what
+/// makes them a low ceiling; `CBLAS` where it does not say.
 [[nodiscard]] std::string blas_name();
+
+/// Whether a core with AVX-512 has been given kernels without: an OpenBLAS that is older than the
+/// core takes general ones. `kernels`: as OpenBLAS names them.
+[[nodiscard]] bool lacks_avx512(std::string_view kernels, bool core_has_avx512);
 
 }  // namespace annulus::measure
