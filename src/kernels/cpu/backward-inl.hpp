@@ -92,7 +92,7 @@ HWY_INLINE void differentiate_rows(const GradientPanel<BFloat16>& panel, Index r
         dz[i][x] = both.dz;
       }
       store_operands(d, dz[i][0], dz[i][1], scratch.dz_by_query + ((r + i) * tile + j) / 2);
-      const auto scale = hn::Set(d, scratch.scale[row + r + i]);
+      const auto scale = hn::Set(d, panel.queries.scale[row + r + i]);
       for (int x = 0; x < 2; ++x) dz[i][x] = hn::Mul(dz[i][x], scale);
     }
     for (int x = 0; x < 2; ++x) {
@@ -111,53 +111,39 @@ struct TilePair {
   VisibleRows rows;
 };
 
-/// Queries of a tile times their scales, rounded once, as they enter both products.
+/// Packs `count` queries of the tile that starts at `row`, times their scales, rounded once, as
+/// they enter both products.
 template <class T>
-Unscaled pack_queries(const GradientPanel<T>& panel, Index row, Index count) {
-  const auto& scratch = panel.scratch;
+void pack_queries(const GradientRows<T>& rows, Index row, Index count, Index dim,
+                  const GradientQueries<T>& queries) {
   for (Index r = 0; r < count; ++r) {
-    const double scale = panel.scale[row + r];
-    const T* HWY_RESTRICT from = panel.q + (row + r) * panel.q_stride;
-    T* HWY_RESTRICT to = scratch.scaled + r * panel.dim;
-    for (Index c = 0; c < panel.dim; ++c)
-      to[c] = static_cast<T>(scale * static_cast<double>(from[c]));
+    const double scale = rows.scale[row + r];
+    const T* HWY_RESTRICT from = rows.q + (row + r) * rows.q_stride;
+    T* HWY_RESTRICT to = queries.scaled + r * dim;
+    for (Index c = 0; c < dim; ++c) to[c] = static_cast<T>(scale * static_cast<double>(from[c]));
   }
-  pack_rows(scratch.scaled, panel.dim, count, panel.dim, scratch.q + row * panel.dim);
-  pack_factors(scratch.scaled, panel.dim, count, panel.dim, query_tile,
-               scratch.q_factors + row * padded<T>(panel.dim));
+  pack_rows(queries.scaled, dim, count, dim, queries.q + row * dim);
+  pack_factors(queries.scaled, dim, count, dim, query_tile,
+               queries.q_factors + row * padded<T>(dim));
+}
+
+/// bf16 as it is: logits are scaled.
+HWY_INLINE void pack_queries(const GradientRows<BFloat16>& rows, Index row, Index count, Index dim,
+                             const GradientQueries<BFloat16>& queries) {
+  const BFloat16* q = rows.q + row * rows.q_stride;
+  for (Index r = row; r < row + count; ++r) queries.scale[r] = static_cast<float>(rows.scale[r]);
+  pack_rows(q, rows.q_stride, count, dim, queries.q + row * operands<BFloat16>(dim));
+  pack_factors(q, rows.q_stride, count, dim, query_tile,
+               queries.q_factors + operands<BFloat16>(row) * padded<float>(dim));
+}
+
+/// What logits of packed queries are yet to be multiplied with.
+template <class T>
+Unscaled scale_of(const GradientQueries<T>& /*queries*/) {
   return {};
 }
-
-/// bf16 as it is; returns what logits are yet to be multiplied with.
-HWY_INLINE RowScales<float> pack_queries(const GradientPanel<BFloat16>& panel, Index row,
-                                         Index count) {
-  const auto& scratch = panel.scratch;
-  const BFloat16* q = panel.q + row * panel.q_stride;
-  for (Index r = row; r < row + count; ++r) {
-    scratch.scale[r] = static_cast<float>(panel.scale[r]);
-  }
-  pack_rows(q, panel.q_stride, count, panel.dim, scratch.q + row * operands<BFloat16>(panel.dim));
-  pack_factors(q, panel.q_stride, count, panel.dim, query_tile,
-               scratch.q_factors + operands<BFloat16>(row) * padded<float>(panel.dim));
-  return {scratch.scale};
-}
-
-/// Packs all tiles of queries. Returns what logits are yet to be multiplied with.
-template <class E>
-auto pack_panel(const GradientPanel<E>& panel) {
-  using T = Accumulator<E>;
-  const auto& scratch = panel.scratch;
-  decltype(pack_queries(panel, 0, 0)) scale{};
-  for (Index row = 0; row < panel.rows.count; row += query_tile) {
-    const Index count = HWY_MIN(query_tile, panel.rows.count - row);
-    scale = pack_queries(panel, row, count);
-    const E* dout = panel.dout + row * panel.dout_stride;
-    pack_rows(dout, panel.dout_stride, count, panel.value_dim,
-              scratch.dout + row * operands<E>(panel.value_dim));
-    pack_factors(dout, panel.dout_stride, count, panel.value_dim, query_tile,
-                 scratch.dout_factors + operands<E>(row) * padded<T>(panel.value_dim));
-  }
-  return scale;
+HWY_INLINE RowScales<float> scale_of(const GradientQueries<BFloat16>& queries) {
+  return {queries.scale};
 }
 
 /// The five products of a panel by vectors.
@@ -168,12 +154,25 @@ class VectorGradients {
   using D = hn::ScalableTag<T>;
 
   explicit VectorGradients(const GradientPanel<E>& panel)
-      : panel_(panel), scale_(pack_panel(panel)) {}
+      : panel_(panel), scale_(scale_of(panel.queries)) {}
+
+  static void pack(const GradientRows<E>& rows, Index dim, Index value_dim,
+                   const GradientQueries<E>& queries) {
+    for (Index row = 0; row < queries.count; row += query_tile) {
+      const Index count = HWY_MIN(query_tile, queries.count - row);
+      pack_queries(rows, row, count, dim, queries);
+      const E* dout = rows.dout + row * rows.dout_stride;
+      pack_rows(dout, rows.dout_stride, count, value_dim,
+                queries.dout + row * operands<E>(value_dim));
+      pack_factors(dout, rows.dout_stride, count, value_dim, query_tile,
+                   queries.dout_factors + operands<E>(row) * padded<T>(value_dim));
+    }
+  }
 
   /// Logits and products <dout, v>, in the register tiles that hold visible pairs.
   HWY_INLINE void score(D d, const TilePair& pair) {
     const auto& scratch = panel_.scratch;
-    const Operand<E>* dout = scratch.dout + pair.row * operands<E>(panel_.value_dim);
+    const Operand<E>* dout = panel_.queries.dout + pair.row * operands<E>(panel_.value_dim);
     score_tile<E>(d, pair.rows, queries_from(pair.row), panel_.keys.columns, panel_.dim, pair.first,
                   scale_.from(pair.row), Ahead(dout), scratch.logits);
     score_tile<E>(d, pair.rows, dout, panel_.keys.value_columns, panel_.value_dim, pair.first,
@@ -185,7 +184,7 @@ class VectorGradients {
   HWY_INLINE void add(D d, const TilePair& pair, Index /*keys*/, Index next) {
     const auto& scratch = panel_.scratch;
     const Index dim = padded<T>(panel_.dim);
-    const Operand<E>* q_factors = scratch.q_factors + operands<E>(pair.row) * dim;
+    const Operand<E>* q_factors = panel_.queries.q_factors + operands<E>(pair.row) * dim;
     T* dq = scratch.dq + pair.row * dim;
     add_products<E, Weights::by_key>(d, pair.rows, scratch.p, dout_factors_from(pair.row),
                                      panel_.value_dim, pair.first, Ahead(q_factors), scratch.dv);
@@ -205,14 +204,14 @@ class VectorGradients {
 
  private:
   [[nodiscard]] const Operand<E>* queries_from(Index row) const {
-    return panel_.scratch.q + row * operands<E>(panel_.dim);
+    return panel_.queries.q + row * operands<E>(panel_.dim);
   }
   [[nodiscard]] const Operand<E>* dout_factors_from(Index row) const {
-    return panel_.scratch.dout_factors + operands<E>(row) * padded<T>(panel_.value_dim);
+    return panel_.queries.dout_factors + operands<E>(row) * padded<T>(panel_.value_dim);
   }
 
   const GradientPanel<E>& panel_;
-  decltype(pack_panel(std::declval<const GradientPanel<E>&>())) scale_;
+  decltype(scale_of(std::declval<const GradientQueries<E>&>())) scale_;
 };
 
 /// Makes p and dz of the logits and products of a pair of tiles, up to the last key that a query
@@ -271,6 +270,12 @@ void accumulate_gradients(const GradientPanel<E>& panel) {
     add_sums(panel.scratch.dq + row * dim, HWY_MIN(query_tile, panel.rows.count - row), panel.dim,
              query_tile, panel.dq + row * panel.dim, panel.dim);
   }
+}
+
+template <class E, class Products = VectorGradients<E>>
+void pack_gradient_queries(const GradientRows<E>& rows, Index dim, Index value_dim,
+                           const GradientQueries<E>& queries) {
+  Products::pack(rows, dim, value_dim, queries);
 }
 
 template <class E>

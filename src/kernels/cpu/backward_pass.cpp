@@ -31,6 +31,12 @@ Index panel_length(const JoinedBlock& block) {
   return std::min(rounded(all), std::clamp(rounded(ceil_div(all, 2)), least, gradient_panel));
 }
 
+/// Whether a thread packs all queries and keys of a head at once, rather than those of a panel
+/// whenever it meets one of the other side: where that takes little memory.
+bool packs_at_once(const JoinedBlock& block) {
+  return std::max(block.queries.size(), block.keys.size()) <= 2 * gradient_panel;
+}
+
 /// The pairs of panels of a block that see each other. Sums of a panel of queries, and of one of
 /// keys, are made in the order of rounds, so that they do not depend on which thread makes them: in
 /// round t keys i meet queries (i + t) mod C. This list keeps that order for each of them, while
@@ -108,30 +114,33 @@ auto CpuBackward<E>::place_workspace(ArrayPlaces& places) const -> Workspace {
   const Index dim = functions_.padded(d);
   const Index value_dim = functions_.padded(d_v);
   const Index scores = query_tile * key_tile<E>;
-  const Index factors = panel_ / query_tile * functions_.query_operands;
   const auto take_operands = [&](Index count) { return places.take<Operand<E>>(count); };
-  Workspace workspace{.scratch = {.q = take_operands(panel_ * operands<E>(d)),
-                                  .dout = take_operands(panel_ * operands<E>(d_v)),
-                                  .q_factors = take_operands(factors * dim),
-                                  .dout_factors = take_operands(factors * value_dim),
-                                  .scale = places.take<T>(panel_),
-                                  .scaled = places.take<T>(query_tile * d),
-                                  .dq = places.take<T>(panel_ * dim),
-                                  .dk = places.take<T>(key_tile<E> * dim),
-                                  .dv = places.take<T>(key_tile<E> * value_dim),
-                                  .logits = places.filled<T>(scores),
-                                  .products = places.filled<T>(scores),
-                                  .p = nullptr,
-                                  .dz_by_key = nullptr,
-                                  .dz_by_query = nullptr},
-                      .keys = {.count = 0,
-                               .columns = take_operands(panel_ * operands<E>(d)),
-                               .value_columns = take_operands(panel_ * operands<E>(d_v)),
-                               .factors = take_operands(operands<E>(panel_) * dim)},
-                      .scale = places.take<double>(panel_),
-                      .visible = places.take<Interval>(panel_),
-                      .staging = places.take<E>(panel_ * d),
-                      .value_staging = places.take<E>(panel_ * d_v)};
+  Workspace workspace{
+      .scratch = {.dq = places.take<T>(panel_ * dim),
+                  .dk = places.take<T>(key_tile<E> * dim),
+                  .dv = places.take<T>(key_tile<E> * value_dim),
+                  .logits = places.filled<T>(scores),
+                  .products = places.filled<T>(scores),
+                  .p = nullptr,
+                  .dz_by_key = nullptr,
+                  .dz_by_query = nullptr},
+      .queries = {.count = 0,
+                  .q = take_operands(packed_ * operands<E>(d)),
+                  .dout = take_operands(packed_ * operands<E>(d_v)),
+                  .q_factors = take_operands(functions_.query_factors(packed_, d)),
+                  .dout_factors = take_operands(functions_.query_factors(packed_, d_v)),
+                  .scale = places.take<T>(packed_),
+                  .scaled = places.take<T>(query_tile * d)},
+      .keys = {.count = 0,
+               .columns = take_operands(functions_.packed_keys(packed_, d)),
+               .value_columns = take_operands(functions_.packed_keys(packed_, d_v)),
+               .factors = take_operands(functions_.packed_values(packed_, d))},
+      .packed_queries = {},
+      .packed_keys = {},
+      .scale = places.take<double>(packed_),
+      .visible = places.take<Interval>(panel_),
+      .staging = places.take<E>(packed_ * d),
+      .value_staging = places.take<E>(packed_ * d_v)};
   auto& scratch = workspace.scratch;
   if constexpr (in_place) {
     scratch.p = scratch.logits;
@@ -148,10 +157,17 @@ auto CpuBackward<E>::place_workspace(ArrayPlaces& places) const -> Workspace {
 
 template <class E>
 void CpuBackward<E>::make_room(std::span<const JoinedBlock> blocks) {
-  Index longest = 0;
-  for (const auto& block : blocks) longest = std::max(longest, panel_length<E>(block));
-  if (longest <= panel_) return;
-  panel_ = longest;
+  Index panel = panel_;
+  Index packed = packed_;
+  for (const auto& block : blocks) {
+    const Index length = panel_length<E>(block);
+    const Index all = std::max(block.queries.size(), block.keys.size());
+    panel = std::max(panel, length);
+    packed = std::max(packed, packs_at_once(block) ? ceil_div(all, length) * length : length);
+  }
+  if (panel == panel_ && packed == packed_) return;
+  panel_ = panel;
+  packed_ = packed;
   workspaces_.resize(static_cast<std::size_t>(options_.threads));
   tile_memory_.give_back();
   tile_memory_ = PassMemory(pool_, [this](ArrayPlaces& places) {
@@ -185,13 +201,17 @@ void CpuBackward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<
     const auto of_worker = [&](int worker) -> Workspace& {
       return workspaces_[static_cast<std::size_t>(worker)];
     };
+    const bool at_once = packs_at_once(block);
+    const bool queries_at_once = at_once && queries_.q.heads == heads;
     for_each_step(whole_heads, std::ssize(pairs), options_.threads, poll,
                   [&](Index head, Index step, int worker) {
+                    auto& workspace = of_worker(worker);
                     const auto* pair = &pairs[static_cast<std::size_t>(step)];
-                    if (step == 0 || pair->keys.begin != pair[-1].keys.begin) {
-                      pack_keys(k, v, pair->keys, head, of_worker(worker));
+                    if (step == 0 || (!at_once && pair->keys.begin != pair[-1].keys.begin)) {
+                      pack_keys(k, v, at_once ? block.keys : pair->keys, head, workspace);
                     }
-                    accumulate_pair(block, *pair, head, dk, dv, of_worker(worker));
+                    if (step == 0 && queries_at_once) pack_queries(block.queries, head, workspace);
+                    accumulate_pair(block, *pair, head, dk, dv, queries_at_once, workspace);
                   });
     if (whole_heads == heads) continue;
     std::vector<std::vector<PanelPair>> rounds;
@@ -207,7 +227,7 @@ void CpuBackward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<
                       const auto& pair = round[static_cast<std::size_t>(item / others)];
                       const Index head = whole_heads + item % others;
                       pack_keys(k, v, pair.keys, head, of_worker(worker));
-                      accumulate_pair(block, pair, head, dk, dv, of_worker(worker));
+                      accumulate_pair(block, pair, head, dk, dv, false, of_worker(worker));
                     });
     }
   }
@@ -216,6 +236,7 @@ void CpuBackward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<
 template <class E>
 void CpuBackward<E>::pack_keys(ConstTensorView k, ConstTensorView v, Interval rows, Index key_head,
                                Workspace& workspace) const {
+  workspace.packed_keys = rows;
   workspace.keys.count = rows.size();
   const auto keys = tile_rows(k, rows.begin, key_head, rows.size(), workspace.staging);
   const auto values = tile_rows(v, rows.begin, key_head, rows.size(), workspace.value_staging);
@@ -224,9 +245,27 @@ void CpuBackward<E>::pack_keys(ConstTensorView k, ConstTensorView v, Interval ro
 }
 
 template <class E>
+void CpuBackward<E>::pack_queries(Interval rows, Index head, Workspace& workspace) const {
+  workspace.packed_queries = rows;
+  workspace.queries.count = rows.size();
+  const auto q = tile_rows(queries_.q, rows.begin, head, rows.size(), workspace.staging);
+  const auto dout =
+      tile_rows(queries_.dout, rows.begin, head, rows.size(), workspace.value_staging);
+  for (Index i = 0; i < rows.size(); ++i) {
+    workspace.scale[i] = queries_.scale.at(rows.begin + i, head);
+  }
+  functions_.pack_gradient_queries({.q = q.data,
+                                    .q_stride = q.stride,
+                                    .scale = workspace.scale,
+                                    .dout = dout.data,
+                                    .dout_stride = dout.stride},
+                                   queries_.q.dim, options_.value_dim, workspace.queries);
+}
+
+template <class E>
 void CpuBackward<E>::accumulate_pair(const JoinedBlock& block, const PanelPair& pair,
                                      Index key_head, TensorView dk, TensorView dv,
-                                     Workspace& workspace) {
+                                     bool queries_are_packed, Workspace& workspace) {
   const auto& q = queries_.q;
   const Index group = q.heads / options_.key_heads;
   const Index key = pair.keys.begin;
@@ -242,25 +281,22 @@ void CpuBackward<E>::accumulate_pair(const JoinedBlock& block, const PanelPair& 
                        low + key * low_stride + key_head * sums.dim, low_stride};
   };
   for (Index head = key_head * group; head < (key_head + 1) * group; ++head) {
-    const auto queries = tile_rows(q, row, head, count, workspace.staging);
-    const auto dout = tile_rows(queries_.dout, row, head, count, workspace.value_staging);
-    for (Index i = 0; i < count; ++i) workspace.scale[i] = queries_.scale.at(row + i, head);
-    functions_.accumulate_gradients({.rows = {count, workspace.visible},
-                                     .dim = q.dim,
-                                     .value_dim = options_.value_dim,
-                                     .q = queries.data,
-                                     .q_stride = queries.stride,
-                                     .scale = workspace.scale,
-                                     .dout = dout.data,
-                                     .dout_stride = dout.stride,
-                                     .lse = &lse_[at(head, row)],
-                                     .lse_low = &lse_low_[at(head, row)],
-                                     .mean = &mean_[at(head, row)],
-                                     .dq = sums_ + at(head, row) * q.dim,
-                                     .keys = workspace.keys,
-                                     .dk = long_sums(dk, dk_low_),
-                                     .dv = long_sums(dv, dv_low_),
-                                     .scratch = workspace.scratch});
+    if (!queries_are_packed) pack_queries(pair.queries, head, workspace);
+    functions_.accumulate_gradients(
+        {.rows = {count, workspace.visible},
+         .dim = q.dim,
+         .value_dim = options_.value_dim,
+         .lse = &lse_[at(head, row)],
+         .lse_low = &lse_low_[at(head, row)],
+         .mean = &mean_[at(head, row)],
+         .dq = sums_ + at(head, row) * q.dim,
+         .queries = functions_.part_of(workspace.queries, row - workspace.packed_queries.begin,
+                                       count, q.dim, options_.value_dim),
+         .keys = functions_.part_of(workspace.keys, key - workspace.packed_keys.begin,
+                                    pair.keys.size(), q.dim, options_.value_dim),
+         .dk = long_sums(dk, dk_low_),
+         .dv = long_sums(dv, dv_low_),
+         .scratch = workspace.scratch});
   }
 }
 

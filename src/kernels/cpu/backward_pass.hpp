@@ -41,7 +41,10 @@ class CpuBackward final : public BackwardPass {
   /// What one worker computes in.
   struct Workspace {
     GradientScratch<E> scratch;
+    GradientQueries<E> queries;
     GradientKeys<E> keys;
+    Interval packed_queries;  ///< rows that they are of
+    Interval packed_keys;
     double* scale;
     Interval* visible;
     E* staging;  ///< rows of d or d_v elements in E, see tile_rows
@@ -55,10 +58,12 @@ class CpuBackward final : public BackwardPass {
   /// Packs rows of a head of k and v.
   void pack_keys(ConstTensorView k, ConstTensorView v, Interval rows, Index key_head,
                  Workspace& workspace) const;
+  /// Packs rows of a head of q and dout.
+  void pack_queries(Interval rows, Index head, Workspace& workspace) const;
   /// Adds what the queries that read one key head and its packed rows give to each other's
-  /// gradients.
+  /// gradients. Queries are packed before, or here.
   void accumulate_pair(const JoinedBlock& block, const PanelPair& pair, Index key_head,
-                       TensorView dk, TensorView dv, Workspace& workspace);
+                       TensorView dk, TensorView dv, bool queries_are_packed, Workspace& workspace);
 
   [[nodiscard]] Index at(Index head, Index row) const { return head * queries_.q.rows + row; }
 
@@ -74,7 +79,8 @@ class CpuBackward final : public BackwardPass {
   PassMemory sum_memory_;
   T* dk_low_ = nullptr;                // (keys, G, d), of the keys at hand, see LongSums
   T* dv_low_ = nullptr;                // (keys, G, d_v), likewise
-  Index panel_ = 0;                    // rows that the workspaces have room for
+  Index panel_ = 0;                    // rows of a panel that the workspaces have room for,
+  Index packed_ = 0;                   // and rows that are packed at once
   std::vector<Workspace> workspaces_;  // one for each thread
   PassMemory tile_memory_;
 };

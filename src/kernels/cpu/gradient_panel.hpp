@@ -16,7 +16,32 @@ inline constexpr Index gradient_panel = 768;
 inline constexpr Index tiled_query_operands =
     ceil_div(operands<BFloat16>(query_tile), tile_size) * tile_size;
 
-/// Keys and values of a panel, packed for the three products that they enter.
+/// Rows of one head as they are, from which queries are packed.
+template <class E>
+struct GradientRows {
+  const E* q;  ///< (rows, d)
+  Index q_stride;
+  const double* scale;  ///< (rows)
+  const E* dout;        ///< (rows, d_v)
+  Index dout_stride;
+};
+
+/// Queries of one head and the gradients of their outputs, packed for the four products that they
+/// enter. Those from a later tile on are queries, too.
+template <class E, class T = Accumulator<E>>
+struct GradientQueries {
+  Index count = 0;
+  Operand<E>* q = nullptr;  ///< packed rows (count, d): scaled queries; bf16 as they are; of tile
+                            ///< registers (count, operands of d)
+  Operand<E>* dout = nullptr;          ///< packed rows (count, d_v)
+  Operand<E>* q_factors = nullptr;     ///< (query tiles, chunks, query_tile, chunk) of d: as q; of
+                                       ///< tile registers (query tiles, d, tiled_query_operands)
+  Operand<E>* dout_factors = nullptr;  ///< likewise of d_v
+  T* scale = nullptr;                  ///< (count): of the queries that are as they are
+  T* scaled = nullptr;                 ///< (query_tile, d): scaled queries, while they are packed
+};
+
+/// Keys and values, packed for the three products that they enter.
 template <class E>
 struct GradientKeys {
   Index count = 0;
@@ -30,21 +55,13 @@ struct GradientKeys {
 /// numbers.
 template <class E, class T = Accumulator<E>>
 struct GradientScratch {
-  Operand<E>* q;             ///< packed rows (panel, d): scaled queries; bf16 as they are; of tile
-                             ///< registers (panel, operands of d)
-  Operand<E>* dout;          ///< packed rows (panel, d_v)
-  Operand<E>* q_factors;     ///< (query tiles, chunks, query_tile, chunk) of d: as q; of tile
-                             ///< registers (query tiles, d, tiled_query_operands)
-  Operand<E>* dout_factors;  ///< likewise of d_v
-  T* scale;                  ///< (panel): of the queries that are as they are
-  T* scaled;                 ///< (query_tile, d): scaled queries
-  T* dq;                     ///< (query tiles, chunks, query_tile, chunk) of d: Sum_j dz k_j
-                             ///< over the keys of the panel
-  T* dk;                     ///< (chunks, key_tile, chunk) of d, of one key tile; of tile
-                             ///< registers (d, key_tile)
-  T* dv;                     ///< likewise of d_v
-  T* logits;                 ///< (query_tile, key_tile)
-  T* products;               ///< (query_tile, key_tile): <dout, v>
+  T* dq;        ///< (query tiles, chunks, query_tile, chunk) of d: Sum_j dz k_j
+                ///< over the keys of the panel
+  T* dk;        ///< (chunks, key_tile, chunk) of d, of one key tile; of tile
+                ///< registers (d, key_tile)
+  T* dv;        ///< likewise of d_v
+  T* logits;    ///< (query_tile, key_tile)
+  T* products;  ///< (query_tile, key_tile): <dout, v>
   // What multiplies, by query or by key as Weights says. Pairs have arrays of their own; else p
   // takes the place of logits, and dz that of products.
   Operand<E>* p;            ///< by key: multiplies dout
@@ -59,15 +76,11 @@ struct GradientPanel {
       rows;         ///< of the queries; at most gradient_panel, keys counted from the panel's first
   Index dim;        ///< d
   Index value_dim;  ///< d_v
-  const E* q;       ///< (rows, d)
-  Index q_stride;
-  const double* scale;  ///< (rows)
-  const E* dout;        ///< (rows, d_v)
-  Index dout_stride;
-  const T* lse;      ///< (rows)
+  const T* lse;     ///< (rows)
   const T* lse_low;  ///< (rows)
   const T* mean;     ///< (rows): <dout, out>
   double* dq;        ///< (rows, d) dense: Sum_j dz k_j is added
+  GradientQueries<E> queries;
   GradientKeys<E> keys;
   LongSums<T> dk;  ///< (keys, d), added to
   LongSums<T> dv;  ///< (keys, d_v), added to

@@ -28,6 +28,7 @@ TileFunctions<E> functions() {
           .pack_values = pack_values<E>,
           .accumulate = accumulate<E>,
           .pack_gradient_keys = pack_gradient_keys<E>,
+          .pack_gradient_queries = pack_gradient_queries<E>,
           .accumulate_gradients = accumulate_gradients<E>,
           .scale_sums = scale_sums<Accumulator<E>>};
 }
@@ -81,6 +82,8 @@ const TileFunctions<BFloat16>* bf16_tile_functions() {
     auto with_tiles = functions<BFloat16>();
     with_tiles.query_operands = tiled_query_operands;
     with_tiles.accumulate = accumulate<BFloat16, TileProducts<TileRegisters>>;
+    with_tiles.pack_gradient_queries =
+        pack_gradient_queries<BFloat16, TileGradients<TileRegisters>>;
     with_tiles.accumulate_gradients = accumulate_gradients<BFloat16, TileGradients<TileRegisters>>;
     return with_tiles;
   }();

@@ -27,6 +27,10 @@ struct TileFunctions {
   void (*pack_gradient_keys)(const E* k, Index stride, const E* v, Index value_stride, Index dim,
                              Index value_dim, const GradientKeys<E>& keys);
 
+  /// Packs `queries.count` queries and gradients of outputs.
+  void (*pack_gradient_queries)(const GradientRows<E>& rows, Index dim, Index value_dim,
+                                const GradientQueries<E>& queries);
+
   /// Adds what the visible pairs of a panel give to its gradients.
   void (*accumulate_gradients)(const GradientPanel<E>& panel);
 
@@ -40,6 +44,31 @@ struct TileFunctions {
   /// Operands of so many packed values.
   [[nodiscard]] Index packed_values(Index keys, Index value_dim) const {
     return operands<E>(keys) * padded(value_dim);
+  }
+  /// Operands of so many rows that are summed over to gradients, a multiple of query_tile.
+  [[nodiscard]] Index query_factors(Index rows, Index dim) const {
+    return rows / query_tile * query_operands * padded(dim);
+  }
+
+  /// `count` of packed queries from the first of a tile on.
+  [[nodiscard]] GradientQueries<E> part_of(const GradientQueries<E>& queries, Index row,
+                                           Index count, Index dim, Index value_dim) const {
+    return {.count = count,
+            .q = queries.q + row * operands<E>(dim),
+            .dout = queries.dout + row * operands<E>(value_dim),
+            .q_factors = queries.q_factors + query_factors(row, dim),
+            .dout_factors = queries.dout_factors + query_factors(row, value_dim),
+            .scale = queries.scale + row,
+            .scaled = queries.scaled};
+  }
+
+  /// `count` of packed keys from the first of a tile on.
+  [[nodiscard]] GradientKeys<E> part_of(const GradientKeys<E>& keys, Index row, Index count,
+                                        Index dim, Index value_dim) const {
+    return {.count = count,
+            .columns = keys.columns + packed_keys(row, dim),
+            .value_columns = keys.value_columns + packed_keys(row, value_dim),
+            .factors = keys.factors + packed_values(row, dim)};
   }
 };
 

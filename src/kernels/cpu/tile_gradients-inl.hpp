@@ -29,18 +29,19 @@ class TileGradients {
  public:
   using D = hn::ScalableTag<float>;
 
-  explicit TileGradients(const GradientPanel<BFloat16>& panel) : panel_(panel) {
-    const auto& scratch = panel.scratch;
-    const auto& rows = panel.rows;
-    copy_rows(panel.q, panel.q_stride, rows.count, panel.dim, scratch.q);
-    copy_rows(panel.dout, panel.dout_stride, rows.count, panel.value_dim, scratch.dout);
-    for (Index r = 0; r < rows.count; ++r) scratch.scale[r] = static_cast<float>(panel.scale[r]);
-    for (Index row = 0; row < rows.count; row += query_tile) {
-      const Index count = HWY_MIN(query_tile, rows.count - row);
-      pack_turned(panel.q + row * panel.q_stride, panel.q_stride, count, panel.dim,
-                  factors_of(scratch.q_factors, row, panel.dim));
-      pack_turned(panel.dout + row * panel.dout_stride, panel.dout_stride, count, panel.value_dim,
-                  factors_of(scratch.dout_factors, row, panel.value_dim));
+  explicit TileGradients(const GradientPanel<BFloat16>& panel) : panel_(panel) {}
+
+  static void pack(const GradientRows<BFloat16>& rows, Index dim, Index value_dim,
+                   const GradientQueries<BFloat16>& queries) {
+    copy_rows(rows.q, rows.q_stride, queries.count, dim, queries.q);
+    copy_rows(rows.dout, rows.dout_stride, queries.count, value_dim, queries.dout);
+    for (Index r = 0; r < queries.count; ++r) queries.scale[r] = static_cast<float>(rows.scale[r]);
+    for (Index row = 0; row < queries.count; row += query_tile) {
+      const Index count = HWY_MIN(query_tile, queries.count - row);
+      pack_turned(rows.q + row * rows.q_stride, rows.q_stride, count, dim,
+                  factors_of(queries.q_factors, row, dim));
+      pack_turned(rows.dout + row * rows.dout_stride, rows.dout_stride, count, value_dim,
+                  factors_of(queries.dout_factors, row, value_dim));
     }
   }
 
@@ -52,9 +53,9 @@ class TileGradients {
       TileMultiplier<Registers>(length).score(pair.rows, rows + pair.row * length, keys, pair.first,
                                               products);
     };
-    multiply(panel_.dim, scratch.q, panel_.keys.columns, scratch.logits);
-    multiply(panel_.value_dim, scratch.dout, panel_.keys.value_columns, scratch.products);
-    scale_scores(d, pair.rows.count, scratch.scale + pair.row, scratch.logits);
+    multiply(panel_.dim, panel_.queries.q, panel_.keys.columns, scratch.logits);
+    multiply(panel_.value_dim, panel_.queries.dout, panel_.keys.value_columns, scratch.products);
+    scale_scores(d, pair.rows.count, panel_.queries.scale + pair.row, scratch.logits);
   }
 
   void add(D d, const TilePair& pair, Index keys, Index /*next*/) {
@@ -66,9 +67,9 @@ class TileGradients {
       std::fill_n(scratch.dz_by_key + j * keys_, keys, BFloat16Pair());
     }
     TileMultiplier<Registers> multiplier(0);
-    add_by_key(d, multiplier, factors_of(scratch.dout_factors, pair.row, panel_.value_dim),
+    add_by_key(d, multiplier, factors_of(panel_.queries.dout_factors, pair.row, panel_.value_dim),
                scratch.p, panel_.value_dim, keys, scratch.dv);
-    add_by_key(d, multiplier, factors_of(scratch.q_factors, pair.row, panel_.dim),
+    add_by_key(d, multiplier, factors_of(panel_.queries.q_factors, pair.row, panel_.dim),
                scratch.dz_by_key, panel_.dim, keys, scratch.dk);
     multiplier.add(d, pair.rows, scratch.dz_by_query,
                    panel_.keys.factors + operands<BFloat16>(pair.first) * dim, panel_.dim,

@@ -64,11 +64,13 @@ void expect_same_or_nan(const auto& one, const auto& other) {
 // Three panels a side, the fewest whose sums show their order: of five heads, threads take five,
 // four, three or none whole, and share the rounds of the others.
 template <class T>
-void expect_same_bits_of_gradients(const char* mask) {
-  const Problem panels{.query_heads = 5,
+void expect_same_bits_of_gradients(const char* mask,
+                                   const Documents& documents = Documents::single(1601),
+                                   Index group = 1) {
+  const Problem panels{.query_heads = 5 * group,
                        .key_heads = 5,
                        .head_dim = 3,
-                       .documents = Documents::single(1601),
+                       .documents = documents,
                        .mask = Mask::parse(mask)};
   const auto whole = random_problem<T>(panels, 8);
   const auto dout = random_dout<T>(panels);
@@ -138,6 +140,16 @@ TEST(CpuThreads, AnyNumberOfThreadsGivesTheSameGradients) {
   expect_same_bits_of_gradients<double>("full");  // fp32 would hide the order of fp64 sums
   expect_same_bits_of_gradients<float>("causal");
   expect_same_bits_of_gradients<BFloat16>("window:900,200");
+}
+
+// Who has a head whole packs all of it at once, others the panels of a pair.
+TEST(CpuThreads, GradientsOfShortBlocksHaveTheSameBitsPackedAtOnceOrByPanels) {
+  expect_same_bits_of_gradients<float>("causal", Documents::single(1009));
+  expect_same_bits_of_gradients<double>("full", Documents::single(1009), 2);
+  expect_same_bits_of_gradients<BFloat16>("full", Documents::single(1009));
+  expect_same_bits_of_gradients<float>("full", Documents::single(331, 1500));
+  expect_same_bits_of_gradients<float>("full", Documents::single(1500, 331), 3);
+  expect_same_bits_of_gradients<float>("causal", Documents::packed({0, 331, 2000, 2600}));
 }
 
 TEST(CpuThreads, AnyNumberOfThreadsGivesTheSameBits) {

@@ -25,6 +25,8 @@ namespace annulus::kernels::HWY_NAMESPACE {
 TileFunctions<BFloat16> on_the_model(TileFunctions<BFloat16> functions) {
 #if ANNULUS_TARGET_HAS_BF16_DOT
   functions.accumulate = accumulate<BFloat16, TileProducts<test::ModelRegisters>>;
+  functions.pack_gradient_queries =
+      pack_gradient_queries<BFloat16, TileGradients<test::ModelRegisters>>;
   functions.accumulate_gradients =
       accumulate_gradients<BFloat16, TileGradients<test::ModelRegisters>>;
 #endif
