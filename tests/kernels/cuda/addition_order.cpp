@@ -23,7 +23,27 @@ void AdditionOrder::join(Known& to, const Known& more) {
 }
 
 void AdditionOrder::add(int thread, const float* to) {
-  const auto& known = threads_[static_cast<std::size_t>(thread)].known;
+  add(thread, to, threads_[static_cast<std::size_t>(thread)].known);
+}
+
+void AdditionOrder::have_been_added(int thread) {
+  const auto warp = static_cast<std::size_t>(thread / lanes);
+  auto own = std::vector<int>(made_.size());
+  own[warp] = made_[warp];
+  join(threads_[static_cast<std::size_t>(thread)].known,
+       std::make_shared<const std::vector<int>>(std::move(own)));
+}
+
+AdditionOrder::Known AdditionOrder::known_to_additions(int thread) const {
+  return threads_[static_cast<std::size_t>(thread)].additions;
+}
+
+void AdditionOrder::fence_additions(int thread) {
+  auto& own = threads_[static_cast<std::size_t>(thread)];
+  own.additions = own.known;
+}
+
+void AdditionOrder::add(int thread, const float* to, const Known& known) {
   const auto warp = static_cast<std::size_t>(thread / lanes);
   const Addition own{.thread = thread, .number = ++made_[warp]};
   const auto [found, is_first] = last_.emplace(to, own);

@@ -21,7 +21,17 @@ class AdditionOrder {
   /// Of all blocks. Threads, and warps by their first thread, count from the first block on.
   explicit AdditionOrder(int threads);
 
+  /// Additions of each warp that are known of; shared by those who know the same. Null: none.
+  using Known = std::shared_ptr<const std::vector<int>>;
+
   void add(int thread, const float* to);
+  /// The same for what is added by itself, when its thread has waited for that; `known`: what was
+  /// known when it started. The thread knows of it after have_been_added().
+  void add(int thread, const float* to, const Known& known);
+  void have_been_added(int thread);
+  /// What a thread knew when it last fenced that for such additions.
+  [[nodiscard]] Known known_to_additions(int thread) const;
+  void fence_additions(int thread);
   void look(int thread, const std::uint32_t* count);
   void fence(int thread);
   void raise(int thread, const std::uint32_t* count);
@@ -29,12 +39,11 @@ class AdditionOrder {
   void meet(int first, int threads);
 
  private:
-  /// Additions of each warp that are known of; shared by those who know the same. Null: none.
-  using Known = std::shared_ptr<const std::vector<int>>;
   struct Thread {
     Known known;
-    Known looked;  ///< what a fence makes known
-    Known fenced;  ///< what raising a count makes known
+    Known looked;     ///< what a fence makes known
+    Known fenced;     ///< what raising a count makes known
+    Known additions;  ///< what additions know of that go on by themselves
   };
   struct Addition {
     int thread;

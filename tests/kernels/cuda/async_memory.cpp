@@ -24,14 +24,17 @@ std::uint32_t AsyncMemory::swizzled(std::uint32_t address, int bits) {
   return address ^ ((address >> 7 & mask) << 4);
 }
 
-void AsyncMemory::start(std::span<std::byte> shared, const Schedule& schedule, unsigned seed) {
+void AsyncMemory::start(std::span<std::byte> shared, std::size_t warps, const Schedule& schedule,
+                        unsigned seed) {
   shared_ = shared;
   order_ = schedule.order;
   random_.seed(seed);
   barriers_.clear();
   tiles_.clear();
   under_way_.clear();
-  chunks_.assign(shared.size() / 16, {});
+  chunks_.assign(shared.size() / 16 + 1, {});
+  known_.assign(warps, Known(warps, 0));
+  for (std::size_t warp = 0; warp < warps; ++warp) known_[warp][warp] = 1;
 }
 
 AsyncMemory::Barrier& AsyncMemory::barrier(SharedOffset at) {
@@ -62,12 +65,27 @@ void AsyncMemory::end_phase_if_over(Barrier& barrier) {
   if (barrier.expected > 0 || barrier.bytes != 0) return;
   ++barrier.phase;
   barrier.expected = barrier.arrivals;
+  join(barrier.over, barrier.arrived);
 }
 
-void AsyncMemory::arrive(SharedOffset at, int bytes) {
+void AsyncMemory::join(Known& to, const Known& more) {
+  to.resize(std::max(to.size(), more.size()));
+  std::ranges::transform(more, to, to.begin(),
+                         [](int one, int other) { return std::max(one, other); });
+}
+
+AsyncMemory::Known AsyncMemory::tell(int warp) {
+  auto& own = known_[static_cast<std::size_t>(warp)];
+  auto told = own;
+  ++own[static_cast<std::size_t>(warp)];
+  return told;
+}
+
+void AsyncMemory::arrive(SharedOffset at, int bytes, int warp) {
   auto& here = barrier(at);
   ensure(here.expected > 0, "more arrive at a barrier than a phase has");
   ensure(bytes >= 0 && bytes < 1 << 20, "a barrier counts up to 2^20 - 1 bytes");
+  join(here.arrived, tell(warp));
   here.bytes += bytes;
   --here.expected;
   end_phase_if_over(here);
@@ -83,6 +101,7 @@ void AsyncMemory::see(SharedOffset at, int warp) {
   for (const auto index : here.tiles) {
     if (tiles_[index].phase < here.phase) tiles_[index].seen |= std::uint64_t{1} << warp;
   }
+  join(known_[static_cast<std::size_t>(warp)], here.over);
 }
 
 void AsyncMemory::load_tile(SharedOffset to, const TileMap& map, kernels::gpu::BoxStart start,
@@ -101,6 +120,7 @@ void AsyncMemory::load_tile(SharedOffset to, const TileMap& map, kernels::gpu::B
     ensure(here.tile < 0 || tiles_[static_cast<std::size_t>(here.tile)].arrived,
            "two tiles are under way to one place");
     here.tile = static_cast<int>(index);
+    here.warp = -1;
   }
   std::ranges::fill(shared_.subspan(to, bytes), std::byte{0xff});
   tiles_.push_back({.to = to, .map = map, .start = start, .barrier = at});
@@ -160,13 +180,46 @@ bool AsyncMemory::let_some_arrive() {
 }
 
 void AsyncMemory::wrote(SharedOffset at, int thread) {
-  chunks_[at / 16].writer = thread;
+  const int warp = thread / kernels::gpu::warp_lanes;
+  const auto& known = known_[static_cast<std::size_t>(warp)];
+  auto& chunk = chunks_[at / 16];
+  chunk.writer = thread;
+  chunk.warp = warp;
+  chunk.when = known[static_cast<std::size_t>(warp)];
 }
 
 void AsyncMemory::fence(int thread) {
   for (auto& chunk : chunks_) {
     if (chunk.writer == thread) chunk.writer = -1;
   }
+}
+
+void AsyncMemory::meet(std::span<const int> warps) {
+  Known all;
+  for (const int warp : warps) join(all, tell(warp));
+  for (const int warp : warps) join(known_[static_cast<std::size_t>(warp)], all);
+}
+
+bool AsyncMemory::is_known(SharedOffset at, int warp) const {
+  const auto& chunk = chunks_[at / 16];
+  return chunk.warp < 0 || chunk.warp == warp ||
+         known_[static_cast<std::size_t>(warp)][static_cast<std::size_t>(chunk.warp)] >= chunk.when;
+}
+
+bool AsyncMemory::may_be_read(SharedOffset at, int bytes, int warp) const {
+  for (int i = 0; i < bytes; i += 16) {
+    const auto here = at + static_cast<SharedOffset>(i);
+    if (chunks_[here / 16].writer >= 0 || !is_known(here, warp)) return false;
+  }
+  return true;
+}
+
+std::vector<float> AsyncMemory::numbers(SharedOffset at, int bytes) const {
+  const auto size = static_cast<std::size_t>(bytes);
+  ensure(at + size <= shared_.size(), "numbers lie outside shared memory");
+  std::vector<float> numbers(size / sizeof(float));
+  std::memcpy(numbers.data(), shared_.data() + at, size);
+  return numbers;
 }
 
 bool AsyncMemory::is_seen(SharedOffset at, int warp) const {
@@ -180,7 +233,7 @@ std::array<std::uint16_t, 8> AsyncMemory::chunk(std::uint32_t address, int warp)
   const auto at = address - base;
   std::array<std::uint16_t, 8> words;
   words.fill(0xffff);
-  if (is_seen(at, warp) && chunks_[at / 16].writer < 0) {
+  if (is_seen(at, warp) && may_be_read(at, 16, warp)) {
     std::memcpy(words.data(), shared_.data() + at, 16);
   }
   return words;

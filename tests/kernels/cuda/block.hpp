@@ -17,6 +17,7 @@
 #include "kernels/cuda/addition_order.hpp"
 #include "kernels/cuda/async_memory.hpp"
 #include "kernels/cuda/block_model.hpp"
+#include "kernels/cuda/bulk_additions.hpp"
 #include "kernels/cuda/device/machine.hpp"
 #include "kernels/cuda/fiber.hpp"
 #include "kernels/cuda/warp_products.hpp"
@@ -64,7 +65,7 @@ class Block {
   void start(int block_x, int block_y);
   [[nodiscard]] bool go_on();
   [[nodiscard]] bool has_ended() const;
-  void check_end() const;
+  void check_end();
   [[nodiscard]] std::string where_warps_are() const;
 
   /// Called by a thread: comes back when all lanes of its warp are here and `compute` has been
@@ -91,10 +92,10 @@ class Block {
     return shared_.data() + at;
   }
 
-  /// What this warp reads of what threads have written: NaN where that was another warp and not all
-  /// have met since.
+  /// What this warp reads of what threads have written: NaN where that was another warp that this
+  /// one has not met since.
   const std::byte* written(SharedOffset at, int size);
-  void write(SharedOffset at, std::uint32_t word);
+  void write(SharedOffset at, const void* value, int size);
 
   /// Of all blocks that run together. Throws Error where there are none of them.
   AdditionOrder& additions() {
@@ -153,6 +154,7 @@ class Block {
   int running = 0;  ///< index of the thread that runs
   LaunchReport report;
   AsyncMemory async;
+  BulkAdditions bulk_additions;
   std::vector<ProductLog> product_logs;  ///< one for each warpgroup
 
  private:
@@ -160,6 +162,7 @@ class Block {
     int threads = 0;
     int arrived = 0;
     int generation = 0;
+    std::vector<int> warps{};  ///< that have come
   };
 
   void live();
@@ -170,7 +173,6 @@ class Block {
   void go_to(int index);
   void leave_to_scheduler();
   void order_warps();
-  void all_have_met();
 
   const Schedule schedule_;
   const std::function<void()>& body_;
@@ -178,7 +180,6 @@ class Block {
   int lane_step_;
   std::mt19937 random_;
   std::vector<std::byte> shared_;
-  std::vector<int> writers_;  ///< of 16 bytes each: a warp, until all have met
   AdditionOrder* additions_;
   int blocks_x_;
   int first_thread_ = 0;  ///< of this block, among those of all blocks

@@ -10,6 +10,7 @@
 #include <random>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "annulus/base/error.hpp"
@@ -54,7 +55,6 @@ Block::Block(const Launch& launch, const Schedule& schedule, const std::function
       lane_step_(schedule.order == LaneOrder::backward ? lanes - 1 : 1),
       random_(schedule.seed),
       shared_(static_cast<std::size_t>(launch.shared_bytes)),
-      writers_(shared_.size() / 16 + 1),
       additions_(additions),
       blocks_x_(launch.blocks_x),
       threads_(static_cast<std::size_t>(launch.threads)),
@@ -113,8 +113,7 @@ void Block::start(int block_x, int block_y) {
   y = block_y;
   first_thread_ = (y * blocks_x_ + x) * static_cast<int>(threads_.size());
   poison(shared_);
-  std::ranges::fill(writers_, -1);
-  async.start(shared_, schedule_, static_cast<unsigned>(random_()));
+  async.start(shared_, warps_.size(), schedule_, static_cast<unsigned>(random_()));
   product_logs.assign((warps_.size() + 3) / 4, {});
   named_barriers_ = {};
   free_registers_ = 0;
@@ -170,22 +169,17 @@ const std::byte* Block::written(SharedOffset at, int size) {
     return bytes;
   }();
   const auto* bytes = shared(at, size);
-  const int writer = writers_[at / 16];
-  return writer < 0 || writer == warp_of_thread() ? bytes : nans.data();
+  return async.is_known(at, warp_of_thread()) ? bytes : nans.data();
 }
 
-void Block::write(SharedOffset at, std::uint32_t word) {
-  std::memcpy(shared(at, sizeof(word)), &word, sizeof(word));
-  writers_[at / 16] = warp_of_thread();
+void Block::write(SharedOffset at, const void* value, int size) {
+  std::memcpy(shared(at, size), value, static_cast<std::size_t>(size));
+  async.wrote(at, running);
 }
 
-void Block::all_have_met() {
-  std::ranges::fill(writers_, -1);
-  if (additions_ != nullptr) additions_->meet(first_thread_, static_cast<int>(threads_.size()));
-}
-
-void Block::check_end() const {
+void Block::check_end() {
   async.check_end();
+  bulk_additions.check_end();
   for (std::size_t w = 0; w < warps_.size(); ++w) {
     warps_[w].products.check_end(product_logs[w / 4]);
     ensure(warps_[w].registers == warps_[w / 4 * 4].registers,
@@ -236,10 +230,12 @@ void Block::sync_at(int id, int threads, Meeting meeting) {
         barrier.threads = threads;
         generation = barrier.generation;
         barrier.arrived += lanes;
+        barrier.warps.push_back(warp_of_thread());
         if (barrier.arrived < threads) return;
         barrier.arrived = 0;
         ++barrier.generation;
-        if (id == 0) all_have_met();
+        async.meet(std::exchange(barrier.warps, {}));
+        if (id == 0 && additions_ != nullptr) additions_->meet(first_thread_, threads);
       },
       [&barrier, &generation] { return barrier.generation != generation; }, [] {});
 }
@@ -595,8 +591,8 @@ std::uint32_t pack(float low, float high) {
 template std::uint32_t pack<BFloat16>(float, float);
 template std::uint32_t pack<Float16>(float, float);
 
-void store_shared(SharedOffset at, std::uint32_t word) {
-  this_block().write(at, word);
+void store_shared_bytes(SharedOffset at, const void* value, int size) {
+  this_block().write(at, value, size);
 }
 
 void add_global(float* to, float x) {

@@ -13,7 +13,7 @@
 //   does; in the order of a Schedule. A missing barrier gives a wrong result in some order.
 // - Lanes of a warp that meet at different instructions, warps that wait for what never comes, and
 //   addresses outside shared memory or not aligned, are errors.
-// - What a thread has written to shared memory is NaN for other warps until all threads have met.
+// - What a thread has written to shared memory is NaN for other warps until they have met it.
 // - ldmatrix counts the conflicts of banks.
 // - Blocks that wait for one another start in the order of the Schedule, and run as far as they
 //   can, the one that started first or last, or any. Waiting for blocks that cannot start is an

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <functional>
@@ -15,6 +16,7 @@
 #include "kernels/cuda/cuda_launcher.hpp"
 #include "kernels/cuda/device/fragments.hpp"
 #include "kernels/cuda/device/hopper/matrix_descriptor.hpp"
+#include "kernels/cuda/device/step_turns.hpp"
 #include "kernels/cuda/hopper_model.hpp"
 #include "kernels/cuda/hopper_shape.hpp"
 #include "kernels/cuda/work_order.hpp"
@@ -59,7 +61,8 @@ struct Matrix {
 /// `columns` of b over `terms`. Every step may be spoilt.
 template <int columns, int terms>
 struct Products {
-  bool across = false;  ///< whether a comes in registers and columns of b lie along its rows
+  bool across = false;       ///< whether a comes in registers and columns of b lie along its rows
+  bool both_across = false;  ///< whether columns of both do, a in shared memory
   int arrivals = 1;
   int more_bytes = 0;  ///< than come
   int parity = 0;
@@ -73,7 +76,8 @@ struct Products {
   bool fences_proxy = true;
   bool touches_sums = false;
   bool touches_weights = false;
-  std::uint64_t spoil = 0;  ///< bits that are turned in the descriptor of b
+  std::uint64_t spoil = 0;    ///< bits that are turned in the descriptor of b
+  std::uint64_t spoil_a = 0;  ///< and of a, where both lie across
 };
 
 constexpr gpu::SharedOffset place_of_b = 32768;
@@ -83,9 +87,11 @@ template <int columns, int terms>
 std::vector<float> multiply(const Products<columns, terms>& with, const Matrix& a, const Matrix& b,
                             const Schedule& schedule = {}) {
   std::vector<float> out(64 * columns, 0);
-  const int b_rows = with.across ? terms : columns;
-  const int b_slabs = (with.across ? columns : terms) / 64;
-  const auto map_a = encode_for_model(a.map(64));
+  const bool b_across = with.across || with.both_across;
+  const int b_rows = b_across ? terms : columns;
+  const int b_slabs = (b_across ? columns : terms) / 64;
+  const int a_rows = with.both_across ? terms : 64;
+  const auto map_a = encode_for_model(a.map(a_rows));
   const auto map_b = encode_for_model(b.map(b_rows));
   const int bytes = 128 * (64 * (terms / 64) + b_rows * b_slabs) + with.more_bytes;
   run_blocks({.threads = 128, .shared_bytes = 2 * place_of_b + 8}, schedule, [&] {
@@ -102,7 +108,7 @@ std::vector<float> multiply(const Products<columns, terms>& with, const Matrix& 
     };
     if (gpu::thread_index() == 0) {
       gpu::barrier_arrive(place_of_barrier, bytes);
-      for (int slab = 0; slab < terms / 64; ++slab) {
+      for (int slab = 0; slab < terms / a_rows; ++slab) {
         gpu::load_tile(static_cast<gpu::SharedOffset>(slab * 64 * 128), map_a,
                        {.element = 64 * slab}, place_of_barrier);
       }
@@ -124,7 +130,7 @@ std::vector<float> multiply(const Products<columns, terms>& with, const Matrix& 
     gpu::Sums<1, columns> sums;
     std::uint32_t weights[terms / 16][4];
     const int row = gpu::warp_index() * 16 + gpu::lane_index() / 4;
-    for (int k = 0; k < terms / 16; ++k) {
+    for (int k = 0; with.across && k < terms / 16; ++k) {
       for (int i = 0; i < 4; ++i) {
         const int column = 16 * k + gpu::lane_index() % 4 * 2 + i / 2 * 8;
         weights[k][i] =
@@ -137,6 +143,12 @@ std::vector<float> multiply(const Products<columns, terms>& with, const Matrix& 
         gpu::wgmma<BFloat16>(sums.blocks[0], weights[k],
                              gpu::columns_descriptor<terms>(place_of_b, 16 * k) ^ with.spoil,
                              k > 0);
+      } else if (with.both_across) {
+        if constexpr (columns == 64) {
+          gpu::wgmma_across<BFloat16>(
+              sums.blocks[0], gpu::columns_descriptor<terms>(0, 16 * k) ^ with.spoil_a,
+              gpu::columns_descriptor<terms>(place_of_b, 16 * k) ^ with.spoil, k > 0);
+        }
       } else {
         gpu::wgmma<BFloat16>(sums.blocks[0], gpu::rows_descriptor<64>(0, 16 * k),
                              gpu::rows_descriptor<columns>(place_of_b, 16 * k) ^ with.spoil, k > 0);
@@ -161,12 +173,16 @@ std::vector<float> multiply(const Products<columns, terms>& with, const Matrix& 
 }
 
 template <int columns, int terms>
-std::vector<float> expected(bool across, const Matrix& a, const Matrix& b) {
+std::vector<float> expected(bool across, const Matrix& a, const Matrix& b,
+                            bool both_across = false) {
   std::vector<float> out;
   for (int i = 0; i < 64; ++i) {
     for (int j = 0; j < columns; ++j) {
       float sum = 0;
-      for (int k = 0; k < terms; ++k) sum += a.at(i, k) * (across ? b.at(k, j) : b.at(j, k));
+      for (int k = 0; k < terms; ++k) {
+        const float left = both_across ? a.at(k, i) : a.at(i, k);
+        sum += left * (across || both_across ? b.at(k, j) : b.at(j, k));
+      }
       out.push_back(sum);
     }
   }
@@ -191,6 +207,201 @@ TEST(HopperModel, ProductsOfTilesAndOfRegisters) {
   expect_product<64, 64>(true);
   expect_product<128, 128>(true);
   expect_product<256, 64>(true);
+}
+
+TEST(HopperModel, ProductsOfTilesWhoseTermsLieAcross) {
+  const Matrix a(128, 64, 1);
+  const Matrix b(128, 64, 2);
+  const auto right = expected<64, 128>(false, a, b, true);
+  for (const auto& schedule : model_schedules) {
+    EXPECT_EQ((multiply<64, 128>({.both_across = true}, a, b, schedule)), right);
+    // The start, the stride and the swizzle of either.
+    for (const int bit : {0, 6, 38, 62}) {
+      for (const bool of_a : {false, true}) {
+        Products<64, 128> with{.both_across = true};
+        (of_a ? with.spoil_a : with.spoil) = 1ULL << bit;
+        try {
+          EXPECT_NE((multiply<64, 128>(with, a, b, schedule)), right) << bit;
+        } catch (const Error&) {
+        }
+      }
+    }
+  }
+}
+
+// Columns from the middle of a slab on, of another slab, or both.
+TEST(HopperModel, DescriptorsOfSomeColumnsBeginThere) {
+  const Matrix a(64, 64, 1);
+  const Matrix b(64, 128, 2);
+  for (const int first : {0, 32, 64, 96}) {
+    std::vector<float> out(64 * 32);
+    run_blocks({.threads = 128, .shared_bytes = 2 * place_of_b + 8}, {}, [&] {
+      const auto write = [](gpu::SharedOffset tile, const Matrix& matrix) {
+        for (int at = gpu::thread_index(); at < 64 * matrix.columns / 2; at += 128) {
+          const int row = at * 2 / matrix.columns;
+          const int column = at * 2 % matrix.columns;
+          const auto chunk = gpu::slab_chunk(row, column % 64 / 8);
+          const int further = column / 64 * 64 * 128 + column % 8 * 2;
+          gpu::store_shared(
+              tile + chunk + static_cast<gpu::SharedOffset>(further),
+              gpu::pack<BFloat16>(matrix.at(row, column), matrix.at(row, column + 1)));
+        }
+      };
+      write(0, a);
+      write(place_of_b, b);
+      gpu::async_proxy_fence();
+      gpu::sync_threads();
+      gpu::Sums<1, 32> sums;
+      gpu::wgmma_fence(sums.blocks[0]);
+      for (int k = 0; k < 64; k += 16) {
+        gpu::wgmma_across<BFloat16>(sums.blocks[0], gpu::columns_descriptor<64>(0, k),
+                                    gpu::columns_descriptor<64>(place_of_b, k, first), k > 0);
+      }
+      gpu::wgmma_commit();
+      gpu::wgmma_wait<0>(sums.blocks[0]);
+      const int row = gpu::warp_index() * 16 + gpu::lane_index() / 4;
+      gpu::for_each_number<2, 4>([&](int r, int n, int side) {
+        out[static_cast<std::size_t>((row + 8 * r) * 32 + gpu::column_of_lane(n, side))] =
+            sums.at(r, n, side);
+      });
+    });
+    for (int i = 0; i < 64; ++i) {
+      for (int j = 0; j < 32; ++j) {
+        float sum = 0;
+        for (int k = 0; k < 64; ++k) sum += a.at(k, i) * b.at(k, first + j);
+        EXPECT_EQ(out[static_cast<std::size_t>(32 * i + j)], sum) << i << ", " << j;
+      }
+    }
+  }
+}
+
+/// What a warp that adds the numbers of another one leaves out, or the other one.
+struct AdditionFault {
+  bool no_fence = false;    ///< of what is written
+  bool no_meeting = false;  ///< of the lanes that write, before one of them arrives
+  bool no_barrier = false;  ///< before they are added
+  bool overwrites = false;  ///< before they have been read
+  bool no_commit = false;
+  bool no_wait = false;  ///< for the turn
+  bool no_fence_of_device = false;
+  bool no_proxy_fence = false;
+  bool raises_when_read = false;
+  bool never_waits = false;  ///< for the end
+  int bytes_less = 0;
+};
+
+/// Blocks of two warps, each of which adds 1 to 128 numbers.
+std::vector<float> add_by_themselves(const AdditionFault& with, const Schedule& schedule = {}) {
+  constexpr int blocks = 5;
+  constexpr gpu::SharedOffset full = 512;
+  constexpr gpu::SharedOffset empty = 520;
+  struct alignas(16) Memory {
+    std::array<float, 128> sums{};
+    std::uint32_t tickets = 0;
+    std::uint32_t count = 0;
+  } memory;
+  const auto write = [&] {
+    gpu::store_shared(static_cast<gpu::SharedOffset>(16 * gpu::lane_index()),
+                      gpu::Vector<4>{1, 1, 1, 1});
+    if (!with.no_fence) gpu::async_proxy_fence();
+    if (!with.no_meeting) gpu::sync_warp();
+    if (gpu::lane_index() == 0) gpu::barrier_arrive(full);
+    if (!with.overwrites) gpu::barrier_wait(empty, 0);
+    gpu::store_shared(static_cast<gpu::SharedOffset>(16 * gpu::lane_index()), gpu::Vector<4>{});
+  };
+  const auto add = [&](int ticket) {
+    if (!with.no_barrier) gpu::barrier_wait(full, 0);
+    if (!with.no_wait) gpu::wait_for(&memory.count, static_cast<std::uint32_t>(ticket));
+    if (gpu::lane_index() != 0) return;
+    if (!with.no_fence_of_device) gpu::fence_device();
+    if (!with.no_proxy_fence) gpu::async_proxy_fence_device();
+    gpu::add_numbers(memory.sums.data(), 0, 512 - with.bytes_less);
+    if (!with.no_commit) gpu::add_commit();
+    gpu::add_wait_read<0>();
+    gpu::barrier_arrive(empty);
+    if (with.raises_when_read) {
+      gpu::fence_device();
+      gpu::raise(&memory.count);
+    }
+    if (!with.never_waits) gpu::add_wait<0>();
+    if (with.raises_when_read) return;
+    gpu::fence_device();
+    gpu::raise(&memory.count);
+  };
+  run_blocks({.blocks_x = blocks, .threads = 64, .shared_bytes = 544, .together = true}, schedule,
+             [&] {
+               if (gpu::thread_index() == 0) {
+                 gpu::barrier_init(full, 1);
+                 gpu::barrier_init(empty, 1);
+                 gpu::barrier_init_fence();
+               }
+               const int ticket = gpu::ticket_of_block(&memory.tickets, 528);
+               if (gpu::warp_index() == 0) {
+                 write();
+               } else {
+                 add(ticket);
+               }
+             });
+  return {memory.sums.begin(), memory.sums.end()};
+}
+
+TEST(HopperModel, AddsByItself) {
+  for (const auto& schedule : model_schedules) {
+    EXPECT_EQ(add_by_themselves({}, schedule), std::vector<float>(128, 5));
+  }
+}
+
+TEST(HopperModel, SeesWhatIsWrongWithAdditions) {
+  // In some order at least; all but those that depend on which lane or warp comes first in each.
+  const auto seen_in = [](const AdditionFault& with) {
+    int seen = 0;
+    for (const auto& schedule : model_schedules) {
+      try {
+        seen += add_by_themselves(with, schedule) == std::vector<float>(128, 5) ? 0 : 1;
+      } catch (const Error&) {
+        ++seen;
+      }
+    }
+    return seen;
+  };
+  const int all = static_cast<int>(model_schedules.size());
+  EXPECT_EQ(seen_in({.no_fence = true}), all);
+  EXPECT_GE(seen_in({.no_meeting = true}), 1);
+  EXPECT_EQ(seen_in({.no_barrier = true}), all);
+  EXPECT_EQ(seen_in({.overwrites = true}), all);
+  EXPECT_EQ(seen_in({.no_commit = true}), all);
+  EXPECT_EQ(seen_in({.no_wait = true}), all);
+  EXPECT_EQ(seen_in({.no_fence_of_device = true}), all);
+  EXPECT_EQ(seen_in({.no_proxy_fence = true}), all);
+  EXPECT_EQ(seen_in({.raises_when_read = true}), all);
+  EXPECT_EQ(seen_in({.never_waits = true}), all);
+  EXPECT_EQ(seen_in({.bytes_less = 8}), all);
+  EXPECT_EQ(seen_in({.bytes_less = 16}), all);
+}
+
+// What a warp writes another one reads once it has waited for a phase that the first has arrived
+// in.
+TEST(HopperModel, WhatAnotherWarpWroteIsNaNBeforeItsPhaseIsWaitedFor) {
+  for (const auto& schedule : model_schedules) {
+    for (const bool waits : {false, true}) {
+      run_blocks({.threads = 64, .shared_bytes = 32}, schedule, [&] {
+        if (gpu::thread_index() == 0) {
+          gpu::barrier_init(16, 1);
+          gpu::barrier_init_fence();
+        }
+        gpu::sync_threads();
+        if (gpu::thread_index() == 0) {
+          gpu::store_shared(0, 1.0F);
+          gpu::barrier_arrive(16);
+        }
+        if (gpu::warp_index() == 1) {
+          if (waits) gpu::barrier_wait(16, 0);
+          const float number = gpu::load_shared<gpu::Vector<1>>(0).at[0];
+          EXPECT_EQ(std::isnan(number), !waits);
+        }
+      });
+    }
+  }
 }
 
 // Written down from the manual: start and offsets in units of 16 bytes, the swizzle of 128 bytes.

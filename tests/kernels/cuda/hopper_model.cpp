@@ -51,11 +51,11 @@ void barrier_init_fence() {
 }
 
 void barrier_arrive(SharedOffset at) {
-  this_block().async.arrive(at, 0);
+  this_block().async.arrive(at, 0, this_block().warp_of_thread());
 }
 
 void barrier_arrive(SharedOffset at, int bytes) {
-  this_block().async.arrive(at, bytes);
+  this_block().async.arrive(at, bytes, this_block().warp_of_thread());
 }
 
 /// At once, with the copies.
@@ -82,9 +82,33 @@ void async_proxy_fence() {
   this_block().async.fence(this_block().running);
 }
 
+void async_proxy_fence_device() {
+  this_block().additions().fence_additions(this_block().thread_of_all());
+}
+
+void add_numbers(float* to, SharedOffset from, int bytes) {
+  auto& block = this_block();
+  block.bulk_additions.start(block.running, block.thread_of_all(), to, from, bytes, block.async,
+                             block.additions());
+}
+
+void add_commit() {
+  this_block().bulk_additions.commit(this_block().running);
+}
+
+void add_wait_read_for(int pending) {
+  auto& block = this_block();
+  block.bulk_additions.wait_read(block.running, static_cast<std::size_t>(pending), block.async);
+}
+
+void add_wait_for(int pending) {
+  auto& block = this_block();
+  block.bulk_additions.wait(block.running, static_cast<std::size_t>(pending), block.async,
+                            block.additions());
+}
+
 void store_zeros(SharedOffset at) {
-  std::memset(this_block().shared(at, 16), 0, 16);
-  this_block().async.wrote(at, this_block().running);
+  store_shared(at, Vector<4>{});
 }
 
 std::uint32_t shared_address(SharedOffset at) {
@@ -142,10 +166,13 @@ constexpr bool is_bfloat16 = std::is_same_v<T, BFloat16>;
 }  // namespace
 
 template <class T>
-void wgmma_of_tiles(std::span<float> d, MatrixDescriptor a, MatrixDescriptor b, bool adds) {
+void wgmma_of_tiles(std::span<float> d, MatrixDescriptor a, MatrixDescriptor b, bool across,
+                    bool adds) {
   start_product({.shape = {.columns = static_cast<int>(d.size()) * 2,
                            .a = a,
+                           .a_across = across,
                            .b = b,
+                           .b_across = across,
                            .adds = adds,
                            .is_bfloat16 = is_bfloat16<T>},
                  .registers = {.sums = d}});
@@ -163,8 +190,10 @@ void wgmma_of_rows(std::span<float> d, std::span<std::uint32_t, 4> a, MatrixDesc
                  .registers = {.sums = d, .a = a}});
 }
 
-template void wgmma_of_tiles<BFloat16>(std::span<float>, MatrixDescriptor, MatrixDescriptor, bool);
-template void wgmma_of_tiles<Float16>(std::span<float>, MatrixDescriptor, MatrixDescriptor, bool);
+template void wgmma_of_tiles<BFloat16>(std::span<float>, MatrixDescriptor, MatrixDescriptor, bool,
+                                       bool);
+template void wgmma_of_tiles<Float16>(std::span<float>, MatrixDescriptor, MatrixDescriptor, bool,
+                                      bool);
 template void wgmma_of_rows<BFloat16>(std::span<float>, std::span<std::uint32_t, 4>,
                                       MatrixDescriptor, bool);
 template void wgmma_of_rows<Float16>(std::span<float>, std::span<std::uint32_t, 4>,

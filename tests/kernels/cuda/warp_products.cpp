@@ -60,8 +60,8 @@ struct Descriptor {
 };
 
 /// Rows [first, first + rows) of a matrix whose terms lie along its rows, row by row.
-std::vector<std::uint16_t> rows_of(std::uint64_t descriptor, int first, int rows,
-                                   const AsyncMemory& memory, int warp) {
+std::vector<std::uint16_t> rows_along(std::uint64_t descriptor, int first, int rows,
+                                      const AsyncMemory& memory, int warp) {
   const Descriptor matrix(descriptor);
   std::vector<std::uint16_t> words;
   for (int i = first; i < first + rows; ++i) {
@@ -72,6 +72,29 @@ std::vector<std::uint16_t> rows_of(std::uint64_t descriptor, int first, int rows
     }
   }
   return words;
+}
+
+/// The same where its rows lie across.
+std::vector<std::uint16_t> rows_across(std::uint64_t descriptor, int first, int rows,
+                                       const AsyncMemory& memory, int warp) {
+  const Descriptor matrix(descriptor);
+  std::vector<std::uint16_t> words(static_cast<std::size_t>(rows * terms));
+  for (std::uint32_t k = 0; k < terms; ++k) {
+    for (int eight = 0; eight < rows / 8; ++eight) {
+      const auto chunk = memory.chunk(
+          matrix.columns_along(k, static_cast<std::uint32_t>(first / 8 + eight)), warp);
+      for (std::size_t i = 0; i < chunk.size(); ++i) {
+        words[(static_cast<std::size_t>(8 * eight) + i) * terms + k] = chunk[i];
+      }
+    }
+  }
+  return words;
+}
+
+/// The rows of a in shared memory that a warp computes.
+std::vector<std::uint16_t> rows_of(const ProductShape& shape, const AsyncMemory& memory, int warp) {
+  const auto rows = shape.a_across ? rows_across : rows_along;
+  return rows(shape.a, warp % 4 * warp_rows, warp_rows, memory, warp);
 }
 
 /// All columns, term by term.
@@ -89,7 +112,7 @@ std::vector<std::uint16_t> columns_of(const ProductShape& shape, const AsyncMemo
     }
     return words;
   }
-  const auto rows = rows_of(shape.b, 0, shape.columns, memory, warp);
+  const auto rows = rows_along(shape.b, 0, shape.columns, memory, warp);
   for (std::size_t j = 0; j < columns; ++j) {
     for (std::size_t k = 0; k < terms; ++k) words[k * columns + j] = rows[j * terms + k];
   }
@@ -178,7 +201,7 @@ void WarpProducts::start(const ProductShape& shape, const Registers& registers,
     product.a = rows_of(registers);
     for (const auto& lane : registers) std::ranges::fill(lane.a, poison);
   } else {
-    product.a = rows_of(shape.a, warp % 4 * warp_rows, warp_rows, memory, warp);
+    product.a = rows_of(shape, memory, warp);
   }
   product.b = columns_of(shape, memory, warp);
   open_.push_back(std::move(product));
@@ -204,7 +227,7 @@ void WarpProducts::finish(const Product& product, const AsyncMemory& memory, int
   auto b = product.b;
   keep_equal(b, columns_of(shape, memory, warp));
   if (!shape.a_in_registers) {
-    keep_equal(a, rows_of(shape.a, warp % 4 * warp_rows, warp_rows, memory, warp));
+    keep_equal(a, rows_of(shape, memory, warp));
   } else {
     for (std::size_t lane = 0; lane < product.registers.size(); ++lane) {
       for (std::size_t r = 0; r < 4; ++r) {

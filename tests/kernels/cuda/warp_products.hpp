@@ -31,7 +31,8 @@ class AsyncMemory;
 struct ProductShape {
   int columns = 0;
   bool a_in_registers = false;
-  std::uint64_t a = 0;  ///< a descriptor, of a in shared memory
+  std::uint64_t a = 0;    ///< a descriptor, of a in shared memory
+  bool a_across = false;  ///< whether rows, not terms, lie along the rows of it
   std::uint64_t b = 0;
   bool b_across = false;  ///< whether columns, not terms, lie along the rows of b
   bool adds = false;

@@ -65,8 +65,9 @@ ANNULUS_DEVICE V load_shared(SharedOffset at) {
   return *reinterpret_cast<const V*>(shared_memory + at);
 }
 
-ANNULUS_DEVICE void store_shared(SharedOffset at, std::uint32_t word) {
-  *reinterpret_cast<std::uint32_t*>(shared_memory + at) = word;
+template <class V>
+ANNULUS_DEVICE void store_shared(SharedOffset at, const V& value) {
+  *reinterpret_cast<V*>(shared_memory + at) = value;
 }
 
 ANNULUS_DEVICE void add_global(float* to, float x) {

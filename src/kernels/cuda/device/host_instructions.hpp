@@ -57,7 +57,13 @@ V load_shared(SharedOffset at) {
   return *static_cast<const V*>(shared_bytes(at, static_cast<int>(sizeof(V))));
 }
 
-void store_shared(SharedOffset at, std::uint32_t word);
+/// `size`: of the value, which is aligned to it.
+void store_shared_bytes(SharedOffset at, const void* value, int size);
+
+template <class V>
+void store_shared(SharedOffset at, const V& value) {
+  store_shared_bytes(at, &value, static_cast<int>(sizeof(V)));
+}
 
 void add_global(float* to, float x);
 std::uint32_t take_ticket(std::uint32_t* tickets);

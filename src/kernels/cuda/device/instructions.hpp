@@ -15,7 +15,7 @@
 //   cp_async<size>(to, from, bytes)      global to shared; bytes past the first `bytes` become 0
 //   cp_async_commit(), cp_async_wait<n>()   close a group; wait until at most n groups are pending
 //   load_shared<V>(at)                   a vector of shared memory
-//   store_shared(at, word)               4 bytes of shared memory
+//   store_shared(at, value)              a word or a vector of shared memory
 //   add_global(to, x)                    to += x in device memory, where others may add as well
 //   take_ticket(tickets)                 adds 1 to a number of device memory: what it was before
 //   look_at(count), raise(count)         a count in device memory; adds 1 to it

@@ -60,6 +60,31 @@ ANNULUS_DEVICE void async_proxy_fence() {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 
+ANNULUS_DEVICE void async_proxy_fence_device() {
+  asm volatile("fence.proxy.async.global;" ::: "memory");
+}
+
+ANNULUS_DEVICE void add_numbers(float* to, SharedOffset from, int bytes) {
+  asm volatile("cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32 [%0], [%1], %2;" ::"l"(
+                   __cvta_generic_to_global(to)),
+               "r"(shared_address(from)), "r"(bytes)
+               : "memory");
+}
+
+ANNULUS_DEVICE void add_commit() {
+  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
+
+template <int pending>
+ANNULUS_DEVICE void add_wait_read() {
+  asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(pending) : "memory");
+}
+
+template <int pending>
+ANNULUS_DEVICE void add_wait() {
+  asm volatile("cp.async.bulk.wait_group %0;" ::"n"(pending) : "memory");
+}
+
 /// The compiler knows nothing of products that are under way: it may move no access to their
 /// registers across.
 template <int blocks>
@@ -115,35 +140,35 @@ ANNULUS_DEVICE void wgmma_wait(Registers&... registers) {
 }
 
 // One product each, for sums d of 32, 64, 128 or 256 columns and an element type as PTX calls it.
-// The last numbers: factors of a and b (1), and whether their terms lie across rows: not for tiles
-// of rows, but for b where a is in registers.
+// The last numbers: factors of a and b (1), and whether their terms lie across rows: as `across`
+// says for tiles, and for b where a is in registers.
 #define ANNULUS_SUMS(n) "+f"(d[n][0]), "+f"(d[n][1]), "+f"(d[n][2]), "+f"(d[n][3])
 #define ANNULUS_SUMS_4(n) \
   ANNULUS_SUMS(n), ANNULUS_SUMS(n + 1), ANNULUS_SUMS(n + 2), ANNULUS_SUMS(n + 3)
 
 // clang-format off
-#define ANNULUS_WGMMA_TILES_32(type)                                                               \
+#define ANNULUS_WGMMA_TILES_32(type, across)                                                       \
   asm volatile(                                                                                    \
       "{\n.reg .pred p;\n"                                                                         \
       "setp.ne.b32 p, %18, 0;\n"                                                                   \
       "wgmma.mma_async.sync.aligned.m64n32k16.f32." type "." type " {"                             \
       "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}, "                    \
-      "%16, %17, p, 1, 1, 0, 0;\n}\n"                                                              \
+      "%16, %17, p, 1, 1, " across ", " across ";\n}\n"                                          \
       : ANNULUS_SUMS_4(0)                                                                          \
       : "l"(a), "l"(b), "r"(add))
 
-#define ANNULUS_WGMMA_TILES_64(type)                                                               \
+#define ANNULUS_WGMMA_TILES_64(type, across)                                                       \
   asm volatile(                                                                                    \
       "{\n.reg .pred p;\n"                                                                         \
       "setp.ne.b32 p, %34, 0;\n"                                                                   \
       "wgmma.mma_async.sync.aligned.m64n64k16.f32." type "." type " {"                             \
       "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "                     \
       "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "          \
-      "%32, %33, p, 1, 1, 0, 0;\n}\n"                                                              \
+      "%32, %33, p, 1, 1, " across ", " across ";\n}\n"                                          \
       : ANNULUS_SUMS_4(0), ANNULUS_SUMS_4(4)                                                       \
       : "l"(a), "l"(b), "r"(add))
 
-#define ANNULUS_WGMMA_TILES_128(type)                                                              \
+#define ANNULUS_WGMMA_TILES_128(type, across)                                                      \
   asm volatile(                                                                                    \
       "{\n.reg .pred p;\n"                                                                         \
       "setp.ne.b32 p, %66, 0;\n"                                                                   \
@@ -152,7 +177,7 @@ ANNULUS_DEVICE void wgmma_wait(Registers&... registers) {
       "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "           \
       "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "           \
       "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "          \
-      "%64, %65, p, 1, 1, 0, 0;\n}\n"                                                              \
+      "%64, %65, p, 1, 1, " across ", " across ";\n}\n"                                          \
       : ANNULUS_SUMS_4(0), ANNULUS_SUMS_4(4), ANNULUS_SUMS_4(8), ANNULUS_SUMS_4(12)                \
       : "l"(a), "l"(b), "r"(add))
 
@@ -201,12 +226,12 @@ ANNULUS_DEVICE void wgmma_wait(Registers&... registers) {
 // clang-format on
 
 /// As PTX calls T.
-#define ANNULUS_WGMMA(form)                    \
+#define ANNULUS_WGMMA(form, ...)               \
   if constexpr (std::is_same_v<T, BFloat16>) { \
-    form("bf16");                              \
+    form("bf16" __VA_OPT__(, ) __VA_ARGS__);   \
   } else {                                     \
     static_assert(std::is_same_v<T, Float16>); \
-    form("f16");                               \
+    form("f16" __VA_OPT__(, ) __VA_ARGS__);    \
   }
 
 template <class T, int blocks>
@@ -215,11 +240,11 @@ ANNULUS_DEVICE void wgmma(float (&d)[blocks][4], MatrixDescriptor a, MatrixDescr
   static_assert(blocks == 4 || blocks == 8 || blocks == 16);
   const int add = static_cast<int>(adds);
   if constexpr (blocks == 4) {
-    ANNULUS_WGMMA(ANNULUS_WGMMA_TILES_32)
+    ANNULUS_WGMMA(ANNULUS_WGMMA_TILES_32, "0")
   } else if constexpr (blocks == 8) {
-    ANNULUS_WGMMA(ANNULUS_WGMMA_TILES_64)
+    ANNULUS_WGMMA(ANNULUS_WGMMA_TILES_64, "0")
   } else {
-    ANNULUS_WGMMA(ANNULUS_WGMMA_TILES_128)
+    ANNULUS_WGMMA(ANNULUS_WGMMA_TILES_128, "0")
   }
 }
 
@@ -234,6 +259,18 @@ ANNULUS_DEVICE void wgmma(float (&d)[blocks][4], std::uint32_t (&a)[4], MatrixDe
     ANNULUS_WGMMA(ANNULUS_WGMMA_ROWS_128)
   } else {
     ANNULUS_WGMMA(ANNULUS_WGMMA_ROWS_256)
+  }
+}
+
+template <class T, int blocks>
+ANNULUS_DEVICE void wgmma_across(float (&d)[blocks][4], MatrixDescriptor a, MatrixDescriptor b,
+                                 bool adds) {
+  static_assert(blocks == 4 || blocks == 8);
+  const int add = static_cast<int>(adds);
+  if constexpr (blocks == 4) {
+    ANNULUS_WGMMA(ANNULUS_WGMMA_TILES_32, "1")
+  } else {
+    ANNULUS_WGMMA(ANNULUS_WGMMA_TILES_64, "1")
   }
 }
 

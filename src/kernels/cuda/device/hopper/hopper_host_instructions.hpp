@@ -15,6 +15,22 @@ void barrier_wait(SharedOffset at, int parity);
 
 void load_tile(SharedOffset to, const TensorMap& map, BoxStart start, SharedOffset barrier);
 void async_proxy_fence();
+void async_proxy_fence_device();
+
+void add_numbers(float* to, SharedOffset from, int bytes);
+void add_commit();
+void add_wait_read_for(int pending);
+void add_wait_for(int pending);
+
+template <int pending>
+void add_wait_read() {
+  add_wait_read_for(pending);
+}
+
+template <int pending>
+void add_wait() {
+  add_wait_for(pending);
+}
 
 /// A place in shared memory as products are given it.
 std::uint32_t shared_address(SharedOffset at);
@@ -40,14 +56,20 @@ void wgmma_wait(Registers&... /*registers*/) {
 /// The model looks at `d` and, where they are registers, `a` when the product ends as well.
 /// Defined for BFloat16 and Float16.
 template <class T>
-void wgmma_of_tiles(std::span<float> d, MatrixDescriptor a, MatrixDescriptor b, bool adds);
+void wgmma_of_tiles(std::span<float> d, MatrixDescriptor a, MatrixDescriptor b, bool across,
+                    bool adds);
 template <class T>
 void wgmma_of_rows(std::span<float> d, std::span<std::uint32_t, 4> a, MatrixDescriptor b,
                    bool adds);
 
 template <class T, int blocks>
 void wgmma(float (&d)[blocks][4], MatrixDescriptor a, MatrixDescriptor b, bool adds) {
-  wgmma_of_tiles<T>({&d[0][0], 4 * blocks}, a, b, adds);
+  wgmma_of_tiles<T>({&d[0][0], 4 * blocks}, a, b, false, adds);
+}
+
+template <class T, int blocks>
+void wgmma_across(float (&d)[blocks][4], MatrixDescriptor a, MatrixDescriptor b, bool adds) {
+  wgmma_of_tiles<T>({&d[0][0], 4 * blocks}, a, b, true, adds);
 }
 
 template <class T, int blocks>

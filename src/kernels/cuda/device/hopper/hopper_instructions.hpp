@@ -16,8 +16,19 @@
 //   begins
 //                                  at element x, head y, row z, which brings its bytes to a barrier
 //   async_proxy_fence()            what this thread has written to shared memory is seen by
-//   products
-//                                  and tiles that start later
+//   products,
+//                                  tiles and additions that start later
+//
+// Additions that go on by themselves, in groups of the thread that starts them ("bulk reduce"):
+//   add_numbers(to, from, bytes)   adds fp32 numbers in shared memory to those in device memory;
+//   both
+//                                  end to end from a multiple of 16 bytes on
+//   add_commit()                   closes a group
+//   add_wait_read<n>()             until all but n groups have been read: what they read may change
+//   add_wait<n>()                  until all but n groups have been added, and the thread knows it
+//   async_proxy_fence_device()     what this thread knows of device memory comes before what it
+//   starts
+//                                  later
 //
 // Products of a warpgroup, the 128 threads of four warps ("wgmma"), each of which owns 16 of 64
 // rows:
@@ -27,6 +38,7 @@
 //                                  of mma m16n8 for every 8 columns. a: rows in shared memory, or
 //                                  in the fragment of mma m16n8k16. b: rows of `terms` for rows in
 //                                  shared memory, columns for rows in registers
+//   wgmma_across<T>(d, a, b, adds)   the same, of columns in shared memory for both
 //   wgmma_commit()                 closes a group
 //   wgmma_wait<n>(registers...)    until at most n groups are pending, whose registers may be
 //   touched

@@ -53,10 +53,14 @@ template <int tile_rows>
       8 * slab_row_bytes);
 }
 
-/// All columns of a tile of `tile_rows` rows, of which a product sums over 16 rows from `row` on.
+/// The columns of a tile of `tile_rows` rows from `column` on, which a product sums over 16 rows of
+/// from `row` on.
 template <int tile_rows>
-[[nodiscard]] ANNULUS_DEVICE MatrixDescriptor columns_descriptor(SharedOffset tile, int row) {
-  return descriptor_of(shared_address(tile + static_cast<SharedOffset>(row * slab_row_bytes)),
+[[nodiscard]] ANNULUS_DEVICE MatrixDescriptor columns_descriptor(SharedOffset tile, int row,
+                                                                 int column = 0) {
+  const int slab = column / slab_columns * tile_rows * slab_row_bytes;
+  const int start = slab + row * slab_row_bytes + column % slab_columns * 2;
+  return descriptor_of(shared_address(tile + static_cast<SharedOffset>(start)),
                        tile_rows * slab_row_bytes, 8 * slab_row_bytes);
 }
 
