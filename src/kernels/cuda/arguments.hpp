@@ -167,7 +167,7 @@ struct FinishArguments {
 /// At first all are zero.
 struct QueryTurns {
   std::uint32_t* tickets = nullptr;  ///< one number: thread blocks that have started
-  std::uint32_t* counts = nullptr;   ///< (steps, H, warps of a block): additions that are made
+  std::uint32_t* counts = nullptr;   ///< (steps, H, all_gradients_counts): additions that are made
   float* sums = nullptr;             ///< (steps, H, columns * dim): see StepSums
 };
 

@@ -38,6 +38,9 @@ struct HopperLauncherOf {
                                   Stream& stream);
   static void add_key_gradients(const KernelChoice& choice, const GradientArguments& arguments,
                                 Stream& stream);
+  static void add_all_gradients(const KernelChoice& choice, const GradientArguments& arguments,
+                                Stream& stream);
+  static void fold(const KernelChoice& choice, const FoldStepsArguments& arguments, Stream& stream);
 };
 
 }  // namespace annulus::kernels::gpu

@@ -63,4 +63,32 @@ struct HopperShape {
   return {.columns = 32, .stages = 2};
 }
 
+/// The kernel of all gradients: as over keys alone.
+[[nodiscard]] constexpr HopperShape hopper_gradient_shape(int dim) {
+  if (dim <= 64) return {.columns = 64, .stages = 4};
+  return {.columns = 64, .stages = 2};
+}
+
+/// Whether there is such a kernel: sums of both owned tiles, dots of both and sums of queries are
+/// too much for the registers at d = 256.
+[[nodiscard]] constexpr bool hopper_sums_all_gradients(int dim) {
+  return dim <= 128;
+}
+
+/// What it has in shared memory between tiles and numbers: the gradients of logits of two steps and
+/// sums of queries of one.
+[[nodiscard]] constexpr int hopper_gradient_logit_bytes(int dim) {
+  return HopperShape::rows * hopper_gradient_shape(dim).columns * 2;
+}
+[[nodiscard]] constexpr int hopper_gradient_sum_bytes(int dim) {
+  return hopper_gradient_shape(dim).columns * dim * 4;
+}
+
+/// All of it: each owner has two barriers for its sums, each stage a note, and there is a ticket.
+[[nodiscard]] constexpr int hopper_gradient_shared_bytes(int dim) {
+  return hopper_gradient_shape(dim).shared_bytes(2 * dim, 2, 1, 4) +
+         2 * hopper_gradient_logit_bytes(dim) + hopper_gradient_sum_bytes(dim) +
+         16 * (2 * HopperShape::owners + 2 * hopper_gradient_shape(dim).stages + 1);
+}
+
 }  // namespace annulus::kernels::gpu

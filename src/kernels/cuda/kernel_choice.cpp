@@ -119,7 +119,10 @@ int key_gradient_tile_rows(const KernelChoice& choice) {
 }
 
 bool sums_all_gradients(const KernelChoice& choice, const Multiprocessors& device) {
-  if (choice.path != KernelPath::mma) return false;
+  if (choice.path == KernelPath::hopper) {
+    return hopper_sums_all_gradients(choice.dim) &&
+           hopper_gradient_shared_bytes(choice.dim) <= device.block_bytes;
+  }
   if (!sums_all_gradients(element_bytes(choice), choice.dim)) return false;
   const int bytes = gradient_shared_bytes(choice.dim);
   const auto over_keys = key_gradient_shape(element_bytes(choice), choice.dim);
@@ -129,20 +132,24 @@ bool sums_all_gradients(const KernelChoice& choice, const Multiprocessors& devic
 }
 
 int all_gradients_blocks_at_once(const KernelChoice& choice, const Multiprocessors& device) {
+  if (choice.path == KernelPath::hopper) return device.count;
   const auto shape = gradient_shape(choice.dim);
   return device.count * warps_at_once(shape, gradient_shared_bytes(choice.dim), device) /
          shape.warps;
 }
 
 int all_gradients_tile_rows(const KernelChoice& choice) {
+  if (choice.path == KernelPath::hopper) return HopperShape::rows;
   return gradient_shape(choice.dim).rows();
 }
 
 int all_gradients_step_rows(const KernelChoice& choice) {
+  if (choice.path == KernelPath::hopper) return hopper_gradient_shape(choice.dim).columns;
   return gradient_shape(choice.dim).columns;
 }
 
-int all_gradients_warps(const KernelChoice& choice) {
+int all_gradients_counts(const KernelChoice& choice) {
+  if (choice.path == KernelPath::hopper) return HopperShape::owners;
   return gradient_shape(choice.dim).warps;
 }
 

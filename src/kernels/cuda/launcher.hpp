@@ -59,15 +59,17 @@ struct Multiprocessors {
 };
 
 /// Whether there is a kernel of all gradients for a choice, a device has the shared memory that it
-/// needs, and as many warps of it run on a multiprocessor as of the kernel over key tiles.
+/// needs, and as many warps of it run on a multiprocessor as of the kernel over key tiles, as they
+/// do on the path for Hopper, where a multiprocessor has one block.
 [[nodiscard]] bool sums_all_gradients(const KernelChoice& choice, const Multiprocessors& device);
 /// Thread blocks of it that a device runs at once.
 [[nodiscard]] int all_gradients_blocks_at_once(const KernelChoice& choice,
                                                const Multiprocessors& device);
-/// Rows of its tiles of keys, rows of queries of a step, and warps of a thread block.
+/// Rows of its tiles of keys, rows of queries of a step, and counts of one, each of a part of its
+/// sums that has turns of its own: of a warp, or on the other path of a warpgroup.
 [[nodiscard]] int all_gradients_tile_rows(const KernelChoice& choice);
 [[nodiscard]] int all_gradients_step_rows(const KernelChoice& choice);
-[[nodiscard]] int all_gradients_warps(const KernelChoice& choice);
+[[nodiscard]] int all_gradients_counts(const KernelChoice& choice);
 
 /// Throws Error where arguments do not fit a kernel: rows that do not start at multiples of 16
 /// bytes, more elements than the kernel has, dimensions or heads that contradict one another.

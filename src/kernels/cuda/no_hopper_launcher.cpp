@@ -34,6 +34,19 @@ void HopperLauncherOf<T>::add_key_gradients(const KernelChoice& /*choice*/,
   refuse();
 }
 
+template <class T>
+void HopperLauncherOf<T>::add_all_gradients(const KernelChoice& /*choice*/,
+                                            const GradientArguments& /*arguments*/,
+                                            Stream& /*stream*/) {
+  refuse();
+}
+
+template <class T>
+void HopperLauncherOf<T>::fold(const KernelChoice& /*choice*/,
+                               const FoldStepsArguments& /*arguments*/, Stream& /*stream*/) {
+  refuse();
+}
+
 template struct HopperLauncherOf<BFloat16>;
 template struct HopperLauncherOf<Float16>;
 

@@ -193,7 +193,7 @@ void GpuBackward::accumulate(ConstTensorView k, ConstTensorView v, std::span<con
 
 void GpuBackward::add_in_turns(const GradientTiles& tiles, GradientArguments arguments) {
   const Index steps = Index{tiles.step_count} * heads_;
-  const Index counts = steps * all_gradients_warps(choice_);
+  const Index counts = steps * all_gradients_counts(choice_);
   ensure(counts <= most_counts, "the turns of a pass are counted in 32 bits");
   const DeviceArray<std::uint32_t> numbers(stream_, 1 + counts);
   const DeviceArray<float> sums(stream_, steps * all_gradients_step_rows(choice_) * choice_.dim);

@@ -8,6 +8,15 @@ namespace annulus::test {
 
 namespace gpu = kernels::gpu;
 
+/// What a thread begins with, where warpgroups hand registers to one another; 0 elsewhere.
+template <class Kernel>
+constexpr int registers_of = 0;
+template <class Kernel>
+requires requires {
+  Kernel::registers;
+}
+constexpr int registers_of<Kernel> = Kernel::registers;
+
 auto ModelLauncher::hopper_launch(device::Stream& stream) const {
   return [this, &stream]<class Kernel>(int blocks_x, int blocks_y,
                                        const typename Kernel::Arguments& arguments) {
@@ -16,7 +25,8 @@ auto ModelLauncher::hopper_launch(device::Stream& stream) const {
          .blocks_y = blocks_y,
          .threads = Kernel::threads,
          .shared_bytes = Kernel::shared_bytes,
-         .registers = Kernel::registers},
+         .registers = registers_of<Kernel>,
+         .together = TakesTurns<Kernel>},
         [arguments] { Kernel::run(arguments); }, stream);
   };
 }
@@ -46,6 +56,21 @@ void ModelLauncher::add_hopper_key_gradients(const gpu::KernelChoice& choice,
     gpu::dispatch_hopper_key_gradients<T>(choice, arguments, encode_for_model,
                                           hopper_launch(stream));
   });
+}
+
+void ModelLauncher::add_hopper_all_gradients(const gpu::KernelChoice& choice,
+                                             const gpu::GradientArguments& arguments,
+                                             device::Stream& stream) const {
+  gpu::with_half_type(choice, [&]<class T>() {
+    gpu::dispatch_hopper_all_gradients<T>(choice, arguments, encode_for_model,
+                                          hopper_launch(stream));
+  });
+}
+
+void ModelLauncher::hopper_fold(const gpu::KernelChoice& choice,
+                                const gpu::FoldStepsArguments& arguments,
+                                device::Stream& stream) const {
+  gpu::dispatch_hopper_fold(choice, arguments, hopper_launch(stream));
 }
 
 }  // namespace annulus::test

@@ -1,5 +1,6 @@
 // The cases of every backend for the kernels of compute capability 9.0, on the model of a
 // thread block; and that no order of warps, lanes and tiles matters.
+#include <array>
 #include <cmath>
 
 #include "kernels/cuda/kernel_under_test.hpp"
@@ -7,14 +8,21 @@
 
 namespace annulus::test {
 
+namespace gpu = kernels::gpu;
+
 INSTANTIATE_TEST_SUITE_P(Hopper, ForwardKernel, testing::Values(hopper_under_test()),
                          name_of_test<KernelUnderTest>);
-INSTANTIATE_TEST_SUITE_P(Hopper, BackwardKernel, testing::Values(hopper_under_test()),
+INSTANTIATE_TEST_SUITE_P(Hopper, BackwardKernel,
+                         testing::Values(hopper_under_test(), hopper_in_turns_under_test(),
+                                         hopper_two_kernels_under_test()),
                          name_of_test<KernelUnderTest>);
 INSTANTIATE_TEST_SUITE_P(Hopper, EitherPass, testing::ValuesIn(both_passes({hopper_under_test()})),
                          name_of_test<PassUnderTest>);
 
 namespace {
+
+/// Of devices whose gradients come from one kernel where there is one, and from two.
+constexpr std::array memories{large_shared_memory, least_shared_memory};
 
 /// Calls check.operator()<T>(problem) for every shape of the kernel.
 template <class Check>
@@ -45,19 +53,38 @@ TEST(HopperOrder, OfWarpsLanesAndTilesDoesNotChangeABit) {
   });
 }
 
+/// That gradients have the same bits whatever the schedule.
+template <class T>
+void expect_one_result(const Problem& problem, const gpu::Multiprocessors& memory) {
+  const auto whole = random_problem<T>(problem, 8);
+  const auto dout = random_dout<T>(problem);
+  const auto first = gradients_by(*open_hopper({}, 1, memory), whole, dout);
+  for (const auto& schedule : other_model_schedules) {
+    const auto other = gradients_by(*open_hopper(schedule, 1, memory), whole, dout);
+    EXPECT_EQ(first.dq.values, other.dq.values);
+    EXPECT_EQ(first.dk.values, other.dk.values);
+    EXPECT_EQ(first.dv.values, other.dv.values);
+    EXPECT_EQ(first.dgain, other.dgain);
+  }
+}
+
 TEST(HopperOrder, OfWarpsLanesAndTilesDoesNotChangeABitBackward) {
   for_each_kernel(203, Mask::window(90, 20), []<class T>(const Problem& problem) {
-    const auto whole = random_problem<T>(problem, 8);
-    const auto dout = random_dout<T>(problem);
-    const auto first = gradients_by(*open_hopper({}), whole, dout);
-    for (const auto& schedule : other_model_schedules) {
-      const auto other = gradients_by(*open_hopper(schedule), whole, dout);
-      EXPECT_EQ(first.dq.values, other.dq.values);
-      EXPECT_EQ(first.dk.values, other.dk.values);
-      EXPECT_EQ(first.dv.values, other.dv.values);
-      EXPECT_EQ(first.dgain, other.dgain);
-    }
+    for (const auto& memory : memories) expect_one_result<T>(problem, memory);
   });
+}
+
+// Blocks that add to the same sums, whichever starts or comes first: tiles of keys that meet the
+// same queries, in part and as a whole, of two heads for each of two.
+TEST(HopperOrder, OfBlocksDoesNotChangeABitOfTheGradientsOfQueries) {
+  for (const Index d : {64, 128}) {
+    expect_one_result<BFloat16>({.query_heads = 4,
+                                 .key_heads = 2,
+                                 .head_dim = d,
+                                 .documents = Documents::packed({0, 270, 341}),
+                                 .mask = Mask::causal()},
+                                large_shared_memory);
+  }
 }
 
 /// What a grid of a few blocks makes of a problem, each of which computes many tiles, few or one,
@@ -110,11 +137,12 @@ TEST(HopperGrid, OfAnySizeGivesTheSameBitsBackward) {
   const auto check = []<class T>(const Problem& problem) {
     const auto whole = random_problem<T>(problem, 8);
     const auto dout = random_dout<T>(problem);
-    const auto alone = gradients_by(*open_hopper({}, 10000), whole, dout);
+    const auto alone = gradients_by(*open_hopper({}, 10000, least_shared_memory), whole, dout);
     for (const int multiprocessors : {1, 2, 3, 7}) {
       SCOPED_TRACE(multiprocessors);
       const auto got =
-          gradients_by(*open_hopper({LaneOrder::shuffled, 1}, multiprocessors), whole, dout);
+          gradients_by(*open_hopper({LaneOrder::shuffled, 1}, multiprocessors, least_shared_memory),
+                       whole, dout);
       EXPECT_EQ(alone.dq.values, got.dq.values);
       EXPECT_EQ(alone.dgain, got.dgain);
     }
@@ -256,12 +284,14 @@ template <class T>
 void expect_gradients_as_defined(const Problem& problem) {
   const auto whole = random_problem<T>(problem, 4);
   const auto dout = random_dout<T>(problem);
-  const auto got = gradients_by(*open_hopper({LaneOrder::shuffled, 3}), whole, dout);
   const auto exact = direct_gradients_of(whole, dout);
   const auto rounded = with_rounded_factors(whole, dout).gradients;
-  EXPECT_LE(largest_error(got.dq, exact.dq), 2 * largest_error(rounded.dq, exact.dq));
-  EXPECT_LE(largest_error(got.dk, exact.dk), 2 * largest_error(rounded.dk, exact.dk));
-  EXPECT_LE(largest_error(got.dv, exact.dv), 2 * largest_error(rounded.dv, exact.dv));
+  for (const auto& memory : memories) {
+    const auto got = gradients_by(*open_hopper({LaneOrder::shuffled, 3}, 1, memory), whole, dout);
+    EXPECT_LE(largest_error(got.dq, exact.dq), 2 * largest_error(rounded.dq, exact.dq));
+    EXPECT_LE(largest_error(got.dk, exact.dk), 2 * largest_error(rounded.dk, exact.dk));
+    EXPECT_LE(largest_error(got.dv, exact.dv), 2 * largest_error(rounded.dv, exact.dv));
+  }
 }
 
 // Two panels and a bit: of keys for dq, of the queries of three heads for dk and dv.
@@ -278,7 +308,7 @@ TEST(HopperBackward, PanelsAddUp) {
 
 // As forward; a step of queries goes past the end of its run as one of keys does. Positions of a
 // document end at 101, which ends no step and no tile.
-TEST(HopperBackward, WhatLiesPastARunIsNotSeen) {
+void expect_that_what_lies_past_a_run_is_not_seen(const gpu::Multiprocessors& memory) {
   for (const Index d : {60, 100, 200}) {
     const Problem problem{.query_heads = 1,
                           .key_heads = 1,
@@ -287,7 +317,7 @@ TEST(HopperBackward, WhatLiesPastARunIsNotSeen) {
                           .mask = Mask::causal()};
     auto whole = random_problem<BFloat16>(problem, 6);
     auto dout = random_dout<BFloat16>(problem);
-    const auto kernel = open_hopper({});
+    const auto kernel = open_hopper({}, 1, memory);
     const auto right = gradients_by(*kernel, whole, dout);
     for (Index i = 101; i < 191; ++i) {
       for (Index c = 0; c < d; ++c) {
@@ -305,6 +335,21 @@ TEST(HopperBackward, WhatLiesPastARunIsNotSeen) {
         EXPECT_EQ(got.dv.at(i, 0, c), right.dv.at(i, 0, c));
       }
     }
+  }
+}
+
+TEST(HopperBackward, WhatLiesPastARunIsNotSeen) {
+  for (const auto& memory : memories) expect_that_what_lies_past_a_run_is_not_seen(memory);
+}
+
+// Scales that differ from head to head are factors of dk, and not of dq, before both are summed.
+TEST(HopperBackward, ScalesThatDifferAreThoseOfTheirQueries) {
+  for (const Index d : {64, 128}) {
+    Problem problem{
+        .query_heads = 4, .key_heads = 2, .head_dim = d, .documents = Documents::single(211)};
+    problem.logit_scale = LogitScale::parse("critical:gamma=2");
+    expect_gradients_as_defined<BFloat16>(problem);
+    expect_gradients_as_defined<Float16>(problem);
   }
 }
 

@@ -41,9 +41,10 @@ struct ModelOfKernel {
   return {model, &model->kernel};
 }
 /// So few multiprocessors that a thread block computes several tiles one after another.
-[[nodiscard]] inline std::shared_ptr<const kernels::Kernel> open_hopper(const Schedule& schedule,
-                                                                        int multiprocessors = 3) {
-  auto device = large_shared_memory;
+[[nodiscard]] inline std::shared_ptr<const kernels::Kernel> open_hopper(
+    const Schedule& schedule, int multiprocessors = 3,
+    const kernels::gpu::Multiprocessors& memory = large_shared_memory) {
+  auto device = memory;
   device.count = multiprocessors;
   return open_cuda(schedule, kernels::gpu::KernelPath::hopper, device);
 }
@@ -79,6 +80,22 @@ struct ModelOfKernel {
   kernel.name = "hopper";
   kernel.open = [] { return open_hopper({LaneOrder::shuffled, 5}); };
   kernel.types = {DataType::bfloat16, DataType::float16};
+  return kernel;
+}
+
+/// The same on one multiprocessor, where no tile waits for another, so that all gradients come from
+/// one kernel where there is one; and on a device without the shared memory, where they never do.
+[[nodiscard]] inline KernelUnderTest hopper_in_turns_under_test() {
+  auto kernel = hopper_under_test();
+  kernel.name = "hopper_in_turns";
+  kernel.open = [] { return open_hopper({LaneOrder::backward}, 1); };
+  kernel.head_dims = {64, 128, 1, 40, 65, 100};
+  return kernel;
+}
+[[nodiscard]] inline KernelUnderTest hopper_two_kernels_under_test() {
+  auto kernel = hopper_under_test();
+  kernel.name = "hopper_two_kernels";
+  kernel.open = [] { return open_hopper({LaneOrder::shuffled, 3}, 3, least_shared_memory); };
   return kernel;
 }
 #endif

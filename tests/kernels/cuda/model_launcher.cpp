@@ -7,12 +7,6 @@ namespace annulus::test {
 namespace gpu = kernels::gpu;
 using device::Stream;
 
-/// A kernel whose blocks wait for those that started before.
-template <class Kernel>
-concept TakesTurns = requires {
-  Kernel::takes_turns;
-};
-
 /// Starts kernels on the model.
 auto ModelLauncher::launch(Stream& stream) const {
   return [this, &stream]<class Kernel>(int blocks_x, int blocks_y,
@@ -106,6 +100,9 @@ void ModelLauncher::add_key_gradients(const gpu::KernelChoice& choice,
 void ModelLauncher::add_all_gradients(const gpu::KernelChoice& choice,
                                       const gpu::GradientArguments& arguments,
                                       Stream& stream) const {
+  if (choice.path == gpu::KernelPath::hopper) {
+    return add_hopper_all_gradients(choice, arguments, stream);
+  }
   gpu::with_half_type(choice, [&]<class T>() {
     gpu::dispatch_all_gradients<T>(choice, arguments, launch(stream));
   });
@@ -113,6 +110,7 @@ void ModelLauncher::add_all_gradients(const gpu::KernelChoice& choice,
 
 void ModelLauncher::fold(const gpu::KernelChoice& choice, const gpu::FoldStepsArguments& arguments,
                          Stream& stream) const {
+  if (choice.path == gpu::KernelPath::hopper) return hopper_fold(choice, arguments, stream);
   gpu::with_half_type(choice,
                       [&]<class T>() { gpu::dispatch_fold<T>(choice, arguments, launch(stream)); });
 }

@@ -15,6 +15,12 @@ inline constexpr kernels::gpu::Multiprocessors many_multiprocessors{227 * 1024, 
 inline constexpr kernels::gpu::Multiprocessors small_shared_memory{99 * 1024, 100 * 1024};
 inline constexpr kernels::gpu::Multiprocessors least_shared_memory{48 * 1024, 64 * 1024};
 
+/// A kernel whose blocks wait for those that started before.
+template <class Kernel>
+concept TakesTurns = requires {
+  Kernel::takes_turns;
+};
+
 /// Kernels run when the stream comes to them: on a model device as late or early as it goes, on the
 /// stream of the CPU before a call returns. Adds what it finds to its report.
 class ModelLauncher final : public kernels::gpu::Launcher {
@@ -102,6 +108,11 @@ class ModelLauncher final : public kernels::gpu::Launcher {
   void add_hopper_key_gradients(const kernels::gpu::KernelChoice& choice,
                                 const kernels::gpu::GradientArguments& arguments,
                                 device::Stream& stream) const;
+  void add_hopper_all_gradients(const kernels::gpu::KernelChoice& choice,
+                                const kernels::gpu::GradientArguments& arguments,
+                                device::Stream& stream) const;
+  void hopper_fold(const kernels::gpu::KernelChoice& choice,
+                   const kernels::gpu::FoldStepsArguments& arguments, device::Stream& stream) const;
 
   Schedule schedule_;
   kernels::gpu::Multiprocessors shared_memory_;

@@ -129,10 +129,9 @@ TEST(CudaTurns, WhatAnotherWarpWroteIsNaNBeforeAllHaveMet) {
   }
 }
 
-template <int dim>
+template <class Sums, int dim>
 void expect_every_number_once() {
-  using Sums = gpu::StepSums<dim>;
-  std::vector<int> times(static_cast<std::size_t>(Sums::shape.columns * dim));
+  std::vector<int> times(static_cast<std::size_t>(Sums::numbers));
   for (int at = 0; at < Sums::numbers; ++at) {
     const auto [row, column] = Sums::place_of(at);
     ++times[static_cast<std::size_t>(row * dim + column)];
@@ -141,22 +140,25 @@ void expect_every_number_once() {
 }
 
 TEST(CudaTurns, SumsOfAStepHaveAPlaceForEveryNumber) {
-  expect_every_number_once<64>();
-  expect_every_number_once<96>();
-  expect_every_number_once<128>();
+  expect_every_number_once<gpu::LaneStepSums<64>, 64>();
+  expect_every_number_once<gpu::LaneStepSums<96>, 96>();
+  expect_every_number_once<gpu::LaneStepSums<128>, 128>();
+  expect_every_number_once<gpu::OwnerStepSums<64>, 64>();
+  expect_every_number_once<gpu::OwnerStepSums<128>, 128>();
 }
 
 /// Kernels whose blocks wait for one another, of a backward pass on a device with so much shared
 /// memory for a block.
 template <class T>
 Index kernels_in_turns(Index head_dim, const gpu::Multiprocessors& memory,
-                       const std::vector<Index>& documents = {0, 60, 75}, Index query_heads = 2) {
+                       const std::vector<Index>& documents = {0, 60, 75}, Index query_heads = 2,
+                       gpu::KernelPath path = gpu::KernelPath::mma) {
   const Problem problem{.query_heads = query_heads,
                         .key_heads = 1,
                         .head_dim = head_dim,
                         .documents = Documents::packed(documents)};
   const ModelLauncher launcher({}, Order::early, memory);
-  const gpu::GpuKernel kernel(launcher, gpu::KernelPath::mma);
+  const gpu::GpuKernel kernel(launcher, path);
   const auto whole = random_problem<T>(problem, 8);
   static_cast<void>(gradients_by(kernel, whole, random_dout<T>(problem)));
   return launcher.launches_together();
@@ -169,6 +171,17 @@ TEST(CudaTurns, AreTakenWhereADeviceHasTheSharedMemory) {
   EXPECT_EQ(kernels_in_turns<BFloat16>(128, small_shared_memory), 0);
   EXPECT_EQ(kernels_in_turns<BFloat16>(129, large_shared_memory), 0);
   EXPECT_EQ(kernels_in_turns<float>(64, large_shared_memory), 0);
+}
+
+TEST(CudaTurns, AreTakenOnHopperWhereADeviceHasTheSharedMemory) {
+  const auto kernels = []<class T>(Index head_dim, const gpu::Multiprocessors& memory) {
+    return kernels_in_turns<T>(head_dim, memory, {0, 60, 75}, 2, gpu::KernelPath::hopper);
+  };
+  EXPECT_EQ(kernels.operator()<BFloat16>(64, large_shared_memory), 1);
+  EXPECT_EQ(kernels.operator()<Float16>(128, large_shared_memory), 1);
+  EXPECT_EQ(kernels.operator()<BFloat16>(64, small_shared_memory), 0);
+  EXPECT_EQ(kernels.operator()<Float16>(129, large_shared_memory), 0);
+  EXPECT_EQ(kernels.operator()<float>(64, large_shared_memory), 0);
 }
 
 // Tiles of one head that all start at once, three of them.
@@ -194,12 +207,14 @@ void expect_gradients_where_logits_are_low() {
   for (auto& k : whole.k.values) k = T(-5 + 0.25 * static_cast<double>(k));
   const auto dout = random_dout<T>(problem);
   const auto exact = direct_gradients_of(whole, dout);
-  for (const auto& memory : {large_shared_memory, least_shared_memory}) {
-    const ModelLauncher launcher({}, Order::early, memory);
-    const gpu::GpuKernel kernel(launcher, gpu::KernelPath::mma);
-    const auto got = gradients_by(kernel, whole, dout);
-    const double most = 0.03 * largest_element(exact.dq);
-    EXPECT_TRUE(all_close("dq", got.dq.values, exact.dq.values, most));
+  for (const auto path : {gpu::KernelPath::mma, gpu::KernelPath::hopper}) {
+    for (const auto& memory : {large_shared_memory, least_shared_memory}) {
+      const ModelLauncher launcher({}, Order::early, memory);
+      const gpu::GpuKernel kernel(launcher, path);
+      const auto got = gradients_by(kernel, whole, dout);
+      const double most = 0.03 * largest_element(exact.dq);
+      EXPECT_TRUE(all_close("dq", got.dq.values, exact.dq.values, most));
+    }
   }
 }
 
@@ -244,6 +259,9 @@ TEST(CudaTurns, AreTakenWhereAsManyWarpsRunAtOnce) {
   EXPECT_TRUE(!taken(96, 163, 164) && taken(96, 99, 100) && taken(96, 227, 228));
   EXPECT_TRUE(taken(128, 163, 164) && !taken(128, 99, 100) && taken(128, 227, 228));
   auto hopper = gpu::choose_kernel(DataType::bfloat16, 64, 64, gpu::KernelPath::hopper);
+  EXPECT_TRUE(gpu::sums_all_gradients(hopper, large_shared_memory));
+  EXPECT_FALSE(gpu::sums_all_gradients(hopper, small_shared_memory));
+  hopper = gpu::choose_kernel(DataType::bfloat16, 256, 64, gpu::KernelPath::hopper);
   EXPECT_FALSE(gpu::sums_all_gradients(hopper, large_shared_memory));
 }
 

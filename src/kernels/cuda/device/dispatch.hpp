@@ -179,7 +179,8 @@ void dispatch_all_gradients(const KernelChoice& choice, const GradientArguments&
 template <class T, class Launch>
 void dispatch_fold(const KernelChoice& choice, const FoldStepsArguments& arguments, Launch launch) {
   with_dim_of_all_gradients<T>(choice, [&]<int dim>() {
-    launch.template operator()<FoldStepsKernel<dim>>(arguments.count, arguments.heads, arguments);
+    launch.template operator()<FoldStepsKernel<LaneStepSums<dim>>>(arguments.count, arguments.heads,
+                                                                   arguments);
   });
 }
 

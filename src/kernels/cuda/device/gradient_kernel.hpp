@@ -3,6 +3,7 @@
 // past which the queries of all heads that read it stream. Sums of keys and values have one owner;
 // those of queries have additions of every block, in turns.
 
+#include "kernels/cuda/device/all_gradients.hpp"
 #include "kernels/cuda/device/column_queries.hpp"
 #include "kernels/cuda/device/gradients.hpp"
 #include "kernels/cuda/device/step_sums.hpp"
@@ -28,7 +29,7 @@ struct GradientKernel {
   using Numbers = ColumnQueries<shape.columns>;
   using Fragments = Sums<shape.row_blocks, shape.columns>;
   using PackedFragments = PackedSums<shape.row_blocks, shape.columns>;
-  using OwnSums = StepSums<dim>;
+  using OwnSums = LaneStepSums<dim>;
   using QuerySums = Sums<1, OwnSums::columns>;
   static_assert(sums_all_gradients(sizeof(T), dim));
 
@@ -56,15 +57,6 @@ struct GradientKernel {
     }
   };
 
-  /// Rows of the tile that a ticket stands for: key heads first, tiles in the order of the list.
-  [[nodiscard]] ANNULUS_DEVICE static OwnRows own_rows(const Arguments& a, int number) {
-    const int key_heads = a.heads / a.group;
-    return {.work = a.tiles.work[number / key_heads],
-            .first = warp_index() * shape.warp_rows(),
-            .heads = key_heads,
-            .head = number % key_heads};
-  }
-
   /// Gradients of logits of the warp's keys to shared memory, a row for each key.
   ANNULUS_DEVICE static void share(const PackedFragments& dz, const OwnRows& own) {
     const int lane = lane_index_anew();
@@ -77,13 +69,6 @@ struct GradientKernel {
         store_shared(row.at(8 * r, n) + place, dz.words[r][n]);
       }
     }
-  }
-
-  /// Which step of a head this is, among those of all heads.
-  [[nodiscard]] ANNULUS_DEVICE static int step_of(const Arguments& a, const Walk& walk) {
-    const auto& visit = walk.visit();
-    const int step = visit.step + (walk.begin() - visit.seen.begin) / shape.columns;
-    return step * a.heads + walk.head();
   }
 
   /// The count of a step that this warp raises.
@@ -100,7 +85,8 @@ struct GradientKernel {
   }
 
   ANNULUS_DEVICE static void run(const Arguments& a) {
-    const OwnRows own = own_rows(a, ticket_of_block(a.turns.tickets, ticket));
+    const OwnRows own =
+        rows_of_ticket(a, ticket_of_block(a.turns.tickets, ticket), shape.warp_rows());
     const auto k = static_cast<SharedOffset>(own.first * row_bytes);
     const SharedOffset v = own_tile + k;
 
@@ -124,7 +110,7 @@ struct GradientKernel {
       to_probabilities(dz, from.numbers, walk, own);
       Products<T>::template add_weighted_rows<dim>(dv, dz, from.dout);
       to_gradients(dz, v, from);
-      leave_out_what_is_not_there(dz, own);
+      if (own.work.rows != shape.rows()) leave_out_what_is_not_there(dz, own);
       auto rounded = pack_sums<T>(dz);
       share(rounded, own);
       if (a.one_scale == 0) rounded = scaled_gradients(dz, from.numbers);
@@ -141,7 +127,8 @@ struct GradientKernel {
     };
     const auto end_panel = [&] {
       turns.end_last(a.turns.counts, 0);
-      const auto again = own_rows(a, static_cast<int>(load_shared<std::uint32_t>(ticket)));
+      const int number = static_cast<int>(load_shared<std::uint32_t>(ticket));
+      const auto again = rows_of_ticket(a, number, shape.warp_rows());
       if (a.one_scale != 0) scale_sums(dk, a.one_scale);
       move_sums(dk, a.dk, again, a.k.dim);
       move_sums(dv, a.dv, again, a.v.dim);
@@ -161,25 +148,11 @@ struct GradientKernel {
         [&](int r, int n, int side) { p.at(r, n, side) *= dp.at(r, n, side); });
   }
 
-  /// Keys past the end of the tile are zeros, and so are their logits, which may be far above all
-  /// that a query sees: infinite gradients, and sums of queries that are NaN.
-  ANNULUS_DEVICE static void leave_out_what_is_not_there(Fragments& dz, const OwnRows& own) {
-    if (own.work.rows == shape.rows()) return;
-    for_each_number<rows_of_lane, shape.columns / 8>([&](int r, int n, int side) {
-      if (!own.has(r)) dz.at(r, n, side) = 0;
-    });
-  }
-
   [[nodiscard]] ANNULUS_DEVICE static PackedFragments scaled_gradients(Fragments dz,
                                                                        const Numbers& numbers) {
     for_each_number<rows_of_lane, shape.columns / 8>(
         [&](int r, int n, int side) { dz.at(r, n, side) *= numbers.scale(r, n, side); });
     return pack_sums<T>(dz);
-  }
-
-  ANNULUS_DEVICE static void scale_sums(Sums<shape.row_blocks, dim>& sums, float scale) {
-    for_each_number<rows_of_lane, dim / 8>(
-        [&](int r, int n, int side) { sums.at(r, n, side) *= scale; });
   }
 };
 

@@ -27,6 +27,7 @@ class TileWalk {
   }
 
   [[nodiscard]] ANNULUS_DEVICE bool done() const { return index_ == end_; }
+  [[nodiscard]] ANNULUS_DEVICE int visit_number() const { return index_; }
   [[nodiscard]] ANNULUS_DEVICE const TileVisit& visit() const { return visits_[index_]; }
 
   /// First streaming row of this step, counted in its run, and how many there are.
@@ -46,6 +47,11 @@ class TileWalk {
   /// Whether one of these columns may stand where a row of the tile stands.
   [[nodiscard]] ANNULUS_DEVICE bool meets_self() const {
     return visit().self.begin < begin_ + columns && begin_ < visit().self.end;
+  }
+
+  /// Whether no other step comes after this one.
+  [[nodiscard]] ANNULUS_DEVICE bool is_last() const {
+    return index_ + 1 == end_ && begin_ + columns >= seen_end();
   }
 
   ANNULUS_DEVICE void advance() {
@@ -91,6 +97,10 @@ class GroupWalk : public TileWalk<columns, keeps_end> {
     auto place = TileWalk<columns, keeps_end>::place();
     place.head = head_;
     return place;
+  }
+
+  [[nodiscard]] ANNULUS_DEVICE bool is_last() const {
+    return head_ + 1 == end_ && TileWalk<columns, keeps_end>::is_last();
   }
 
   ANNULUS_DEVICE void advance() {

@@ -89,4 +89,18 @@ void HopperLauncherOf<T>::add_key_gradients(const KernelChoice& choice,
   dispatch_hopper_key_gradients<T>(choice, arguments, encode_tensor_map, LaunchOn{stream});
 }
 
+template <class T>
+void HopperLauncherOf<T>::add_all_gradients(const KernelChoice& choice,
+                                            const GradientArguments& arguments, Stream& stream) {
+  enter_hopper(stream);
+  dispatch_hopper_all_gradients<T>(choice, arguments, encode_tensor_map, LaunchOn{stream});
+}
+
+template <class T>
+void HopperLauncherOf<T>::fold(const KernelChoice& choice, const FoldStepsArguments& arguments,
+                               Stream& stream) {
+  enter_hopper(stream);
+  dispatch_hopper_fold(choice, arguments, LaunchOn{stream});
+}
+
 }  // namespace annulus::kernels::gpu

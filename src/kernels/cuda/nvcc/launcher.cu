@@ -87,13 +87,12 @@ class CudaLauncher final : public Launcher {
 
   void add_all_gradients(const KernelChoice& choice, const GradientArguments& arguments,
                          Stream& stream) const override {
-    with_type(choice,
-              [&]<class T>() { CudaLauncherOf<T>::add_all_gradients(choice, arguments, stream); });
+    with_part(choice, [&]<class Part>() { Part::add_all_gradients(choice, arguments, stream); });
   }
 
   void fold(const KernelChoice& choice, const FoldStepsArguments& arguments,
             Stream& stream) const override {
-    with_type(choice, [&]<class T>() { CudaLauncherOf<T>::fold(choice, arguments, stream); });
+    with_part(choice, [&]<class Part>() { Part::fold(choice, arguments, stream); });
   }
 
   void finish(const KernelChoice& choice, const QueryGradientArguments& arguments,

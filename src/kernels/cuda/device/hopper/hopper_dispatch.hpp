@@ -6,7 +6,9 @@
 #include <limits>
 
 #include "annulus/base/error.hpp"
+#include "annulus/base/narrow.hpp"
 #include "kernels/cuda/device/hopper/hopper_forward_kernel.hpp"
+#include "kernels/cuda/device/hopper/hopper_gradient_kernel.hpp"
 #include "kernels/cuda/device/hopper/hopper_key_gradient_kernel.hpp"
 #include "kernels/cuda/device/hopper/hopper_query_gradient_kernel.hpp"
 #include "kernels/cuda/launcher.hpp"
@@ -106,6 +108,47 @@ void dispatch_hopper_key_gradients(const KernelChoice& choice, const GradientArg
       run.template operator()<KeyGradients::keys>();
       run.template operator()<KeyGradients::values>();
     }
+  });
+}
+
+/// Calls use.operator()<dim>() where the kernel of all gradients is compiled for a choice.
+template <class Use>
+void with_hopper_dim_of_all_gradients(const KernelChoice& choice, Use use) {
+  with_hopper_dim(choice, [&]<int dim>() {
+    if constexpr (hopper_sums_all_gradients(dim)) {
+      use.template operator()<dim>();
+    } else {
+      broken_invariant("there is no kernel of all gradients for this choice");
+    }
+  });
+}
+
+/// In one dimension, for a ticket says what a thread block computes.
+template <class T, class Encode, class Launch>
+void dispatch_hopper_all_gradients(const KernelChoice& choice, const GradientArguments& arguments,
+                                   Encode encode, Launch launch) {
+  check_arguments(choice, arguments);
+  if (arguments.tiles.count == 0) return;
+  const auto with_maps = with_gradient_maps(choice, Owners::keys, arguments, encode);
+  const int blocks =
+      narrow<int>(Index{arguments.tiles.count} * (arguments.heads / arguments.group));
+  with_hopper_dim_of_all_gradients(choice, [&]<int dim>() {
+    // The maps are those of the kernel over key tiles.
+    static_assert(hopper_gradient_shape(dim).columns == hopper_key_gradient_shape(dim).columns);
+    if (arguments.one_scale != 0) {
+      launch.template operator()<HopperGradientKernel<T, dim, true>>(blocks, 1, with_maps);
+    } else {
+      launch.template operator()<HopperGradientKernel<T, dim, false>>(blocks, 1, with_maps);
+    }
+  });
+}
+
+template <class Launch>
+void dispatch_hopper_fold(const KernelChoice& choice, const FoldStepsArguments& arguments,
+                          Launch launch) {
+  with_hopper_dim_of_all_gradients(choice, [&]<int dim>() {
+    launch.template operator()<FoldStepsKernel<OwnerStepSums<dim>>>(arguments.count,
+                                                                    arguments.heads, arguments);
   });
 }
 

@@ -1,7 +1,8 @@
 #pragma once
-// What both gradient kernels for compute capability 9.0 have in common: two owned tiles, two tiles
+// What the gradient kernels for compute capability 9.0 have in common: two owned tiles, two tiles
 // that stream past them in steps, and a thread block that brings and computes at once.
 
+#include "kernels/cuda/device/column_queries.hpp"
 #include "kernels/cuda/device/hopper/tile_ring.hpp"
 #include "kernels/cuda/device/hopper/tile_slabs.hpp"
 #include "kernels/cuda/device/hopper/warpgroup_products.hpp"
@@ -12,8 +13,10 @@ namespace annulus::kernels::gpu {
 
 /// T: BFloat16 or Float16. dim: one of hopper_dims, at least d and d_v. shape: of the kernel's
 /// tiles. numbers: fp32 numbers of
-/// each streaming row, which lie behind the tiles of all stages and are brought beside them.
-template <class T, int dim, HopperShape shape, int numbers>
+/// each streaming row, which lie behind the tiles of all stages and are brought beside them. more:
+/// bytes between tiles and numbers, from `more_at` on, which are a kernel's own; as is what follows
+/// from `end` on.
+template <class T, int dim, HopperShape shape, int numbers, int more = 0>
 struct HopperGradientBlock {
   static constexpr int threads = HopperShape::threads;
   static constexpr int registers = HopperShape::registers;
@@ -22,7 +25,7 @@ struct HopperGradientBlock {
   static constexpr int stages = shape.stages;
   static constexpr int panel = panel_rows(sizeof(T)) / columns;
   static constexpr int row_bytes = dim * static_cast<int>(sizeof(T));
-  static constexpr int shared_bytes = shape.shared_bytes(row_bytes, 2, 1, numbers);
+  static constexpr int shared_bytes = shape.shared_bytes(row_bytes, 2, 1, numbers) + more;
   static_assert(shared_bytes <= most_hopper_shared_bytes);
 
   using Place = RingPlace<stages>;
@@ -33,8 +36,11 @@ struct HopperGradientBlock {
   static constexpr SharedOffset owned_bytes = rows * row_bytes;
   static constexpr SharedOffset tile_bytes = columns * row_bytes;
   static constexpr SharedOffset number_bytes = columns * numbers * sizeof(float);
-  static constexpr SharedOffset first_numbers = 2 * owned_bytes + stages * 2 * tile_bytes;
+  static constexpr SharedOffset more_at = 2 * owned_bytes + stages * 2 * tile_bytes;
+  static constexpr SharedOffset first_numbers = more_at + more;
   static constexpr SharedOffset owned_here = first_numbers + stages * number_bytes;
+  static constexpr SharedOffset end = owned_here + 16 + 16 * stages;
+  static_assert(end == shared_bytes);
   /// The second owned tile; the first is at 0.
   static constexpr SharedOffset second_owned = owned_bytes;
 
@@ -56,7 +62,18 @@ struct HopperGradientBlock {
   /// Calls bring() in one warp and compute() in those that own rows.
   template <class Bring, class Compute>
   ANNULUS_DEVICE static void run(Bring bring, Compute compute) {
+    const auto bring_by_first = [&](int warp) {
+      if (warp == 0) bring();
+    };
+    run([] {}, bring_by_first, compute);
+  }
+
+  /// Calls init() in one thread before all else, then help(i) in warp i of those that own nothing
+  /// and compute() in those that own rows.
+  template <class Init, class Help, class Compute>
+  ANNULUS_DEVICE static void run(Init init, Help help, Compute compute) {
     if (thread_index() == 0) {
+      init();
       owned_ring().init(HopperShape::owner_warps);
       // One arrival for tiles, and one of each lane for numbers.
       ring().init(HopperShape::owner_warps, numbers > 0 ? 1 + warp_lanes : 1);
@@ -68,7 +85,7 @@ struct HopperGradientBlock {
       compute();
     } else {
       give_registers<HopperShape::bringing_registers>();
-      if (warp_index() == HopperShape::owner_warps) bring();
+      help(warp_index() - HopperShape::owner_warps);
     }
   }
 
@@ -87,6 +104,35 @@ struct HopperGradientBlock {
     barrier_arrive(full, 2 * tile_bytes);
     load_slabs<dim, columns>(first_tile(place), first, head, row, full);
     load_slabs<dim, columns>(second_tile(place), second, head, row, full);
+  }
+
+  /// Where keys own tiles, by one warp: these, and those of all steps, one lane of which calls
+  /// note(walk, place) before it brings them.
+  template <class Walk, class Note>
+  ANNULUS_DEVICE static void bring_keys_and_steps(const HopperGradientArguments& arguments,
+                                                  const OwnRows& own, Walk walk, Note note) {
+    const bool brings = lane_index() == 0;
+    if (brings) bring_owned(arguments.k, arguments.v, own.head, own.work.row);
+    for (Place place; !walk.done(); walk.advance(), ++place.steps) {
+      ring().wait_until_empty(place);
+      if (brings) {
+        note(walk, place);
+        bring_tiles(place, arguments.q, arguments.dout, walk.head(), walk.row());
+      }
+      sync_warp();  // or lanes that bring nothing might miss a whole phase
+    }
+  }
+
+  /// By another: the numbers of the queries of all steps.
+  template <class Walk>
+  ANNULUS_DEVICE static void bring_numbers(const GradientArguments& a, Walk walk) {
+    for (Place place; !walk.done(); walk.advance(), ++place.steps) {
+      ring().wait_until_empty(place);
+      const ColumnQueries<columns> queries{numbers_of(place)};
+      queries.template copy<warp_lanes>(a, walk.place(), lane_index());
+      barrier_arrive_after_copies(ring().full(place.stage()));
+      sync_warp();  // or a lane might miss a whole phase
+    }
   }
 };
 

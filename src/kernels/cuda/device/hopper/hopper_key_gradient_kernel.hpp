@@ -6,7 +6,6 @@
 // makes probabilities while the second is under way, starts the sums of dv with them, makes
 // gradients of logits while these are under way, and starts the sums of dk.
 
-#include "kernels/cuda/device/column_queries.hpp"
 #include "kernels/cuda/device/gradients.hpp"
 #include "kernels/cuda/device/hopper/hopper_gradient_block.hpp"
 #include "kernels/cuda/device/key_gradients.hpp"
@@ -29,7 +28,7 @@ struct HopperKeyGradientKernel
   static constexpr bool of_values = which != KeyGradients::keys;
 
   ANNULUS_DEVICE static void run(const Arguments& a) {
-    Block::run([&] { bring(a); }, [&] { compute(a.gradient); });
+    Block::run([] {}, [&](int warp) { bring(a, warp); }, [&] { compute(a.gradient); });
   }
 
  private:
@@ -40,22 +39,14 @@ struct HopperKeyGradientKernel
     return {a.tiles, own.work, own.head * a.group, a.group};
   }
 
-  /// By one warp: one lane brings tiles, all of them bring numbers.
-  ANNULUS_DEVICE static void bring(const Arguments& arguments) {
-    const GradientArguments& a = arguments.gradient;
-    const OwnRows own = own_rows(a);
-    const bool brings = lane_index() == 0;
-    if (brings) Block::bring_owned(arguments.k, arguments.v, own.head, own.work.row);
-    Place place;
-    for (Walk walk = walk_of(a, own); !walk.done(); walk.advance(), ++place.steps) {
-      Block::ring().wait_until_empty(place);
-      if (brings) {
-        Block::bring_tiles(place, arguments.q, arguments.dout, walk.head(), walk.row());
-      }
-      const Queries numbers{Block::numbers_of(place)};
-      numbers.template copy<warp_lanes>(a, walk.place(), lane_index());
-      barrier_arrive_after_copies(Block::ring().full(place.stage()));
-      sync_warp();  // or a lane might miss a whole phase
+  /// By two warps: tiles, and numbers of queries.
+  ANNULUS_DEVICE static void bring(const Arguments& a, int warp) {
+    const OwnRows own = own_rows(a.gradient);
+    const Walk walk = walk_of(a.gradient, own);
+    if (warp == 0) {
+      Block::bring_keys_and_steps(a, own, walk, [](const Walk&, const Place&) {});
+    } else if (warp == 1) {
+      Block::bring_numbers(a.gradient, walk);
     }
   }
 

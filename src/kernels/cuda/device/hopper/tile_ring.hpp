@@ -44,6 +44,12 @@ struct TileRing {
     barrier_wait(empty(place.stage()), place.parity() ^ 1);
   }
 
+  /// By a warp of those that fill, all of whose lanes have.
+  ANNULUS_DEVICE void hand_over(const RingPlace<stages>& place) const {
+    sync_warp();
+    if (lane_index() == 0) barrier_arrive(full(place.stage()));
+  }
+
   /// By a warp of the readers, all of whose lanes are done.
   ANNULUS_DEVICE void release(const RingPlace<stages>& place) const {
     sync_warp();

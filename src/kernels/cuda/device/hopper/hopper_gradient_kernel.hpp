@@ -1,0 +1,255 @@
+#pragma once
+// All gradients of a tile of keys on compute capability 9.0: what gradient_kernel.hpp computes, by
+// asynchronous products of warpgroups and tiles that come by themselves.
+//
+// Owners add nothing to device memory. Each hands its sums of queries of a step to a warp of its
+// own, which waits until it is their turn, starts one addition of all of them, and says that they
+// have been added when they have. Owners wait for it only where it is a whole step behind.
+//
+// An owner starts <k, q> and <v, dout> of a step at once; makes probabilities while the second is
+// under way, starts the sums of dv, makes gradients of logits while these are under way, and starts
+// the sums of dk; once the other owner has written its gradients of logits, too, the sums of
+// queries.
+
+#include "kernels/cuda/device/all_gradients.hpp"
+#include "kernels/cuda/device/column_queries.hpp"
+#include "kernels/cuda/device/gradients.hpp"
+#include "kernels/cuda/device/hopper/hopper_gradient_block.hpp"
+#include "kernels/cuda/device/hopper/step_note.hpp"
+#include "kernels/cuda/device/step_sums.hpp"
+
+namespace annulus::kernels::gpu {
+
+/// Bytes between tiles and numbers: gradients of logits of two steps, sums of queries of one.
+[[nodiscard]] constexpr int hopper_gradient_more_bytes(int dim) {
+  return 2 * hopper_gradient_logit_bytes(dim) + hopper_gradient_sum_bytes(dim);
+}
+
+/// Adds Sum_i scale_i dz_ij q_i to dk_j, Sum_i p_ij dout_i to dv_j, and Sum_j dz_ij k_j to the sums
+/// of query i. Logits are transposed, as in HopperKeyGradientKernel; their gradients go through
+/// shared memory, rounded to T, a row for each key. There they are a factor whose terms lie across
+/// its rows, as those of the keys do, so that each owner multiplies all of them with its part of
+/// the columns. T, dim: as in HopperGradientBlock. one_scale: whether the arguments have it; a
+/// branch in every step would take registers that there are not.
+template <class T, int dim, bool one_scale>
+struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(dim), query_numbers,
+                                                  hopper_gradient_more_bytes(dim)> {
+  using Block = HopperGradientBlock<T, dim, hopper_gradient_shape(dim), query_numbers,
+                                    hopper_gradient_more_bytes(dim)>;
+  static constexpr int columns = Block::columns;
+  static constexpr int owners = HopperShape::owners;
+  static constexpr bool takes_turns = true;  ///< blocks wait for those that started before
+  using Arguments = HopperGradientArguments;
+  using typename Block::Dots;
+  using typename Block::Place;
+  using Walk = GroupWalk<columns>;
+  using Queries = ColumnQueries<columns>;
+  using OwnSums = OwnerStepSums<dim>;
+  using QuerySums = Sums<1, OwnSums::columns>;
+  using SumsRing = TileRing<1>;
+  using SumsPlace = RingPlace<1>;
+  static_assert(hopper_sums_all_gradients(dim) && columns == slab_columns);
+
+  // Behind the tiles: gradients of logits, sums of queries. Behind the barriers of tiles: those of
+  // sums, a ticket, the notes of all stages, and those of the sums of both owners.
+  static constexpr SharedOffset logit_bytes = hopper_gradient_logit_bytes(dim);
+  static constexpr int sum_bytes = hopper_gradient_sum_bytes(dim) / owners;
+  static constexpr SharedOffset first_sums = Block::more_at + 2 * logit_bytes;
+  static constexpr SharedOffset ticket = Block::end + 16 * owners;
+  static constexpr SharedOffset first_note = ticket + 16;
+  static constexpr SharedOffset first_turn_of_sums = first_note + 32 * Block::stages;
+  static constexpr int shared_bytes = hopper_gradient_shared_bytes(dim);
+  static_assert(first_turn_of_sums + 16 * owners == shared_bytes);
+  static_assert(shared_bytes <= most_hopper_shared_bytes);
+
+  ANNULUS_DEVICE static void run(const Arguments& a) {
+    const auto init = [&] {
+      for (int owner = 0; owner < owners; ++owner) {
+        sums_ring(owner).init(1, HopperShape::owner_warps / owners);
+      }
+      store_shared(ticket, take_ticket(a.gradient.turns.tickets));
+    };
+    const auto help = [&](int warp) {
+      if (warp < owners) {
+        add(a.gradient, warp);
+      } else if (warp == owners) {
+        bring_rows(a);
+      } else {
+        bring_numbers(a.gradient);
+      }
+    };
+    Block::run(init, help, [&] { compute(a.gradient); });
+  }
+
+ private:
+  /// Of two steps, for the other owner may still multiply those of the step before.
+  ANNULUS_DEVICE static SharedOffset logits_of(const Place& place) {
+    return Block::more_at + place.steps % 2 * logit_bytes;
+  }
+  ANNULUS_DEVICE static SharedOffset note_of_step(const Place& place) {
+    return first_note + static_cast<SharedOffset>(32 * place.stage());
+  }
+  ANNULUS_DEVICE static SharedOffset turn_of_step(const Place& place) {
+    return note_of_step(place) + 16;
+  }
+
+  /// What an owner hands over: sums, and whose turn it is to add them.
+  ANNULUS_DEVICE static SharedOffset sums_of(int owner) {
+    return first_sums + static_cast<SharedOffset>(owner * sum_bytes);
+  }
+  ANNULUS_DEVICE static SharedOffset turn_of_sums(int owner) {
+    return first_turn_of_sums + static_cast<SharedOffset>(16 * owner);
+  }
+  ANNULUS_DEVICE static SumsRing sums_ring(int owner) {
+    return {Block::end + static_cast<SharedOffset>(16 * owner)};
+  }
+
+  ANNULUS_DEVICE static OwnRows own_rows(const GradientArguments& a) {
+    return rows_of_ticket(a, static_cast<int>(load_shared<std::uint32_t>(ticket)), 16);
+  }
+  ANNULUS_DEVICE static Walk walk_of(const GradientArguments& a, const OwnRows& own) {
+    return {a.tiles, own.work, own.head * a.group, a.group};
+  }
+
+  ANNULUS_DEVICE static void bring_rows(const Arguments& a) {
+    const OwnRows own = own_rows(a.gradient);
+    const auto note = [&](const Walk& walk, const Place& place) {
+      store_shared(note_of_step(place), note_of(walk, own.work, Block::rows));
+      store_shared(turn_of_step(place), turn_of(a.gradient, walk));
+    };
+    Block::bring_keys_and_steps(a, own, walk_of(a.gradient, own), note);
+  }
+  ANNULUS_DEVICE static void bring_numbers(const GradientArguments& a) {
+    Block::bring_numbers(a, walk_of(a, own_rows(a)));
+  }
+
+  /// By one warp for each owner.
+  ANNULUS_DEVICE static void add(const GradientArguments& a, int owner) {
+    const SumsRing ring = sums_ring(owner);
+    TurnNote turn;
+    SumsPlace place;
+    do {
+      ring.wait_until_full(place);
+      turn = load_shared<TurnNote>(turn_of_sums(owner));
+      std::uint32_t* const count = a.turns.counts + turn.step * owners + owner;
+      wait_for(count, static_cast<std::uint32_t>(turn.turns));
+      if (lane_index() == 0) {
+        // What others had added comes before what is added by itself, and that before the count.
+        fence_device();
+        async_proxy_fence_device();
+        add_numbers(a.turns.sums + static_cast<Index>(turn.step) * OwnSums::numbers +
+                        owner * (OwnSums::numbers / owners),
+                    sums_of(owner), sum_bytes);
+        add_commit();
+        add_wait_read<0>();
+        barrier_arrive(ring.empty(0));
+        add_wait<0>();
+        fence_device();
+        raise(count);
+      }
+      sync_warp();
+      ++place.steps;
+    } while (turn.is_last == 0);
+  }
+
+  ANNULUS_DEVICE static void compute(const GradientArguments& a) {
+    Place place;
+    Dots p;
+    Dots dp;
+    Factors<columns> weights;
+    Factors<columns> dz;
+    typename Block::Rows dk;
+    typename Block::Rows dv;
+
+    barrier_wait(Block::owned_here, 0);
+    // Keys past the end of the tile see nothing: their gradients of logits are 0, times what must
+    // not be NaN.
+    clear_rows_past<dim, Block::rows>(own_rows(a).work.rows, 0, Block::second_owned);
+    while (true) {
+      bool ends = false;
+      do {
+        const NotedStep step(a.tiles, note_of_step(place));
+        Block::ring().wait_until_full(place);
+        const SharedOffset q = Block::first_tile(place);
+        const SharedOffset dout = Block::second_tile(place);
+        const Queries queries{Block::numbers_of(place)};
+        clear_rows_past<dim, columns>(step.count(), q, dout);
+        wgmma_fence(p.blocks[0], dp.blocks[0]);
+        start_dots<T, dim, Block::rows>(p, 0, q);
+        start_dots<T, dim, Block::rows>(dp, Block::second_owned, dout);
+        wgmma_wait<1>(p.blocks[0]);
+        to_probabilities(p, queries, step, own_rows(a));
+        pack_factors<T>(weights, p);
+        wgmma_fence(dv.blocks[0], weights);
+        start_weighted_rows<T, dim>(dv, weights, dout);
+        wgmma_wait<1>(dp.blocks[0]);
+        for_each_number<2, columns / 8>([&](int r, int n, int side) {
+          p.at(r, n, side) *= dp.at(r, n, side) + queries.minus_mean(r, n, side);
+        });
+        pack_factors<T>(dz, p);
+        share(dz, logits_of(place));
+        if constexpr (!one_scale) scale_factors(dz, p, queries);
+        wgmma_fence(dk.blocks[0], dz);
+        start_weighted_rows<T, dim>(dk, dz, q);
+        wgmma_wait<1>(dv.blocks[0], weights);
+        named_barrier_sync(named_barrier_of_owners, HopperShape::owner_warps * warp_lanes);
+        QuerySums dq;
+        wgmma_fence(dq.blocks[0]);
+        start_transposed<T, Block::rows>(dq, logits_of(place), 0,
+                                         OwnSums::first_column(warp_index()));
+        ends = step.is_last();
+        wgmma_wait<0>(dq.blocks[0], dk.blocks[0], dz);
+        const auto turn = load_shared<TurnNote>(turn_of_step(place));
+        Block::ring().release(place);
+        hand_over(dq, turn, {place.steps});
+        ++place.steps;
+      } while (place.steps % Block::panel != 0 && !ends);
+      if constexpr (one_scale) scale_sums(dk, a.one_scale);
+      move_sums(dk, a.dk, own_rows(a), a.k.dim);
+      move_sums(dv, a.dv, own_rows(a), a.v.dim);
+      if (ends) return;
+    }
+  }
+
+  /// Gradients of logits of the warp's keys to shared memory, a row for each key.
+  ANNULUS_DEVICE static void share(const Factors<columns>& dz, SharedOffset logits) {
+    const int lane = lane_index();
+    const int row = warp_index() * 16 + lane / 4;
+    ANNULUS_UNROLL
+    for (int n = 0; n < columns / 8; ++n) {
+      ANNULUS_UNROLL
+      for (int r = 0; r < 2; ++r) {
+        const SharedOffset at = logits + slab_chunk(row + 8 * r, n);
+        store_shared(at + static_cast<SharedOffset>(lane % 4 * 4), dz[n / 2][n % 2 * 2 + r]);
+      }
+    }
+    async_proxy_fence();
+  }
+
+  ANNULUS_DEVICE static void scale_factors(Factors<columns>& factors, Dots& dz,
+                                           const Queries& queries) {
+    for_each_number<2, columns / 8>(
+        [&](int r, int n, int side) { dz.at(r, n, side) *= queries.scale(r, n, side); });
+    pack_factors<T>(factors, dz);
+  }
+
+  /// Sums of queries of a step to the warp that adds them.
+  ANNULUS_DEVICE static void hand_over(const QuerySums& sums, const TurnNote& turn,
+                                       const SumsPlace& place) {
+    const int owner = warp_index() / 4;
+    const SharedOffset to =
+        first_sums + static_cast<SharedOffset>(4 * OwnSums::first(warp_index(), lane_index()));
+    sums_ring(owner).wait_until_empty(place);
+    ANNULUS_UNROLL
+    for (int n = 0; n < OwnSums::columns / 8; ++n) {
+      const auto& from = sums.blocks[0][n];
+      store_shared(to + static_cast<SharedOffset>(16 * n * warp_lanes),
+                   Vector<4>{from[0], from[1], from[2], from[3]});
+    }
+    if (thread_index() % warpgroup_threads == 0) store_shared(turn_of_sums(owner), turn);
+    async_proxy_fence();
+    sums_ring(owner).hand_over(place);
+  }
+};
+
+}  // namespace annulus::kernels::gpu
