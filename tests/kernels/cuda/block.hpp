@@ -110,6 +110,10 @@ class Block {
     if (additions_ != nullptr) additions_->meet(warp_of_all(), lanes);
   }
 
+  /// For how many rounds a warp waits for a product while others run: one, or where the schedule is
+  /// shuffled now and then as many as others need for a step.
+  [[nodiscard]] int rounds_of_product();
+
   /// All threads of the block.
   void sync();
 
@@ -151,7 +155,8 @@ class Block {
 
   int x = 0;
   int y = 0;
-  int running = 0;  ///< index of the thread that runs
+  int running = 0;                 ///< index of the thread that runs
+  bool goes_on_by_itself = false;  ///< something does that a warp waits for and nobody brings about
   LaunchReport report;
   AsyncMemory async;
   BulkAdditions bulk_additions;

@@ -1,7 +1,6 @@
 // The instructions of hopper_instructions.hpp over the model of a thread block.
 #include <bit>
 #include <cstring>
-#include <utility>
 
 #include "annulus/base/error.hpp"
 #include "kernels/cuda/block.hpp"
@@ -126,11 +125,15 @@ void wgmma_commit() {
 }
 
 void wgmma_wait_for(int pending) {
-  // A product takes long: the other warps get to run before it ends.
+  // A product takes long: the other warps get to run before it ends, and some far ahead.
   auto& block = this_block();
+  int rounds = 0;
   block.meet_and_wait(
-      Meeting::product_wait, [] {},
-      [others_ran = false]() mutable { return std::exchange(others_ran, true); },
+      Meeting::product_wait, [&] { rounds = block.rounds_of_product(); },
+      [&] {
+        block.goes_on_by_itself = true;
+        return rounds-- == 0;
+      },
       [&] {
         block.warp().products.wait(static_cast<std::size_t>(pending), block.async,
                                    block.warp_of_thread());

@@ -9,7 +9,7 @@
 // - Shared memory must be readable at the start and the same until the wait: it is read at both,
 // and
 //   what has changed is NaN.
-// - Other warps get to run before a wait ends.
+// - Other warps get to run before a wait ends, once or where the schedule is shuffled many times.
 // - A product needs a fence since the warp has last computed anything.
 // - What is in no group is never waited for.
 // - The four warps of a warpgroup start the same products, each at a time of its own.
