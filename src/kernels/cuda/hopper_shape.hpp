@@ -5,7 +5,8 @@
 // Two warpgroups own 64 rows each; a warp of a third one brings tiles. A thread of an owner holds
 // sums of d columns in d / 2 registers, products with c streaming rows in c / 2 and factors that
 // are made of them in c / 4, of 240: forward one of each, query gradients one, two and one, key
-// gradients two of each.
+// gradients two of each. All gradients as those of keys: products are done when sums of queries, in
+// half of the columns, begin.
 
 #include "kernels/cuda/device/machine.hpp"
 

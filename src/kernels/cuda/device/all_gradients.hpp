@@ -27,15 +27,6 @@ template <int columns, bool keeps_end>
   return step * a.heads + walk.head();
 }
 
-/// Keys past the end of the tile have logits all the same, which may be far above all that a query
-/// sees: infinite gradients, and sums of queries that are NaN.
-template <int row_blocks, int columns>
-ANNULUS_DEVICE void leave_out_what_is_not_there(Sums<row_blocks, columns>& dz, const OwnRows& own) {
-  for_each_number<2 * row_blocks, columns / 8>([&](int r, int n, int side) {
-    if (!own.has(r)) dz.at(r, n, side) = 0;
-  });
-}
-
 template <int row_blocks, int columns>
 ANNULUS_DEVICE void scale_sums(Sums<row_blocks, columns>& sums, float scale) {
   for_each_number<2 * row_blocks, columns / 8>(

@@ -110,7 +110,7 @@ struct GradientKernel {
       to_probabilities(dz, from.numbers, walk, own);
       Products<T>::template add_weighted_rows<dim>(dv, dz, from.dout);
       to_gradients(dz, v, from);
-      if (own.work.rows != shape.rows()) leave_out_what_is_not_there(dz, own);
+      leave_out_what_is_not_there(dz, own);
       auto rounded = pack_sums<T>(dz);
       share(rounded, own);
       if (a.one_scale == 0) rounded = scaled_gradients(dz, from.numbers);
@@ -146,6 +146,15 @@ struct GradientKernel {
     Products<T>::template add_dots<dim>(dp, v, from.dout);
     for_each_number<rows_of_lane, shape.columns / 8>(
         [&](int r, int n, int side) { p.at(r, n, side) *= dp.at(r, n, side); });
+  }
+
+  /// Keys past the end of the tile are zeros, and so are their logits, which may be far above all
+  /// that a query sees: infinite gradients, and sums of queries that are NaN.
+  ANNULUS_DEVICE static void leave_out_what_is_not_there(Fragments& dz, const OwnRows& own) {
+    if (own.work.rows == shape.rows()) return;
+    for_each_number<rows_of_lane, shape.columns / 8>([&](int r, int n, int side) {
+      if (!own.has(r)) dz.at(r, n, side) = 0;
+    });
   }
 
   [[nodiscard]] ANNULUS_DEVICE static PackedFragments scaled_gradients(Fragments dz,

@@ -12,10 +12,9 @@
 namespace annulus::kernels::gpu {
 
 /// T: BFloat16 or Float16. dim: one of hopper_dims, at least d and d_v. shape: of the kernel's
-/// tiles. numbers: fp32 numbers of
-/// each streaming row, which lie behind the tiles of all stages and are brought beside them. more:
-/// bytes between tiles and numbers, from `more_at` on, which are a kernel's own; as is what follows
-/// from `end` on.
+/// tiles. numbers: fp32 numbers of each streaming row, which lie behind the tiles of all stages and
+/// are brought beside them. more: bytes between tiles and numbers, from `more_at` on, which are a
+/// kernel's own, as is what follows from `end` on.
 template <class T, int dim, HopperShape shape, int numbers, int more = 0>
 struct HopperGradientBlock {
   static constexpr int threads = HopperShape::threads;

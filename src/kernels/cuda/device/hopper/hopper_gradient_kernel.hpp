@@ -191,6 +191,7 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
         if constexpr (!one_scale) scale_factors(dz, p, queries);
         wgmma_fence(dk.blocks[0], dz);
         start_weighted_rows<T, dim>(dk, dz, q);
+        async_proxy_fence();
         wgmma_wait<1>(dv.blocks[0], weights);
         named_barrier_sync(named_barrier_of_owners, HopperShape::owner_warps * warp_lanes);
         QuerySums dq;
@@ -223,7 +224,6 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
         store_shared(at + static_cast<SharedOffset>(lane % 4 * 4), dz[n / 2][n % 2 * 2 + r]);
       }
     }
-    async_proxy_fence();
   }
 
   ANNULUS_DEVICE static void scale_factors(Factors<columns>& factors, Dots& dz,
