@@ -90,7 +90,9 @@ TEST(CudaOrder, OfBlocksDoesNotChangeABitOfTheGradientsOfQueries) {
 }
 
 #if ANNULUS_TEST_ON_GPU
-// More blocks than a GPU runs at once, which wait for one another as it comes.
+// More blocks than a GPU runs at once, which wait for one another as it comes; and of one head,
+// whose tiles would wait too long, two kernels. So it is with those for Hopper, too, where they are
+// taken.
 TEST(CudaOrder, OfManyBlocksDoesNotChangeABitOfGradients) {
   for (const Index d : {64, 96, 128}) {
     for (const Index heads : {1, 24}) {
