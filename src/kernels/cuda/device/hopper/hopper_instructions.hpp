@@ -15,20 +15,17 @@
 //   load_tile(to, map, {x, y, z}, at)   by one thread: the box of a map (tensor_map.hpp) that
 //   begins
 //                                  at element x, head y, row z, which brings its bytes to a barrier
-//   async_proxy_fence()            what this thread has written to shared memory is seen by
-//   products,
-//                                  tiles and additions that start later
+//   async_proxy_fence()            what this thread has written to shared memory is seen by what
+//                                  starts later: products, tiles and additions
 //
 // Additions that go on by themselves, in groups of the thread that starts them ("bulk reduce"):
-//   add_numbers(to, from, bytes)   adds fp32 numbers in shared memory to those in device memory;
-//   both
-//                                  end to end from a multiple of 16 bytes on
+//   add_numbers(to, from, bytes)   adds fp32 numbers in shared memory to those in device memory,
+//                                  both end to end from a multiple of 16 bytes on
 //   add_commit()                   closes a group
 //   add_wait_read<n>()             until all but n groups have been read: what they read may change
 //   add_wait<n>()                  until all but n groups have been added, and the thread knows it
-//   async_proxy_fence_device()     what this thread knows of device memory comes before what it
-//   starts
-//                                  later
+//   async_proxy_fence_device()     what this thread knows of device memory comes before what
+//                                  starts later
 //
 // Products of a warpgroup, the 128 threads of four warps ("wgmma"), each of which owns 16 of 64
 // rows:
