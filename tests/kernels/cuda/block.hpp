@@ -110,9 +110,9 @@ class Block {
     if (additions_ != nullptr) additions_->meet(warp_of_all(), lanes);
   }
 
-  /// For how many rounds a warp waits for a product while others run: one, or where the schedule is
-  /// shuffled now and then as many as others need for a step.
-  [[nodiscard]] int rounds_of_product();
+  /// Comes back when the other warps have run: once, or where the schedule is shuffled now and then
+  /// as many times as they need for a step. What goes on by itself takes long.
+  void let_others_run();
 
   /// All threads of the block.
   void sync();
@@ -155,8 +155,7 @@ class Block {
 
   int x = 0;
   int y = 0;
-  int running = 0;                 ///< index of the thread that runs
-  bool goes_on_by_itself = false;  ///< something does that a warp waits for and nobody brings about
+  int running = 0;  ///< index of the thread that runs
   LaunchReport report;
   AsyncMemory async;
   BulkAdditions bulk_additions;
@@ -193,6 +192,7 @@ class Block {
   std::vector<std::size_t> warp_order_;
   std::array<NamedBarrier, 16> named_barriers_{};
   int free_registers_ = 0;
+  bool goes_on_by_itself_ = false;  ///< something does that a warp waits for
   Fiber scheduler_;
   std::exception_ptr failure_;
 };

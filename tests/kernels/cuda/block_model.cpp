@@ -143,12 +143,16 @@ bool Block::go_on() {
     Fiber::switch_to(scheduler_, *thread().fiber);
     if (failure_) std::rethrow_exception(failure_);
   }
-  moved = std::exchange(goes_on_by_itself, false) || moved;
+  moved = std::exchange(goes_on_by_itself_, false) || moved;
   return moved || async.let_arrive();
 }
 
-int Block::rounds_of_product() {
-  return schedule_.order == LaneOrder::shuffled && random_() % 16 == 0 ? 40 : 1;
+void Block::let_others_run() {
+  const bool many = schedule_.order == LaneOrder::shuffled && random_() % 16 == 0;
+  wait_until([this, rounds = many ? 40 : 1]() mutable {
+    goes_on_by_itself_ = true;
+    return rounds-- == 0;
+  });
 }
 
 void Block::run(int block_x, int block_y) {

@@ -6,6 +6,7 @@
 //   start is NaN. It is an error to start before all of it is fenced and known to the thread.
 // - It is added when the thread waits for all of an addition and no sooner, in the order that the
 //   thread knew of when it started, see AdditionOrder.
+// - Other warps get to run before either wait ends.
 // - What is in no group, or is not waited for, is an error.
 
 #include <cstddef>

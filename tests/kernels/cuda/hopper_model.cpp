@@ -97,11 +97,13 @@ void add_commit() {
 
 void add_wait_read_for(int pending) {
   auto& block = this_block();
+  block.let_others_run();
   block.bulk_additions.wait_read(block.running, static_cast<std::size_t>(pending), block.async);
 }
 
 void add_wait_for(int pending) {
   auto& block = this_block();
+  block.let_others_run();
   block.bulk_additions.wait(block.running, static_cast<std::size_t>(pending), block.async,
                             block.additions());
 }
@@ -125,19 +127,12 @@ void wgmma_commit() {
 }
 
 void wgmma_wait_for(int pending) {
-  // A product takes long: the other warps get to run before it ends, and some far ahead.
-  auto& block = this_block();
-  int rounds = 0;
-  block.meet_and_wait(
-      Meeting::product_wait, [&] { rounds = block.rounds_of_product(); },
-      [&] {
-        block.goes_on_by_itself = true;
-        return rounds-- == 0;
-      },
-      [&] {
-        block.warp().products.wait(static_cast<std::size_t>(pending), block.async,
-                                   block.warp_of_thread());
-      });
+  this_block().meet(Meeting::product_wait, nullptr, [pending](Calls) {
+    auto& block = this_block();
+    block.let_others_run();
+    block.warp().products.wait(static_cast<std::size_t>(pending), block.async,
+                               block.warp_of_thread());
+  });
 }
 
 namespace {
