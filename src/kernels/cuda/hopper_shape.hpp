@@ -64,7 +64,8 @@ struct HopperShape {
   return {.columns = 32, .stages = 2};
 }
 
-/// The kernel of all gradients: as over keys alone.
+/// The kernel of all gradients: as over keys alone, in fewer stages where sums of queries take
+/// their place.
 [[nodiscard]] constexpr HopperShape hopper_gradient_shape(int dim) {
   if (dim <= 64) return {.columns = 64, .stages = 4};
   return {.columns = 64, .stages = 2};

@@ -105,17 +105,20 @@ struct HopperGradientBlock {
     load_slabs<dim, columns>(second_tile(place), second, head, row, full);
   }
 
-  /// Where keys own tiles, by one warp: these, and those of all steps, one lane of which calls
-  /// note(walk, place) before it brings them.
-  template <class Walk, class Note>
+  /// Where keys own tiles, by one warp: these, and those of all steps. What note_of(walk) says of a
+  /// step is there before its buffers are empty; one lane calls note(it, place) before it brings
+  /// the tiles.
+  template <class Walk, class NoteOf, class Note>
   ANNULUS_DEVICE static void bring_keys_and_steps(const HopperGradientArguments& arguments,
-                                                  const OwnRows& own, Walk walk, Note note) {
+                                                  const OwnRows& own, Walk walk, NoteOf note_of,
+                                                  Note note) {
     const bool brings = lane_index() == 0;
     if (brings) bring_owned(arguments.k, arguments.v, own.head, own.work.row);
     for (Place place; !walk.done(); walk.advance(), ++place.steps) {
+      const auto of_step = note_of(walk);
       ring().wait_until_empty(place);
       if (brings) {
-        note(walk, place);
+        note(of_step, place);
         bring_tiles(place, arguments.q, arguments.dout, walk.head(), walk.row());
       }
       sync_warp();  // or lanes that bring nothing might miss a whole phase

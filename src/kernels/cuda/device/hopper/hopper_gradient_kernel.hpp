@@ -113,11 +113,18 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
 
   ANNULUS_DEVICE static void bring_rows(const Arguments& a) {
     const OwnRows own = own_rows(a.gradient);
-    const auto note = [&](const Walk& walk, const Place& place) {
-      store_shared(note_of_step(place), note_of(walk, own.work, Block::rows));
-      store_shared(turn_of_step(place), turn_of(a.gradient, walk));
+    struct Notes {
+      StepNote step;
+      TurnNote turn;
     };
-    Block::bring_keys_and_steps(a, own, walk_of(a.gradient, own), note);
+    const auto notes_of = [&](const Walk& walk) {
+      return Notes{note_of(walk, own.work, Block::rows), turn_of(a.gradient, walk)};
+    };
+    const auto note = [](const Notes& notes, const Place& place) {
+      store_shared(note_of_step(place), notes.step);
+      store_shared(turn_of_step(place), notes.turn);
+    };
+    Block::bring_keys_and_steps(a, own, walk_of(a.gradient, own), notes_of, note);
   }
   ANNULUS_DEVICE static void bring_numbers(const GradientArguments& a) {
     Block::bring_numbers(a, walk_of(a, own_rows(a)));
@@ -133,6 +140,7 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
       turn = load_shared<TurnNote>(turn_of_sums(owner));
       std::uint32_t* const count = a.turns.counts + turn.step * owners + owner;
       wait_for(count, static_cast<std::uint32_t>(turn.turns));
+      sync_warp();  // all lanes have read the turn
       if (lane_index() == 0) {
         // What others had added comes before what is added by itself, and that before the count.
         fence_device();

@@ -44,7 +44,8 @@ struct HopperKeyGradientKernel
     const OwnRows own = own_rows(a.gradient);
     const Walk walk = walk_of(a.gradient, own);
     if (warp == 0) {
-      Block::bring_keys_and_steps(a, own, walk, [](const Walk&, const Place&) {});
+      const auto nothing = [](const Walk&) { return 0; };
+      Block::bring_keys_and_steps(a, own, walk, nothing, [](int, const Place&) {});
     } else if (warp == 1) {
       Block::bring_numbers(a.gradient, walk);
     }
