@@ -77,14 +77,15 @@ void find_factors(D d, const ForwardTile<E>& tile, TileMerge& merged) {
   static_assert(query_tile % lanes == 0);
   const auto& scratch = tile.scratch;
   const Index rows = tile.rows.count;
-  HWY_ALIGN double largest[query_tile];
-  HWY_ALIGN double centre[query_tile];
+  HWY_ALIGN double largest[query_tile] = {};  // the last vector may have more rows than there are
+  HWY_ALIGN double centre[query_tile] = {};
   for (Index r = 0; r < rows; ++r) {
     const auto of_row = hn::Load(d, scratch.largest + r * lanes_of<D>);
     largest[r] = static_cast<double>(hn::GetLane(hn::MaxOfLanes(d, of_row)));
     centre[r] = static_cast<double>(scratch.centre[r]);
   }
   std::copy_n(tile.state.maximum, rows, merged.maximum);
+  std::fill_n(merged.maximum + rows, query_tile - rows, 0.0);
   for (Index r = 0; r < rows; r += lanes) {
     const auto state = hn::Load(wide, merged.maximum + r);
     const auto of_sums = hn::Load(wide, largest + r);
