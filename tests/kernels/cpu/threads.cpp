@@ -1,4 +1,6 @@
 // Threads change the time and nothing else; the caller's poll stays on the caller's thread.
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
