@@ -33,6 +33,7 @@ void AsyncMemory::start(std::span<std::byte> shared, std::size_t warps, const Sc
   tiles_.clear();
   under_way_.clear();
   chunks_.assign(shared.size() / 16 + 1, {});
+  not_fenced_.clear();
   known_.assign(warps, Known(warps, 0));
   for (std::size_t warp = 0; warp < warps; ++warp) known_[warp][warp] = 1;
 }
@@ -183,15 +184,18 @@ void AsyncMemory::wrote(SharedOffset at, int thread) {
   const int warp = thread / kernels::gpu::warp_lanes;
   const auto& known = known_[static_cast<std::size_t>(warp)];
   auto& chunk = chunks_[at / 16];
+  if (chunk.writer != thread) not_fenced_[thread].push_back(at / 16);
   chunk.writer = thread;
   chunk.warp = warp;
   chunk.when = known[static_cast<std::size_t>(warp)];
 }
 
 void AsyncMemory::fence(int thread) {
-  for (auto& chunk : chunks_) {
-    if (chunk.writer == thread) chunk.writer = -1;
+  auto& written = not_fenced_[thread];
+  for (const auto chunk : written) {
+    if (chunks_[chunk].writer == thread) chunks_[chunk].writer = -1;
   }
+  written.clear();
 }
 
 void AsyncMemory::meet(std::span<const int> warps) {

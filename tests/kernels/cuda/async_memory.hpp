@@ -120,7 +120,8 @@ class AsyncMemory {
   std::vector<Tile> tiles_;
   std::vector<std::size_t> under_way_;
   std::vector<Chunk> chunks_;
-  std::vector<Known> known_;  ///< of each warp
+  std::map<int, std::vector<SharedOffset>> not_fenced_;  ///< chunks that a thread wrote last
+  std::vector<Known> known_;                             ///< of each warp
 };
 
 }  // namespace annulus::test

@@ -16,6 +16,7 @@
 #include "annulus/base/error.hpp"
 #include "kernels/cuda/block.hpp"
 #include "kernels/cuda/device/instructions.hpp"
+#include "kernels/cuda/matrix_numbers.hpp"
 
 namespace annulus::test {
 namespace {
@@ -462,15 +463,6 @@ float shuffle_xor(float value, int mask) {
 namespace {
 
 /// The two elements of a register.
-template <class T>
-std::array<float, 2> unpack(std::uint32_t word) {
-  T low;
-  T high;
-  low.bits = static_cast<std::uint16_t>(word & 0xffffU);
-  high.bits = static_cast<std::uint16_t>(word >> 16);
-  return {low, high};
-}
-
 struct MmaCall {
   float* c;
   const std::uint32_t* a;
@@ -481,37 +473,33 @@ struct MmaCall {
 template <class T>
 void multiply(Calls calls) {
   const auto call_of = [&](std::size_t lane) { return *static_cast<MmaCall*>(calls[lane]); };
-  std::array<std::array<float, 16>, 16> a;
-  std::array<std::array<float, 8>, 16> b;
-  std::array<std::array<float, 8>, 16> c;
+  std::array<std::uint16_t, 16 * 16> a_words;
+  std::array<std::uint16_t, 16 * 8> b_words;
+  std::array<float, 16 * 8> c;
   for (std::size_t lane = 0; lane < lanes; ++lane) {
+    const auto call = call_of(lane);
     const std::size_t group = lane / 4;
     const std::size_t pair = lane % 4 * 2;
     for (std::size_t r = 0; r < 4; ++r) {
-      const auto elements = unpack<T>(call_of(lane).a[r]);
-      const std::size_t row = group + r % 2 * 8;
-      const std::size_t k = pair + r / 2 * 8;
-      a[row][k] = elements[0];
-      a[row][k + 1] = elements[1];
+      const std::size_t at = (group + r % 2 * 8) * 16 + pair + r / 2 * 8;
+      a_words[at] = static_cast<std::uint16_t>(call.a[r] & 0xffffU);
+      a_words[at + 1] = static_cast<std::uint16_t>(call.a[r] >> 16);
     }
     for (std::size_t r = 0; r < 2; ++r) {
-      const auto elements = unpack<T>(call_of(lane).b[r]);
-      const std::size_t k = pair + r * 8;
-      b[k][group] = elements[0];
-      b[k + 1][group] = elements[1];
+      const std::size_t at = (pair + r * 8) * 8 + group;
+      b_words[at] = static_cast<std::uint16_t>(call.b[r] & 0xffffU);
+      b_words[at + 8] = static_cast<std::uint16_t>(call.b[r] >> 16);
     }
-    for (std::size_t i = 0; i < 4; ++i) {
-      c[group + i / 2 * 8][pair + i % 2] = call_of(lane).c[i];
-    }
+    for (std::size_t i = 0; i < 4; ++i) c[(group + i / 2 * 8) * 8 + pair + i % 2] = call.c[i];
   }
-  for (std::size_t i = 0; i < 16; ++i) {
-    for (std::size_t k = 0; k < 16; ++k) {
-      for (std::size_t j = 0; j < 8; ++j) c[i][j] += a[i][k] * b[k][j];
-    }
-  }
+  std::array<float, a_words.size()> a;
+  std::array<float, b_words.size()> b;
+  test::convert<T>(a_words.data(), a_words.size(), a.data());
+  test::convert<T>(b_words.data(), b_words.size(), b.data());
+  test::add_products(16, 16, 8, a.data(), b.data(), c.data());
   for (std::size_t lane = 0; lane < lanes; ++lane) {
     for (std::size_t i = 0; i < 4; ++i) {
-      call_of(lane).c[i] = c[lane / 4 + i / 2 * 8][lane % 4 * 2 + i % 2];
+      call_of(lane).c[i] = c[(lane / 4 + i / 2 * 8) * 8 + lane % 4 * 2 + i % 2];
     }
   }
 }

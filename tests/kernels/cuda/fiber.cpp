@@ -1,10 +1,12 @@
 #include "kernels/cuda/fiber.hpp"
 
 #include <utility>
+#include <vector>
 
 #include "annulus/base/error.hpp"
 
 #if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #elif defined(__SANITIZE_THREAD__)
 #include <sanitizer/tsan_interface.h>
@@ -17,6 +19,24 @@ namespace {
 thread_local Fiber* leaving = nullptr;
 thread_local Fiber* entering = nullptr;
 
+using Stack = std::unique_ptr<std::byte[]>;
+/// Stacks of fibers that are no more. Blocks come and go, and what the system gives anew it clears.
+thread_local std::vector<Stack> free_stacks;
+
+Stack take_stack(std::size_t bytes) {
+  if (free_stacks.empty()) return Stack(new std::byte[bytes]);
+  auto stack = std::move(free_stacks.back());
+  free_stacks.pop_back();
+  return stack;
+}
+
+void give_back(Stack stack, [[maybe_unused]] std::size_t bytes) {
+#if defined(__SANITIZE_ADDRESS__)
+  __asan_unpoison_memory_region(stack.get(), bytes);  // frames that have not ended
+#endif
+  free_stacks.push_back(std::move(stack));
+}
+
 }  // namespace
 
 #if defined(__SANITIZE_THREAD__)
@@ -26,7 +46,7 @@ Fiber::Fiber() = default;
 #endif
 
 Fiber::Fiber(std::function<void()> body)
-    : stack_(new std::byte[stack_bytes]),
+    : stack_(take_stack(stack_bytes)),
       body_(std::move(body)),
       started_(false),
       bottom_(stack_.get()),
@@ -45,6 +65,7 @@ Fiber::~Fiber() {
 #if defined(__SANITIZE_THREAD__)
   if (stack_) __tsan_destroy_fiber(sanitizer_);
 #endif
+  if (stack_) give_back(std::move(stack_), stack_bytes);
 }
 
 void Fiber::enter() {

@@ -6,6 +6,7 @@
 #include "annulus/base/error.hpp"
 #include "annulus/base/half.hpp"
 #include "kernels/cuda/async_memory.hpp"
+#include "kernels/cuda/matrix_numbers.hpp"
 
 namespace annulus::test {
 namespace {
@@ -63,12 +64,12 @@ struct Descriptor {
 std::vector<std::uint16_t> rows_along(std::uint64_t descriptor, int first, int rows,
                                       const AsyncMemory& memory, int warp) {
   const Descriptor matrix(descriptor);
-  std::vector<std::uint16_t> words;
+  std::vector<std::uint16_t> words(static_cast<std::size_t>(rows * terms));
+  auto next = words.begin();
   for (int i = first; i < first + rows; ++i) {
     for (std::uint32_t half = 0; half < 2; ++half) {
-      const auto chunk =
-          memory.chunk(matrix.terms_along(static_cast<std::uint32_t>(i), half), warp);
-      words.insert(words.end(), chunk.begin(), chunk.end());
+      const auto at = matrix.terms_along(static_cast<std::uint32_t>(i), half);
+      next = std::ranges::copy(memory.chunk(at, warp), next).out;
     }
   }
   return words;
@@ -113,19 +114,15 @@ std::vector<std::uint16_t> columns_of(const ProductShape& shape, const AsyncMemo
     return words;
   }
   const auto rows = rows_along(shape.b, 0, shape.columns, memory, warp);
-  for (std::size_t j = 0; j < columns; ++j) {
-    for (std::size_t k = 0; k < terms; ++k) words[k * columns + j] = rows[j * terms + k];
-  }
+  transpose(columns, terms, rows.data(), words.data());
   return words;
 }
 
-/// Where an element of the register fragments of a lane lies, "Register Fragments for
+/// Where an element of the register fragments of a lane lies among 16 rows, "Register Fragments for
 /// wgmma.mma_async.m64nNk16": number i of the sums.
-std::size_t row_of(std::size_t lane, std::size_t i) {
-  return lane / 4 + (i / 2 % 2) * 8;
-}
-std::size_t column_of(std::size_t lane, std::size_t i) {
-  return i / 4 * 8 + lane % 4 * 2 + i % 2;
+std::size_t place_of(std::size_t lane, std::size_t i, std::size_t columns) {
+  const std::size_t row = lane / 4 + (i / 2 % 2) * 8;
+  return row * columns + i / 4 * 8 + lane % 4 * 2 + i % 2;
 }
 
 /// Operand a from its fragments: registers 1 and 3 hold rows 8 to 15, registers 2 and 3 terms 8 to
@@ -144,13 +141,8 @@ std::vector<std::uint16_t> rows_of(const WarpProducts::Registers& registers) {
 
 std::vector<float> floats_of(const std::vector<std::uint16_t>& words, bool is_bfloat16) {
   std::vector<float> floats(words.size());
-  std::ranges::transform(words, floats.begin(), [&](std::uint16_t word) {
-    BFloat16 brain;
-    Float16 half;
-    brain.bits = word;
-    half.bits = word;
-    return is_bfloat16 ? float{brain} : float{half};
-  });
+  const auto convert_all = is_bfloat16 ? convert<BFloat16> : convert<Float16>;
+  convert_all(words.data(), words.size(), floats.data());
   return floats;
 }
 
@@ -183,13 +175,15 @@ void WarpProducts::start(const ProductShape& shape, const Registers& registers,
   if (started_ == log.size()) log.push_back(shape);
   ensure(log[started_++] == shape, "the warps of a warpgroup start different products");
   Product product{.shape = shape, .registers = registers, .sums = sums_under_way(registers)};
+  const auto columns = static_cast<std::size_t>(shape.columns);
   if (product.sums == nullptr) {
     product.sums = std::make_shared<Sums>();
     product.sums->registers = registers;
+    product.sums->values.resize(warp_rows * columns);
     for (std::size_t lane = 0; lane < registers.size(); ++lane) {
       for (std::size_t i = 0; i < registers[lane].sums.size(); ++i) {
         auto& sum = registers[lane].sums[i];
-        product.sums->values[row_of(lane, i)][column_of(lane, i)] = sum;
+        product.sums->values[place_of(lane, i, columns)] = sum;
         sum = std::bit_cast<float>(poison);
       }
     }
@@ -242,22 +236,15 @@ void WarpProducts::finish(const Product& product, const AsyncMemory& memory, int
   const auto columns = static_cast<std::size_t>(shape.columns);
   const auto left = floats_of(a, shape.is_bfloat16);
   const auto right = floats_of(b, shape.is_bfloat16);
-  for (std::size_t i = 0; i < warp_rows; ++i) {
-    auto& row = sums.values[i];
-    if (!shape.adds) row.fill(0);
-    for (std::size_t k = 0; k < terms; ++k) {
-      const float factor = left[i * terms + k];
-      const float* term = right.data() + k * columns;
-      for (std::size_t j = 0; j < columns; ++j) row[j] += factor * term[j];
-    }
-  }
+  if (!shape.adds) std::ranges::fill(sums.values, 0.0F);
+  add_products(warp_rows, terms, columns, left.data(), right.data(), sums.values.data());
   if (--sums.products > 0) return;
   for (std::size_t lane = 0; lane < sums.registers.size(); ++lane) {
     for (std::size_t i = 0; i < sums.registers[lane].sums.size(); ++i) {
       auto& sum = sums.registers[lane].sums[i];
       ensure(std::bit_cast<std::uint32_t>(sum) == poison,
              "sums were written while a product is under way");
-      sum = sums.values[row_of(lane, i)][column_of(lane, i)];
+      sum = sums.values[place_of(lane, i, columns)];
     }
   }
 }

@@ -71,7 +71,7 @@ class WarpProducts {
   /// Sums under way, of one or more products.
   struct Sums {
     Registers registers{};
-    std::array<std::array<float, 256>, 16> values{};
+    std::vector<float> values{};  ///< 16 rows of all columns
     int products = 0;
   };
   struct Product {
