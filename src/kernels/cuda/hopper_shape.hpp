@@ -77,8 +77,8 @@ struct HopperShape {
   return dim <= 128;
 }
 
-/// What it has in shared memory between tiles and numbers: the gradients of logits of two steps and
-/// sums of queries of one.
+/// What it has in shared memory between tiles and numbers, of two steps: gradients of logits and
+/// sums of queries.
 [[nodiscard]] constexpr int hopper_gradient_logit_bytes(int dim) {
   return HopperShape::rows * hopper_gradient_shape(dim).columns * 2;
 }
@@ -86,11 +86,12 @@ struct HopperShape {
   return hopper_gradient_shape(dim).columns * dim * 4;
 }
 
-/// All of it: each owner has two barriers for its sums, each stage a note, and there is a ticket.
+/// All of it: the sums of both steps have two barriers and a note each, every stage has two notes,
+/// and there is a ticket.
 [[nodiscard]] constexpr int hopper_gradient_shared_bytes(int dim) {
   return hopper_gradient_shape(dim).shared_bytes(2 * dim, 2, 1, 4) +
-         2 * hopper_gradient_logit_bytes(dim) + hopper_gradient_sum_bytes(dim) +
-         16 * (2 * HopperShape::owners + 2 * hopper_gradient_shape(dim).stages + 1);
+         2 * hopper_gradient_logit_bytes(dim) + 2 * hopper_gradient_sum_bytes(dim) +
+         16 * (2 * 2 + 2 * hopper_gradient_shape(dim).stages + 1);
 }
 
 }  // namespace annulus::kernels::gpu

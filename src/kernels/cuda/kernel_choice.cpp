@@ -149,7 +149,7 @@ int all_gradients_step_rows(const KernelChoice& choice) {
 }
 
 int all_gradients_counts(const KernelChoice& choice) {
-  if (choice.path == KernelPath::hopper) return HopperShape::owners;
+  if (choice.path == KernelPath::hopper) return 1;
   return gradient_shape(choice.dim).warps;
 }
 

@@ -17,7 +17,7 @@ SPILLS = {
     # Of a warp that brings, and of dk.
     "HopperKeyGradientKernel<256>": 1,
     # Of both warps that bring.
-    "HopperGradientKernel<64>": 6,
+    "HopperGradientKernel<64>": 5,
     "HopperGradientKernel<128>": 5,
 }
 

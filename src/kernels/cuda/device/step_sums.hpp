@@ -50,10 +50,9 @@ struct StepSums {
 template <int dim>
 using LaneStepSums = StepSums<dim, gradient_shape(dim).columns, gradient_shape(dim).warps, 1>;
 
-/// Those of HopperGradientKernel, whose warpgroups have half each. A lane writes 16 bytes at once.
+/// Those of HopperGradientKernel: four warps have 64 columns. A lane writes 16 bytes at once.
 template <int dim>
-using OwnerStepSums =
-    StepSums<dim, hopper_gradient_shape(dim).columns, HopperShape::owner_warps, 4>;
+using OwnerStepSums = StepSums<dim, hopper_gradient_shape(dim).columns, dim / 64 * 4, 4>;
 
 /// Adds them to the sums of their rows. Sums: a StepSums.
 template <class Sums>

@@ -265,13 +265,9 @@ ANNULUS_DEVICE void wgmma(float (&d)[blocks][4], std::uint32_t (&a)[4], MatrixDe
 template <class T, int blocks>
 ANNULUS_DEVICE void wgmma_across(float (&d)[blocks][4], MatrixDescriptor a, MatrixDescriptor b,
                                  bool adds) {
-  static_assert(blocks == 4 || blocks == 8);
+  static_assert(blocks == 8);
   const int add = static_cast<int>(adds);
-  if constexpr (blocks == 4) {
-    ANNULUS_WGMMA(ANNULUS_WGMMA_TILES_32, "1")
-  } else {
-    ANNULUS_WGMMA(ANNULUS_WGMMA_TILES_64, "1")
-  }
+  ANNULUS_WGMMA(ANNULUS_WGMMA_TILES_64, "1")
 }
 
 #undef ANNULUS_WGMMA

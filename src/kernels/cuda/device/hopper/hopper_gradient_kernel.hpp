@@ -2,14 +2,15 @@
 // All gradients of a tile of keys on compute capability 9.0: what gradient_kernel.hpp computes, by
 // asynchronous products of warpgroups and tiles that come by themselves.
 //
-// Owners add nothing to device memory. Each hands its sums of queries of a step to a warp of its
-// own, which waits until it is their turn, starts one addition of all of them, and says that they
-// have been added when they have. Owners wait for it only where it is a whole step behind.
+// Owners add nothing to device memory. They hand their sums of queries of a step to one of two
+// warps, which waits until it is their turn, starts one addition of all of them, and says that they
+// have been added when they have. The warps take steps in turn, so that each has the time of two
+// for what is one wait after another. Owners wait only where a warp is two steps behind.
 //
 // An owner starts <k, q> and <v, dout> of a step at once; makes probabilities while the second is
 // under way, starts the sums of dv, makes gradients of logits while these are under way, and starts
-// the sums of dk; once the other owner has written its gradients of logits, too, the sums of
-// queries.
+// the sums of dk; once the other owner has written its gradients of logits, too, those of 64
+// columns of queries: at d = 128 half of every step's, at d = 64 all of every second one's.
 
 #include "kernels/cuda/device/all_gradients.hpp"
 #include "kernels/cuda/device/column_queries.hpp"
@@ -20,16 +21,16 @@
 
 namespace annulus::kernels::gpu {
 
-/// Bytes between tiles and numbers: gradients of logits of two steps, sums of queries of one.
+/// Bytes between tiles and numbers: gradients of logits and sums of queries, of two steps each.
 [[nodiscard]] constexpr int hopper_gradient_more_bytes(int dim) {
-  return 2 * hopper_gradient_logit_bytes(dim) + hopper_gradient_sum_bytes(dim);
+  return 2 * hopper_gradient_logit_bytes(dim) + 2 * hopper_gradient_sum_bytes(dim);
 }
 
 /// Adds Sum_i scale_i dz_ij q_i to dk_j, Sum_i p_ij dout_i to dv_j, and Sum_j dz_ij k_j to the sums
 /// of query i. Logits are transposed, as in HopperKeyGradientKernel; their gradients go through
 /// shared memory, rounded to T, a row for each key. There they are a factor whose terms lie across
-/// its rows, as those of the keys do, so that each owner multiplies all of them with its part of
-/// the columns. T, dim: as in HopperGradientBlock. one_scale: whether the arguments have it; a
+/// its rows, as those of the keys do, so that an owner multiplies all of them with its part of the
+/// columns. T, dim: as in HopperGradientBlock. one_scale: whether the arguments have it; a
 /// branch in every step would take registers that there are not.
 template <class T, int dim, bool one_scale>
 struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(dim), query_numbers,
@@ -37,7 +38,8 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
   using Block = HopperGradientBlock<T, dim, hopper_gradient_shape(dim), query_numbers,
                                     hopper_gradient_more_bytes(dim)>;
   static constexpr int columns = Block::columns;
-  static constexpr int owners = HopperShape::owners;
+  static constexpr int adders = 2;                          ///< warps that add sums of queries
+  static constexpr int sum_warps = dim / slab_columns * 4;  ///< that have sums of a step
   static constexpr bool takes_turns = true;  ///< blocks wait for those that started before
   using Arguments = HopperGradientArguments;
   using typename Block::Dots;
@@ -45,34 +47,32 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
   using Walk = GroupWalk<columns>;
   using Queries = ColumnQueries<columns>;
   using OwnSums = OwnerStepSums<dim>;
-  using QuerySums = Sums<1, OwnSums::columns>;
-  using SumsRing = TileRing<1>;
-  using SumsPlace = RingPlace<1>;
+  using QuerySums = Sums<1, slab_columns>;
+  using SumsRing = TileRing<adders>;
+  using SumsPlace = RingPlace<adders>;
   static_assert(hopper_sums_all_gradients(dim) && columns == slab_columns);
 
   // Behind the tiles: gradients of logits, sums of queries. Behind the barriers of tiles: those of
-  // sums, a ticket, the notes of all stages, and those of the sums of both owners.
+  // sums, a ticket, the notes of all stages, and those of the sums.
   static constexpr SharedOffset logit_bytes = hopper_gradient_logit_bytes(dim);
-  static constexpr int sum_bytes = hopper_gradient_sum_bytes(dim) / owners;
+  static constexpr int sum_bytes = hopper_gradient_sum_bytes(dim);
   static constexpr SharedOffset first_sums = Block::more_at + 2 * logit_bytes;
-  static constexpr SharedOffset ticket = Block::end + 16 * owners;
+  static constexpr SharedOffset ticket = Block::end + 16 * adders;
   static constexpr SharedOffset first_note = ticket + 16;
   static constexpr SharedOffset first_turn_of_sums = first_note + 32 * Block::stages;
   static constexpr int shared_bytes = hopper_gradient_shared_bytes(dim);
-  static_assert(first_turn_of_sums + 16 * owners == shared_bytes);
+  static_assert(first_turn_of_sums + 16 * adders == shared_bytes);
   static_assert(shared_bytes <= most_hopper_shared_bytes);
 
   ANNULUS_DEVICE static void run(const Arguments& a) {
     const auto init = [&] {
-      for (int owner = 0; owner < owners; ++owner) {
-        sums_ring(owner).init(1, HopperShape::owner_warps / owners);
-      }
+      sums_ring().init(1, sum_warps);
       store_shared(ticket, take_ticket(a.gradient.turns.tickets));
     };
     const auto help = [&](int warp) {
-      if (warp < owners) {
-        add(a.gradient, warp);
-      } else if (warp == owners) {
+      if (warp < adders) {
+        add(a.gradient, static_cast<unsigned>(warp));
+      } else if (warp == adders) {
         bring_rows(a);
       } else {
         bring_numbers(a.gradient);
@@ -93,16 +93,21 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
     return note_of_step(place) + 16;
   }
 
-  /// What an owner hands over: sums, and whose turn it is to add them.
-  ANNULUS_DEVICE static SharedOffset sums_of(int owner) {
-    return first_sums + static_cast<SharedOffset>(owner * sum_bytes);
+  /// What owners hand over: sums, and whose turn it is to add them.
+  ANNULUS_DEVICE static SharedOffset sums_of(const SumsPlace& place) {
+    return first_sums + static_cast<SharedOffset>(place.stage() * sum_bytes);
   }
-  ANNULUS_DEVICE static SharedOffset turn_of_sums(int owner) {
-    return first_turn_of_sums + static_cast<SharedOffset>(16 * owner);
+  ANNULUS_DEVICE static SharedOffset turn_of_sums(const SumsPlace& place) {
+    return first_turn_of_sums + static_cast<SharedOffset>(16 * place.stage());
   }
-  ANNULUS_DEVICE static SumsRing sums_ring(int owner) {
-    return {Block::end + static_cast<SharedOffset>(16 * owner)};
+  ANNULUS_DEVICE static SumsRing sums_ring() { return {Block::end}; }
+
+  /// Whether this owner has sums of queries of a step.
+  ANNULUS_DEVICE static bool has_sums(const Place& place) {
+    return sum_warps == HopperShape::owner_warps ||
+           warp_index() / 4 == static_cast<int>(place.steps % HopperShape::owners);
   }
+  ANNULUS_DEVICE static int sum_warp() { return warp_index() % sum_warps; }
 
   ANNULUS_DEVICE static OwnRows own_rows(const GradientArguments& a) {
     return rows_of_ticket(a, static_cast<int>(load_shared<std::uint32_t>(ticket)), 16);
@@ -130,34 +135,31 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
     Block::bring_numbers(a, walk_of(a, own_rows(a)));
   }
 
-  /// By one warp for each owner.
-  ANNULUS_DEVICE static void add(const GradientArguments& a, int owner) {
-    const SumsRing ring = sums_ring(owner);
-    TurnNote turn;
-    SumsPlace place;
-    do {
+  /// Sums of step `first` and of every `adders`-th from there on, by one warp.
+  ANNULUS_DEVICE static void add(const GradientArguments& a, unsigned first) {
+    const SumsRing ring = sums_ring();
+    for (SumsPlace place{first};; place.steps += adders) {
       ring.wait_until_full(place);
-      turn = load_shared<TurnNote>(turn_of_sums(owner));
-      std::uint32_t* const count = a.turns.counts + turn.step * owners + owner;
+      const auto turn = load_shared<TurnNote>(turn_of_sums(place));
+      if (turn.step < 0) return;
+      std::uint32_t* const count = a.turns.counts + turn.step;
       wait_for(count, static_cast<std::uint32_t>(turn.turns));
       sync_warp();  // all lanes have read the turn
       if (lane_index() == 0) {
         // What others had added comes before what is added by itself, and that before the count.
         fence_device();
         async_proxy_fence_device();
-        add_numbers(a.turns.sums + static_cast<Index>(turn.step) * OwnSums::numbers +
-                        owner * (OwnSums::numbers / owners),
-                    sums_of(owner), sum_bytes);
+        add_numbers(a.turns.sums + static_cast<Index>(turn.step) * OwnSums::numbers, sums_of(place),
+                    sum_bytes);
         add_commit();
         add_wait_read<0>();
-        barrier_arrive(ring.empty(0));
+        barrier_arrive(ring.empty(place.stage()));
         add_wait<0>();
         fence_device();
         raise(count);
       }
       sync_warp();
-      ++place.steps;
-    } while (turn.is_last == 0);
+    }
   }
 
   ANNULUS_DEVICE static void compute(const GradientArguments& a) {
@@ -202,21 +204,28 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
         async_proxy_fence();
         wgmma_wait<1>(dv.blocks[0], weights);
         named_barrier_sync(named_barrier_of_owners, HopperShape::owner_warps * warp_lanes);
-        QuerySums dq;
-        wgmma_fence(dq.blocks[0]);
-        start_transposed<T, Block::rows>(dq, logits_of(place), 0,
-                                         OwnSums::first_column(warp_index()));
         ends = step.is_last();
-        wgmma_wait<0>(dq.blocks[0], dk.blocks[0], dz);
-        const auto turn = load_shared<TurnNote>(turn_of_step(place));
-        Block::ring().release(place);
-        hand_over(dq, turn, {place.steps});
+        if (has_sums(place)) {
+          QuerySums dq;
+          wgmma_fence(dq.blocks[0]);
+          start_transposed<T, Block::rows>(dq, logits_of(place), 0, sum_warp() / 4);
+          wgmma_wait<0>(dq.blocks[0], dk.blocks[0], dz);
+          const auto turn = load_shared<TurnNote>(turn_of_step(place));
+          Block::ring().release(place);
+          hand_over(dq, turn, {place.steps});
+        } else {
+          wgmma_wait<0>(dk.blocks[0], dz);
+          Block::ring().release(place);
+        }
         ++place.steps;
       } while (place.steps % Block::panel != 0 && !ends);
       if constexpr (one_scale) scale_sums(dk, a.one_scale);
       move_sums(dk, a.dk, own_rows(a), a.k.dim);
       move_sums(dv, a.dv, own_rows(a), a.v.dim);
-      if (ends) return;
+      if (ends) break;
+    }
+    for (int i = 0; i < adders; ++i, ++place.steps) {
+      if (has_sums(place)) hand_over_nothing({place.steps});
     }
   }
 
@@ -244,19 +253,29 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
   /// Sums of queries of a step to the warp that adds them.
   ANNULUS_DEVICE static void hand_over(const QuerySums& sums, const TurnNote& turn,
                                        const SumsPlace& place) {
-    const int owner = warp_index() / 4;
     const SharedOffset to =
-        first_sums + static_cast<SharedOffset>(4 * OwnSums::first(warp_index(), lane_index()));
-    sums_ring(owner).wait_until_empty(place);
+        sums_of(place) + static_cast<SharedOffset>(4 * OwnSums::first(sum_warp(), lane_index()));
+    sums_ring().wait_until_empty(place);
     ANNULUS_UNROLL
     for (int n = 0; n < OwnSums::columns / 8; ++n) {
       const auto& from = sums.blocks[0][n];
       store_shared(to + static_cast<SharedOffset>(16 * n * warp_lanes),
                    Vector<4>{from[0], from[1], from[2], from[3]});
     }
-    if (thread_index() % warpgroup_threads == 0) store_shared(turn_of_sums(owner), turn);
+    store_turn(turn, place);
     async_proxy_fence();
-    sums_ring(owner).hand_over(place);
+    sums_ring().hand_over(place);
+  }
+
+  /// Says to that warp that all steps are over.
+  ANNULUS_DEVICE static void hand_over_nothing(const SumsPlace& place) {
+    sums_ring().wait_until_empty(place);
+    store_turn({.step = -1}, place);
+    sums_ring().hand_over(place);
+  }
+
+  ANNULUS_DEVICE static void store_turn(const TurnNote& turn, const SumsPlace& place) {
+    if (sum_warp() == 0 && lane_index() == 0) store_shared(turn_of_sums(place), turn);
   }
 };
 

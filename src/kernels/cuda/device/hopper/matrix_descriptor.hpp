@@ -53,13 +53,12 @@ template <int tile_rows>
       8 * slab_row_bytes);
 }
 
-/// The columns of a tile of `tile_rows` rows from `column` on, which a product sums over 16 rows of
-/// from `row` on.
+/// The columns of a tile of `tile_rows` rows from the first of a slab on, which a product sums over
+/// 16 rows of from `row` on.
 template <int tile_rows>
 [[nodiscard]] ANNULUS_DEVICE MatrixDescriptor columns_descriptor(SharedOffset tile, int row,
-                                                                 int column = 0) {
-  const int slab = column / slab_columns * tile_rows * slab_row_bytes;
-  const int start = slab + row * slab_row_bytes + column % slab_columns * 2;
+                                                                 int slab = 0) {
+  const int start = (slab * tile_rows + row) * slab_row_bytes;
   return descriptor_of(shared_address(tile + static_cast<SharedOffset>(start)),
                        tile_rows * slab_row_bytes, 8 * slab_row_bytes);
 }

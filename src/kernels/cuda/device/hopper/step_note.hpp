@@ -31,18 +31,14 @@ template <class Walk>
 
 /// Whose turn it is to add to the sums of a step; 16 bytes, too.
 struct alignas(16) TurnNote {
-  int step;   ///< among those of all heads
-  int turns;  ///< additions that come before
-  int is_last;
-  int nothing;
+  int step = 0;   ///< among those of all heads; below 0 where there is none any more
+  int turns = 0;  ///< additions that come before
+  int nothing[2]{};
 };
 
 template <class Walk>
 [[nodiscard]] ANNULUS_DEVICE TurnNote turn_of(const GradientArguments& a, const Walk& walk) {
-  return {.step = step_of(a, walk),
-          .turns = walk.visit().turns,
-          .is_last = walk.is_last() ? 1 : 0,
-          .nothing = 0};
+  return {.step = step_of(a, walk), .turns = walk.visit().turns};
 }
 
 /// What a walk says of its step, as far as masks need it, read from the note when it is asked for.

@@ -40,15 +40,15 @@ ANNULUS_DEVICE void start_weighted_rows(Sums<1, dim>& sums, std::uint32_t (&fact
   wgmma_commit();
 }
 
-/// sums = a tile of 64 columns, transposed, times as many columns of another one as sums have, from
-/// `column` on: over the rows of both, `rows` each.
-template <class T, int rows, int columns>
-ANNULUS_DEVICE void start_transposed(Sums<1, columns>& sums, SharedOffset left, SharedOffset right,
-                                     int column) {
+/// sums = a tile of 64 columns, transposed, times the columns of a slab of another one: over the
+/// rows of both, `rows` each.
+template <class T, int rows>
+ANNULUS_DEVICE void start_transposed(Sums<1, slab_columns>& sums, SharedOffset left,
+                                     SharedOffset right, int slab) {
   ANNULUS_UNROLL
   for (int row = 0; row < rows; row += product_terms) {
     wgmma_across<T>(sums.blocks[0], columns_descriptor<rows>(left, row),
-                    columns_descriptor<rows>(right, row, column), row > 0);
+                    columns_descriptor<rows>(right, row, slab), row > 0);
   }
   wgmma_commit();
 }
