@@ -636,7 +636,6 @@ HOPPER_FAULTS = [
     ("all: one warp hands over the sums of all", "hopper_gradient_kernel.hpp", "init(1, sum_warps)", "init(1, 1)"),
     ("all: both owners have sums of every step", "hopper_gradient_kernel.hpp", "    return sum_warps == HopperShape::owner_warps ||\n",
      "    return true ||\n"),
-    ("all: one owner has the sums of all steps", "hopper_gradient_kernel.hpp", "static_cast<int>(place.steps % HopperShape::owners)", "0"),
     ("all: nobody says that steps are over", "hopper_gradient_kernel.hpp", "if (has_sums(place)) hand_over_nothing({place.steps});", ""),
     ("all: one warp that adds is told that steps are over", "hopper_gradient_kernel.hpp", "i < adders; ++i, ++place.steps", "i < 1; ++i, ++place.steps"),
     ("all: the last turn is written over", "hopper_gradient_kernel.hpp",
