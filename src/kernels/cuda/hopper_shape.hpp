@@ -5,8 +5,8 @@
 // Two warpgroups own 64 rows each; a warp of a third one brings tiles. A thread of an owner holds
 // sums of d columns in d / 2 registers, products with c streaming rows in c / 2 and factors that
 // are made of them in c / 4, of 240: forward one of each, query gradients one, two and one, key
-// gradients two of each. All gradients as those of keys: products are done when sums of queries, in
-// half of the columns, begin.
+// gradients two of each. All gradients as those of keys: products are done when 64 columns of sums
+// of queries, in 32 registers, begin.
 
 #include "kernels/cuda/device/machine.hpp"
 
@@ -77,8 +77,11 @@ struct HopperShape {
   return dim <= 128;
 }
 
-/// What it has in shared memory between tiles and numbers, of two steps: gradients of logits and
-/// sums of queries.
+/// Warps that add its sums of queries, of a step each in turn.
+inline constexpr int hopper_gradient_adders = 2;
+
+/// What it has in shared memory between tiles and numbers: gradients of logits of two steps, and
+/// sums of queries of one for each of those warps.
 [[nodiscard]] constexpr int hopper_gradient_logit_bytes(int dim) {
   return HopperShape::rows * hopper_gradient_shape(dim).columns * 2;
 }
@@ -86,12 +89,13 @@ struct HopperShape {
   return hopper_gradient_shape(dim).columns * dim * 4;
 }
 
-/// All of it: the sums of both steps have two barriers and a note each, every stage has two notes,
+/// All of it: the sums of each such warp have two barriers and a note, every stage has two notes,
 /// and there is a ticket.
 [[nodiscard]] constexpr int hopper_gradient_shared_bytes(int dim) {
   return hopper_gradient_shape(dim).shared_bytes(2 * dim, 2, 1, 4) +
-         2 * hopper_gradient_logit_bytes(dim) + 2 * hopper_gradient_sum_bytes(dim) +
-         16 * (2 * 2 + 2 * hopper_gradient_shape(dim).stages + 1);
+         2 * hopper_gradient_logit_bytes(dim) +
+         hopper_gradient_adders * hopper_gradient_sum_bytes(dim) +
+         16 * (2 * hopper_gradient_adders + 2 * hopper_gradient_shape(dim).stages + 1);
 }
 
 }  // namespace annulus::kernels::gpu

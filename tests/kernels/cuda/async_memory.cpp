@@ -247,6 +247,8 @@ void AsyncMemory::check_end() const {
   ensure(under_way_.empty(), "a block ended before a tile had arrived");
   for (const auto& [at, barrier] : barriers_) {
     ensure(barrier.bytes == 0, "a block ended while a barrier expects bytes");
+    ensure(barrier.expected == barrier.arrivals,
+           "a block ended while some had arrived at a barrier");
   }
 }
 

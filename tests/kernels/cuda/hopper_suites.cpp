@@ -87,6 +87,17 @@ TEST(HopperOrder, OfBlocksDoesNotChangeABitOfTheGradientsOfQueries) {
   }
 }
 
+// Blocks of one step, of two and of more, even and odd: the last one falls to either warp that adds
+// and, at d = 64, to either owner.
+TEST(HopperOrder, OfBlocksOfFewStepsDoesNotChangeABitOfTheGradientsOfQueries) {
+  for (const Index d : {64, 128}) {
+    for (const Index queries : {40, 100, 170, 250}) {
+      expect_one_result<BFloat16>({.head_dim = d, .documents = Documents::single(queries, 300)},
+                                  large_shared_memory);
+    }
+  }
+}
+
 /// What a grid of a few blocks makes of a problem, each of which computes many tiles, few or one,
 /// against one tile a block.
 template <class T>

@@ -147,6 +147,28 @@ TEST(CudaTurns, SumsOfAStepHaveAPlaceForEveryNumber) {
   expect_every_number_once<gpu::OwnerStepSums<128>, 128>();
 }
 
+/// Number i of a lane lies where place_of says that its row and column are.
+template <class Sums>
+void expect_places_of_lanes(int warps, int together) {
+  for (int warp = 0; warp < warps; ++warp) {
+    for (int lane = 0; lane < gpu::warp_lanes; ++lane) {
+      for (int i = 0; i < Sums::lane_numbers; ++i) {
+        const int further = i / together * together * gpu::warp_lanes + i % together;
+        const auto [row, column] = Sums::place_of(Sums::first(warp, lane) + further);
+        EXPECT_EQ(row, Sums::first_row(warp) + lane / 4 + i / 2 % 2 * 8);
+        EXPECT_EQ(column, Sums::first_column(warp) + i / 4 * 8 + lane % 4 * 2 + i % 2);
+      }
+    }
+  }
+}
+
+TEST(CudaTurns, SumsOfLanesLieWhereTheirRowsAndColumnsAre) {
+  expect_places_of_lanes<gpu::LaneStepSums<64>>(gpu::gradient_shape(64).warps, 1);
+  expect_places_of_lanes<gpu::LaneStepSums<128>>(gpu::gradient_shape(128).warps, 1);
+  expect_places_of_lanes<gpu::OwnerStepSums<64>>(4, 4);
+  expect_places_of_lanes<gpu::OwnerStepSums<128>>(8, 4);
+}
+
 /// Kernels whose blocks wait for one another, of a backward pass on a device with so much shared
 /// memory for a block.
 template <class T>

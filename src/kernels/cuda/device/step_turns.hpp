@@ -3,8 +3,8 @@
 // that sums have the same bits every time.
 //
 // A block takes a ticket when it starts, which says what it computes. So it waits only for blocks
-// that have started before it, and the one that started first waits for none. A warp waits for the
-// same warp of other blocks alone: no other adds to its part of the sums.
+// that have started before it, and the one that started first waits for none. In GradientKernel a
+// warp waits for the same warp of other blocks alone: no other adds to its part of the sums.
 
 #include "kernels/cuda/arguments.hpp"
 #include "kernels/cuda/device/instructions.hpp"

@@ -21,9 +21,10 @@
 
 namespace annulus::kernels::gpu {
 
-/// Bytes between tiles and numbers: gradients of logits and sums of queries, of two steps each.
+/// Bytes between tiles and numbers: gradients of logits and sums of queries.
 [[nodiscard]] constexpr int hopper_gradient_more_bytes(int dim) {
-  return 2 * hopper_gradient_logit_bytes(dim) + 2 * hopper_gradient_sum_bytes(dim);
+  return 2 * hopper_gradient_logit_bytes(dim) +
+         hopper_gradient_adders * hopper_gradient_sum_bytes(dim);
 }
 
 /// Adds Sum_i scale_i dz_ij q_i to dk_j, Sum_i p_ij dout_i to dv_j, and Sum_j dz_ij k_j to the sums
@@ -38,7 +39,7 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
   using Block = HopperGradientBlock<T, dim, hopper_gradient_shape(dim), query_numbers,
                                     hopper_gradient_more_bytes(dim)>;
   static constexpr int columns = Block::columns;
-  static constexpr int adders = 2;                          ///< warps that add sums of queries
+  static constexpr int adders = hopper_gradient_adders;
   static constexpr int sum_warps = dim / slab_columns * 4;  ///< that have sums of a step
   static constexpr bool takes_turns = true;  ///< blocks wait for those that started before
   using Arguments = HopperGradientArguments;
@@ -51,6 +52,9 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
   using SumsRing = TileRing<adders>;
   using SumsPlace = RingPlace<adders>;
   static_assert(hopper_sums_all_gradients(dim) && columns == slab_columns);
+  // Both owners have sums of every step, or one has, which then has the same buffer every time.
+  static_assert(sum_warps == HopperShape::owner_warps ||
+                (sum_warps == 4 && adders == HopperShape::owners));
 
   // Behind the tiles: gradients of logits, sums of queries. Behind the barriers of tiles: those of
   // sums, a ticket, the notes of all stages, and those of the sums.
