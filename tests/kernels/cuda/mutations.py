@@ -642,9 +642,6 @@ HOPPER_FAULTS = [
      "    sums_ring().wait_until_empty(place);\n    store_turn({.step", "    store_turn({.step"),
     ("all: all say that steps are over", "hopper_gradient_kernel.hpp", "if (has_sums(place)) hand_over_nothing", "hand_over_nothing"),
     ("all: that steps are over is said of the last step", "hopper_gradient_kernel.hpp", "hand_over_nothing({place.steps})", "hand_over_nothing({place.steps - 1})"),
-    ("all: whose turn it is is read when the stage is empty", "hopper_gradient_kernel.hpp",
-     "          const auto turn = load_shared<TurnNote>(turn_of_step(place));\n          Block::ring().release(place);\n",
-     "          Block::ring().release(place);\n          const auto turn = load_shared<TurnNote>(turn_of_step(place));\n"),
     ("all: always the first buffer is empty", "hopper_gradient_kernel.hpp", "barrier_arrive(ring.empty(place.stage()))", "barrier_arrive(ring.empty(0))"),
     # Turns.
     ("all: sums are added before they are there", "hopper_gradient_kernel.hpp", "      ring.wait_until_full(place);\n", ""),
