@@ -89,12 +89,16 @@ inline constexpr int hopper_gradient_adders = 2;
   return hopper_gradient_shape(dim).columns * dim * 4;
 }
 
+[[nodiscard]] constexpr int hopper_gradient_more_bytes(int dim) {
+  return 2 * hopper_gradient_logit_bytes(dim) +
+         hopper_gradient_adders * hopper_gradient_sum_bytes(dim);
+}
+
 /// All of it: the sums of each such warp have two barriers and a note, every stage has two notes,
 /// and there is a ticket.
 [[nodiscard]] constexpr int hopper_gradient_shared_bytes(int dim) {
   return hopper_gradient_shape(dim).shared_bytes(2 * dim, 2, 1, 4) +
-         2 * hopper_gradient_logit_bytes(dim) +
-         hopper_gradient_adders * hopper_gradient_sum_bytes(dim) +
+         hopper_gradient_more_bytes(dim) +
          16 * (2 * hopper_gradient_adders + 2 * hopper_gradient_shape(dim).stages + 1);
 }
 

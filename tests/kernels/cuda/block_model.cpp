@@ -462,7 +462,6 @@ float shuffle_xor(float value, int mask) {
 
 namespace {
 
-/// The two elements of a register.
 struct MmaCall {
   float* c;
   const std::uint32_t* a;
@@ -481,7 +480,7 @@ void multiply(Calls calls) {
     const std::size_t group = lane / 4;
     const std::size_t pair = lane % 4 * 2;
     for (std::size_t r = 0; r < 4; ++r) {
-      const std::size_t at = (group + r % 2 * 8) * 16 + pair + r / 2 * 8;
+      const std::size_t at = test::place_of_pair(lane, r);
       a_words[at] = static_cast<std::uint16_t>(call.a[r] & 0xffffU);
       a_words[at + 1] = static_cast<std::uint16_t>(call.a[r] >> 16);
     }
@@ -490,7 +489,7 @@ void multiply(Calls calls) {
       b_words[at] = static_cast<std::uint16_t>(call.b[r] & 0xffffU);
       b_words[at + 8] = static_cast<std::uint16_t>(call.b[r] >> 16);
     }
-    for (std::size_t i = 0; i < 4; ++i) c[(group + i / 2 * 8) * 8 + pair + i % 2] = call.c[i];
+    for (std::size_t i = 0; i < 4; ++i) c[test::place_of_sum(lane, i, 8)] = call.c[i];
   }
   std::array<float, a_words.size()> a;
   std::array<float, b_words.size()> b;
@@ -499,7 +498,7 @@ void multiply(Calls calls) {
   test::add_products(16, 16, 8, a.data(), b.data(), c.data());
   for (std::size_t lane = 0; lane < lanes; ++lane) {
     for (std::size_t i = 0; i < 4; ++i) {
-      call_of(lane).c[i] = c[(lane / 4 + i / 2 * 8) * 8 + lane % 4 * 2 + i % 2];
+      call_of(lane).c[i] = c[test::place_of_sum(lane, i, 8)];
     }
   }
 }

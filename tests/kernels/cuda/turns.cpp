@@ -149,8 +149,8 @@ TEST(CudaTurns, SumsOfAStepHaveAPlaceForEveryNumber) {
 
 /// Number i of a lane lies where place_of says that its row and column are.
 template <class Sums>
-void expect_places_of_lanes(int warps, int together) {
-  for (int warp = 0; warp < warps; ++warp) {
+void expect_places_of_lanes(int together) {
+  for (int warp = 0; warp < Sums::warp_count; ++warp) {
     for (int lane = 0; lane < gpu::warp_lanes; ++lane) {
       for (int i = 0; i < Sums::lane_numbers; ++i) {
         const int further = i / together * together * gpu::warp_lanes + i % together;
@@ -163,10 +163,10 @@ void expect_places_of_lanes(int warps, int together) {
 }
 
 TEST(CudaTurns, SumsOfLanesLieWhereTheirRowsAndColumnsAre) {
-  expect_places_of_lanes<gpu::LaneStepSums<64>>(gpu::gradient_shape(64).warps, 1);
-  expect_places_of_lanes<gpu::LaneStepSums<128>>(gpu::gradient_shape(128).warps, 1);
-  expect_places_of_lanes<gpu::OwnerStepSums<64>>(4, 4);
-  expect_places_of_lanes<gpu::OwnerStepSums<128>>(8, 4);
+  expect_places_of_lanes<gpu::LaneStepSums<64>>(1);
+  expect_places_of_lanes<gpu::LaneStepSums<128>>(1);
+  expect_places_of_lanes<gpu::OwnerStepSums<64>>(4);
+  expect_places_of_lanes<gpu::OwnerStepSums<128>>(4);
 }
 
 /// Kernels whose blocks wait for one another, of a backward pass on a device with so much shared

@@ -118,20 +118,12 @@ std::vector<std::uint16_t> columns_of(const ProductShape& shape, const AsyncMemo
   return words;
 }
 
-/// Where an element of the register fragments of a lane lies among 16 rows, "Register Fragments for
-/// wgmma.mma_async.m64nNk16": number i of the sums.
-std::size_t place_of(std::size_t lane, std::size_t i, std::size_t columns) {
-  const std::size_t row = lane / 4 + (i / 2 % 2) * 8;
-  return row * columns + i / 4 * 8 + lane % 4 * 2 + i % 2;
-}
-
-/// Operand a from its fragments: registers 1 and 3 hold rows 8 to 15, registers 2 and 3 terms 8 to
-/// 15.
+/// Operand a from its fragments.
 std::vector<std::uint16_t> rows_of(const WarpProducts::Registers& registers) {
   std::vector<std::uint16_t> words(warp_rows * terms);
   for (std::size_t lane = 0; lane < registers.size(); ++lane) {
     for (std::size_t r = 0; r < 4; ++r) {
-      const std::size_t at = (lane / 4 + r % 2 * 8) * terms + lane % 4 * 2 + r / 2 * 8;
+      const std::size_t at = place_of_pair(lane, r);
       words[at] = static_cast<std::uint16_t>(registers[lane].a[r] & 0xffffU);
       words[at + 1] = static_cast<std::uint16_t>(registers[lane].a[r] >> 16);
     }
@@ -183,7 +175,7 @@ void WarpProducts::start(const ProductShape& shape, const Registers& registers,
     for (std::size_t lane = 0; lane < registers.size(); ++lane) {
       for (std::size_t i = 0; i < registers[lane].sums.size(); ++i) {
         auto& sum = registers[lane].sums[i];
-        product.sums->values[place_of(lane, i, columns)] = sum;
+        product.sums->values[place_of_sum(lane, i, columns)] = sum;
         sum = std::bit_cast<float>(poison);
       }
     }
@@ -227,7 +219,7 @@ void WarpProducts::finish(const Product& product, const AsyncMemory& memory, int
       for (std::size_t r = 0; r < 4; ++r) {
         auto& word = product.registers[lane].a[r];
         ensure(word == poison, "an operand in registers was written while a product reads it");
-        const std::size_t at = (lane / 4 + r % 2 * 8) * terms + lane % 4 * 2 + r / 2 * 8;
+        const std::size_t at = place_of_pair(lane, r);
         word = std::uint32_t{a[at]} | std::uint32_t{a[at + 1]} << 16;
       }
     }
@@ -244,7 +236,7 @@ void WarpProducts::finish(const Product& product, const AsyncMemory& memory, int
       auto& sum = sums.registers[lane].sums[i];
       ensure(std::bit_cast<std::uint32_t>(sum) == poison,
              "sums were written while a product is under way");
-      sum = sums.values[place_of(lane, i, columns)];
+      sum = sums.values[place_of_sum(lane, i, columns)];
     }
   }
 }

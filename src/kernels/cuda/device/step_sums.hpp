@@ -13,6 +13,7 @@ namespace annulus::kernels::gpu {
 /// those that a warp adds at once lie end to end, and so do those of neighbouring warps.
 template <int dim, int rows, int warps, int together>
 struct StepSums {
+  static constexpr int warp_count = warps;
   static constexpr int row_parts = rows / 16;
   static constexpr int column_parts = warps / row_parts;
   static constexpr int columns = dim / column_parts;  ///< of a warp

@@ -21,12 +21,6 @@
 
 namespace annulus::kernels::gpu {
 
-/// Bytes between tiles and numbers: gradients of logits and sums of queries.
-[[nodiscard]] constexpr int hopper_gradient_more_bytes(int dim) {
-  return 2 * hopper_gradient_logit_bytes(dim) +
-         hopper_gradient_adders * hopper_gradient_sum_bytes(dim);
-}
-
 /// Adds Sum_i scale_i dz_ij q_i to dk_j, Sum_i p_ij dout_i to dv_j, and Sum_j dz_ij k_j to the sums
 /// of query i. Logits are transposed, as in HopperKeyGradientKernel; their gradients go through
 /// shared memory, rounded to T, a row for each key. There they are a factor whose terms lie across
@@ -40,7 +34,6 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
                                     hopper_gradient_more_bytes(dim)>;
   static constexpr int columns = Block::columns;
   static constexpr int adders = hopper_gradient_adders;
-  static constexpr int sum_warps = dim / slab_columns * 4;  ///< that have sums of a step
   static constexpr bool takes_turns = true;  ///< blocks wait for those that started before
   using Arguments = HopperGradientArguments;
   using typename Block::Dots;
@@ -48,6 +41,7 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
   using Walk = GroupWalk<columns>;
   using Queries = ColumnQueries<columns>;
   using OwnSums = OwnerStepSums<dim>;
+  static constexpr int sum_warps = OwnSums::warp_count;  ///< that have sums of a step
   using QuerySums = Sums<1, slab_columns>;
   using SumsRing = TileRing<adders>;
   using SumsPlace = RingPlace<adders>;
