@@ -89,7 +89,6 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
   const ring::DeviceOutput dv(stream_, gradients.dv);
   const ring::DeviceInput table(stream_, ring::view_of(inputs.logit_scale, heads));
   const auto lse_low = std::exchange(inputs.held.lse_low, {});
-  std::ranges::fill(gradients.dgain, 0.0);
   ring::BackwardQueries sums(plan_, rank, kernel_, *buffers_,
                              {.q = q.view(),
                               .betas = *betas_,
@@ -101,7 +100,7 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
                               .lse = lse.view(),
                               .lse_low = lse_low.view(),
                               .dlse = dlse.view()},
-                             dq.view(), gradients.dgain,
+                             dq.view(), !gradients.dgain.empty(),
                              {.key_heads = problem.key_heads,
                               .value_dim = d_v,
                               .threads = threads_,
@@ -133,14 +132,15 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
       },
       meter, inputs.poll);
   store.finish();
-
-  ring::finish_work(*stream_, communicator_);
   sums.finish();
+
   ring::finish_work(*stream_, communicator_);
   dq.finish();
   dk.finish();
   dv.finish();
   if (!gradients.dgain.empty()) {
+    std::ranges::fill(gradients.dgain, 0.0);
+    sums.add_gain_gradients(gradients.dgain);
     communicator_.all_reduce(gradients.dgain, comm::Reduction::sum);
   }
   if (!gradients.dsink.empty()) {

@@ -12,13 +12,12 @@
 namespace annulus::ring {
 BackwardQueries::BackwardQueries(const Plan& plan, int rank, const kernels::Kernel& kernel,
                                  BufferPool& pool, const OwnQueries& own, const OwnRows& rows,
-                                 TensorView dq, std::span<double> dgain,
-                                 kernels::PassOptions options)
+                                 TensorView dq, bool gains_too, kernels::PassOptions options)
     : QueryStore(plan, rank, pool, own),
       kernel_(kernel),
       rows_(rows),
       dq_(dq),
-      dgain_(dgain),
+      gains_too_(gains_too),
       options_(std::move(options)),
       home_(begin(own_item())) {
   const bool travel = plan.schedule().queries_travel();
@@ -140,17 +139,28 @@ void BackwardQueries::let_go(const Item& item) {
 }
 
 void BackwardQueries::write(Part& part, TensorView dq) {
-  if (dgain_.empty()) return part.pass->finish(dq, {});
+  if (!gains_too_) return part.pass->finish(dq, {});
   const auto heads = part.queries.heads();
-  std::vector<double> dscale(static_cast<std::size_t>(dq.rows * heads.size()));
-  part.pass->finish(dq, dscale);
-  const HostInput numbers(*stream(), part.row_numbers.view());
-  const auto factors = head_factors(plan().problem(), heads, {});
-  const kernels::LogitScales per_gain{.rows = numbers.view(), .heads = factors};
-  auto given = dscale.begin();
-  for (Index i = 0; i < dq.rows; ++i) {
-    for (Index h = 0; h < heads.size(); ++h) {
-      dgain_[static_cast<std::size_t>(heads.begin + h)] += per_gain.at(i, h) * *given++;
+  const auto numbers = part.row_numbers.view();
+  auto& terms =
+      gain_terms_.emplace_back(GainTerms{heads,
+                                         {stream(), numbers.type, numbers.rows, numbers.heads, 1},
+                                         {stream(), dq.type, dq.rows, heads.size(), 1}});
+  device::copy(*stream(), terms.row_numbers.view(), numbers);
+  part.pass->finish(dq, terms.dscale.view());
+}
+
+void BackwardQueries::add_gain_gradients(std::span<double> dgain) const {
+  for (const auto& terms : gain_terms_) {
+    const HostInput numbers(*stream(), terms.row_numbers.view());
+    const auto factors = head_factors(plan().problem(), terms.heads, {});
+    const kernels::LogitScales per_gain{.rows = numbers.view(), .heads = factors};
+    const auto dscale = numbers_of(HostInput(*stream(), terms.dscale.view()).view());
+    auto given = dscale.begin();
+    for (Index i = 0; i < terms.dscale.view().rows; ++i) {
+      for (Index h = 0; h < terms.heads.size(); ++h) {
+        dgain[static_cast<std::size_t>(terms.heads.begin + h)] += per_gain.at(i, h) * *given++;
+      }
     }
   }
 }

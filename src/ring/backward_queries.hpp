@@ -21,13 +21,12 @@ struct OwnRows {
 
 class BackwardQueries final : public QueryStore {
  public:
-  /// Borrows all of these. Gradients are written to `dq` (rows, H, d), on the device. To `dgain`
-  /// (H), or empty, is added what this rank's computes give to the gradients of the gains. As
-  /// d lse / d z = p, a gradient of lse makes dz = p (<dout, v> - mean) with mean = <dout, out> -
-  /// dlse.
+  /// Borrows all of these. Gradients are written to `dq` (rows, H, d), on the device;
+  /// `gains_too`: add_gain_gradients() follows. As d lse / d z = p, a gradient of lse makes
+  /// dz = p (<dout, v> - mean) with mean = <dout, out> - dlse.
   BackwardQueries(const Plan& plan, int rank, const kernels::Kernel& kernel, BufferPool& pool,
-                  const OwnQueries& own, const OwnRows& rows, TensorView dq,
-                  std::span<double> dgain, kernels::PassOptions options);
+                  const OwnQueries& own, const OwnRows& rows, TensorView dq, bool gains_too,
+                  kernels::PassOptions options);
 
   /// The pass over `queries`, which a program computes with.
   [[nodiscard]] kernels::BackwardPass& pass_of(const ItemList& queries);
@@ -36,6 +35,9 @@ class BackwardQueries final : public QueryStore {
   /// The gradients of the own queries are in `dq` when the stream has come so far; all others have
   /// arrived.
   void finish();
+  /// Adds to `dgain` (H) what this rank's computes give to the gradients of the gains. After
+  /// finish(); waits for the device.
+  void add_gain_gradients(std::span<double> dgain) const;
 
  private:
   struct Part {
@@ -46,6 +48,13 @@ class BackwardQueries final : public QueryStore {
     std::unique_ptr<kernels::BackwardPass> pass{};
     device::DeviceTensor dq{};
   };
+  /// What a part gives to the gradients of the gains, on the device until the end: what is let go
+  /// of is no reason to wait for it.
+  struct GainTerms {
+    Interval heads;
+    device::DeviceTensor row_numbers;  ///< as LogitScales has them
+    device::DeviceTensor dscale;       ///< (rows, heads, 1)
+  };
 
   void take_in(const Item& item, std::span<const std::byte> packed) override;
   void pack(const Item& item, std::span<std::byte> packed) override;
@@ -54,18 +63,19 @@ class BackwardQueries final : public QueryStore {
   /// What a pass is given of one item, but for its scales.
   [[nodiscard]] kernels::BackwardQueries given_of(const Item& queries) const;
   [[nodiscard]] Part& part_of(const ItemList& queries);
-  /// Writes the gradients of a part, and adds its share of those of the gains.
+  /// Writes the gradients of a part, and keeps what it gives to those of the gains.
   void write(Part& part, TensorView dq);
 
   const kernels::Kernel& kernel_;
   OwnRows rows_;
   TensorView dq_;
-  std::span<double> dgain_;
+  bool gains_too_;
   kernels::PassOptions options_;
   /// <dout, out> - dlse of the own rows, where they travel or lse has a gradient.
   device::DeviceTensor means_;
   Part home_;                // all own queries
   std::vector<Part> parts_;  // of others, or of some heads of the own
+  std::vector<GainTerms> gain_terms_;
 };
 
 }  // namespace annulus::ring

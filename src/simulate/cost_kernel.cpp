@@ -51,7 +51,7 @@ class CostBackward final : public kernels::BackwardPass {
   }
   void add(TensorView /*sums*/, double /*factor*/, ConstTensorView /*more*/) const override {}
   void write_mean(TensorView /*mean*/) const override {}
-  void finish(TensorView /*dq*/, std::span<double> /*dscale*/) override {}
+  void finish(TensorView /*dq*/, TensorView /*dscale*/) override {}
 
  private:
   Cost cost_;

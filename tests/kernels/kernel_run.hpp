@@ -177,17 +177,19 @@ template <class T>
     }
     auto dq = take_rows(result.dq, rows);
     const PlacedNumbers<Sum> dq_there(stream, dq);
-    std::vector<double> dscale(rows.size() * result.dgain.size());
-    pass->finish(dq_there.view(), dscale);
+    Tensor<Sum> dscale(std::ssize(rows), problem.query_heads, 1);
+    const PlacedNumbers<Sum> dscale_there(stream, dscale);
+    pass->finish(dq_there.view(), dscale_there.view());
     dq_there.fetch(dq);
+    dscale_there.fetch(dscale);
     Tensor<Sum> numbers(std::ssize(rows), problem.query_heads, 3);
     table.fetch(numbers);
     put_rows(result.dq, rows, dq);
-    for (std::size_t i = 0; i < dscale.size(); ++i) {
+    for (std::size_t i = 0; i < dscale.values.size(); ++i) {
       const std::size_t h = i % result.dgain.size();
       const auto row = static_cast<Index>(i / result.dgain.size());
       const auto head = static_cast<Index>(h);
-      result.dgain[h] += scales.per_gain(row, head) * dscale[i];
+      result.dgain[h] += scales.per_gain(row, head) * static_cast<double>(dscale.values[i]);
       if (whole.sink.empty() || std::isinf(whole.sink[h])) continue;
       const auto row_lse =
           static_cast<double>(forward.lse.at(rows[static_cast<std::size_t>(row)], head, 0));

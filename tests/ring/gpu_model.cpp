@@ -70,50 +70,64 @@ struct DeviceRows {
   device::DeviceTensor q, k, numbers, dk, dv, out, dq;
 };
 
-/// Copies from the host and to it in `passes` passes each way by ranks whose rows are on the
-/// device.
-struct HostCopies {
+/// Copies from the host and to it, and waits of the host for work that is not done, in passes by
+/// ranks whose rows are on the device, which does everything as late as it can.
+struct UseOfHost {
   Index up;
   Index down;
+  Index waits;
 };
-HostCopies copies_of(int ranks, int passes, annulus::Schedule schedule = annulus::Schedule::ring,
-                     const LogitScale& logit_scale = {}) {
+
+/// What passes are given and asked for.
+struct Passes {
+  int ranks = 1;
+  int each_way = 1;
+  annulus::Schedule schedule = annulus::Schedule::ring;
+  LogitScale logit_scale{};
+  bool gradients_of_gains = false;
+};
+
+UseOfHost use_of_host(const Passes& passes) {
+  const auto& logit_scale = passes.logit_scale;
   const Problem problem{.query_heads = 2,
                         .key_heads = 2,
                         .head_dim = 8,
                         .documents = Documents::packed({0, 37, 90}),
                         .mask = Mask::causal(),
                         .logit_scale = logit_scale};
-  const ModelLauncher launcher;
+  const ModelLauncher launcher(Schedule{}, Order::late);
   const kernels::gpu::GpuKernel kernel(launcher);
   const auto plan = make_plan(
-      problem, {.ranks = ranks},
-      {.sharding = Sharding::zigzag, .schedule = schedule, .data_type = DataType::float32});
-  comm::run_threads(ranks, [&](comm::Communicator& communicator) {
+      problem, {.ranks = passes.ranks},
+      {.sharding = Sharding::zigzag, .schedule = passes.schedule, .data_type = DataType::float32});
+  comm::run_threads(passes.ranks, [&](comm::Communicator& communicator) {
     const auto stream = launcher.open_stream(communicator.rank());
     const DeviceRows rows(stream, plan, communicator.rank());
     const std::vector<double> table(
         logit_scale.is_table() ? static_cast<std::size_t>(2 * plan.query_rows(communicator.rank()))
                                : 0,
         1.5);
+    std::vector<double> dgain(passes.gradients_of_gains ? 2 : 0);
     RingAttention attention(plan, communicator, kernel, stream);
-    for (int pass = 0; pass < passes; ++pass) {
+    for (int pass = 0; pass < passes.each_way; ++pass) {
       HeldShards held;
       attention.forward(rows.q.view(), rows.k.view(), rows.k.view(), rows.out.view(),
                         {.lse = rows.numbers.view(), .logit_scale = table, .held = &held});
-      attention.backward({.q = rows.q.view(),
-                          .k = rows.k.view(),
-                          .v = rows.k.view(),
-                          .out = rows.out.view(),
-                          .lse = rows.numbers.view(),
-                          .dout = rows.q.view(),
-                          .dlse = rows.numbers.view(),
-                          .logit_scale = table,
-                          .held = std::move(held)},
-                         {.dq = rows.dq.view(), .dk = rows.dk.view(), .dv = rows.dv.view()});
+      attention.backward(
+          {.q = rows.q.view(),
+           .k = rows.k.view(),
+           .v = rows.k.view(),
+           .out = rows.out.view(),
+           .lse = rows.numbers.view(),
+           .dout = rows.q.view(),
+           .dlse = rows.numbers.view(),
+           .logit_scale = table,
+           .held = std::move(held)},
+          {.dq = rows.dq.view(), .dk = rows.dk.view(), .dv = rows.dv.view(), .dgain = dgain});
     }
   });
-  return {launcher.device().uploads(), launcher.device().downloads()};
+  auto& device = launcher.device();
+  return {device.uploads(), device.downloads(), device.waits()};
 }
 
 // Lists of tiles and numbers of rows are uploaded once. What is left are factors of heads, of a
@@ -121,8 +135,8 @@ HostCopies copies_of(int ranks, int passes, annulus::Schedule schedule = annulus
 // Nothing comes to the host.
 TEST(RingOnGpu, LaterPassesUploadFactorsOfHeadsAlone) {
   for (const int ranks : {1, 2}) {
-    const auto once = copies_of(ranks, 1);
-    const auto twice = copies_of(ranks, 2);
+    const auto once = use_of_host({.ranks = ranks, .each_way = 1});
+    const auto twice = use_of_host({.ranks = ranks, .each_way = 2});
     EXPECT_GT(once.up, 3 * ranks) << "there are lists of tiles";
     EXPECT_EQ(twice.up - once.up, 3 * ranks) << "P = " << ranks;
     EXPECT_EQ(twice.down, 0) << "P = " << ranks;
@@ -134,9 +148,24 @@ TEST(RingOnGpu, LaterPassesUploadFactorsOfHeadsAlone) {
 TEST(RingOnGpu, QueriesOfOthersNeedNothingOfTheHost) {
   for (const auto* name : {"tiles", "heads:2", "heads:2+tiles"}) {
     for (const auto& scale : {LogitScale::table(), LogitScale::critical(0.5)}) {
-      const auto copies = copies_of(4, 2, parse_schedule(name), scale);
-      EXPECT_EQ(copies.down, 0) << name << ", " << scale.name();
+      const auto use = use_of_host(
+          {.ranks = 4, .each_way = 2, .schedule = parse_schedule(name), .logit_scale = scale});
+      EXPECT_EQ(use.down, 0) << name << ", " << scale.name();
+      EXPECT_EQ(use.waits, 0) << name << ", " << scale.name();
     }
+  }
+}
+
+// What gradients of gains are summed from comes to the host at the end, when all is done.
+TEST(RingOnGpu, GradientsOfGainsWaitForNothingInsideAPass) {
+  for (const auto* name : {"ring", "tiles", "heads:2+tiles"}) {
+    const auto use = use_of_host({.ranks = 4,
+                                  .each_way = 1,
+                                  .schedule = parse_schedule(name),
+                                  .logit_scale = LogitScale::table(),
+                                  .gradients_of_gains = true});
+    EXPECT_GT(use.down, 0) << name;
+    EXPECT_EQ(use.waits, 0) << name;
   }
 }
 

@@ -52,7 +52,7 @@ class HesitantBackward final : public kernels::BackwardPass {
     pass_->accumulate(k, v, blocks, dk, dv, poll);
   }
   void write_mean(TensorView mean) const override { pass_->write_mean(mean); }
-  void finish(TensorView dq, std::span<double> dscale) override {
+  void finish(TensorView dq, TensorView dscale) override {
     hesitate();
     pass_->finish(dq, dscale);
   }

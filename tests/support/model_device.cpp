@@ -40,6 +40,11 @@ Index ModelDevice::downloads() {
   return downloads_;
 }
 
+Index ModelDevice::waits() {
+  const std::lock_guard lock(mutex_);
+  return waits_;
+}
+
 bool ModelDevice::failed() {
   const std::lock_guard lock(mutex_);
   return failed_;
@@ -243,6 +248,10 @@ bool ModelStream::idle() {
 }
 
 void ModelStream::synchronize() {
+  {
+    const auto held = lock();
+    if (!tasks_.empty()) ++device_->waits_;
+  }
   run_all();
 }
 

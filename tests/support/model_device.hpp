@@ -37,6 +37,9 @@ class ModelDevice {
   /// Copies of memory of the host of any kind to the device and back, so far.
   [[nodiscard]] Index uploads();
   [[nodiscard]] Index downloads();
+  /// How often the host waited for work of a stream that was still to be done, which it has not
+  /// where work runs early.
+  [[nodiscard]] Index waits();
   /// Whether work has thrown, even if only in the destructor of its stream.
   [[nodiscard]] bool failed();
 
@@ -65,6 +68,7 @@ class ModelDevice {
   std::size_t bytes_allocated_ = 0;
   Index uploads_ = 0;
   Index downloads_ = 0;
+  Index waits_ = 0;
   std::map<const std::byte*, Block>
       blocks_;  ///< by address; freed ones stay, so that none is used twice
 };

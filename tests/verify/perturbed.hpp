@@ -100,11 +100,16 @@ class PerturbedBackward final : public kernels::BackwardPass {
     if (perturbation_.output == "dv") perturb(perturbation_, dv);
   }
   void write_mean(TensorView mean) const override { pass_->write_mean(mean); }
-  void finish(TensorView dq, std::span<double> dscale) override {
+  void finish(TensorView dq, TensorView dscale) override {
     pass_->finish(dq, dscale);
     if (perturbation_.output == "dq") perturb(perturbation_, dq);
-    if (perturbation_.output != "dgain") return;
-    for (auto& number : dscale) number *= factor_of(perturbation_);
+    if (perturbation_.output != "dgain" || !dscale.present()) return;
+    with_accumulator(dscale.type, [&]<class T>() {
+      for (Index i = 0; i < dscale.rows; ++i) {
+        for (Index h = 0; h < dscale.heads; ++h)
+          *dscale.row<T>(i, h) *= T(factor_of(perturbation_));
+      }
+    });
   }
 
  private:

@@ -122,9 +122,9 @@ class BackwardPass {
   /// ranks compute with these queries, and gradients of sinks follow from it.
   virtual void write_mean(TensorView mean) const = 0;
 
-  /// Writes dq (rows, H, d) in the accumulator type and, where `dscale` is not empty, the gradients
-  /// of the scales, <q, Sum_j dz k_j>, (rows, H) row-major, which are there on return.
-  virtual void finish(TensorView dq, std::span<double> dscale) = 0;
+  /// Writes dq (rows, H, d) and, where `dscale` is there, the gradients of the scales,
+  /// <q, Sum_j dz k_j>, (rows, H, 1), both in the accumulator type.
+  virtual void finish(TensorView dq, TensorView dscale) = 0;
 };
 
 /// Whether ranks that compute on such devices read each other's keys where these are.

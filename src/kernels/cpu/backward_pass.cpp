@@ -312,20 +312,21 @@ void CpuBackward<E>::write_mean(TensorView mean) const {
 }
 
 template <class E>
-void CpuBackward<E>::finish(TensorView dq, std::span<double> dscale) {
+void CpuBackward<E>::finish(TensorView dq, TensorView dscale) {
   const auto& q = queries_.q;
-  ensure(dq.has_shape(q.rows, q.heads, q.dim), "the gradients have the shape of the pass");
+  ensure(dq.has_shape(q.rows, q.heads, q.dim) &&
+             (!dscale.present() || dscale.has_shape(q.rows, q.heads, 1)),
+         "the gradients have the shape of the pass");
   for_each_row(q.rows, options_.threads, [&](Index i) {
-    std::vector<E> staging(static_cast<std::size_t>(dscale.empty() ? 0 : q.dim));
+    std::vector<E> staging(static_cast<std::size_t>(dscale.present() ? q.dim : 0));
     for (Index h = 0; h < q.heads; ++h) {
-      const auto given = static_cast<std::size_t>(i * q.heads + h);
       const double* sum = sums_ + at(h, i) * q.dim;
       functions_.scale_sums(sum, q.dim, queries_.scale.at(i, h), dq.row<T>(i, h));
-      if (dscale.empty()) continue;
+      if (!dscale.present()) continue;
       const E* query = tile_rows(q, i, h, 1, staging.data()).data;
       double product = 0;
       for (Index c = 0; c < q.dim; ++c) product += static_cast<double>(query[c]) * sum[c];
-      dscale[given] = product;
+      *dscale.row<T>(i, h) = static_cast<T>(product);
     }
   });
 }

@@ -33,7 +33,7 @@ class CpuBackward final : public BackwardPass {
                   TensorView dk, TensorView dv, const Poll& poll) override;
   void add(TensorView sums, double factor, ConstTensorView more) const override;
   void write_mean(TensorView mean) const override;
-  void finish(TensorView dq, std::span<double> dscale) override;
+  void finish(TensorView dq, TensorView dscale) override;
 
  private:
   using T = Accumulator<E>;

@@ -227,7 +227,7 @@ struct QueryGradientArguments {
   int rows = 0;
   int heads = 0;
   float* dq = nullptr;      ///< (rows, H, d)
-  float* dscale = nullptr;  ///< (rows, H)
+  float* dscale = nullptr;  ///< (rows, H); or null
 };
 
 /// mean = <dout, out> of every row and head.

@@ -35,13 +35,6 @@ DeviceArray<float> upload_narrowed(const StreamPointer& stream, std::span<const 
   return {stream, std::span<const float>(narrowed)};
 }
 
-void download_widened(device::Stream& stream, std::span<double> to, const float* from) {
-  if (to.empty()) return;
-  std::vector<float> numbers(to.size());
-  stream.download(device::RowCopy::of_bytes(numbers.data(), from, numbers.size() * sizeof(float)));
-  std::ranges::copy(numbers, to.begin());
-}
-
 DeviceTiles::DeviceTiles(const StreamPointer& stream, const TileList& list)
     : work_(stream, std::span(list.work)),
       visits_(stream, std::span(list.visits)),

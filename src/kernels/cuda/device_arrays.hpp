@@ -41,9 +41,6 @@ class DeviceArray {
 [[nodiscard]] DeviceArray<float> upload_narrowed(const StreamPointer& stream,
                                                  std::span<const double> numbers);
 
-/// Numbers of the device on the host, in fp64.
-void download_widened(device::Stream& stream, std::span<double> to, const float* from);
-
 /// A list of tiles.
 class DeviceTiles {
  public:

@@ -223,20 +223,20 @@ void GpuBackward::write_mean(TensorView to) const {
   device::copy(*stream_, to, mean());
 }
 
-void GpuBackward::finish(TensorView dq, std::span<double> dscale) {
-  const DenseOutput output(stream_, dq);
-  const DeviceArray<float> dscale_there(stream_, static_cast<Index>(rows_) * heads_);
+void GpuBackward::finish(TensorView dq, TensorView dscale) {
+  const DenseOutput dq_there(stream_, dq);
+  const DenseOutput dscale_there(stream_, dscale);
   launcher_.finish(choice_,
                    {.q = q_.rows(),
                     .scale = scale_.data(),
                     .query_sums = sums_.data(),
                     .rows = rows_,
                     .heads = heads_,
-                    .dq = output.data(),
+                    .dq = dq_there.data(),
                     .dscale = dscale_there.data()},
                    *stream_);
-  output.finish();
-  download_widened(*stream_, dscale, dscale_there.data());
+  dq_there.finish();
+  dscale_there.finish();
 }
 
 }  // namespace annulus::kernels::gpu

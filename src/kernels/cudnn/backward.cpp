@@ -169,21 +169,21 @@ void CudnnBackward::write_mean(TensorView to) const {
   device::copy(*stream_, to, mean());
 }
 
-void CudnnBackward::finish(TensorView dq, std::span<double> dscale) {
+void CudnnBackward::finish(TensorView dq, TensorView dscale) {
   const DenseOutput output(stream_, dq);
   dq_.finish(output.data());
-  if (!dscale.empty()) {
+  if (dscale.present()) {
     // <q, Sum_j dz k_j> = <q, dq> / scale
-    const DeviceArray<float> products(stream_, rows_ * heads_);
+    const device::DeviceTensor products(stream_, DataType::float32, rows_, heads_, 1);
     launcher_.mean({.type = type_},
                    {.dout = q_.rows(),
                     .out = output.data(),
                     .rows = narrow<int>(rows_),
                     .heads = heads_,
-                    .mean = products.data()},
+                    .mean = dense_sums(products.view())},
                    *stream_);
-    download_widened(*stream_, dscale, products.data());
-    for (double& number : dscale) number /= static_cast<double>(scale_);
+    device::clear(*stream_, dscale);
+    add(dscale, 1 / static_cast<double>(scale_), products.view());
   }
   output.finish();
 }

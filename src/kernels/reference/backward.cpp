@@ -77,14 +77,19 @@ class ReferenceBackward final : public BackwardPass {
 
   void write_mean(TensorView mean) const override { write_means(mean, mean_); }
 
-  void finish(TensorView dq, std::span<double> dscale) override {
+  void finish(TensorView dq, TensorView dscale) override {
     for_each_row(dq, [&](auto* to, Index i, Index h) {
       const auto at = static_cast<std::size_t>(i * q_.heads + h);
       const double* sum = sums_.data() + static_cast<Index>(at) * q_.dim;
       for (Index c = 0; c < q_.dim; ++c) {
         to[c] = static_cast<std::remove_pointer_t<decltype(to)>>(scale_[at] * sum[c]);
       }
-      if (!dscale.empty()) dscale[at] = reference_dot(q_.row(i, h), sum, q_.dim);
+    });
+    if (!dscale.present()) return;
+    for_each_row(dscale, [&](auto* to, Index i, Index h) {
+      const double* sum = sums_.data() + (i * q_.heads + h) * q_.dim;
+      *to = static_cast<std::remove_pointer_t<decltype(to)>>(
+          reference_dot(q_.row(i, h), sum, q_.dim));
     });
   }
 

@@ -271,7 +271,7 @@ struct FinishQueryGradientsKernel : RowKernel {
         a.dq[element] = scale * sum;
       }
       dot = sum_of_warp(dot);
-      if (lane_index() == 0) a.dscale[at] = dot;
+      if (lane_index() == 0 && a.dscale != nullptr) a.dscale[at] = dot;
     });
   }
 };
