@@ -44,6 +44,7 @@ const GradientTiles& KeptTiles::gradients(const KernelChoice& choice, int key_he
       .turn_rows = in_turns ? all_gradients_tile_rows(choice) : 0,
       .turn_step_rows = in_turns ? all_gradients_step_rows(choice) : 0,
       .turn_blocks = in_turns ? all_gradients_blocks_at_once(choice, device) : 0,
+      .most_turns = in_turns ? all_gradients_most_turns(choice) : 0,
       .key_heads = key_heads,
       .group = group,
       .panel = panel_rows(static_cast<int>(size_of(choice.type)))};
@@ -60,9 +61,7 @@ std::optional<GradientTiles> KeptTiles::tiles_in_turns(const GradientShape& shap
                                                        std::span<const Block> blocks) const {
   if (shape.turn_rows == 0) return std::nullopt;
   const auto tiles = turn_tiles(blocks, shape.turn_rows, shape.turn_step_rows);
-  // A sum of queries then has at most as many terms in fp32, one after the other, as those of a
-  // panel.
-  if (!tiles.has_value() || tiles->most_turns + shape.turn_rows > shape.panel) return std::nullopt;
+  if (!tiles.has_value() || tiles->most_turns > shape.most_turns) return std::nullopt;
   if (!turns_pay(*tiles, shape.key_heads, shape.group, shape.turn_blocks, shape.turn_step_rows)) {
     return std::nullopt;
   }
@@ -71,8 +70,9 @@ std::optional<GradientTiles> KeptTiles::tiles_in_turns(const GradientShape& shap
   return GradientTiles{.of_queries = DeviceTiles(stream_, {}),
                        .of_keys = DeviceTiles(stream_, tiles->list),
                        .key_panels = panels,
-                       .steps = DeviceArray<StepRows>(stream_, std::span(tiles->steps)),
-                       .step_count = narrow<int>(std::ssize(tiles->steps))};
+                       .steps = tiles->steps,
+                       .steps_there = DeviceArray<StepRows>(stream_, std::span(tiles->steps)),
+                       .most_turns = tiles->most_turns};
 }
 
 std::shared_ptr<KeptTiles> kept_tiles(const Launcher& launcher, const PassOptions& options) {

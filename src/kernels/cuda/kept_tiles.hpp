@@ -49,11 +49,13 @@ struct ForwardTiles {
 struct GradientTiles {
   DeviceTiles of_queries;
   DeviceTiles of_keys;
-  bool key_panels;                ///< whether sums of some tile of keys are of more than one panel
-  DeviceArray<StepRows> steps{};  ///< of TurnTiles, which `of_keys` then are
-  int step_count = 0;             ///< 0 for two kernels
+  bool key_panels;  ///< whether sums of some tile of keys are of more than one panel
+  /// Of TurnTiles, which `of_keys` then are, on the host and on the device; none for two kernels.
+  std::vector<StepRows> steps{};
+  DeviceArray<StepRows> steps_there{};
+  int most_turns = 0;
 
-  [[nodiscard]] bool in_turns() const { return step_count > 0; }
+  [[nodiscard]] bool in_turns() const { return !steps.empty(); }
 };
 
 /// Those of all passes of a plan. Whoever has it computes on one stream.
@@ -90,6 +92,7 @@ class KeptTiles final : public Kept {
     int turn_rows;  ///< of the tiles of one kernel, and 0 where there are two
     int turn_step_rows;
     int turn_blocks;  ///< that run at once
+    int most_turns;
     int key_heads;
     int group;
     int panel;

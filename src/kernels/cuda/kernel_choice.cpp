@@ -153,6 +153,10 @@ int all_gradients_counts(const KernelChoice& choice) {
   return gradient_shape(choice.dim).warps;
 }
 
+int all_gradients_most_turns(const KernelChoice& choice) {
+  return panel_rows(element_bytes(choice)) - all_gradients_tile_rows(choice);
+}
+
 int key_gradient_step_rows(const KernelChoice& choice) {
   if (choice.path == KernelPath::hopper) return hopper_key_gradient_shape(choice.dim).columns;
   return key_gradient_shape(element_bytes(choice), choice.dim).columns;

@@ -70,6 +70,9 @@ struct Multiprocessors {
 [[nodiscard]] int all_gradients_tile_rows(const KernelChoice& choice);
 [[nodiscard]] int all_gradients_step_rows(const KernelChoice& choice);
 [[nodiscard]] int all_gradients_counts(const KernelChoice& choice);
+/// Additions to a sum of queries that it may make in fp32: with the keys of a tile, which each of
+/// them is a sum over, as many terms one after the other as a panel has.
+[[nodiscard]] int all_gradients_most_turns(const KernelChoice& choice);
 
 /// Throws Error where arguments do not fit a kernel: rows that do not start at multiples of 16
 /// bytes, more elements than the kernel has, dimensions or heads that contradict one another.

@@ -124,7 +124,9 @@ GpuBackward::GpuBackward(const Launcher& launcher, KernelPath path, const Backwa
       heads_(narrow<int>(queries.q.heads)),
       key_heads_(narrow<int>(options.key_heads)),
       numbers_(stream_, queries.q.rows * queries.q.heads * query_numbers),
-      sums_(stream_, queries.q.rows * queries.q.heads * queries.q.dim) {
+      sums_(stream_, queries.q.rows * queries.q.heads * queries.q.dim),
+      turn_sums_(launcher, stream_, choice_, heads_, narrow<int>(queries.q.dim),
+                 all_gradients_most_turns(choice_)) {
   const auto& q = queries.q;
   ensure(queries.dout.has_shape(q.rows, q.heads, options.value_dim) &&
              queries.lse.has_shape(q.rows, q.heads, 1) &&
@@ -192,23 +194,14 @@ void GpuBackward::accumulate(ConstTensorView k, ConstTensorView v, std::span<con
 }
 
 void GpuBackward::add_in_turns(const GradientTiles& tiles, GradientArguments arguments) {
-  const Index steps = Index{tiles.step_count} * heads_;
-  const Index counts = steps * all_gradients_counts(choice_);
+  const Index counts = std::ssize(tiles.steps) * heads_ * all_gradients_counts(choice_);
   ensure(counts <= most_counts, "the turns of a pass are counted in 32 bits");
   const DeviceArray<std::uint32_t> numbers(stream_, 1 + counts);
-  const DeviceArray<float> sums(stream_, steps * all_gradients_step_rows(choice_) * choice_.dim);
   stream_->clear(numbers.data(), numbers.bytes());
-  stream_->clear(sums.data(), sums.bytes());
-  arguments.turns = {.tickets = numbers.data(), .counts = numbers.data() + 1, .sums = sums.data()};
+  arguments.turns = {.tickets = numbers.data(),
+                     .counts = numbers.data() + 1,
+                     .sums = turn_sums_.of(tiles, sums_.data())};
   launcher_.add_all_gradients(choice_, arguments, *stream_);
-  launcher_.fold(choice_,
-                 {.steps = tiles.steps.data(),
-                  .count = tiles.step_count,
-                  .heads = heads_,
-                  .query_dim = q_.rows().dim,
-                  .sums = sums.data(),
-                  .query_sums = sums_.data()},
-                 *stream_);
 }
 
 void GpuBackward::add(TensorView sums, double factor, ConstTensorView more) const {
@@ -224,6 +217,7 @@ void GpuBackward::write_mean(TensorView to) const {
 }
 
 void GpuBackward::finish(TensorView dq, TensorView dscale) {
+  turn_sums_.fold(sums_.data());
   const DenseOutput dq_there(stream_, dq);
   const DenseOutput dscale_there(stream_, dscale);
   launcher_.finish(choice_,

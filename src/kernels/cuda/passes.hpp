@@ -8,6 +8,7 @@
 #include "kernels/cuda/device_states.hpp"
 #include "kernels/cuda/kept_tiles.hpp"
 #include "kernels/cuda/launcher.hpp"
+#include "kernels/cuda/turn_sums.hpp"
 
 namespace annulus::kernels::gpu {
 
@@ -75,6 +76,7 @@ class GpuBackward final : public BackwardPass {
   DeviceArray<float> mean_;
   DeviceArray<float> numbers_;  // of queries
   DeviceArray<double> sums_;
+  TurnSums turn_sums_;  // what is not in them yet
 };
 
 }  // namespace annulus::kernels::gpu

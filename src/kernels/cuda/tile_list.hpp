@@ -108,6 +108,8 @@ struct DeviceTileList {
 struct StepRows {
   int row = 0;  ///< first local row
   int rows = 0;
+
+  friend constexpr bool operator==(const StepRows&, const StepRows&) = default;
 };
 
 /// Tiles of keys past which the queries stream in steps that are the same rows for all of them, so

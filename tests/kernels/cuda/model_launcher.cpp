@@ -110,6 +110,7 @@ void ModelLauncher::add_all_gradients(const gpu::KernelChoice& choice,
 
 void ModelLauncher::fold(const gpu::KernelChoice& choice, const gpu::FoldStepsArguments& arguments,
                          Stream& stream) const {
+  ++folds_;
   if (choice.path == gpu::KernelPath::hopper) return hopper_fold(choice, arguments, stream);
   gpu::with_half_type(choice,
                       [&]<class T>() { gpu::dispatch_fold<T>(choice, arguments, launch(stream)); });

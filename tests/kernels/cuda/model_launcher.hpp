@@ -1,6 +1,8 @@
 #pragma once
 // The kernels for GPUs on the model of a thread block.
 
+#include <atomic>
+
 #include "kernels/cuda/block_model.hpp"
 #include "kernels/cuda/launcher.hpp"
 #include "support/model_device.hpp"
@@ -92,6 +94,8 @@ class ModelLauncher final : public kernels::gpu::Launcher {
   [[nodiscard]] Index launches() const { return launches_; }
   /// Of these, those whose blocks wait for one another.
   [[nodiscard]] Index launches_together() const { return launches_together_; }
+  /// Times that what these have summed was folded.
+  [[nodiscard]] Index folds() const { return folds_; }
   [[nodiscard]] ModelDevice& device() const { return *device_; }
 
  private:
@@ -121,6 +125,7 @@ class ModelLauncher final : public kernels::gpu::Launcher {
   mutable LaunchReport report_;
   mutable Index launches_ = 0;
   mutable Index launches_together_ = 0;
+  mutable std::atomic<Index> folds_ = 0;
 };
 
 }  // namespace annulus::test
