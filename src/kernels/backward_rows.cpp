@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "annulus/base/tensor.hpp"
+#include "annulus/device/tensor_copy.hpp"
 
 namespace annulus::kernels {
 namespace {
@@ -74,6 +75,14 @@ void add_row(TensorView sums, Index i, double factor, ConstTensorView more) {
       for (Index c = 0; c < sums.dim; ++c) to[c] += static_cast<T>(factor) * from[c];
     }
   });
+}
+
+void BackwardPass::accumulate_first(ConstTensorView k, ConstTensorView v,
+                                    std::span<const Block> blocks, TensorView dk, TensorView dv,
+                                    const Poll& poll) {
+  device::clear(*device::cpu_stream(), dk);
+  device::clear(*device::cpu_stream(), dv);
+  accumulate(k, v, blocks, dk, dv, poll);
 }
 
 void BackwardPass::add(TensorView sums, double factor, ConstTensorView more) const {

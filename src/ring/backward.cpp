@@ -125,10 +125,15 @@ PassReport RingAttention::backward(BackwardInputs inputs, const Gradients& gradi
       false,
       [&](const Compute& compute, std::size_t step, const kernels::Poll& poll) {
         const auto [keys_of_step, values_of_step] = store.keys(compute, step);
-        const auto [key_sums, value_sums] = store.sums(compute, step);
-        sums.pass_of(compute.queries)
-            .accumulate(keys_of_step, values_of_step, plan_.blocks(compute), key_sums, value_sums,
-                        poll);
+        const auto [there, first] = store.sums(compute, step);
+        auto& pass = sums.pass_of(compute.queries);
+        const auto blocks = plan_.blocks(compute);
+        if (first) {
+          pass.accumulate_first(keys_of_step, values_of_step, blocks, there.keys, there.values,
+                                poll);
+        } else {
+          pass.accumulate(keys_of_step, values_of_step, blocks, there.keys, there.values, poll);
+        }
       },
       meter, inputs.poll);
   store.finish();

@@ -33,9 +33,8 @@ ItemStore::ItemStore(const Plan& plan, int rank, const Program& program, const C
     : ItemStore(plan, rank, program, own, node, pool) {
   own_sums_ = own_sums;
   pass_ = &pass;
-  const auto zero = this->own_sums();
-  device::clear(*pool.stream(), zero.keys);
-  device::clear(*pool.stream(), zero.values);
+  own_unwritten_ = true;
+  if (node.shares()) write_own_zeros();  // peers add to them
 }
 
 ItemStore::~ItemStore() {
@@ -68,8 +67,8 @@ std::span<std::byte> ItemStore::bytes_of(const Held& held, const Item& item) con
   return held.bytes.subspan(first, bytes(item));
 }
 
-std::pair<const ItemStore::Held*, Item> ItemStore::holder_of(const Item& item) const {
-  for (const auto& held : held_) {
+std::pair<ItemStore::Held*, Item> ItemStore::holder_of(const Item& item) {
+  for (auto& held : held_) {
     for (const auto& one : held.items) {
       if (one.what == item.what && one.owner == item.owner && one.heads == item.heads &&
           one.rows.contains(item.rows)) {
@@ -110,10 +109,31 @@ void ItemStore::take(HeldItem held, std::size_t step) {
 }
 
 void ItemStore::begin(const Item& sums, std::size_t step) {
-  const auto& held = hold(sums, step);
+  if (find(sums) == nullptr) hold(sums, step).unwritten = true;  // all of the piece
+  auto& held = *find(sums);
+  if (held.unwritten) {
+    if (node_.shares()) write_zeros(held);  // peers add to them
+    return;
+  }
   const auto zero = part(held, sums);
   device::clear(*pool_.stream(), zero.keys);
   device::clear(*pool_.stream(), zero.values);
+}
+
+void ItemStore::write_zeros(Held& held) {
+  if (!held.unwritten) return;
+  held.unwritten = false;
+  const auto sums = unpacked(plan_, held.items, held.bytes);
+  device::clear(*pool_.stream(), sums.keys);
+  device::clear(*pool_.stream(), sums.values);
+}
+
+void ItemStore::write_own_zeros() {
+  if (!own_unwritten_) return;
+  own_unwritten_ = false;
+  const auto sums = own_sums();
+  device::clear(*pool_.stream(), sums.keys);
+  device::clear(*pool_.stream(), sums.values);
 }
 
 std::span<std::byte> ItemStore::arrival(const Item& keys, std::size_t step) {
@@ -144,7 +164,8 @@ HeldItem ItemStore::keep(const Item& item) {
 }
 
 std::span<const std::byte> ItemStore::packed(const Item& item, Buffer& copy) {
-  if (const auto* held = item.owner == rank_ ? nullptr : find(item)) {
+  if (auto* held = item.owner == rank_ ? nullptr : find(item)) {
+    write_zeros(*held);
     const bool follow = item.what == What::keys || held->items.size() == 1;
     if (follow) return bytes_of(*held, item);
   }
@@ -162,6 +183,7 @@ std::span<const std::byte> ItemStore::packed(const Item& item, Buffer& copy) {
     return to;
   }
   const auto [held, whole] = holder_of(item);
+  write_zeros(*held);
   pack(part(*held, whole), whole.rows);
   return to;
 }
@@ -180,9 +202,11 @@ void ItemStore::add(const Item& gradients, std::span<const std::byte> packed) {
   auto there = own_sums_item_;
   KeyValues sums;
   if (gradients.owner == rank_) {
+    write_own_zeros();
     sums = heads_of(own_sums(), gradients.heads);
   } else {
     const auto [held, whole] = holder_of(gradients);
+    write_zeros(*held);
     there = whole;
     sums = part(*held, whole);
   }
@@ -191,9 +215,12 @@ void ItemStore::add(const Item& gradients, std::span<const std::byte> packed) {
 }
 
 void ItemStore::finish() {
-  for (const auto& held : held_) {
+  write_own_zeros();
+  for (auto& held : held_) {
     const auto& item = held.items.front();
-    if (item.owner == rank_) add(item, std::span<const std::byte>(held.bytes));
+    if (item.owner != rank_) continue;
+    write_zeros(held);
+    add(item, std::span<const std::byte>(held.bytes));
   }
   if (!node_.shares()) return;
   const auto from = own_sums();
@@ -213,20 +240,23 @@ ConstKeyValues ItemStore::keys(const Compute& compute, std::size_t step) const {
       item.owner == holder ? node_.own(holder, size) : node_.received(holder, step, size));
 }
 
-KeyValues ItemStore::sums(const Compute& compute, std::size_t step) {
+ItemStore::Sums ItemStore::sums(const Compute& compute, std::size_t step) {
   const auto items = compute.keys.as(What::key_gradients);
   const auto& item = items.front();
   const int holder = compute.holder;
   if (holder != rank_) {
     const Index size = plan_.bytes(item);
-    return unpacked(plan_, items,
-                    item.owner == holder ? node_.own_sums(holder, size)
-                                         : node_.received_sums(holder, step, size));
+    return {unpacked(plan_, items,
+                     item.owner == holder ? node_.own_sums(holder, size)
+                                          : node_.received_sums(holder, step, size)),
+            false};
   }
-  if (item == own_sums_item_) return own_sums();
+  if (item == own_sums_item_) return {own_sums(), std::exchange(own_unwritten_, false)};
   // Sums of some heads of the own keys lie without gaps, and are added to all of them at the end.
   if (item.owner == rank_ && find(item) == nullptr) begin(item, step);
-  return unpacked(plan_, items, piece(items).bytes);
+  auto& held = *find(item);
+  ensure(held.items == items, "a rank adds to sums that it does not hold in one piece");
+  return {unpacked(plan_, items, held.bytes), std::exchange(held.unwritten, false)};
 }
 
 }  // namespace annulus::ring

@@ -29,7 +29,7 @@ class ItemStore {
   /// are to read them.
   ItemStore(const Plan& plan, int rank, const Program& program, const ConstKeyValues& own,
             const SharedNode& node, BufferPool& pool);
-  /// For a backward one: `own_sums` become zero, and get the gradients of the rank's own keys.
+  /// For a backward one: `own_sums` get the gradients of the rank's own keys, whatever they hold.
   /// `pass` adds.
   ItemStore(const Plan& plan, int rank, const Program& program, const ConstKeyValues& own,
             const KeyValues& own_sums, const SharedNode& node, BufferPool& pool,
@@ -65,8 +65,12 @@ class ItemStore {
 
   /// What is computed with in `step`.
   [[nodiscard]] ConstKeyValues keys(const Compute& compute, std::size_t step) const;
-  /// Where its gradients are added.
-  [[nodiscard]] KeyValues sums(const Compute& compute, std::size_t step);
+  struct Sums {
+    KeyValues there;
+    bool first;  ///< nothing has been added yet: they are zero, whatever lies there
+  };
+  /// Where its gradients are added, which the caller does.
+  [[nodiscard]] Sums sums(const Compute& compute, std::size_t step);
 
   /// Takes back a buffer that packed() or arrival() took.
   void give(Buffer buffer) { pool_.give(std::move(buffer)); }
@@ -76,7 +80,8 @@ class ItemStore {
     ItemList items;    // in one piece
     std::size_t left;  // of them that have not been let go
     std::span<std::byte> bytes;
-    Buffer buffer;  // empty where these are the node's
+    Buffer buffer;           // empty where these are the node's
+    bool unwritten = false;  // sums: they are zero, which nobody has written
   };
 
   /// Makes room for what is there from `step` on, where there is none.
@@ -88,7 +93,10 @@ class ItemStore {
   /// The bytes of keys, or of sums that are alone.
   [[nodiscard]] std::span<std::byte> bytes_of(const Held& held, const Item& item) const;
   /// What is held that has the rows of `item`, and the item that has them.
-  [[nodiscard]] std::pair<const Held*, Item> holder_of(const Item& item) const;
+  [[nodiscard]] std::pair<Held*, Item> holder_of(const Item& item);
+  /// Before sums are read or added to by others than who computes: writes zeros that are unwritten.
+  void write_zeros(Held& held);
+  void write_own_zeros();
   [[nodiscard]] Buffer take_room(What what) {
     return pool_.take(room_[static_cast<std::size_t>(what)]);
   }
@@ -103,6 +111,7 @@ class ItemStore {
   Item own_sums_item_;
   ConstKeyValues own_;
   KeyValues own_sums_{};
+  bool own_unwritten_ = false;  // as Held has it
   const SharedNode& node_;
   BufferPool& pool_;
   const kernels::BackwardPass* pass_ = nullptr;

@@ -49,6 +49,11 @@ class CostBackward final : public kernels::BackwardPass {
                   TensorView /*dk*/, TensorView /*dv*/, const kernels::Poll& /*poll*/) override {
     cost_.accumulate(k, blocks);
   }
+  void accumulate_first(ConstTensorView k, ConstTensorView /*v*/, std::span<const Block> blocks,
+                        TensorView /*dk*/, TensorView /*dv*/,
+                        const kernels::Poll& /*poll*/) override {
+    cost_.accumulate(k, blocks);
+  }
   void add(TensorView /*sums*/, double /*factor*/, ConstTensorView /*more*/) const override {}
   void write_mean(TensorView /*mean*/) const override {}
   void finish(TensorView /*dq*/, TensorView /*dscale*/) override {}

@@ -124,6 +124,23 @@ TEST_P(BackwardKernel, WithMeansInPlaceOfOutputs) {
   }
 }
 
+// Keys before the windows of one document, and of so many that no tile has a part in most rows:
+// what dk and dv hold before does not count there either.
+TEST_P(BackwardKernel, KeysThatNoQuerySeesGetGradientsOfZero) {
+  for (const auto& documents : {Documents::single(7, 300), Documents::batch(7, 3, 40)}) {
+    for_each_type([&]<class T>() {
+      expect_gradients(random_problem<T>({.query_heads = 2,
+                                          .key_heads = 2,
+                                          .head_dim = 9,
+                                          .value_dim = 7,
+                                          .documents = documents,
+                                          .mask = Mask::window(11, 0)},
+                                         seed<T>()),
+                       {{}, {.key_shards = 3}});
+    });
+  }
+}
+
 // Powers of two in dout make means that every type of sums has.
 TEST_P(BackwardKernel, MeansThatAreExactDoNotChangeABit) {
   const Problem problem{.query_heads = 6,

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "annulus/plan/sharding.hpp"
@@ -133,6 +134,7 @@ template <class T>
   const auto forward = attend_by(kernel, whole, run);
   const auto stream = kernel.open_stream(0);
   AllGradients<Sum> result(problem);
+  bool first = true;
   for (const auto& query_shard : run.query_shards(documents)) {
     const auto rows = packed_rows(query_shard, documents.query_offsets());
     const PlacedRows<T> q(stream, take_rows(whole.q, rows));
@@ -166,15 +168,25 @@ template <class T>
       const PlacedRows<T> v(stream, take_rows(whole.v, key_rows));
       auto dk = take_rows(result.dk, key_rows);
       auto dv = take_rows(result.dv, key_rows);
+      if (first) {
+        std::ranges::fill(dk.values, std::numeric_limits<Sum>::quiet_NaN());
+        std::ranges::fill(dv.values, std::numeric_limits<Sum>::quiet_NaN());
+      }
       const PlacedNumbers<Sum> dk_there(stream, dk);
       const PlacedNumbers<Sum> dv_there(stream, dv);
-      pass->accumulate(k.view(), v.view(), visible_blocks(problem, query_shard, key_shard),
-                       dk_there.view(), dv_there.view(), run.poll);
+      const auto blocks = visible_blocks(problem, query_shard, key_shard);
+      if (first) {
+        pass->accumulate_first(k.view(), v.view(), blocks, dk_there.view(), dv_there.view(),
+                               run.poll);
+      } else {
+        pass->accumulate(k.view(), v.view(), blocks, dk_there.view(), dv_there.view(), run.poll);
+      }
       dk_there.fetch(dk);
       dv_there.fetch(dv);
       put_rows(result.dk, key_rows, dk);
       put_rows(result.dv, key_rows, dv);
     }
+    first = false;
     auto dq = take_rows(result.dq, rows);
     const PlacedNumbers<Sum> dq_there(stream, dq);
     Tensor<Sum> dscale(std::ssize(rows), problem.query_heads, 1);

@@ -169,6 +169,50 @@ TEST(RingOnGpu, GradientsOfGainsWaitForNothingInsideAPass) {
   }
 }
 
+// Sums of queries go on from step to step, and from none of them to the next pass; sums of keys
+// start anew in buffers that have been used before.
+TEST(RingOnGpu, PassesOfOneObjectHaveTheSameBitsAndFoldOnce) {
+  constexpr int ranks = 3;
+  for (const auto& mask : {Mask::full(), Mask::causal()}) {
+    const auto whole = random_problem<BFloat16>({.query_heads = 2,
+                                                 .key_heads = 1,
+                                                 .head_dim = 8,
+                                                 .documents = Documents::single(75, 131),
+                                                 .mask = mask},
+                                                5);
+    const auto dout = random_dout<BFloat16>(whole.problem);
+    const ModelLauncher launcher(Schedule{}, Order::late);
+    const kernels::gpu::GpuKernel kernel(launcher);
+    const auto plan = make_plan(whole.problem, {.ranks = ranks},
+                                {.sharding = Sharding::contiguous,
+                                 .schedule = annulus::Schedule::ring,
+                                 .data_type = DataType::bfloat16});
+    AllGradients<float> first(whole.problem);
+    AllGradients<float> second(whole.problem);
+    comm::run_threads(ranks, [&](comm::Communicator& communicator) {
+      const int rank = communicator.rank();
+      const RankInputs<BFloat16> inputs(whole, plan, rank);
+      const auto local_dout = take_rows(dout, inputs.rows);
+      RingAttention attention(plan, communicator, kernel, launcher.open_stream(rank));
+      for (auto* result : {&first, &second}) {
+        PassTensors tensors(plan, rank, {.backward = true, .parameters = true});
+        tensors.forward(attention, inputs.views());
+        tensors.backward(attention, inputs.views(local_dout.view()));
+        put_rows(result->dq, inputs.rows, tensors.dq());
+        put_rows(result->dk, inputs.key_rows, tensors.dk());
+        put_rows(result->dv, inputs.key_rows, tensors.dv());
+        if (rank == 0) std::ranges::copy(tensors.dgain(), result->dgain.begin());
+      }
+    });
+    expect_close(first, direct_gradients_of(whole, dout), gradient_bounds_of(whole, dout, kernel));
+    EXPECT_EQ(first.dq.values, second.dq.values);
+    EXPECT_EQ(first.dk.values, second.dk.values);
+    EXPECT_EQ(first.dv.values, second.dv.values);
+    EXPECT_EQ(launcher.folds(), 2 * ranks);
+    EXPECT_GT(launcher.launches_together(), launcher.folds());
+  }
+}
+
 // What kernels refuse they refuse of a plan, before anything is computed.
 TEST(RingOnGpu, RefusesPlansThatItDoesNotExecute) {
   const ModelLauncher launcher;

@@ -114,6 +114,11 @@ class BackwardPass {
   virtual void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                           TensorView dk, TensorView dv, const Poll& poll) = 0;
 
+  /// accumulate() to a `dk` and a `dv` of zeros, whatever they hold: a backend may write what it
+  /// would else add.
+  virtual void accumulate_first(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                                TensorView dk, TensorView dv, const Poll& poll);
+
   /// sums += factor * more, of one shape, in the accumulator type: gradients of keys or values that
   /// others have summed, or what is taken from the means.
   virtual void add(TensorView sums, double factor, ConstTensorView more) const;

@@ -31,10 +31,12 @@ struct DeviceState {
 };
 
 /// Sums high + low of (rows, heads, dim), where low is what rounding to fp32 has taken from the
-/// sum. Without low it is lost, which is as well where each sum is added to once.
+/// sum. Without low it is lost, which is as well where each sum is added to once. Such sums may
+/// start with what is added: what high holds before does not count.
 struct DeviceSums {
   float* high = nullptr;
   float* low = nullptr;
+  bool starts = false;
 };
 
 /// Accumulates the visible pairs of a list of query tiles into the state. Query head h reads key

@@ -78,8 +78,11 @@ float* dense_sums(TensorView tensor) {
   return static_cast<float*>(tensor.data);
 }
 
-LongSums::LongSums(const StreamPointer& stream, TensorView sums, bool keeps_low)
-    : high_(dense_sums(sums)), low_(stream, keeps_low ? sums.rows * sums.heads * sums.dim : 0) {
+LongSums::LongSums(const StreamPointer& stream, TensorView sums, bool keeps_low, bool starts)
+    : high_(dense_sums(sums)),
+      low_(stream, keeps_low ? sums.rows * sums.heads * sums.dim : 0),
+      starts_(starts) {
+  ensure(!(keeps_low && starts), "sums of several panels start from zeros");
   if (low_.bytes() > 0) stream->clear(low_.data(), low_.bytes());
 }
 

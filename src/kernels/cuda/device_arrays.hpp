@@ -80,15 +80,16 @@ class DenseInput {
 [[nodiscard]] float* dense_sums(TensorView tensor);
 
 /// Such sums with what rounding takes from them, which is 0 at first and forgotten at the end; or
-/// without, where that is never added to again.
+/// without, where that is never added to again, and which then may start with what is added.
 class LongSums {
  public:
-  LongSums(const StreamPointer& stream, TensorView sums, bool keeps_low);
-  [[nodiscard]] DeviceSums view() const { return {high_, low_.data()}; }
+  LongSums(const StreamPointer& stream, TensorView sums, bool keeps_low, bool starts);
+  [[nodiscard]] DeviceSums view() const { return {high_, low_.data(), starts_}; }
 
  private:
   float* high_;
   DeviceArray<float> low_;
+  bool starts_;
 };
 
 /// Where a kernel writes fp32 rows without gaps that are to be in a tensor, which may be absent.

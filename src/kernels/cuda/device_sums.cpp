@@ -6,6 +6,23 @@
 
 namespace annulus::kernels::gpu {
 
+void clear_other_rows(Stream& stream, TensorView sums, std::span<const Interval> rows) {
+  constexpr std::size_t few = 4;
+  if (rows.size() > few) return device::clear(stream, sums);
+  Index end = 0;  // of what is done
+  const auto clear_until = [&](Index begin) {
+    auto gap = sums;
+    gap.data = sums.row<float>(end, 0);
+    gap.rows = begin - end;
+    if (gap.rows > 0) device::clear(stream, gap);
+  };
+  for (const auto& interval : rows) {
+    clear_until(interval.begin);
+    end = interval.end;
+  }
+  clear_until(sums.rows);
+}
+
 void add_on_device(const Launcher& launcher, const StreamPointer& stream, TensorView sums,
                    double factor, ConstTensorView more) {
   ensure(sums.has_shape(more.rows, more.heads, more.dim), "sums of one shape are added");

@@ -1,11 +1,17 @@
 #pragma once
 // What backward passes of GPUs have in common: sums of gradients and means in device memory.
 
+#include <span>
+
 #include "annulus/kernels/kernel.hpp"
 #include "kernels/cuda/device_arrays.hpp"
 #include "kernels/cuda/launcher.hpp"
 
 namespace annulus::kernels::gpu {
+
+/// Enqueues to set the rows of sums to 0 that are in none of `rows`, which ascend; where these are
+/// many, all rows.
+void clear_other_rows(Stream& stream, TensorView sums, std::span<const Interval> rows);
 
 /// Enqueues sums += factor * more, as BackwardPass::add. Both fp32, of one shape.
 void add_on_device(const Launcher& launcher, const StreamPointer& stream, TensorView sums,

@@ -1,5 +1,6 @@
 #include "kernels/cuda/kept_tiles.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "annulus/base/error.hpp"
@@ -8,6 +9,22 @@
 #include "kernels/cuda/tile_shape.hpp"
 
 namespace annulus::kernels::gpu {
+namespace {
+
+/// The rows of all tiles, ascending, in as few intervals as there can be.
+std::vector<Interval> rows_of(const TileList& list) {
+  std::vector<Interval> rows;
+  for (const auto& work : list.work) rows.push_back({work.row, Index{work.row} + work.rows});
+  std::ranges::sort(rows, {}, &Interval::begin);
+  std::vector<Interval> joined;
+  for (const auto& interval : rows) {
+    if (joined.empty() || joined.back().end < interval.begin) joined.push_back(interval);
+    joined.back().end = interval.end;
+  }
+  return joined;
+}
+
+}  // namespace
 
 const ForwardTiles& KeptTiles::forward(const KernelChoice& choice, int shared, int blocks_of_tile,
                                        std::span<const Block> blocks) {
@@ -53,6 +70,7 @@ const GradientTiles& KeptTiles::gradients(const KernelChoice& choice, int key_he
     const auto of_keys = key_tiles(blocks, shape.key_rows);
     return {.of_queries = DeviceTiles(stream_, query_tiles(blocks, shape.query_rows)),
             .of_keys = DeviceTiles(stream_, of_keys),
+            .keys = rows_of(of_keys),
             .key_panels = most_streaming_rows(of_keys, shape.key_step_rows) * group > shape.panel};
   });
 }
@@ -69,6 +87,7 @@ std::optional<GradientTiles> KeptTiles::tiles_in_turns(const GradientShape& shap
       most_streaming_rows(tiles->list, shape.turn_step_rows) * shape.group > shape.panel;
   return GradientTiles{.of_queries = DeviceTiles(stream_, {}),
                        .of_keys = DeviceTiles(stream_, tiles->list),
+                       .keys = rows_of(tiles->list),
                        .key_panels = panels,
                        .steps = tiles->steps,
                        .steps_there = DeviceArray<StepRows>(stream_, std::span(tiles->steps)),

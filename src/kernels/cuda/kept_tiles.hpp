@@ -49,7 +49,8 @@ struct ForwardTiles {
 struct GradientTiles {
   DeviceTiles of_queries;
   DeviceTiles of_keys;
-  bool key_panels;  ///< whether sums of some tile of keys are of more than one panel
+  std::vector<Interval> keys;  ///< rows of the tiles of keys, ascending, as few as they can be
+  bool key_panels;             ///< whether sums of some tile of keys are of more than one panel
   /// Of TurnTiles, which `of_keys` then are, on the host and on the device; none for two kernels.
   std::vector<StepRows> steps{};
   DeviceArray<StepRows> steps_there{};

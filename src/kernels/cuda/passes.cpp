@@ -158,16 +158,37 @@ void GpuBackward::write_numbers(const BackwardQueries& queries) {
 
 void GpuBackward::accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                              TensorView dk, TensorView dv, const Poll& poll) {
+  accumulate(k, v, blocks, dk, dv, false);
+  if (poll) poll();
+}
+
+void GpuBackward::accumulate_first(ConstTensorView k, ConstTensorView v,
+                                   std::span<const Block> blocks, TensorView dk, TensorView dv,
+                                   const Poll& poll) {
+  accumulate(k, v, blocks, dk, dv, true);
+  if (poll) poll();
+}
+
+void GpuBackward::accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                             TensorView dk, TensorView dv, bool first) {
   ensure(k.heads == key_heads_ && v.heads == key_heads_ && k.dim == q_.rows().dim &&
              v.dim == dout_.rows().dim && k.rows == v.rows &&
              dk.has_shape(k.rows, k.heads, k.dim) && dv.has_shape(v.rows, v.heads, v.dim),
          "keys, values and their gradients have the shapes of the pass");
   const auto& tiles = tiles_->gradients(choice_, key_heads_, heads_ / key_heads_, blocks);
+  // A sum of one panel is written; all others are added to.
+  const bool starts = first && !tiles.key_panels;
+  if (first) {
+    const auto written =
+        starts ? std::span<const Interval>(tiles.keys) : std::span<const Interval>();
+    clear_other_rows(*stream_, dk, written);
+    clear_other_rows(*stream_, dv, written);
+  }
   if (!tiles.of_keys.empty()) {
     const AlignedRows keys(stream_, k);
     const AlignedRows values(stream_, v);
-    const LongSums key_sums(stream_, dk, tiles.key_panels);
-    const LongSums value_sums(stream_, dv, tiles.key_panels);
+    const LongSums key_sums(stream_, dk, tiles.key_panels, starts);
+    const LongSums value_sums(stream_, dv, tiles.key_panels, starts);
     GradientArguments arguments{.q = q_.rows(),
                                 .k = keys.rows(),
                                 .v = values.rows(),
@@ -190,7 +211,6 @@ void GpuBackward::accumulate(ConstTensorView k, ConstTensorView v, std::span<con
       launcher_.add_query_gradients(choice_, arguments, *stream_);
     }
   }
-  if (poll) poll();
 }
 
 void GpuBackward::add_in_turns(const GradientTiles& tiles, GradientArguments arguments) {

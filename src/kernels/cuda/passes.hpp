@@ -53,6 +53,8 @@ class GpuBackward final : public BackwardPass {
 
   void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                   TensorView dk, TensorView dv, const Poll& poll) override;
+  void accumulate_first(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                        TensorView dk, TensorView dv, const Poll& poll) override;
   void add(TensorView sums, double factor, ConstTensorView more) const override;
   void write_mean(TensorView mean) const override;
   void finish(TensorView dq, TensorView dscale) override;
@@ -60,6 +62,9 @@ class GpuBackward final : public BackwardPass {
  private:
   [[nodiscard]] TensorView mean() const;
   void write_numbers(const BackwardQueries& queries);
+  /// `first`: dk and dv are zeros, whatever they hold.
+  void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                  TensorView dk, TensorView dv, bool first);
   void add_in_turns(const GradientTiles& tiles, GradientArguments arguments);
 
   const Launcher& launcher_;

@@ -157,6 +157,14 @@ void CudnnBackward::accumulate(const Piece& piece, const InputRows& k, const Inp
   add_to(dv, dv_made);
 }
 
+void CudnnBackward::accumulate_first(ConstTensorView k, ConstTensorView v,
+                                     std::span<const Block> blocks, TensorView dk, TensorView dv,
+                                     const Poll& poll) {
+  device::clear(*stream_, dk);
+  device::clear(*stream_, dv);
+  accumulate(k, v, blocks, dk, dv, poll);
+}
+
 void CudnnBackward::add(TensorView sums, double factor, ConstTensorView more) const {
   add_on_device(launcher_, stream_, sums, factor, more);
 }

@@ -24,6 +24,8 @@ class CudnnBackward final : public BackwardPass {
 
   void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
                   TensorView dk, TensorView dv, const Poll& poll) override;
+  void accumulate_first(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
+                        TensorView dk, TensorView dv, const Poll& poll) override;
   void add(TensorView sums, double factor, ConstTensorView more) const override;
   void write_mean(TensorView mean) const override;
   void finish(TensorView dq, TensorView dscale) override;

@@ -305,6 +305,16 @@ void expect_gradients_as_defined(const Problem& problem) {
   }
 }
 
+// The queries of four heads fill it.
+TEST(HopperBackward, AFullPanelIsTheOnlyOne) {
+  for (const Index d : {16, 128}) {
+    expect_gradients_as_defined<Float16>({.query_heads = 4,
+                                          .key_heads = 1,
+                                          .head_dim = d,
+                                          .documents = Documents::single(1024, 20)});
+  }
+}
+
 // Two panels and a bit: of keys for dq, of the queries of three heads for dk and dv.
 TEST(HopperBackward, PanelsAddUp) {
   expect_gradients_as_defined<BFloat16>(

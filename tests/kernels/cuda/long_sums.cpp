@@ -122,6 +122,22 @@ TEST(CudaLongSums, GradientsOfValuesOverManyQueriesOfSixteenBits) {
   expect_near("dv", gradients_by(*open_cuda({}), keys.whole, keys.dout).dv, keys.exact.dv, 24 * u);
 }
 
+// A panel that is full is the only one, and is written; with a row more there are two, which are
+// added.
+TEST(CudaLongSums, GradientsOfOnePanelAndOfARowMore) {
+  for (const Index queries : {1024, 1025}) {
+    const FewKeys<float> keys(queries);
+    const auto got = gradients_by(*open_cuda({}), keys.whole, keys.dout);
+    expect_near("dk", got.dk, keys.exact.dk, 30 * u);
+    expect_near("dv", got.dv, keys.exact.dv, 30 * u);
+  }
+  for (const Index queries : {4096, 4097}) {
+    const FewKeys<BFloat16> keys(queries);
+    const auto got = gradients_by(*open_cuda({}), keys.whole, keys.dout);
+    expect_near("dv", got.dv, keys.exact.dv, 60 * u);
+  }
+}
+
 // One key has all of the probability, so dv is the sum of dout: 2^22 over the queries of the first
 // panel, where a unit in the last place is 1/2, and 1/8 over those of each panel that follows.
 TEST(CudaLongSums, WhatRoundingTakesIsKept) {

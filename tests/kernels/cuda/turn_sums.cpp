@@ -28,6 +28,7 @@ class Calls {
   [[nodiscard]] gpu::GradientTiles tiles(const std::vector<gpu::StepRows>& steps, int turns) const {
     return {.of_queries = gpu::DeviceTiles(stream_, {}),
             .of_keys = gpu::DeviceTiles(stream_, {}),
+            .keys = {},
             .key_panels = false,
             .steps = steps,
             .steps_there = gpu::DeviceArray<gpu::StepRows>(stream_, std::span(steps)),

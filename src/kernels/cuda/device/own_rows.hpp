@@ -103,10 +103,16 @@ ANNULUS_DEVICE void move_sums(Sums<row_blocks, columns>& sums, double* table, co
   sums = {};
 }
 
-/// The same for sums in two parts, or in one.
+/// The same for sums in two parts, or in one, which may start with these.
 template <int row_blocks, int columns>
 ANNULUS_DEVICE void move_sums(Sums<row_blocks, columns>& sums, const DeviceSums& tables,
                               const OwnRows& own, int dim) {
+  if (tables.starts) {
+    with_tables(
+        sums, own, dim, [](int, float sum, float& element) { element = sum; }, tables.high);
+    sums = {};
+    return;
+  }
   if (tables.low == nullptr) {
     with_tables(
         sums, own, dim, [](int, float sum, float& element) { element += sum; }, tables.high);
