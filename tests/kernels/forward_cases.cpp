@@ -6,10 +6,15 @@ namespace annulus::test {
 namespace {
 
 TEST_P(ForwardKernel, WithoutStatistics) {
+  const std::vector<KernelRun> runs = {
+      {.statistics = false}, {.sharding = Sharding::zigzag, .shards = 3, .statistics = false}};
   for (const auto& mask : {Mask::full(), Mask::causal()}) {
-    expect_outputs(
-        {.head_dim = 64, .documents = Documents::single(211), .mask = mask},
-        {{.statistics = false}, {.sharding = Sharding::zigzag, .shards = 3, .statistics = false}});
+    expect_outputs({.head_dim = 64, .documents = Documents::single(211), .mask = mask}, runs);
+  }
+  // Rows that see nothing, in tiles with others and alone.
+  for (const auto& documents :
+       {Documents::single(211, 67), Documents::packed({0, 20, 40, 60}, {0, 20, 20, 40})}) {
+    expect_outputs({.head_dim = 8, .documents = documents, .mask = Mask::causal()}, runs);
   }
 }
 

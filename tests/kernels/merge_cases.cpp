@@ -69,9 +69,9 @@ TEST_P(ForwardKernel, StatesOfPartsMerge) {
 }
 
 TEST_P(ForwardKernel, StatesOfFewQueriesAndOfRowsThatSeeNothingMerge) {
-  for (const auto& documents :
-       {Documents::single(5, 263), Documents::single(211, 67),
-        Documents::packed({0, 1, 60, 60, 97, 100}, {0, 3, 20, 31, 90, 90})}) {
+  for (const auto& documents : {Documents::single(5, 263), Documents::single(211, 67),
+                                Documents::packed({0, 1, 60, 60, 97, 100}, {0, 3, 20, 31, 90, 90}),
+                                Documents::packed({0, 20, 40, 60}, {0, 20, 20, 40})}) {
     for (const auto& mask : {Mask::full(), Mask::causal()}) {
       const Problem problem{
           .query_heads = 2, .key_heads = 2, .head_dim = 8, .documents = documents, .mask = mask};

@@ -1,8 +1,11 @@
 #pragma once
 // Keys whose states are computed by passes of their own, and merged.
 
+#include <cmath>
 #include <limits>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "annulus/attention/partial_state.hpp"
 #include "annulus/kernels/kernel.hpp"
@@ -17,6 +20,18 @@ template <class Void>
                [&]<class T>() { tensor.data = tensor.template row<T>(0, heads.begin); });
   tensor.heads = heads.size();
   return tensor;
+}
+
+/// States of rows that see nothing are empty, and no others are.
+template <class Sum>
+void expect_states(const Tensor<Sum>& states) {
+  for (Index i = 0; i < states.rows; ++i) {
+    for (Index h = 0; h < states.heads; ++h) {
+      const Sum maximum = states.at(i, h, 0);
+      if (std::isnan(maximum)) continue;
+      EXPECT_EQ(maximum == -std::numeric_limits<Sum>::infinity(), states.at(i, h, 1) == 0) << i;
+    }
+  }
 }
 
 /// Merges into `pass`, of these queries and options, what they see of keys that it has not seen.
@@ -46,6 +61,9 @@ void merge_part(const kernels::Kernel& kernel, kernels::ForwardPass& pass,
     part->write_state(state);
     pass.merge(state, heads.begin);
   }
+  Tensor<Sum> written(q.rows, q.heads, state_width(v.dim));
+  states.fetch(written);
+  expect_states(written);
 }
 
 }  // namespace annulus::test

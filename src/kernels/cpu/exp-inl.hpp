@@ -17,8 +17,8 @@ namespace annulus::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // e^x = 2^n e^r with n = x / ln 2, rounded to a multiple of 1 or, where 2^n comes from a table, of
-// 1 / its size, so that |r| is at most half a step times ln 2; and e^r = 1 + r + r^2 p(r), with p
-// of least relative error in e^r (Remez exchange).
+// 1 / its size, so that |r| is at most half a step times ln 2; and e^r = 1 + r q(r) or, without a
+// table, 1 + r + r^2 p(r), polynomials of least relative error in e^r.
 
 template <class T>
 struct ExpConstants;
@@ -65,72 +65,100 @@ HWY_INLINE ReducedExponent<D> reduce_exponent(D d, V x, T round, const T (&ln2)[
   return {biased, n, x};
 }
 
-/// power e^r for e^r = 1 + r + r^2 p(r).
+/// p(r), the coefficient of r^0 first.
 template <std::size_t count, class D, class T = hn::TFromD<D>, class V = hn::Vec<D>>
-HWY_INLINE V times_exp(D d, const T (&p)[count], V r, V power) {
+HWY_INLINE V polynomial(D d, const T (&p)[count], V r) {
   V sum = hn::Set(d, p[count - 1]);
   for (std::size_t i = count - 1; i-- > 0;) sum = hn::MulAdd(sum, r, hn::Set(d, p[i]));
-  const V minus_one = hn::MulAdd(hn::Mul(r, r), sum, r);
-  return hn::MulAdd(minus_one, power, power);
+  return sum;
 }
 
 #if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX3
 
-/// 2^(j / size) for a vector of j, and p for |r| <= ln(2) / (2 size).
+/// 2^(j / size) for the j of two vectors, and e^r = 1 + r q(r) for |r| <= ln(2) / (2 size).
 template <class T>
 struct ExpTable;
 
 template <>
 struct ExpTable<float> {
-  static constexpr float round = 0x1.8p19F;                      // its last place is 1 / 16
+  static constexpr float round = 0x1.8p18F;                      // its last place is 1 / 32
   static constexpr float lowest = -126 * 0.693147180559945309F;  // e^x is the least normal number
   // It lacks 2.7e-9 of ln 2, which is 0.05 roundings for each unit of x.
   static constexpr float ln2[] = {0.693147180559945309F};
-  // Relative error 1.6e-9.
-  static constexpr float p[] = {0.50001615745170309622F, 0.16666718460895873265F};
+  // Relative error 5.3e-8.
+  static constexpr float q[] = {1.0000146578472512572F, 0.50000113249643238703F};
   alignas(64) static constexpr float powers[] = {1.0F,
+                                                 1.0218971486541166782F,
                                                  1.0442737824274138403F,
+                                                 1.0671404006768236182F,
                                                  1.0905077326652576592F,
+                                                 1.1143867425958925363F,
                                                  1.1387886347566916537F,
+                                                 1.1637248587775775138F,
                                                  1.1892071150027210667F,
+                                                 1.2152473599804688781F,
                                                  1.2418578120734840486F,
+                                                 1.2690509571917332226F,
                                                  1.2968395546510096659F,
+                                                 1.3252366431597412946F,
                                                  1.3542555469368927283F,
+                                                 1.3839098819638319549F,
                                                  1.4142135623730950488F,
+                                                 1.44518080697704662F,
                                                  1.4768261459394993114F,
+                                                 1.5091644275934227398F,
                                                  1.5422108254079408236F,
+                                                 1.5759808451078864865F,
                                                  1.6104903319492543082F,
+                                                 1.6457554781539648445F,
                                                  1.6817928305074290861F,
+                                                 1.7186192981224779156F,
                                                  1.7562521603732994831F,
+                                                 1.7947090750031071864F,
                                                  1.8340080864093424635F,
-                                                 1.9152065613971472939F};
+                                                 1.8741676341102999013F,
+                                                 1.9152065613971472939F,
+                                                 1.957144124175400269F};
 };
 
 template <>
 struct ExpTable<double> {
-  static constexpr double round = 0x1.8p49;  // its last place is 1 / 8
+  static constexpr double round = 0x1.8p48;  // its last place is 1 / 16
   static constexpr double lowest = -1022 * 0.693147180559945309;
   static constexpr double ln2[] = {0.69314718036912381649, 1.9082149292705878e-10};
-  // Relative error 2.8e-18.
-  static constexpr double p[] = {0.5000000000000296008,    0.16666666666663725604,
-                                 0.041666666570111778703,  0.0083333333711123119082,
-                                 0.0013889780496429753778, 0.00019840565907952348337};
+  // Relative error 1.2e-17.
+  static constexpr double q[] = {1,
+                                 0.49999999999999604344,
+                                 0.16666666664417937113,
+                                 0.041666666693251551648,
+                                 0.0083334719215563141914,
+                                 0.0013888594040562246741};
   alignas(64) static constexpr double powers[] = {1.0,
+                                                  1.0442737824274138403,
                                                   1.0905077326652576592,
+                                                  1.1387886347566916537,
                                                   1.1892071150027210667,
+                                                  1.2418578120734840486,
                                                   1.2968395546510096659,
+                                                  1.3542555469368927283,
                                                   1.4142135623730950488,
+                                                  1.4768261459394993114,
                                                   1.5422108254079408236,
+                                                  1.6104903319492543082,
                                                   1.6817928305074290861,
-                                                  1.8340080864093424635};
+                                                  1.7562521603732994831,
+                                                  1.8340080864093424635,
+                                                  1.9152065613971472939};
 };
 
 /// powers[j] for the lowest bits j of `biased`.
 HWY_INLINE __m512 looked_up(__m512 biased, const float* powers) {
-  return _mm512_permutexvar_ps(_mm512_castps_si512(biased), _mm512_load_ps(powers));
+  return _mm512_permutex2var_ps(_mm512_load_ps(powers), _mm512_castps_si512(biased),
+                                _mm512_load_ps(powers + 16));
 }
 HWY_INLINE __m512d looked_up(__m512d biased, const double* powers) {
-  return _mm512_permutexvar_pd(_mm512_castpd_si512(biased), _mm512_load_pd(powers));
+  return _mm512_permutex2var_pd(_mm512_load_pd(powers), _mm512_castpd_si512(biased),
+                                _mm512_load_pd(powers + 8));
 }
 
 /// Where e^x is a normal number. NaN counts as one.
@@ -164,7 +192,8 @@ HWY_INLINE V exp_or_zero(D d, V x) {
   const auto reduced = reduce_exponent(d, x, ExpTable<T>::round, ExpTable<T>::ln2);
   V power;
   power.raw = looked_up(reduced.biased.raw, ExpTable<T>::powers);
-  V e = times_exp(d, ExpTable<T>::p, reduced.r, power);
+  const V minus_one = hn::Mul(reduced.r, polynomial(d, ExpTable<T>::q, reduced.r));
+  V e = hn::MulAdd(minus_one, power, power);
   e.raw = scaled_where_normal(e.raw, reduced.n.raw, x.raw);
   return e;
 }
@@ -215,7 +244,9 @@ HWY_INLINE V exp_or_zero(D d, V x) {
   const auto reduced = reduce_exponent(d, clamp_exponent(d, x), Polynomial::round, Polynomial::ln2);
   const V power =
       hn::BitCast(d, hn::ShiftLeft<Polynomial::mantissa_bits>(hn::BitCast(bits, reduced.biased)));
-  return times_exp(d, Polynomial::p, reduced.r, power);
+  const V r = reduced.r;
+  const V minus_one = hn::MulAdd(hn::Mul(r, r), polynomial(d, Polynomial::p, r), r);
+  return hn::MulAdd(minus_one, power, power);
 }
 
 template <class D, class V = hn::Vec<D>>

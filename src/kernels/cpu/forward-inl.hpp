@@ -79,10 +79,18 @@ void find_factors(D d, const ForwardTile<E>& tile, TileMerge& merged) {
   const Index rows = tile.rows.count;
   HWY_ALIGN double largest[query_tile] = {};  // the last vector may have more rows than there are
   HWY_ALIGN double centre[query_tile] = {};
+  const bool largest_is_known = tile.statistics || !centre_is_kept<D, E>;
   for (Index r = 0; r < rows; ++r) {
-    const auto of_row = hn::Load(d, scratch.largest + r * lanes_of<D>);
-    largest[r] = static_cast<double>(hn::GetLane(hn::MaxOfLanes(d, of_row)));
+    const Index lane = r * lanes_of<D>;
     centre[r] = static_cast<double>(scratch.centre[r]);
+    if (largest_is_known) {
+      const auto of_lanes = hn::Load(d, scratch.largest + lane);
+      largest[r] = static_cast<double>(hn::GetLane(hn::MaxOfLanes(d, of_lanes)));
+    } else {
+      const auto sum = hn::Load(d, scratch.sum + lane);
+      const bool seen = !hn::AllTrue(d, hn::Eq(sum, hn::Zero(d)));
+      largest[r] = seen ? centre[r] : -std::numeric_limits<double>::infinity();
+    }
   }
   std::copy_n(tile.state.maximum, rows, merged.maximum);
   std::fill_n(merged.maximum + rows, query_tile - rows, 0.0);
@@ -158,7 +166,15 @@ Interval own_keys(const ForwardTile<E>& tile) {
 template <bool statistics, Index keys, class D, class E>
 HWY_INLINE void weigh_tile(D d, const ForwardTile<E>& tile, Index first) {
   if (all_seen<keys>(tile.rows, first)) {
-    for (Index r = 0; r < tile.rows.count; ++r) weigh_row<statistics, keys>(d, tile, r, keys);
+    for (Index r = 0; r < tile.rows.count; ++r) {
+      if constexpr (centre_is_kept<D, E>) {
+        constexpr auto none = std::numeric_limits<hn::TFromD<D>>::lowest();
+        if (tile.scratch.centre[r] != none && weigh_row_from_centre<statistics, keys>(d, tile, r)) {
+          continue;
+        }
+      }
+      weigh_row<statistics, keys>(d, tile, r, keys);
+    }
     return;
   }
   const Index count = weighed_keys<keys>(d, tile.keys_end - first);

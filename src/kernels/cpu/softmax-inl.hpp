@@ -49,6 +49,11 @@ HWY_INLINE void mask_row(D d, Interval visible, Index keys, T* HWY_RESTRICT scor
 template <class E>
 inline constexpr int above_centre = operand_size<E> == 1 ? 8 : 0;
 
+/// Whether weights are made without a look for the largest logit first, because a row of them stays
+/// in registers until their sum shows that none was too large.
+template <class D, class E>
+inline constexpr bool centre_is_kept = above_centre<E> > 0 && key_tile<E> / lanes_of<D> <= 6;
+
 /// Moves the centre of row r up: every sum is scaled by e^(old - new), and the moment also shifts
 /// by l (old - new).
 template <bool statistics, class E, class D, class T = hn::TFromD<D>>
@@ -84,6 +89,48 @@ HWY_NOINLINE void raise_centre(D d, const ForwardTile<E>& tile, Index r, T centr
   }
 }
 
+/// The sums over the weights of row r, lane by lane, while more are added.
+template <bool statistics, class D, class E>
+class RowSums {
+ public:
+  using V = hn::Vec<D>;
+
+  HWY_INLINE RowSums(D d, const TileScratch<E>& scratch, Index r)
+      : scratch_(scratch),
+        lane_(r * lanes_of<D>),
+        sum_(hn::Load(d, scratch.sum + lane_)),
+        moment_(hn::Load(d, scratch.moment + lane_)),
+        squares_(hn::Load(d, scratch.squares + lane_)) {}
+
+  /// The weight e^z, which is added.
+  HWY_INLINE V weigh(D d, V z) {
+    const V weight = exp_or_zero(d, z);
+    sum_ = hn::Add(sum_, weight);
+    if constexpr (statistics) {
+      moment_ = add_exponent_times(d, weight, z, moment_);
+      squares_ = hn::MulAdd(weight, weight, squares_);
+    }
+    return weight;
+  }
+
+  HWY_INLINE void store(D d) const {
+    hn::Store(sum_, d, scratch_.sum + lane_);
+    if constexpr (statistics) {
+      hn::Store(moment_, d, scratch_.moment + lane_);
+      hn::Store(squares_, d, scratch_.squares + lane_);
+    }
+  }
+
+  [[nodiscard]] HWY_INLINE V sum() const { return sum_; }
+
+ private:
+  const TileScratch<E>& scratch_;
+  Index lane_;
+  V sum_;
+  V moment_;
+  V squares_;
+};
+
 /// Row r of the scores of a tile of `keys`, logits, into weights e^(z - c) for the centre c, which
 /// are added to the sums and then rounded to what values are multiplied with: those of the first
 /// `count` keys.
@@ -92,38 +139,50 @@ HWY_INLINE void weigh_row(D d, const ForwardTile<E>& tile, Index r, Index count)
   constexpr Index lanes = lanes_of<D>;
   static_assert(keys % (2 * lanes) == 0);
   const auto& scratch = tile.scratch;
-  const Index lane = r * lanes;
   const T* scores = scratch.scores + r * keys;
   Operand<E>* weights = scratch.weights + r * operands<E>(keys);
-  auto largest = hn::Load(d, scratch.largest + lane);
+  auto largest = hn::Load(d, scratch.largest + r * lanes);
   for (Index j = 0; j < count; j += lanes) largest = hn::Max(largest, hn::Load(d, scores + j));
-  hn::Store(largest, d, scratch.largest + lane);
+  hn::Store(largest, d, scratch.largest + r * lanes);
   auto centre = hn::Set(d, scratch.centre[r]);
   if (!hn::AllTrue(d, hn::Le(largest, hn::Add(centre, hn::Set(d, T{above_centre<E>}))))) {
     raise_centre<statistics>(d, tile, r, hn::GetLane(hn::MaxOfLanes(d, largest)));
     centre = hn::Set(d, scratch.centre[r]);
   }
-  auto sum = hn::Load(d, scratch.sum + lane);
-  auto moment = hn::Load(d, scratch.moment + lane);
-  auto squares = hn::Load(d, scratch.squares + lane);
+  RowSums<statistics, D, E> sums(d, scratch, r);
   for (Index j = 0; j < count; j += 2 * lanes) {
-    hn::Vec<D> weight[2];
-    for (int x = 0; x < 2; ++x) {
-      const auto z = hn::Sub(hn::Load(d, scores + j + x * lanes), centre);
-      weight[x] = exp_or_zero(d, z);
-      sum = hn::Add(sum, weight[x]);
-      if constexpr (statistics) {
-        moment = add_exponent_times(d, weight[x], z, moment);
-        squares = hn::MulAdd(weight[x], weight[x], squares);
-      }
-    }
-    store_operands(d, weight[0], weight[1], weights + j / operand_size<E>);
+    const auto low = sums.weigh(d, hn::Sub(hn::Load(d, scores + j), centre));
+    const auto high = sums.weigh(d, hn::Sub(hn::Load(d, scores + j + lanes), centre));
+    store_operands(d, low, high, weights + j / operand_size<E>);
   }
-  hn::Store(sum, d, scratch.sum + lane);
-  if constexpr (statistics) {
-    hn::Store(moment, d, scratch.moment + lane);
-    hn::Store(squares, d, scratch.squares + lane);
+  sums.store(d);
+}
+
+/// weigh_row() for all `keys` of a row whose sums have a centre, if that may stay: else changes
+/// nothing and says so. Without statistics no largest logit is found.
+template <bool statistics, Index keys, class D, class E, class T = hn::TFromD<D>>
+HWY_INLINE bool weigh_row_from_centre(D d, const ForwardTile<E>& tile, Index r) {
+  constexpr Index lanes = lanes_of<D>;
+  constexpr Index vectors = keys / lanes;
+  constexpr int largest_weight = 2981;  // e^8 for above_centre, rounded up
+  const auto& scratch = tile.scratch;
+  T* scores = scratch.scores + r * keys;
+  const auto centre = hn::Set(d, scratch.centre[r]);
+  auto largest = hn::Load(d, scratch.largest + r * lanes);
+  RowSums<statistics, D, E> sums(d, scratch, r);
+  const auto before = sums.sum();
+  hn::Vec<D> weights[vectors];
+  for (Index i = 0; i < vectors; ++i) {
+    const auto logits = hn::Load(d, scores + i * lanes);
+    if constexpr (statistics) largest = hn::Max(largest, logits);
+    weights[i] = sums.weigh(d, hn::Sub(logits, centre));
   }
+  const auto most = hn::Set(d, T{vectors * largest_weight});
+  if (!hn::AllTrue(d, hn::Le(hn::Sub(sums.sum(), before), most))) return false;
+  for (Index i = 0; i < vectors; ++i) hn::Store(weights[i], d, scores + i * lanes);
+  if constexpr (statistics) hn::Store(largest, d, scratch.largest + r * lanes);
+  sums.store(d);
+  return true;
 }
 
 }  // namespace annulus::kernels::HWY_NAMESPACE

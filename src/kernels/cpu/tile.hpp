@@ -43,7 +43,7 @@ struct TileScratch {
   Operand<E>* weights;  ///< (query_tile, operands of key_tile); `scores` itself unless pairs
   // The state over the keys at hand, centred where no logit is far above.
   T* centre;   ///< (query_tile): c
-  T* largest;  ///< (query_tile, lanes): the largest logits, over lanes m
+  T* largest;  ///< (query_tile, lanes): the largest logits, over lanes m, where they are found
   T* out;      ///< (value chunks, query_tile, chunk): Sum e^(z-c) v
   T* sum;      ///< (query_tile, lanes): l, summed over lanes
   T* moment;   ///< (query_tile, lanes): s, likewise
@@ -51,7 +51,8 @@ struct TileScratch {
 };
 
 /// The state of consecutive rows of one head; the members are those of SoftmaxState. It is fp64, as
-/// one fp32 sum over n keys would lose n roundings.
+/// one fp32 sum over n keys would lose n roundings. Without statistics the maximum may be a number
+/// that logits exceed a little, as the centre of sums does.
 struct TileState {
   double* maximum;
   double* sum;
