@@ -34,7 +34,7 @@ template <class T>
 CheckedRun run_passes(const Plan& plan, comm::Communicator& communicator,
                       const kernels::Kernel& kernel, int threads, Checked what, std::uint64_t seed,
                       std::vector<PassTrace>* traces) {
-  const bool backward = what == Checked::backward;
+  const bool backward = has_gradients(what);
   const auto& problem = plan.problem();
   const int rank = communicator.rank();
   const auto rows = packed_rows(plan.query_shard(rank), problem.documents.query_offsets());
@@ -51,17 +51,16 @@ CheckedRun run_passes(const Plan& plan, comm::Communicator& communicator,
       .dout = dense_view(dout.data(), n_q, problem.query_heads, problem.output_dim())};
   RingAttention attention(plan, communicator, kernel, threads);
   attention.trace(traces);
-  PassTensors tensors(
-      plan, communicator.rank(),
-      {.statistics = what == Checked::forward_without_statistics ? Statistics::off : Statistics::on,
-       .backward = backward,
-       .parameters = backward});
+  PassTensors tensors(plan, communicator.rank(),
+                      {.statistics = has_statistics(what) ? Statistics::on : Statistics::off,
+                       .backward = backward,
+                       .parameters = backward});
   Index bytes_sent = tensors.forward(attention, views).bytes_sent;
   if (backward) bytes_sent += tensors.backward(attention, views).bytes_sent;
   Outputs outputs(problem, what);
   outputs.append(tensors.out(), tensors.lse(), tensors.statistics());
   if (backward) {
-    auto* gradients = outputs.numbers.data() + Outputs::first_gradient();
+    auto* gradients = outputs.numbers.data() + outputs.first_gradient();
     gradients[0] = numbers_of(tensors.dq());
     gradients[1] = numbers_of(tensors.dk());
     gradients[2] = numbers_of(tensors.dv());

@@ -4,15 +4,24 @@
 
 namespace annulus::verify {
 
+bool has_statistics(Checked what) {
+  return what == Checked::forward || what == Checked::backward || what == Checked::decode;
+}
+
+bool has_gradients(Checked what) {
+  return what == Checked::backward || what == Checked::backward_without_statistics;
+}
+
 std::vector<OutputKind> output_kinds(const Problem& problem, Checked what) {
   const Index heads = problem.query_heads;
   std::vector<OutputKind> kinds{{"out", RowsOf::queries, heads, problem.output_dim()},
                                 {"lse", RowsOf::queries, heads, 1}};
-  if (what == Checked::forward_without_statistics) return kinds;
-  for (const auto& statistic : row_statistics()) {
-    kinds.push_back({statistic.name, RowsOf::queries, heads, 1});
+  if (has_statistics(what)) {
+    for (const auto& statistic : row_statistics()) {
+      kinds.push_back({statistic.name, RowsOf::queries, heads, 1});
+    }
   }
-  if (what != Checked::backward) return kinds;
+  if (!has_gradients(what)) return kinds;
   kinds.push_back({"dq", RowsOf::queries, heads, problem.head_dim});
   kinds.push_back({"dk", RowsOf::keys, problem.key_heads, problem.head_dim});
   kinds.push_back({"dv", RowsOf::keys, problem.key_heads, problem.output_dim()});
@@ -21,7 +30,9 @@ std::vector<OutputKind> output_kinds(const Problem& problem, Checked what) {
 }
 
 Outputs::Outputs(const Problem& problem, Checked what)
-    : kinds(output_kinds(problem, what)), numbers(kinds.size()) {}
+    : kinds(output_kinds(problem, what)),
+      numbers(kinds.size()),
+      with_statistics_(has_statistics(what)) {}
 
 Outputs Outputs::whole(const Problem& problem, Checked what) {
   Outputs all(problem, what);
@@ -41,14 +52,14 @@ void Outputs::append(ConstTensorView out, ConstTensorView lse, const StatisticsV
   };
   append_to(0, out);
   append_to(1, lse);
-  for (std::size_t s = 0; has_statistics() && s < row_statistics().size(); ++s) {
+  for (std::size_t s = 0; with_statistics_ && s < row_statistics().size(); ++s) {
     append_to(first_statistic + s, of_rows.at(s));
   }
 }
 
 StatisticsView Outputs::statistics() {
   StatisticsView all;
-  for (std::size_t s = 0; has_statistics() && s < row_statistics().size(); ++s) {
+  for (std::size_t s = 0; with_statistics_ && s < row_statistics().size(); ++s) {
     all.views.push_back(view(first_statistic + s));
   }
   return all;

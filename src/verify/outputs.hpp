@@ -24,6 +24,9 @@ struct OutputKind {
   [[nodiscard]] Index width() const { return heads * dim; }
 };
 
+[[nodiscard]] bool has_statistics(Checked what);
+[[nodiscard]] bool has_gradients(Checked what);
+
 /// In this order: out and lse, the statistics, and dq, dk, dv and dgain; as far as `what` has them.
 [[nodiscard]] std::vector<OutputKind> output_kinds(const Problem& problem, Checked what);
 
@@ -43,17 +46,16 @@ struct Outputs {
 
   [[nodiscard]] TensorView out() { return view(0); }
   [[nodiscard]] TensorView lse() { return view(1); }
-  [[nodiscard]] bool has_statistics() const { return kinds.size() > first_statistic; }
   [[nodiscard]] StatisticsView statistics();
-  [[nodiscard]] bool has_gradients() const { return kinds.size() > first_gradient(); }
   [[nodiscard]] kernels::WholeGradients gradients();
 
   static constexpr std::size_t first_statistic = 2;
-  [[nodiscard]] static std::size_t first_gradient() {
-    return first_statistic + row_statistics().size();
+  [[nodiscard]] std::size_t first_gradient() const {
+    return first_statistic + (with_statistics_ ? row_statistics().size() : 0);
   }
 
  private:
+  bool with_statistics_;
   [[nodiscard]] TensorView view(std::size_t which);
 };
 

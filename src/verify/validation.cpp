@@ -65,7 +65,7 @@ std::vector<Deviation> compare(const Plan& plan, const kernels::Kernel& kernel, 
   kernels::direct_attention(problem, inputs, exact.out(), exact.lse(), exact.statistics());
   kernels::attention_bounds(problem, inputs, roundings, bounds.out(), bounds.lse(),
                             bounds.statistics());
-  if (got.has_gradients()) {
+  if (has_gradients(what)) {
     const auto dout = random_output_gradients<T>(problem, seed, all_rows(n_q));
     const auto view = dense_view(dout.data(), n_q, problem.query_heads, problem.output_dim());
     kernels::direct_gradients(problem, inputs, view, exact.gradients());
@@ -141,6 +141,7 @@ std::string_view name_of(Checked what) {
     case Checked::forward_without_statistics:
       return name_of(Pass::forward);
     case Checked::backward:
+    case Checked::backward_without_statistics:
       return name_of(Pass::backward);
     case Checked::decode:
       return "decode";
@@ -149,8 +150,11 @@ std::string_view name_of(Checked what) {
 }
 
 Checked checked_of(Pass pass, Statistics statistics) {
-  if (pass == Pass::backward) return Checked::backward;
-  return statistics == Statistics::on ? Checked::forward : Checked::forward_without_statistics;
+  const bool with_statistics = statistics == Statistics::on;
+  if (pass == Pass::backward) {
+    return with_statistics ? Checked::backward : Checked::backward_without_statistics;
+  }
+  return with_statistics ? Checked::forward : Checked::forward_without_statistics;
 }
 
 bool validate_briefly(const Problem& problem, comm::Communicator& communicator,

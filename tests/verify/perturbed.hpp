@@ -1,5 +1,5 @@
 #pragma once
-// The reference, except that one element of one output is off.
+// The reference, except that one element of one output is off; and a backend without statistics.
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "annulus/attention/statistics.hpp"
+#include "annulus/base/error.hpp"
+#include "annulus/kernels/cpu.hpp"
 #include "annulus/kernels/reference.hpp"
 
 namespace annulus::test {
@@ -115,6 +117,25 @@ class PerturbedBackward final : public kernels::BackwardPass {
  private:
   std::unique_ptr<kernels::BackwardPass> pass_;
   const Perturbation& perturbation_;
+};
+
+/// The CPU's, but refuses statistics, as libraries do that keep none.
+class WithoutStatistics final : public kernels::Kernel {
+ public:
+  [[nodiscard]] std::string_view name() const override { return "without statistics"; }
+  [[nodiscard]] bool keeps_statistics() const override { return false; }
+  [[nodiscard]] bool supports(DataType type) const override {
+    return kernels::cpu().supports(type);
+  }
+  [[nodiscard]] std::unique_ptr<kernels::ForwardPass> forward(
+      const kernels::Queries& queries, const kernels::PassOptions& options) const override {
+    if (options.statistics) throw InputError("--statistics: none are kept");
+    return kernels::cpu().forward(queries, options);
+  }
+  [[nodiscard]] std::unique_ptr<kernels::BackwardPass> backward(
+      const kernels::BackwardQueries& queries, const kernels::PassOptions& options) const override {
+    return kernels::cpu().backward(queries, options);
+  }
 };
 
 /// One rank calls accumulate once, so that what it has then is the whole.

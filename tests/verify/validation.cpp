@@ -118,6 +118,31 @@ TEST(Validation, BoundsVanishWithTheGradients) {
   }
 }
 
+// A backend that keeps no statistics is checked as far as it goes, gradients too.
+TEST(Validation, OfABackendWithoutStatistics) {
+  auto self = comm::self();
+  const WithoutStatistics kernel;
+  const auto problem = problem_with(79, "causal");
+  for (const auto pass : {Pass::forward, Pass::backward}) {
+    const auto what = verify::checked_of(pass, Statistics::off);
+    EXPECT_EQ(verify::name_of(what), name_of(pass));
+    EXPECT_TRUE(verify::validate_briefly(problem, self, {.data_type = DataType::float32}, kernel, 1,
+                                         what, 1));
+    std::vector<std::string> names;
+    for (const auto& deviation : validate(problem, DataType::float32, what, kernel).deviations) {
+      EXPECT_TRUE(deviation.valid()) << deviation.name;
+      names.push_back(deviation.name);
+    }
+    const std::vector<std::string> forward{"out", "lse"};
+    const std::vector<std::string> backward{"out", "lse", "dq", "dk", "dv", "dgain"};
+    EXPECT_EQ(names, pass == Pass::forward ? forward : backward);
+  }
+  for (const auto* output : {"out", "dq", "dk", "dv", "dgain"}) {
+    expect_invalid(problem, DataType::float32, Checked::backward_without_statistics,
+                   {output, 5, 1});
+  }
+}
+
 TEST(Validation, IsTheSameOnAllRanks) {
   const auto problem = problem_with(97, "causal");
   comm::run_threads(3, [&](comm::Communicator& communicator) {

@@ -34,9 +34,15 @@ struct Validation {
   [[nodiscard]] bool valid() const;
 };
 
-/// What is run: a forward pass, the same without statistics, a backward pass after it, or the
-/// forward pass token by token over a cache.
-enum class Checked { forward, forward_without_statistics, backward, decode };
+/// What is run: a forward pass, a backward pass after it, either with statistics of the rows or
+/// without, or the forward pass token by token over a cache, with statistics.
+enum class Checked {
+  forward,
+  forward_without_statistics,
+  backward,
+  backward_without_statistics,
+  decode
+};
 
 /// "forward", with statistics or without, "backward" or "decode".
 [[nodiscard]] std::string_view name_of(Checked what);
