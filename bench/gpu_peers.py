@@ -6,13 +6,15 @@
 Times scaled_dot_product_attention with its flash and cuDNN backends, between CUDA events around each
 pass and on inputs (1, heads, n, d) that lie on the GPU, as `annulus bench kernel` does; the backward pass
 without the forward pass before it. Errors are the largest against fp64 of the same standard normal
-inputs. A backend that refuses a case is left out, with its reason.
+inputs, at the sizes of bench/gpu_verify.py. A backend that refuses a case is left out, with its reason.
 """
 
 import argparse
 import json
 import statistics
 import sys
+
+from gpu_verify import HEADS, LENGTH
 
 try:
     import torch
@@ -24,7 +26,6 @@ except ImportError as problem:
 
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 BACKENDS = {"flash": SDPBackend.FLASH_ATTENTION, "cudnn": SDPBackend.CUDNN_ATTENTION}
-ERROR_LENGTH = 1009
 
 
 def positive(text):
@@ -77,15 +78,15 @@ def timed(n, heads, head_dim, mask, precision, repetitions):
                "seconds": statistics.median(times), "seconds_min": min(times)}
 
 
-def errors(heads, head_dim, mask, precision):
-    inputs, dout = random_inputs(ERROR_LENGTH, heads, head_dim, precision)
+def errors(head_dim, mask, precision):
+    inputs, dout = random_inputs(LENGTH, HEADS, head_dim, precision)
     causal = mask == "causal"
     out = scaled_dot_product_attention(*inputs, is_causal=causal)
     got = [out, *torch.autograd.grad(out, inputs, dout)]
     exact_inputs = [t.detach().double().requires_grad_() for t in inputs]
     logits = exact_inputs[0] @ exact_inputs[1].transpose(2, 3) / head_dim**0.5
     if causal:
-        hidden = torch.ones(ERROR_LENGTH, ERROR_LENGTH, dtype=torch.bool, device="cuda").triu(1)
+        hidden = torch.ones(LENGTH, LENGTH, dtype=torch.bool, device="cuda").triu(1)
         logits = logits.masked_fill(hidden, -torch.inf)
     exact_out = logits.softmax(3) @ exact_inputs[2]
     exact = [exact_out, *torch.autograd.grad(exact_out, exact_inputs, dout.double())]
@@ -104,7 +105,7 @@ def main():
         print("bench/gpu_peers.py: PyTorch sees no GPU", file=sys.stderr)
         sys.exit(2)
     result = {"torch": torch.__version__, "gpu": torch.cuda.get_device_name(),
-              "cudnn": torch.backends.cudnn.version(), "error_length": ERROR_LENGTH,
+              "cudnn": torch.backends.cudnn.version(), "error_length": LENGTH,
               "rows": [], "errors": [], "refused": []}
     cases = [{"backend": backend, "precision": precision, "head_dim": head_dim, "mask": mask}
              for precision in TYPES for head_dim in (64, 128) for mask in ("full", "causal")
@@ -117,7 +118,7 @@ def main():
                                  repetitions=arguments.repetitions):
                     result["rows"].append(
                         {**case, "n": arguments.length, "heads": arguments.heads, **row})
-                result["errors"].append({**case, **errors(4, **shape)})
+                result["errors"].append({**case, **errors(**shape)})
         except RuntimeError as error:
             result["refused"].append({**case, "reason": str(error).partition("\n")[0]})
         torch.cuda.empty_cache()

@@ -3,14 +3,51 @@
 
     bench/gpu_table.py FOLDER
 
-Reads the files that launch/gpu_check leaves in FOLDER; what is not there was not run. The exit code is 1
+Reads the files that launch/gpu_check leaves in FOLDER; what is not there was not run. First come the steps,
+then all figures of which something is asked, by path (mma, hopper and cudnn: the kernels of every GPU, those
+of compute capability 9.0, and the backend of that name), then the other figures. The exit code is 1
 where a test failed or a result is wrong, and 2 where FOLDER is not one that launch/gpu_check leaves. A figure
 that falls short of what is asked changes the verdict of its line alone.
 """
 
+import collections
+import itertools
 import json
 import pathlib
 import sys
+
+PATHS = ("mma", "hopper", "cudnn")
+MASKS = ("full", "causal")
+
+# What is asked of the speed in bf16 at n = 16384 and 16 heads, with both masks: the least of that of a
+# backend of PyTorch, in the same run.
+Speed = collections.namedtuple("Speed", "path which head_dims peer least")
+SPEEDS = (
+    Speed("hopper", "forward", (64, 128), "cudnn", 0.85),
+    Speed("hopper", "backward", (128,), "cudnn", 0.75),
+    Speed("mma", "forward", (64, 128), "flash", 0.90),
+    Speed("mma", "backward", (64, 128), "flash", 0.85),
+    Speed("cudnn", "forward", (64, 128), "cudnn", 0.95),
+    Speed("cudnn", "backward", (64, 128), "cudnn", 0.95),
+)
+# The most that statistics of its rows may add to the time of a forward pass of such a shape.
+STATISTICS = 0.10
+STATISTICS_PATHS = ("mma", "hopper")
+# The most time of 8 ranks on one GPU, in that of one, d = 128.
+RING = 1.05
+RINGS = ("full-forward", "causal-forward", "causal-backward")
+RING_PATHS = ("mma", "hopper")
+# The least bandwidth with which a token reads its cache, in that of a copy.
+DECODE = 0.80
+# The most of an error in bf16 or fp16, in that of PyTorch in the same type: of the backend that the path's
+# speed is compared with.
+ERROR = 2.0
+ERROR_PEERS = {"mma": "flash", "hopper": "cudnn", "cudnn": "cudnn"}
+
+# What launch/gpu_check says of a step in place of an exit code.
+UNFINISHED = {"-": "not run", "time": "LEFT OUT for time", "cut": "CUT SHORT for time"}
+
+PEER_NAMES = {"flash": "FlashAttention 2", "cudnn": "cuDNN"}
 
 
 def load(path):
@@ -25,133 +62,190 @@ class Verdicts:
     """Lines of the table."""
 
     def __init__(self):
-        self.lines = []
+        self.steps = []
+        self.asked = []
+        self.others = []
         self.failed = False
 
     def ran(self, check, code):
-        """A program with an exit code; None where it was not run."""
-        verdict = {None: "not run", 0: "passed"}.get(code, "FAILED")
+        """A program with its exit code, or what stands in place of one."""
+        unfinished = UNFINISHED.get(code)
+        verdict = unfinished or ("passed" if int(code) == 0 else "FAILED")
         self.failed = self.failed or verdict == "FAILED"
-        self.lines.append((check, "" if code is None else f"exit code {code}", "0", verdict))
+        self.steps.append((check, "" if unfinished else f"exit code {code}", "0", verdict))
+
+    def compared(self, check, verdict):
+        """A result that is not what the reference says."""
+        self.failed = True
+        self.steps.append((check, verdict, "VALID", "FAILED"))
 
     def figure(self, check, value, asked=None, *, most=False, form="{:.3f}"):
         """A number and the least that is asked of it, or with `most` the most."""
-        sign = "<=" if most else ">="
-        wanted = "" if asked is None else f"{sign} {form.format(asked)}"
-        if value is None:
-            self.lines.append((check, "", wanted, "not measured"))
+        figure = "" if value is None else form.format(value)
+        if asked is None:
+            self.others.append((check, figure, "-", "not measured" if value is None else "not asked"))
             return
-        good = asked is None or (value <= asked if most else value >= asked)
-        verdict = "" if asked is None else "met" if good else "MISSED"
-        self.lines.append((check, form.format(value), wanted, verdict))
+        good = value is not None and (value <= asked if most else value >= asked)
+        verdict = "not measured" if value is None else "met" if good else "MISSED"
+        self.asked.append((check, figure, f"{'<=' if most else '>='} {form.format(asked)}", verdict))
 
     def text(self):
-        rows = [("check", "figure", "asked", "verdict"), *self.lines]
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        return "\n".join(
+        parts = [[("check", "figure", "asked", "verdict"), *self.steps],
+                 [("target", "figure", "asked", "verdict"), *self.asked],
+                 [("other figure", "figure", "asked", "verdict"), *self.others]]
+        widths = [max(len(row[i]) for part in parts for row in part) for i in range(4)]
+        lines = ["\n".join(
             f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:<{widths[2]}}  {row[3]}".rstrip()
-            for row in rows)
+            for row in part) for part in parts if len(part) > 1]
+        return "\n\n".join([*lines, self.summary()])
+
+    def summary(self):
+        """How many targets are met, and which steps there was no time for."""
+        of = collections.Counter(row[3] for row in self.asked)
+        late = [row[0] for row in self.steps if row[3].endswith("for time")]
+        return (f"targets: {of['met']} met, {of['MISSED']} missed, {of['not measured']} not measured\n"
+                f"left out or cut short for time: {'; '.join(late) or 'nothing'}")
 
 
-def rows_by(content, *names):
-    """The rows of a file by some of their columns."""
-    rows = content["rows"] if content else []
+def rows_of(*contents):
+    """The rows of some files, as far as these are there."""
+    return [row for content in contents if content for row in content["rows"]]
+
+
+def by(rows, *names):
+    """Rows by some of their columns."""
     return {tuple(row[name] for name in names): row for row in rows}
 
 
 def ratio(a, b):
-    """Null, as JSON says it, where one of them was not measured."""
+    """None where one of them was not measured."""
     return a / b if a and b else None
 
 
-def add_tests(verdicts, folder):
-    """The exit codes, a line `NAME CODE` each."""
-    for line in (folder / "status").read_text().splitlines():
-        name, code = line.rsplit(" ", 1)
-        verdicts.ran(name, None if code == "-" else int(code))
-
-
-def add_kernels(verdicts, kernel, peers, path=""):
-    """annulus beside the product of the same run and beside PyTorch. `path`: named in every line."""
-    def label(case):
-        return label_of(case) + path
-
-    names = ("precision", "head_dim", "mask", "pass")
-    ours = rows_by(kernel, *names, "statistics")
-    theirs = rows_by(peers, "backend", *names)
-    asked_of = {"forward": 0.95, "backward": 0.85}
-    for (*case, statistics), row in ours.items():
-        if statistics == "on":
-            off = ours.get((*case, "off"))
-            cost = ratio(row["seconds"], off["seconds"]) if off else None
-            verdicts.figure(f"{label(case)}: cost of statistics", None if cost is None else cost - 1,
-                            0.10 if is_asked(case) else None, most=True)
-            continue
-        verdicts.figure(f"{label(case)}: TFLOP/s",
-                        row["flops_per_second"] and row["flops_per_second"] / 1e12, form="{:.1f}")
-        verdicts.figure(f"{label(case)}: of cuBLAS's product", row["fraction_of_gemm"])
-        for backend in ("flash", "cudnn"):
-            peer = theirs.get((backend, *case))
-            asked = asked_of[case[3]] if backend == "flash" and is_asked(case) else None
-            if peer or asked is not None:
-                verdicts.figure(f"{label(case)}: speed in that of PyTorch's {backend}",
-                                ratio(peer and peer["seconds"], row["seconds"]), asked)
-    if path:
-        return
-    copied = [row["copy_bytes_per_second"] for row in ours.values() if row["copy_bytes_per_second"]]
-    verdicts.figure("copies on the device, GB/s", max(copied) / 1e9 if copied else None,
-                    form="{:.0f}")
-
-
-def is_asked(case):
-    """What is asked is asked of bf16 at d = 128."""
-    return tuple(case[:2]) == ("bf16", 128)
-
-
-def label_of(case):
+def is_asked_of_statistics(path, case):
     precision, head_dim, mask, which = case
-    return f"{precision} d = {head_dim} {mask} {which}"
+    return (path in STATISTICS_PATHS and which == "forward" and precision == "bf16" and
+            head_dim in (64, 128) and mask in MASKS)
 
 
-def add_rings(verdicts, folder):
-    """The time of eight ranks on one GPU in that of one: what the ring itself costs."""
-    for name in ("full", "causal", "causal-backward"):
-        rows = rows_by(load(folder / f"ring-{name}.json"), "ranks")
+def least_speed(path, case, peer):
+    """What is asked of a case beside a backend of PyTorch, or None."""
+    precision, head_dim, mask, which = case
+    return next((speed.least for speed in SPEEDS
+                 if (speed.path, speed.which, speed.peer, precision) == (path, which, peer, "bf16") and
+                 head_dim in speed.head_dims and mask in MASKS), None)
+
+
+def asked_cases(path):
+    """The cases of which something is asked, whether or not they were measured."""
+    return [("bf16", head_dim, mask, speed.which)
+            for speed in SPEEDS if speed.path == path
+            for head_dim, mask in itertools.product(speed.head_dims, MASKS)]
+
+
+def add_steps(verdicts, folder):
+    """The exit codes, a line `NAME CODE` each, and what was not as the reference has it."""
+    for line in (folder / "status").read_text().splitlines():
+        verdicts.ran(*line.rsplit(" ", 1))
+    for path in PATHS:
+        verified = load(folder / f"verify-{path}.json")
+        for one in verified["cases"] if verified else ():
+            if one["verdict"] != "VALID":
+                verdicts.compared(f"{path}: {one['name']}", one["verdict"])
+
+
+def add_kernels(verdicts, path, rows, peers):
+    """annulus beside PyTorch, without statistics beside with, and beside the product of the same run."""
+    names = ("precision", "head_dim", "mask", "pass")
+    ours = by(rows, *names, "statistics")
+    theirs = by(rows_of(peers), "backend", *names)
+    for case in dict.fromkeys([*asked_cases(path), *(key[:-1] for key in ours)]):
+        precision, head_dim, mask, which = case
+        label = f"{path} {which} {precision} d = {head_dim} {mask}"
+        off, on = (ours.get((*case, statistics), {}) for statistics in ("off", "on"))
+        for peer, peer_name in PEER_NAMES.items():
+            asked = least_speed(path, case, peer)
+            speed = ratio(theirs.get((peer, *case), {}).get("seconds"), off.get("seconds"))
+            if speed or asked:
+                verdicts.figure(f"{label}: speed in that of PyTorch's {peer_name}", speed, asked)
+        asked = STATISTICS if is_asked_of_statistics(path, case) else None
+        cost = ratio(on.get("seconds"), off.get("seconds"))
+        if on or asked:
+            verdicts.figure(f"{label}: cost of statistics", cost and cost - 1, asked, most=True)
+        if off:
+            speed = off["flops_per_second"]
+            verdicts.figure(f"{label}: TFLOP/s", speed and speed / 1e12, form="{:.1f}")
+            verdicts.figure(f"{label}: of cuBLAS's product", off["fraction_of_gemm"])
+
+
+def add_copies(verdicts, rows):
+    copied = [row["copy_bytes_per_second"] for row in rows if row["copy_bytes_per_second"]]
+    verdicts.figure("copies on the device, GB/s", max(copied) / 1e9 if copied else None, form="{:.0f}")
+
+
+def add_rings(verdicts, path, folder):
+    """Ranks that share a GPU: what the ring itself costs."""
+    for name in RINGS:
+        rows = by(rows_of(load(folder / f"ring-{path}-{name}.json")), "ranks")
         one, eight = (rows.get((ranks,), {}).get("seconds") for ranks in (1, 8))
-        cost = ratio(eight, one)
-        verdicts.figure(f"bf16 d = 128 {name}: cost of a ring of 8 on one GPU",
-                        None if cost is None else cost - 1, 0.05, most=True)
+        mask, which = name.split("-")
+        verdicts.figure(f"{path} {which} bf16 d = 128 {mask}: time of a ring of 8 on one GPU in that of one rank",
+                        ratio(eight, one), RING, most=True)
 
 
-def add_errors(verdicts, folder, peers):
+def add_decode(verdicts, folder):
+    rows = rows_of(load(folder / "decode.json"))
+    verdicts.figure("mma decode bf16, a token over 131072 keys, 32 heads on 8: bandwidth in that of a copy",
+                    rows[0]["fraction_of_read_bandwidth"] if rows else None, DECODE)
+    if rows:
+        verdicts.figure("mma decode bf16: microseconds a token", rows[0]["seconds"] * 1e6, form="{:.0f}")
+
+
+def add_errors(verdicts, path, folder, peers):
     """Largest errors against fp64: of each side for standard normal numbers of its own."""
-    for precision in ("bf16", "fp16"):
-        for mask in ("full", "causal"):
-            verified = load(folder / f"verify-{precision}-{mask}.json")
-            ours = {one["output"]: one["error"] for one in verified["outputs"]} if verified else {}
-            theirs = next((row for row in peers["errors"] if row["backend"] == "flash" and
-                           (row["precision"], row["mask"], row["head_dim"]) ==
-                           (precision, mask, 128)), {}) if peers else {}
-            for name in ("out", "dq", "dk", "dv"):
-                verdicts.figure(f"{precision} d = 128 {mask}: error of {name} in PyTorch's",
-                                ratio(ours.get(name), theirs.get(name)), 2, most=True)
+    verified = load(folder / f"verify-{path}.json")
+    ours = {(one["precision"], one["mask"]): one["outputs"] for one in (verified["cases"] if verified else ())
+            if (one["ranks"], one["head_dim"]) == (1, 128) and "--backward" in one["arguments"]}
+    theirs = by(peers["errors"] if peers else (), "backend", "precision", "mask", "head_dim")
+    peer = ERROR_PEERS[path]
+    for precision, mask in itertools.product(("bf16", "fp16"), MASKS):
+        errors = {one["output"]: one["error"] for one in ours.get((precision, mask), ())}
+        expected = theirs.get((peer, precision, mask, 128), {})
+        for name in ("out", "dq", "dk", "dv"):
+            verdicts.figure(f"{path} {precision} d = 128 {mask}: error of {name} in that of PyTorch's "
+                            f"{PEER_NAMES[peer]}", ratio(errors.get(name), expected.get(name)), ERROR, most=True)
+
+
+def capability_of(folder, kernels):
+    """That of the GPU, or None where nothing says it."""
+    info = load(folder / "info.json")
+    said = [gpu["compute_capability"] for gpu in (info["gpus"] if info else ())]
+    said += [kernel["compute_capability"] for kernel in kernels]
+    return said[0] if said else None
 
 
 def verdicts_of(folder):
     """The first line, which may be empty, and the verdicts."""
-    kernel = load(folder / "kernel.json")
     peers = load(folder / "peers.json")
+    kernels = {path: [content for name in (f"kernel-{path}", f"kernel-{path}-more")
+                      if (content := load(folder / f"{name}.json"))] for path in PATHS}
+    all_kernels = list(itertools.chain.from_iterable(kernels.values()))
+    capability = capability_of(folder, all_kernels)
     verdicts = Verdicts()
-    add_tests(verdicts, folder)
-    add_kernels(verdicts, kernel, peers)
-    add_kernels(verdicts, load(folder / "kernel-hopper.json"), peers, ", hopper")
-    add_kernels(verdicts, load(folder / "kernel-cudnn.json"), peers, ", cudnn")
-    add_rings(verdicts, folder)
-    add_errors(verdicts, folder, peers)
-    if not kernel:
+    add_steps(verdicts, folder)
+    # Of other GPUs nothing is asked that has to do with Hopper.
+    for path in PATHS if capability == "9.0" else ("mma", "cudnn"):
+        add_kernels(verdicts, path, rows_of(*kernels[path]), peers)
+        if path in RING_PATHS:
+            add_rings(verdicts, path, folder)
+        if path == "mma":
+            add_decode(verdicts, folder)
+        add_errors(verdicts, path, folder, peers)
+    add_copies(verdicts, rows_of(*all_kernels))
+    if not all_kernels:
         return "", verdicts
-    return (f"{kernel['device']}, compute capability {kernel['compute_capability']}, "
-            f"backend {kernel['backend']}, {kernel['blas']}"
+    kernel = all_kernels[0]
+    return (f"{kernel['device']}, compute capability {capability}, {kernel['blas']}"
             + (f", torch {peers['torch']}\n" if peers else ", without PyTorch\n")), verdicts
 
 
