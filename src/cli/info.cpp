@@ -1,5 +1,7 @@
 // annulus info: what this build and this machine have.
+#include <string>
 #include <thread>
+#include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -12,6 +14,7 @@
 #include "annulus/kernels/backend.hpp"
 #include "annulus/kernels/cpu.hpp"
 #include "annulus/kernels/cuda.hpp"
+#include "annulus/kernels/cuda_gpus.hpp"
 #include "annulus/kernels/cudnn.hpp"
 #include "annulus/results/hdf5_version.hpp"
 #include "annulus/run/device_choice.hpp"
@@ -50,7 +53,8 @@ class Info final : public Command {
                                         {"parallel", features.parallel_hdf5}}
                                  : Json();
     json["cuda"] = features.cuda ? Json{{"runtime", cuda_runtime_version()},
-                                        {"kernels", kernels::cuda_instructions()}}
+                                        {"kernels", kernels::cuda_instructions()},
+                                        {"architectures", kernels::cuda_architectures()}}
                                  : Json();
     json["nccl"] = features.nccl
                        ? Json{{"version", comm::nccl_version()}, {"problem", comm::nccl_problem()}}
@@ -68,7 +72,16 @@ class Info final : public Command {
       json["gpus"].push_back(
           {{"name", gpu.name},
            {"memory_bytes", gpu.memory_bytes},
-           {"compute_capability", fmt::format("{}.{}", gpu.compute_major, gpu.compute_minor)}});
+           {"compute_capability", fmt::format("{}.{}", gpu.compute_major, gpu.compute_minor)},
+           {"problem", kernels::cuda_problem(gpu, kernels::cuda_architectures(),
+                                             kernels::cuda_instructions())}});
+    }
+    json["gpu_trials"] = Json::array();
+    for (const auto& trial : kernels::gpu_trials()) {
+      json["gpu_trials"].push_back({{"part", trial.part},
+                                    {"gpu", trial.gpu},
+                                    {"date", trial.date},
+                                    {"outcome", trial.outcome}});
     }
     json["gpu_problem"] = gpu_problem();
     json["auto_device"] =
@@ -89,6 +102,23 @@ class Info final : public Command {
   }
 
  private:
+  /// What of the code for GPUs has run on one, and what never has.
+  template <class Line>
+  static void print_trials(const Json& trials, const Line& line) {
+    std::vector<std::string> never;
+    for (const auto& trial : trials) {
+      const auto part = trial["part"].get<std::string>();
+      const auto gpu = trial["gpu"].get<std::string>();
+      if (gpu.empty()) {
+        never.push_back(part);
+        continue;
+      }
+      line("tried", fmt::format("{}: {}, {}: {}", part, gpu, trial["date"].get<std::string>(),
+                                trial["outcome"].get<std::string>()));
+    }
+    line("not tried", fmt::format("on any GPU: {}", fmt::join(never, "; ")));
+  }
+
   static void print(const Json& json) {
     const auto line = [](const char* name, const std::string& value) {
       fmt::print("{:<12} {}\n", name, value);
@@ -133,10 +163,13 @@ class Info final : public Command {
     line("cores", fmt::format("{}", json["cores"].get<int>()));
     if (json["gpus"].empty()) line("gpus", "none: " + text(json["gpu_problem"]));
     for (const auto& gpu : json["gpus"]) {
-      line("gpu", fmt::format("{}, compute capability {}, {}", text(gpu["name"]),
+      const auto problem = text(gpu["problem"]);
+      line("gpu", fmt::format("{}, compute capability {}, {}{}", text(gpu["name"]),
                               text(gpu["compute_capability"]),
-                              bytes_text(gpu["memory_bytes"].get<double>())));
+                              bytes_text(gpu["memory_bytes"].get<double>()),
+                              problem.empty() ? "" : "; not used: " + problem));
     }
+    if (!json["cuda"].is_null()) print_trials(json["gpu_trials"], line);
     line("device", text(json["auto_device"]) + " where none is asked for");
     line("backends", list(json["backends"]));
     line("transports", list(json["transports"]));

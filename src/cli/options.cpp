@@ -14,6 +14,8 @@
 #include "annulus/device/device.hpp"
 #include "annulus/kernels/backend.hpp"
 #include "annulus/kernels/cores.hpp"
+#include "annulus/kernels/cuda.hpp"
+#include "annulus/kernels/cuda_gpus.hpp"
 #include "annulus/measure/machine_file.hpp"
 #include "annulus/plan/machine.hpp"
 #include "annulus/ring/ring_attention.hpp"
@@ -273,9 +275,18 @@ void ExecutionOptions::try_problem(const Problem& problem, const Topology& topol
 const kernels::Kernel& ExecutionOptions::kernel(DataType type) const {
   const auto check_gpu = [](std::string_view asked_for) {
     const auto problem = gpu_problem();
-    if (problem.empty()) return;
-    throw InputError(fmt::format("{}: there is no GPU to compute on: {}; expected auto or cpu",
-                                 asked_for, problem));
+    if (!problem.empty()) {
+      throw InputError(fmt::format("{}: there is no GPU to compute on: {}; expected auto or cpu",
+                                   asked_for, problem));
+    }
+    std::string of_last;
+    for (const auto& gpu : visible_gpus()) {
+      const auto of_gpu =
+          kernels::cuda_problem(gpu, kernels::cuda_architectures(), kernels::cuda_instructions());
+      if (of_gpu.empty()) return;
+      of_last = fmt::format("{}: {}", gpu.name, of_gpu);
+    }
+    throw InputError(fmt::format("{}: {}", asked_for, of_last));
   };
   // Where no backend of the build computes there, that is the reason; else what is asked for is
   // looked at first, with or without a GPU.

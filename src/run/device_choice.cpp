@@ -32,7 +32,8 @@ DeviceChoice choose_device(const GpusInSight& gpus, const DeviceTrial& trial) {
                                                    gpus.fit == 1 ? "s" : "");
     const auto capability =
         gpus.fit < gpus.seen
-            ? fmt::format(" of compute capability {}.0 or later", kernels::least_cuda_major)
+            ? fmt::format(" of compute capability {}.0 or later that this build has code for",
+                          kernels::least_cuda_major)
             : "";
     return {.reason = fmt::format("{} a GPU{}", ranks, capability)};
   }

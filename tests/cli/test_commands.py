@@ -51,6 +51,12 @@ def test_info(annulus):
     if info["mpi"] is not None:
         assert info["mpi"]["cuda_aware"] in (True, False)
         assert ("not CUDA-aware" in text) != info["mpi"]["cuda_aware"]
+    # What has run on a GPU, on which and when, and what never has.
+    assert any(trial["gpu"] and trial["date"] and trial["outcome"] for trial in info["gpu_trials"])
+    if info["cuda"] is not None:
+        assert info["cuda"]["architectures"]
+        for trial in info["gpu_trials"]:
+            assert trial["part"] in text and trial["gpu"] in text and trial["date"] in text
 
 
 def test_info_on_what_the_environment_wishes(annulus, monkeypatch, features):

@@ -50,10 +50,11 @@ TEST(DeviceChoice, TheCpuWhereSomeRanksSeeNone) {
 }
 
 TEST(DeviceChoice, TheCpuWhereKernelsDoNotRunOnSome) {
-  expect_cpu({.ranks = 4, .seen = 4, .fit = 2}, honoured,
-             "2 of 4 ranks see a GPU of compute capability 8.0 or later");
+  expect_cpu(
+      {.ranks = 4, .seen = 4, .fit = 2}, honoured,
+      "2 of 4 ranks see a GPU of compute capability 8.0 or later that this build has code for");
   expect_cpu({.ranks = 1, .seen = 1, .fit = 0}, honoured,
-             "no rank sees a GPU of compute capability 8.0 or later");
+             "no rank sees a GPU of compute capability 8.0 or later that this build has code for");
 }
 
 TEST(DeviceChoice, TheCpuWhereGpusRefuseSomethingElse) {
@@ -76,12 +77,64 @@ TEST(DeviceChoice, WhatTheCpuRefusesTooIsNoChoice) {
       static_cast<void>(run::choose_device({.ranks = 2, .seen = 1, .fit = 1}, by_none)));
 }
 
-TEST(DeviceChoice, KernelsRunOnComputeCapability8AndLater) {
+GpuProperties of_capability(int major, int minor) {
   GpuProperties gpu;
+  gpu.compute_major = major;
+  gpu.compute_minor = minor;
+  return gpu;
+}
+
+TEST(DeviceChoice, KernelsRunOnComputeCapability8AndLater) {
   for (const int major : {5, 7, 8, 9, 12}) {
-    gpu.compute_major = major;
-    EXPECT_EQ(kernels::cuda_runs_on(gpu), major >= 8) << major;
+    EXPECT_EQ(kernels::cuda_problem(of_capability(major, 0), "50;80", "mma").empty(), major >= 8)
+        << major;
   }
+}
+
+TEST(DeviceChoice, KernelsRunWhereThereIsCodeOrPtxOfThem) {
+  struct Case {
+    const char* architectures;
+    int major, minor;
+    bool runs;
+  };
+  for (const auto& [architectures, major, minor, runs] :
+       {Case{"80", 8, 0, true},
+        Case{"80", 8, 6, true},
+        Case{"80", 9, 0, true},
+        Case{"80", 12, 0, true},
+        Case{"86", 8, 0, false},
+        Case{"80-real", 8, 9, true},
+        Case{"80-real", 9, 0, false},
+        Case{"86-real", 8, 0, false},
+        Case{"90-real", 8, 0, false},
+        Case{"80-virtual", 10, 0, true},
+        Case{"90-virtual", 8, 9, false},
+        Case{"90a-real", 9, 0, true},
+        Case{"90a", 10, 0, false},
+        Case{"80-real;90", 8, 6, true},
+        Case{"80-real;90", 10, 0, true},
+        Case{"80-real;90-real", 10, 0, false},
+        Case{"80-real;100-real;120", 10, 3, true},
+        Case{"80-real;100-real;120", 11, 0, false},
+        Case{"all-major", 8, 6, true},
+        Case{"", 8, 0, false}}) {
+    const auto gpu = of_capability(major, minor);
+    EXPECT_EQ(kernels::has_cuda_code(architectures, gpu), runs) << architectures << major << minor;
+    const auto problem = kernels::cuda_problem(gpu, architectures, "mma");
+    EXPECT_EQ(problem.empty(), runs) << problem;
+    if (!runs) {
+      EXPECT_NE(problem.find(architectures), std::string::npos) << problem;
+    }
+  }
+}
+
+TEST(DeviceChoice, KernelsForHopperRunOnThatAlone) {
+  for (const int major : {8, 9, 10}) {
+    const auto problem = kernels::cuda_problem(of_capability(major, 0), "80", "hopper");
+    EXPECT_EQ(problem.empty(), major == 9) << problem;
+    EXPECT_EQ(problem.find("ANNULUS_CUDA=hopper") == std::string::npos, major == 9) << problem;
+  }
+  EXPECT_FALSE(kernels::cuda_problem(of_capability(9, 1), "80", "hopper").empty());
 }
 
 TEST(DeviceChoice, WhatThisProcessSeesIsWhatCudaSees) {
