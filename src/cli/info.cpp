@@ -34,7 +34,8 @@ Json mpi_json() {
   const auto level = comm::thread_level_alone();
   return Json{{"library", comm::mpi_library()},
               {"thread_level", level.empty() ? Json() : Json(level)},
-              {"cuda_aware", comm::cuda_aware()}};
+              {"cuda_aware", comm::cuda_aware()},
+              {"device_path", comm::name_of(comm::wished_device_path())}};
 #else
   return {};
 #endif
@@ -134,10 +135,11 @@ class Info final : public Command {
     } else {
       const auto& mpi = json["mpi"];
       line("mpi",
-           fmt::format("{}, {}, {}", text(mpi["library"]),
+           fmt::format("{}, {}, {}, GPUs {}", text(mpi["library"]),
                        mpi["thread_level"].is_null() ? "does not start in a process alone"
                                                      : "thread level " + text(mpi["thread_level"]),
-                       mpi["cuda_aware"].get<bool>() ? "CUDA-aware" : "not CUDA-aware"));
+                       mpi["cuda_aware"].get<bool>() ? "CUDA-aware" : "not CUDA-aware",
+                       text(mpi["device_path"])));
     }
     line("hdf5",
          json["hdf5"].is_null()

@@ -29,7 +29,7 @@ Buffer BufferPool::take(std::size_t bytes) {
       kept -= free_.front().size();
       free_.erase(free_.begin());
     }
-    return {stream_, bytes};
+    return {stream_, bytes, allocation_};
   }
   auto taken = std::move(*best);
   free_.erase(best);

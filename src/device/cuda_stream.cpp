@@ -108,6 +108,20 @@ void CudaStream::free(std::byte* data) noexcept {
   static_cast<void>(cudaFreeAsync(data, stream_));
 }
 
+std::byte* CudaStream::allocate_exportable(std::size_t bytes) {
+  use();
+  void* data = nullptr;
+  check_cuda(cudaMalloc(&data, bytes), "cudaMalloc");
+  return static_cast<std::byte*>(data);
+}
+
+void CudaStream::free_exportable(std::byte* data) noexcept {
+  static_cast<void>(cudaSetDevice(device_.index));
+  // Nothing says that cudaFree waits for streams that do not wait for the legacy default stream.
+  static_cast<void>(cudaStreamSynchronize(stream_));
+  static_cast<void>(cudaFree(data));
+}
+
 std::byte* CudaStream::allocate_pinned(std::size_t bytes) {
   use();
   return pinned_.take(bytes);

@@ -22,6 +22,8 @@ class CudaStream final : public Stream {
   [[nodiscard]] void* handle() override;
   [[nodiscard]] std::byte* allocate(std::size_t bytes) override;
   void free(std::byte* data) noexcept override;
+  [[nodiscard]] std::byte* allocate_exportable(std::size_t bytes) override;
+  void free_exportable(std::byte* data) noexcept override;
   [[nodiscard]] std::byte* allocate_pinned(std::size_t bytes) override;
   void free_pinned(std::byte* data) noexcept override;
   [[nodiscard]] bool reaches(const void* data) const override;

@@ -32,8 +32,8 @@ class Pairs {
       : communicator_(communicator),
         stream_(stream),
         partner_(partners[static_cast<std::size_t>(communicator.rank())]),
-        out_(stream, large),
-        in_(stream, large) {
+        out_(stream, large, communicator.exchanged_memory()),
+        in_(stream, large, communicator.exchanged_memory()) {
     stream->clear(out_.data(), large);
   }
 

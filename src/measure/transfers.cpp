@@ -30,13 +30,13 @@ class Transfers {
       : plan_(plan),
         program_(plan.program(communicator.rank(), pass)),
         communicator_(communicator),
-        pool_(stream) {
+        pool_(stream, communicator.exchanged_memory()) {
     Index largest = 0;
     for (const auto& step : program_.steps) {
       for (const auto& send : step.sends) largest = std::max(largest, plan.bytes(send.item));
     }
     // Pages that were never written would be read from cache.
-    payload_ = Buffer(stream, static_cast<std::size_t>(largest));
+    payload_ = Buffer(stream, static_cast<std::size_t>(largest), communicator.exchanged_memory());
     if (!payload_.empty()) stream->clear(payload_.data(), payload_.size());
   }
 

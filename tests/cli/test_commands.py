@@ -51,6 +51,8 @@ def test_info(annulus):
     if info["mpi"] is not None:
         assert info["mpi"]["cuda_aware"] in (True, False)
         assert ("not CUDA-aware" in text) != info["mpi"]["cuda_aware"]
+        assert info["mpi"]["device_path"] == ("direct" if info["mpi"]["cuda_aware"] else "staged")
+        assert f"GPUs {info['mpi']['device_path']}" in text
     # What has run on a GPU, on which and when, and what never has.
     assert any(trial["gpu"] and trial["date"] and trial["outcome"] for trial in info["gpu_trials"])
     if info["cuda"] is not None:
@@ -67,8 +69,29 @@ def test_info_on_what_the_environment_wishes(annulus, monkeypatch, features):
         monkeypatch.setenv("ANNULUS_CUDA", "hoper")
         annulus.refused("info", says=["ANNULUS_CUDA=hoper: expected mma or hopper"])
         monkeypatch.delenv("ANNULUS_CUDA")
+    if features["mpi"] is not None:
+        monkeypatch.setenv("ANNULUS_MPI_DEVICE", "staged")
+        assert annulus.ok("info", "--json").json["mpi"]["device_path"] == "staged"
+        monkeypatch.setenv("ANNULUS_MPI_DEVICE", "stage")
+        annulus.refused("info", says=["ANNULUS_MPI_DEVICE=stage: expected staged or direct"])
+        monkeypatch.delenv("ANNULUS_MPI_DEVICE")
     monkeypatch.setenv("ANNULUS_BF16", "dots")
     annulus.refused("info", says=["ANNULUS_BF16=dots: expected auto, amx, dot or widen"])
+
+
+@pytest.mark.mpi
+def test_ranks_refuse_a_path_to_gpus_that_mpi_has_not(annulus, monkeypatch, needs_mpi, features):
+    run = ["verify", "--length", 31, "--head-dim", 8]
+    monkeypatch.setenv("ANNULUS_MPI_DEVICE", "pinned")
+    annulus.refused(*run, ranks=2, says=["ANNULUS_MPI_DEVICE=pinned: expected staged or direct$"])
+    monkeypatch.setenv("ANNULUS_MPI_DEVICE", "staged")
+    annulus.ok(*run, ranks=2)
+    monkeypatch.setenv("ANNULUS_MPI_DEVICE", "direct")
+    if features["mpi"]["cuda_aware"]:
+        annulus.ok(*run, ranks=2)
+    else:
+        says = ["ANNULUS_MPI_DEVICE=direct: this MPI is not CUDA-aware; expected staged$"]
+        annulus.refused(*run, ranks=2, says=says)
 
 
 @pytest.mark.parametrize("options", [[], ["--transport", "threads:3"], ["--device", "auto"]])

@@ -34,7 +34,7 @@ class Circulation {
     for (int rank = 0; rank < world.size(); ++rank) {
       longest = std::max(longest, bytes_of(rank).size());
     }
-    for (auto& place : places_) place = Buffer(stream_, longest);
+    for (auto& place : places_) place = room(world, stream_, longest);
     const Bytes own = bytes_of(world.rank());
     stream_->upload(device::RowCopy::of_bytes(here().data(), own.data(), own.size()));
   }
@@ -50,23 +50,21 @@ class Circulation {
     end(*exchange_, step_);
     EXPECT_TRUE(exchange_->poll()) << "once done, done";
     exchange_.reset();
-    stream_->enqueue([here = here()] { std::ranges::fill(here, std::byte{0x55}); });
+    stream_->clear(here().data(), here().size());
     ++step_;
   }
 
   /// Every look has seen the bytes of its step.
   void check() {
     stream_->synchronize();
-    for (const auto& [step, bytes] : seen_) {
-      EXPECT_TRUE(*bytes == bytes_of(owner(step))) << "rank " << world_.rank() << ", step " << step;
+    for (const auto& [step, seen] : seen_) {
+      EXPECT_TRUE(on_host(stream_, seen.bytes()) == bytes_of(owner(step)))
+          << "rank " << world_.rank() << ", step " << step;
     }
   }
 
  private:
-  void look() {
-    const auto bytes = seen_.emplace_back(step_, std::make_shared<Bytes>()).second;
-    stream_->enqueue([bytes, here = here()] { bytes->assign(here.begin(), here.end()); });
-  }
+  void look() { seen_.emplace_back(step_, copied_later(stream_, here())); }
   [[nodiscard]] int owner(int step) const {
     const int ranks = world_.size();
     return (world_.rank() + step * (ranks - hop_)) % ranks;
@@ -82,7 +80,7 @@ class Circulation {
   DeviceStream stream_;
   int hop_;
   std::array<Buffer, 2> places_;
-  std::vector<std::pair<int, std::shared_ptr<Bytes>>> seen_;  // work may come after this is gone
+  std::vector<std::pair<int, Buffer>> seen_;
   std::unique_ptr<Exchange> exchange_;
   int step_ = 0;
 };
@@ -121,8 +119,8 @@ TEST_P(DeviceTransport, PassesMessagesOverAllHops) {
       const int to = next_of(world, hop);
       const int from = previous_of(world, hop);
       const Bytes expected = message(from, world.rank(), step);
-      const Buffer sent = on_device(stream, message(world.rank(), to, step));
-      const Buffer received(stream, expected.size());
+      const Buffer sent = on_device(world, stream, message(world.rank(), to, step));
+      const Buffer received = room(world, stream, expected.size());
       end(*world.exchange_on(*stream, Send{to, sent.bytes()}, Receive{from, received.bytes()}),
           step);
       EXPECT_TRUE(on_host(stream, received.bytes()) == expected) << "step " << step;
@@ -134,7 +132,7 @@ TEST_P(DeviceTransport, SendsOrReceivesAlone) {
   on_ranks([](Communicator& world, const DeviceStream& stream) {
     const int rank = world.rank();
     for (int step = 0; step < 6; ++step) {
-      const Buffer memory(stream, message(0, 0, step).size());
+      const Buffer memory = room(world, stream, message(0, 0, step).size());
       if (rank == 0) {
         const Bytes first = message(0, 0, step);
         stream->upload(device::RowCopy::of_bytes(memory.data(), first.data(), first.size()));
@@ -153,7 +151,7 @@ TEST_P(DeviceTransport, SendsOrReceivesAlone) {
 TEST_P(DeviceTransport, WhatWasSentMayChangeOnceItIsDone) {
   constexpr std::size_t bytes = 10007;
   on_ranks([](Communicator& world, const DeviceStream& stream) {
-    const Buffer memory(stream, bytes);
+    const Buffer memory = room(world, stream, bytes);
     for (int to = 1; to < world.size(); ++to) {
       const Bytes sent = random_bytes(bytes, static_cast<std::uint64_t>(to));
       if (world.rank() == 0) {
@@ -181,10 +179,9 @@ TEST_P(DeviceTransport, WhatArrivesWaitsForTheWorkBefore) {
   on_ranks([](Communicator& world, const DeviceStream& stream) {
     const Bytes before = random_bytes(bytes, 1);
     const Bytes after = random_bytes(bytes, 2);
-    const Buffer sent = on_device(stream, after);
-    const Buffer memory = on_device(stream, before);
-    const auto seen = std::make_shared<Bytes>();
-    stream->enqueue([seen, place = memory.bytes()] { seen->assign(place.begin(), place.end()); });
+    const Buffer sent = on_device(world, stream, after);
+    const Buffer memory = on_device(world, stream, before);
+    const Buffer seen = copied_later(stream, memory.bytes());
     world
         .exchange_on(*stream, Send{next_of(world), sent.bytes()},
                      Receive{previous_of(world), memory.bytes()})
@@ -192,7 +189,7 @@ TEST_P(DeviceTransport, WhatArrivesWaitsForTheWorkBefore) {
     stream->transfers().synchronize();
     world.barrier();
     EXPECT_TRUE(on_host(stream, memory.bytes()) == after);
-    EXPECT_TRUE(*seen == before);
+    EXPECT_TRUE(on_host(stream, seen.bytes()) == before);
   });
 }
 
@@ -201,7 +198,7 @@ TEST_P(UnorderedDeviceTransport, PollsUntilThePeerIsThere) {
     if (world.size() == 1) return;
     const Bytes expected = random_bytes(300007, 3);
     if (world.rank() == 1) {
-      const Buffer received(stream, expected.size());
+      const Buffer received = room(world, stream, expected.size());
       const auto exchange = world.exchange_on(*stream, std::nullopt, Receive{0, received.bytes()});
       for (int i = 0; i < 20; ++i) EXPECT_FALSE(exchange->poll()) << "nobody has sent anything";
       world.barrier();
@@ -209,7 +206,7 @@ TEST_P(UnorderedDeviceTransport, PollsUntilThePeerIsThere) {
       EXPECT_TRUE(on_host(stream, received.bytes()) == expected);
     } else {
       world.barrier();
-      const Buffer sent = on_device(stream, expected);
+      const Buffer sent = on_device(world, stream, expected);
       if (world.rank() == 0) {
         world.exchange_on(*stream, Send{1, sent.bytes()}, std::nullopt)->wait();
       }
@@ -221,9 +218,9 @@ TEST_P(DeviceTransport, WaitsInTheDestructor) {
   on_ranks([](Communicator& world, const DeviceStream& stream) {
     for (int step = 0; step < 5; ++step) {
       const Bytes expected = message(previous_of(world), world.rank(), step);
-      const Buffer received(stream, expected.size());
+      const Buffer received = room(world, stream, expected.size());
       {
-        const Buffer sent = on_device(stream, message(world.rank(), next_of(world), step));
+        const Buffer sent = on_device(world, stream, message(world.rank(), next_of(world), step));
         if (world.rank() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
         const auto exchange = world.exchange_on(*stream, Send{next_of(world), sent.bytes()},
                                                 Receive{previous_of(world), received.bytes()});
@@ -267,7 +264,7 @@ std::string message_of(const Call& call) {
 
 TEST_P(DeviceTransport, RefusesPeersThatAreNotThereAtOnce) {
   on_ranks([](Communicator& world, const DeviceStream& stream) {
-    const Buffer data(stream, 3);
+    const Buffer data = room(world, stream, 3);
     const int rank = world.rank();
     EXPECT_THAT(message_of([&] {
                   static_cast<void>(
@@ -288,8 +285,8 @@ TEST_P(UnorderedDeviceTransport, TellsAMessageOfAnotherLength) {
        {std::pair<std::size_t, std::size_t>{1, 0}, {0, 1}, {1009, 2003}, {2003, 1009}}) {
     on_ranks([bytes = bytes, expected = expected](Communicator& world, const DeviceStream& stream) {
       if (world.size() == 1 || world.rank() > 1) return;
-      const Buffer sent = on_device(stream, Bytes(bytes));
-      const Buffer received(stream, expected);
+      const Buffer sent = on_device(world, stream, Bytes(bytes));
+      const Buffer received = room(world, stream, expected);
       if (world.rank() == 0) {
         // Whether the sender hears of it depends on the transport.
         message_of([&] {

@@ -17,7 +17,7 @@
 
 namespace annulus::comm {
 
-using DeviceStream = std::shared_ptr<test::ModelStream>;
+using DeviceStream = std::shared_ptr<device::Stream>;
 
 /// Runs a body once per rank, each with a stream of its device.
 struct DeviceWorld {
@@ -69,9 +69,16 @@ inline std::string name_of_device_world(const testing::TestParamInfo<DeviceWorld
   return info.param.name;
 }
 
-/// A copy of `bytes` in the memory of a device.
-inline device::Buffer on_device(const DeviceStream& stream, const Bytes& bytes) {
-  device::Buffer memory(stream, bytes.size());
+/// Memory of a device that `world` exchanges.
+inline device::Buffer room(const Communicator& world, const DeviceStream& stream,
+                           std::size_t bytes) {
+  return {stream, bytes, world.exchanged_memory()};
+}
+
+/// A copy of `bytes` there.
+inline device::Buffer on_device(const Communicator& world, const DeviceStream& stream,
+                                const Bytes& bytes) {
+  auto memory = room(world, stream, bytes.size());
   stream->upload(device::RowCopy::of_bytes(memory.data(), bytes.data(), bytes.size()));
   return memory;
 }
@@ -81,6 +88,18 @@ inline Bytes on_host(const DeviceStream& stream, std::span<const std::byte> memo
   Bytes bytes(memory.size());
   stream->download(device::RowCopy::of_bytes(bytes.data(), memory.data(), bytes.size()));
   return bytes;
+}
+
+/// A copy of what lies in `memory` when the work that is enqueued by now is done.
+inline device::Buffer copied_later(const DeviceStream& stream, std::span<const std::byte> memory) {
+  device::Buffer copy(stream, memory.size());
+  stream->copy(device::RowCopy::of_bytes(copy.data(), memory.data(), copy.size()));
+  return copy;
+}
+
+/// The stream of the model of a device.
+inline test::ModelStream& model_of(const DeviceStream& stream) {
+  return dynamic_cast<test::ModelStream&>(*stream);
 }
 
 /// Waits, in every other step by looking until it is done.

@@ -22,8 +22,8 @@ using namespace annulus::comm;
 void run_on_device(int failing, DevicePath path) {
   MpiCommunicator world(MPI_COMM_WORLD, annulus::Index{1} << 30, path);
   const auto stream = annulus::test::model_stream(annulus::test::Order::late);
-  const annulus::device::Buffer sent(stream, 3000017);
-  const annulus::device::Buffer received(stream, sent.size());
+  const annulus::device::Buffer sent(stream, 3000017, world.exchanged_memory());
+  const annulus::device::Buffer received(stream, sent.size(), world.exchanged_memory());
   const int next = (world.rank() + 1) % world.size();
   const int previous = (world.rank() + world.size() - 1) % world.size();
   for (int step = 0; step < 2; ++step) {

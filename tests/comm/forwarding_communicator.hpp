@@ -13,6 +13,9 @@ class ForwardingCommunicator : public Communicator {
   [[nodiscard]] int rank() const override { return world_.rank(); }
   [[nodiscard]] const Topology& topology() const override { return world_.topology(); }
   [[nodiscard]] std::string_view name() const override { return world_.name(); }
+  [[nodiscard]] device::Allocation exchanged_memory() const override {
+    return world_.exchanged_memory();
+  }
   using Communicator::exchange;
   using Communicator::exchange_on;
   [[nodiscard]] std::unique_ptr<Exchange> exchange(std::span<const Send> sends,

@@ -177,6 +177,62 @@ TEST(Mpi, WaitsNoLongerThanTheTimeout) {
   }
 }
 
+// What the model of a CUDA-aware MPI sees: memory of a pool, which some of those that are real fail
+// with, never gets there unless a caller gives it.
+TEST(Mpi, TakesNoMemoryOfAPool) {
+  const auto exchange = [](DevicePath path, device::Allocation allocation) {
+    MpiCommunicator world(MPI_COMM_WORLD, usual_largest_message, path);
+    const auto stream = test::model_stream(test::Order::early);
+    const device::Buffer sent(stream, 1009, allocation);
+    const device::Buffer received(stream, 1009, allocation);
+    stream->clear(sent.data(), sent.size());
+    world
+        .exchange_on(*stream, Send{(world.rank() + 1) % world.size(), sent.bytes()},
+                     Receive{(world.rank() + world.size() - 1) % world.size(), received.bytes()})
+        ->wait();
+  };
+  EXPECT_NO_THROW(exchange(DevicePath::direct, device::Allocation::exportable));
+  EXPECT_NO_THROW(exchange(DevicePath::staged, device::Allocation::stream_ordered));
+  try {
+    exchange(DevicePath::direct, device::Allocation::stream_ordered);
+    ADD_FAILURE() << "no Error";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("MPI_ERR_BUFFER"));
+  }
+}
+
+TEST(Mpi, SaysWhatMemoryOfADeviceItExchanges) {
+  const auto memory = [](DevicePath path) {
+    MpiCommunicator world(MPI_COMM_WORLD, usual_largest_message, path);
+    EXPECT_EQ(world.first(1) == nullptr, world.rank() > 0);
+    return world.exchanged_memory();
+  };
+  EXPECT_EQ(memory(DevicePath::direct), device::Allocation::exportable);
+  EXPECT_EQ(memory(DevicePath::staged), device::Allocation::stream_ordered);
+}
+
+TEST(Mpi, TakesThePathThatTheEnvironmentNames) {
+  EXPECT_EQ(choose_device_path(nullptr, false), DevicePath::staged);
+  EXPECT_EQ(choose_device_path(nullptr, true), DevicePath::direct);
+  for (const bool aware : {false, true}) {
+    EXPECT_EQ(choose_device_path("staged", aware), DevicePath::staged);
+  }
+  EXPECT_EQ(choose_device_path("direct", true), DevicePath::direct);
+  const auto message_for = [](const char* wish, bool aware) -> std::string {
+    try {
+      return std::string(name_of(choose_device_path(wish, aware)));
+    } catch (const InputError& error) {
+      return error.what();
+    }
+  };
+  EXPECT_EQ(message_for("direct", false),
+            "ANNULUS_MPI_DEVICE=direct: this MPI is not CUDA-aware; expected staged");
+  for (const bool aware : {false, true}) {
+    EXPECT_EQ(message_for("Direct", aware), "ANNULUS_MPI_DEVICE=Direct: expected staged or direct");
+    EXPECT_EQ(message_for("", aware), "ANNULUS_MPI_DEVICE=: expected staged or direct");
+  }
+}
+
 // The same on a device, one exchange that has started and one that waits for the device; what is
 // freed after it is not in use.
 TEST(Mpi, DoesNotWaitForPeersOnADeviceWhileThrowing) {
@@ -188,7 +244,7 @@ TEST(Mpi, DoesNotWaitForPeersOnADeviceWhileThrowing) {
         MpiCommunicator world(MPI_COMM_WORLD, Index{1} << 30, path);
         const int from = (world.rank() + 1) % world.size();
         if (world.size() == 1) throw Error("in the middle");
-        const device::Buffer received(stream, 100003);
+        const device::Buffer received(stream, 100003, world.exchanged_memory());
         stream->enqueue([] {});
         const auto exchange =
             world.exchange_on(*stream, std::nullopt, Receive{from, received.bytes()});

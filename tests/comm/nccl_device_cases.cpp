@@ -49,7 +49,7 @@ TEST_P(NcclDevice, WhatWaitsComesAfterExchangesUnderWay) {
       [](Communicator& world) { EXPECT_EQ(world.first(1) == nullptr, world.rank() > 0); }};
   on_ranks([&](Communicator& world, const DeviceStream& stream) {
     for (const auto& call : calls) {
-      const Buffer sent = on_device(stream, bytes_of(world.rank()));
+      const Buffer sent = on_device(world, stream, bytes_of(world.rank()));
       const Buffer received(stream, sent.size());
       const auto exchange = world.exchange_on(*stream, Send{next_of(world), sent.bytes()},
                                               Receive{previous_of(world), received.bytes()});
@@ -81,7 +81,7 @@ TEST(NcclHost, DoesNotWaitForBytes) {
   for (const auto order : {test::Order::early, test::Order::late}) {
     std::latch waited(1);
     run_nccl(2, order, [&](Communicator& world, const DeviceStream& stream) {
-      const Buffer memory = on_device(stream, bytes_of(0));
+      const Buffer memory = on_device(world, stream, bytes_of(0));
       const bool sends = world.rank() == 0;
       const auto start = [&] {
         return sends ? world.exchange_on(*stream, Send{1, memory.bytes()}, std::nullopt)
@@ -108,7 +108,7 @@ TEST(NcclHost, DoesNotWaitForBytes) {
 TEST(NcclHost, DoesNotCountTheWorkBefore) {
   run_nccl(even_topology(2, 2), test::Order::late, {.timeout = 1},
            [&](Communicator& world, const DeviceStream& stream) {
-             const Buffer sent = on_device(stream, bytes_of(world.rank()));
+             const Buffer sent = on_device(world, stream, bytes_of(world.rank()));
              const Buffer received(stream, sent.size());
              const auto start = [&] {
                return world.exchange_on(*stream, Send{next_of(world), sent.bytes()},
@@ -120,7 +120,7 @@ TEST(NcclHost, DoesNotCountTheWorkBefore) {
                return std::chrono::steady_clock::now() - begin >
                       std::chrono::duration<double>(seconds);
              };
-             stream->enqueue_until([passed] { return passed(1.5); });
+             model_of(stream).enqueue_until([passed] { return passed(1.5); });
              start()->wait();
              while (!stream->idle()) {
                world.check();

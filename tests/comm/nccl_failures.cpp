@@ -23,7 +23,6 @@ using test::Order;
 using testing::AllOf;
 using testing::AnyOf;
 using testing::HasSubstr;
-using StreamPointer = std::shared_ptr<test::ModelStream>;
 
 /// Long enough for ranks that answer.
 constexpr NcclOptions patient{.timeout = 60};
@@ -49,7 +48,7 @@ std::string failure_of(int ranks, const NcclOptions& options, const NcclBody& bo
 }
 
 /// As whoever waits for a device does.
-void wait_for_device(Communicator& world, test::ModelStream& stream) {
+void wait_for_device(Communicator& world, device::Stream& stream) {
   while (!stream.idle()) {
     world.check();
     std::this_thread::yield();
@@ -57,7 +56,7 @@ void wait_for_device(Communicator& world, test::ModelStream& stream) {
 }
 
 /// One step around the ring.
-void go_around(Communicator& world, const StreamPointer& stream) {
+void go_around(Communicator& world, const DeviceStream& stream) {
   const Buffer sent(stream, 100);
   const Buffer received(stream, 100);
   world
@@ -69,28 +68,26 @@ void go_around(Communicator& world, const StreamPointer& stream) {
 
 TEST(NcclFailure, AnAsynchronousErrorEndsTheWait) {
   std::latch gone_around(2);
-  const auto message =
-      failure_of(2, patient, [&](Communicator& world, const StreamPointer& stream) {
-        go_around(world, stream);
-        gone_around.arrive_and_wait();  // else rank 1 may learn of it on its way round
-        const Buffer memory(stream, 100);
-        if (world.rank() == 0) {
-          // Rank 1 has nothing under way, and learns of it where it asks.
-          EXPECT_THAT(
-              message_of([&] {
-                world.exchange_on(*stream, std::nullopt, Receive{1, memory.bytes()})->wait();
-                ModelNccl::fail(0, ncclSystemError);
-                while (true) world.check();
-              }),
-              AllOf(HasSubstr("on rank 0"), HasSubstr("unhandled system error"),
-                    HasSubstr("as the model has it")));
-          EXPECT_THAT(message_of([&] { world.barrier(); }), HasSubstr("unhandled system error"))
-              << "it is remembered";
-          stream->synchronize();  // aborted: nothing is left on the device
-          return;
-        }
-        EXPECT_THAT(message_of([&] { world.barrier(); }), HasSubstr("remote process exited"));
-      });
+  const auto message = failure_of(2, patient, [&](Communicator& world, const DeviceStream& stream) {
+    go_around(world, stream);
+    gone_around.arrive_and_wait();  // else rank 1 may learn of it on its way round
+    const Buffer memory(stream, 100);
+    if (world.rank() == 0) {
+      // Rank 1 has nothing under way, and learns of it where it asks.
+      EXPECT_THAT(message_of([&] {
+                    world.exchange_on(*stream, std::nullopt, Receive{1, memory.bytes()})->wait();
+                    ModelNccl::fail(0, ncclSystemError);
+                    while (true) world.check();
+                  }),
+                  AllOf(HasSubstr("on rank 0"), HasSubstr("unhandled system error"),
+                        HasSubstr("as the model has it")));
+      EXPECT_THAT(message_of([&] { world.barrier(); }), HasSubstr("unhandled system error"))
+          << "it is remembered";
+      stream->synchronize();  // aborted: nothing is left on the device
+      return;
+    }
+    EXPECT_THAT(message_of([&] { world.barrier(); }), HasSubstr("remote process exited"));
+  });
   EXPECT_EQ(message, "no exception");
   EXPECT_EQ(ModelNccl::aborted(), 2);
   EXPECT_EQ(ModelNccl::alive(), 0);
@@ -101,7 +98,7 @@ TEST(NcclFailure, AnAsynchronousErrorEndsPollAndWait) {
   for (const bool polls : {true, false}) {
     std::latch started(2);
     EXPECT_THAT(failure_of(2, patient,
-                           [&](Communicator& world, const StreamPointer& stream) {
+                           [&](Communicator& world, const DeviceStream& stream) {
                              started.arrive_and_wait();  // else rank 0 may fail to start
                              const Buffer memory(stream, 100);
                              if (world.rank() == 0) {
@@ -144,7 +141,7 @@ TEST(NcclFailure, APeerThatNeverSendsEndsTheWaitForTheDevice) {
   std::latch over(1);
   const auto message = failure_of(
       2, hasty,
-      [&](Communicator& world, const StreamPointer& stream) {
+      [&](Communicator& world, const DeviceStream& stream) {
         go_around(world, stream);
         const Buffer memory(stream, 100);
         if (world.rank() == 1) {
@@ -166,7 +163,7 @@ TEST(NcclFailure, APeerThatNeverSendsEndsTheWaitForTheDevice) {
 /// What rank 0 waits in while rank 1 does nothing.
 struct Wait {
   std::string name;
-  std::function<void(Communicator&, const StreamPointer&)> call;
+  std::function<void(Communicator&, const DeviceStream&)> call;
 
   friend std::ostream& operator<<(std::ostream& out, const Wait& wait) { return out << wait.name; }
 };
@@ -174,26 +171,26 @@ struct Wait {
 const std::vector<Wait>& waits() {
   static const std::vector<Wait> all{
       {"send",
-       [](Communicator& world, const StreamPointer& stream) {
+       [](Communicator& world, const DeviceStream& stream) {
          const Buffer memory(stream, 100);
          world.exchange_on(*stream, Send{1, memory.bytes()}, std::nullopt)->wait();
          wait_for_device(world, *stream);
        }},
       {"poll",
-       [](Communicator& world, const StreamPointer& stream) {
+       [](Communicator& world, const DeviceStream& stream) {
          const Buffer memory(stream, 100);
          const auto exchange = world.exchange_on(*stream, std::nullopt, Receive{1, memory.bytes()});
          while (!exchange->poll()) std::this_thread::yield();
        }},
       {"destructor",
-       [](Communicator& world, const StreamPointer& stream) {
+       [](Communicator& world, const DeviceStream& stream) {
          const Buffer memory(stream, 100);
          { const auto dropped = world.exchange_on(*stream, Send{1, memory.bytes()}, std::nullopt); }
          wait_for_device(world, *stream);
          world.check();
        }},
       {"several",
-       [](Communicator& world, const StreamPointer& stream) {
+       [](Communicator& world, const DeviceStream& stream) {
          const Buffer memory(stream, 300);
          const auto part = [&](std::size_t i) { return memory.bytes().subspan(100 * i, 100); };
          const auto one = world.exchange_on(*stream, Send{1, part(0)}, std::nullopt);
@@ -203,25 +200,25 @@ const std::vector<Wait>& waits() {
          wait_for_device(world, *stream);
        }},
       {"host_receive",
-       [](Communicator& world, const StreamPointer&) {
+       [](Communicator& world, const DeviceStream&) {
          Bytes data(100);
          world.exchange(std::nullopt, Receive{1, data})->wait();
        }},
-      {"barrier", [](Communicator& world, const StreamPointer&) { world.barrier(); }},
+      {"barrier", [](Communicator& world, const DeviceStream&) { world.barrier(); }},
       {"broadcast",
-       [](Communicator& world, const StreamPointer&) {
+       [](Communicator& world, const DeviceStream&) {
          Bytes data(100);
          world.broadcast(data, 1);
        }},
       {"all_reduce",
-       [](Communicator& world, const StreamPointer&) {
+       [](Communicator& world, const DeviceStream&) {
          double value = 1;
          world.all_reduce(std::span(&value, 1), Reduction::sum);
        }},
       {"all_gather",
-       [](Communicator& world, const StreamPointer&) { static_cast<void>(world.all_gather({})); }},
+       [](Communicator& world, const DeviceStream&) { static_cast<void>(world.all_gather({})); }},
       {"first",
-       [](Communicator& world, const StreamPointer&) { static_cast<void>(world.first(1)); }}};
+       [](Communicator& world, const DeviceStream&) { static_cast<void>(world.first(1)); }}};
   return all;
 }
 
@@ -238,7 +235,7 @@ TEST_P(NcclWait, EndsWhereAPeerDoesNotTakePart) {
   std::latch over(1);
   const auto message = failure_of(
       2, hasty,
-      [&, peers = peers, &call = wait.call](Communicator& world, const StreamPointer& stream) {
+      [&, peers = peers, &call = wait.call](Communicator& world, const DeviceStream& stream) {
         if (peers == Peers::known) {
           go_around(world, stream);
           world.barrier();
@@ -280,7 +277,7 @@ TEST(NcclFailure, RanksThatFailAlikeDoNotDisturbEachOther) {
   for (int repetition = 0; repetition < 20; ++repetition) {
     std::atomic<int> heard = 0;
     EXPECT_EQ(failure_of(5, patient,
-                         [&](Communicator& world, const StreamPointer&) {
+                         [&](Communicator& world, const DeviceStream&) {
                            try {
                              together(world, [&] {
                                if (world.rank() == 3) throw InputError("--mask: 'x'");
@@ -300,7 +297,7 @@ TEST(NcclFailure, RanksThatFailAlikeDoNotDisturbEachOther) {
 
 // Its memory is not in use any more when somebody catches the exception.
 TEST(NcclFailure, AnExchangeThatIsDroppedByAnExceptionIsAborted) {
-  failure_of(2, patient, [&](Communicator& world, const StreamPointer& stream) {
+  failure_of(2, patient, [&](Communicator& world, const DeviceStream& stream) {
     go_around(world, stream);
     if (world.rank() == 1) return world.barrier();
     try {
@@ -323,7 +320,7 @@ TEST(NcclFailure, ARankThatThrowsEndsTheOthers) {
       std::atomic<int> woken = 0;
       const auto message = failure_of(
           3, told ? patient : NcclOptions{.timeout = 4},  // longer than it waits itself
-          [&](Communicator& world, const StreamPointer& stream) {
+          [&](Communicator& world, const DeviceStream& stream) {
             const Buffer sent(stream, 100);
             const Buffer received(stream, 100);
             if (world.rank() == 1) {
@@ -353,7 +350,7 @@ TEST(NcclFailure, ARankThatThrowsEndsTheOthers) {
 TEST(NcclFailure, LengthsThatDifferOnDevicesAreUpToThePlan) {
   EXPECT_THAT(
       failure_of(2, patient,
-                 [](Communicator& world, const StreamPointer& stream) {
+                 [](Communicator& world, const DeviceStream& stream) {
                    const Buffer memory(stream, 100);
                    if (world.rank() == 0) {
                      world.exchange_on(*stream, Send{1, memory.bytes()}, std::nullopt)->wait();
@@ -370,7 +367,7 @@ TEST(NcclFailure, LengthsThatDifferOnDevicesAreUpToThePlan) {
 
 // A rank that has learned of the other's length can go on.
 TEST(NcclFailure, LengthsThatDifferOnHostsHarmNobody) {
-  run_nccl(2, Order::late, [](Communicator& world, const StreamPointer&) {
+  run_nccl(2, Order::late, [](Communicator& world, const DeviceStream&) {
     const Bytes sent(10);
     Bytes received(20);
     const auto message = message_of([&] {

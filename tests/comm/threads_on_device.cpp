@@ -48,7 +48,7 @@ TEST(ThreadsOnDevice, NobodyWaitsForTheDevice) {
   run_threads(3, [&](Communicator& world) {
     const auto stream = std::make_shared<test::ModelStream>(device);
     const auto worked = std::make_shared<std::atomic<bool>>(false);
-    const Buffer sent = on_device(stream, Bytes(bytes));
+    const Buffer sent = on_device(world, stream, Bytes(bytes));
     const Buffer received(stream, bytes);
     stream->enqueue([worked] { *worked = true; });
     for (int step = 0; step < 2; ++step) {
@@ -217,7 +217,7 @@ TEST(ThreadsOnDevice, WhatAPeerHasTakenIsReadBeforeItsSenderFreesIt) {
   const auto device = std::make_shared<test::ModelDevice>(Order::late);
   const auto send_and_throw = [&](Communicator& world) {
     const auto stream = std::make_shared<test::ModelStream>(device);
-    const Buffer sent = on_device(stream, expected);
+    const Buffer sent = on_device(world, stream, expected);
     const Buffer received(stream, bytes);
     const auto exchange =
         world.exchange_on(*stream, Send{1, sent.bytes()}, Receive{1, received.bytes()});
@@ -258,7 +258,7 @@ TEST(ThreadsOnDevice, WhatAPeerIsTakingIsReadBeforeItsSenderFreesIt) {
     const auto device = std::make_shared<test::ModelDevice>(Order::late);
     const auto send_and_throw = [&](Communicator& world) {
       const auto stream = std::make_shared<test::ModelStream>(device);
-      const Buffer sent = on_device(stream, expected);
+      const Buffer sent = on_device(world, stream, expected);
       const auto exchange = world.exchange_on(*stream, Send{1, sent.bytes()}, std::nullopt);
       ++ready;
       while (!busy) std::this_thread::yield();
@@ -306,7 +306,7 @@ TEST(ThreadsOnDevice, WhatAPeerIsTakingIsReadBeforeItsSenderFreesIt) {
 TEST(ThreadsOnDevice, WhatIsFreedWhileThrowingIsNotInUse) {
   for (const auto way : {Way::direct, Way::staged}) {
     const auto throw_in_the_middle = [&](Communicator& world, const DeviceStream& stream) {
-      const Buffer sent = on_device(stream, Bytes(bytes));
+      const Buffer sent = on_device(world, stream, Bytes(bytes));
       const Buffer received(stream, bytes);
       const auto exchange = world.exchange_on(*stream, Send{next_of(world), sent.bytes()},
                                               Receive{previous_of(world), received.bytes()});
@@ -335,7 +335,7 @@ TEST(ThreadsOnDevice, FailsAtAnyMomentWithoutHarm) {
                     4, device,
                     [&](Communicator& world, const DeviceStream& stream) {
                       for (int step = 0;; ++step) {
-                        const Buffer sent = on_device(stream, random_bytes(bytes, 1));
+                        const Buffer sent = on_device(world, stream, random_bytes(bytes, 1));
                         const Buffer received(stream, bytes);
                         const auto exchange =
                             world.exchange_on(*stream, Send{next_of(world), sent.bytes()},

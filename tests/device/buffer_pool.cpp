@@ -39,6 +39,17 @@ TEST(BufferPool, TwoKindsOfPassesInTurnTakeNoNewMemory) {
   }
 }
 
+TEST(BufferPool, HasMemoryOfOneKind) {
+  const auto stream = model_stream(Order::early);
+  for (const auto allocation :
+       {device::Allocation::stream_ordered, device::Allocation::exportable}) {
+    device::BufferPool pool(stream, allocation);
+    const auto buffer = pool.take(64);
+    EXPECT_EQ(ModelDevice::any_has_stream_ordered(buffer.data()),
+              allocation == device::Allocation::stream_ordered);
+  }
+}
+
 TEST(BufferPool, LetsLargeBuffersGoThatAreOfNoUse) {
   const auto device = std::make_shared<ModelDevice>(Order::early);
   device::BufferPool pool(std::make_shared<ModelStream>(device));

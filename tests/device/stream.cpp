@@ -72,6 +72,24 @@ TEST_P(Streams, BringNumbersThereAndBack) {
   EXPECT_THAT(host, testing::Each(0.0F));
 }
 
+// Memory of both kinds, and of a copy what the original is of.
+TEST_P(Streams, HaveMemoryThatIsExportable) {
+  const auto host = numbers(1009);
+  const std::size_t bytes = host.size() * sizeof(float);
+  for (int use = 0; use < 3; ++use) {
+    const Buffer first(stream, bytes, Allocation::exportable);
+    EXPECT_TRUE(stream->reaches(first.data()));
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(first.data()) % 64, 0U);
+    stream->upload(RowCopy::of_bytes(first.data(), host.data(), bytes));
+    const Buffer second = first;
+    stream->clear(first.data(), bytes);
+    std::vector<float> back(host.size());
+    stream->download(RowCopy::of_bytes(back.data(), second.data(), bytes));
+    EXPECT_EQ(back, host);
+  }
+  EXPECT_TRUE(Buffer(stream, 0, Allocation::exportable).empty());
+}
+
 TEST_P(Streams, KeepTheirOrderByEvents) {
   auto& beside = stream->transfers();
   const auto host = numbers(31);
@@ -229,6 +247,16 @@ TEST(ModelDevice, WorkWaitsForOthers) {
     EXPECT_EQ(done, 2);
     EXPECT_TRUE(event->reached());
   }
+}
+
+TEST(ModelDevice, TellsKindsOfMemoryApart) {
+  const auto stream = model_stream(Order::early);
+  const Buffer pooled(stream, 64);
+  const Buffer exportable(stream, 64, Allocation::exportable);
+  const Buffer copied = exportable;
+  EXPECT_TRUE(test::ModelDevice::any_has_stream_ordered(pooled.data() + 63));
+  EXPECT_FALSE(test::ModelDevice::any_has_stream_ordered(exportable.data()));
+  EXPECT_FALSE(test::ModelDevice::any_has_stream_ordered(copied.data()));
 }
 
 TEST(ModelDevice, RefusesMemoryThatIsNotThere) {

@@ -1,6 +1,8 @@
 #include "support/model_device.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <set>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -16,7 +18,37 @@ namespace {
 /// What memory holds that nobody has written: NaN in fp32, bf16 and fp16.
 constexpr int poison = 0xff;
 
+/// The devices that there are.
+struct Devices {
+  std::mutex mutex;
+  std::set<ModelDevice*> all;
+};
+
+Devices& devices() {
+  static Devices there;
+  return there;
+}
+
 }  // namespace
+
+ModelDevice::ModelDevice(Order order, int index) : order_(order), index_(index) {
+  const std::lock_guard lock(devices().mutex);
+  devices().all.insert(this);
+}
+
+ModelDevice::~ModelDevice() {
+  const std::lock_guard lock(devices().mutex);
+  devices().all.erase(this);
+}
+
+bool ModelDevice::any_has_stream_ordered(const void* data) {
+  const std::lock_guard lock(devices().mutex);
+  return std::ranges::any_of(devices().all, [data](ModelDevice* device) {
+    const std::lock_guard held(device->mutex_);
+    const auto* block = device->find(data, 1);
+    return block != nullptr && block->kind == Kind::stream_ordered;
+  });
+}
 
 std::size_t ModelDevice::bytes_in_use() {
   const std::lock_guard lock(mutex_);
@@ -56,14 +88,15 @@ std::byte* ModelDevice::allocate(std::size_t bytes, Kind kind) {
   const auto address = reinterpret_cast<std::uintptr_t>(owned.get());
   std::byte* const data = owned.get() + (alignment - address % alignment);
   std::memset(data, poison, bytes);
-  if (kind == Kind::device) bytes_allocated_ += bytes;
+  if (kind != Kind::pinned) bytes_allocated_ += bytes;
   blocks_.insert_or_assign(data, Block{std::move(owned), data, bytes, kind, false});
   return data;
 }
 
-void ModelDevice::free(std::byte* data) {
+void ModelDevice::free(std::byte* data, Kind kind) {
   const auto at = blocks_.find(data);
   ensure(at != blocks_.end() && !at->second.freed, "memory is freed that is not allocated");
+  ensure(at->second.kind == kind, "memory is freed as another kind than it was allocated");
   at->second.freed = true;
   std::memset(data, poison, at->second.size);
 }
@@ -174,7 +207,12 @@ void ModelStream::enqueue_until(std::function<bool()> attempt) {
 
 std::byte* ModelStream::allocate(std::size_t bytes) {
   const auto held = lock();
-  return device_->allocate(bytes, ModelDevice::Kind::device);
+  return device_->allocate(bytes, ModelDevice::Kind::stream_ordered);
+}
+
+std::byte* ModelStream::allocate_exportable(std::size_t bytes) {
+  const auto held = lock();
+  return device_->allocate(bytes, ModelDevice::Kind::exportable);
 }
 
 std::byte* ModelStream::allocate_pinned(std::size_t bytes) {
@@ -183,13 +221,17 @@ std::byte* ModelStream::allocate_pinned(std::size_t bytes) {
 }
 
 void ModelStream::free(std::byte* data) noexcept {
-  enqueue([this, data] { device_->free(data); });
+  free(data, ModelDevice::Kind::stream_ordered);
+}
+
+void ModelStream::free(std::byte* data, ModelDevice::Kind kind) noexcept {
+  enqueue([this, data, kind] { device_->free(data, kind); });
 }
 
 bool ModelStream::reaches(const void* data) const {
   const auto held = lock();
   const auto* block = device_->find(data, 1);
-  return block != nullptr && block->kind == ModelDevice::Kind::device;
+  return block != nullptr && block->kind != ModelDevice::Kind::pinned;
 }
 
 void ModelStream::copy(const RowCopy& copy) {

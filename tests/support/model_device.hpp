@@ -28,7 +28,13 @@ class ModelStream;
 /// freed; work on memory that is not there is an Error.
 class ModelDevice {
  public:
-  explicit ModelDevice(Order order, int index = 0) : order_(order), index_(index) {}
+  explicit ModelDevice(Order order, int index = 0);
+  ModelDevice(const ModelDevice&) = delete;
+  ModelDevice& operator=(const ModelDevice&) = delete;
+  ~ModelDevice();
+
+  /// Whether memory of any device lies there that is not exportable.
+  [[nodiscard]] static bool any_has_stream_ordered(const void* data);
 
   /// Bytes of device memory and of pinned memory that have not been given back.
   [[nodiscard]] std::size_t bytes_in_use();
@@ -45,7 +51,7 @@ class ModelDevice {
 
  private:
   friend class ModelStream;
-  enum class Kind { device, pinned };
+  enum class Kind { stream_ordered, exportable, pinned };
   struct Block {
     std::unique_ptr<std::byte[]> owned;
     std::byte* data;
@@ -55,7 +61,7 @@ class ModelDevice {
   };
 
   [[nodiscard]] std::byte* allocate(std::size_t bytes, Kind kind);
-  void free(std::byte* data);
+  void free(std::byte* data, Kind kind);
   /// The block that holds these bytes and has not been freed, or null.
   [[nodiscard]] const Block* find(const void* data, std::size_t bytes) const;
   void check(const void* data, std::size_t bytes) const;
@@ -89,8 +95,12 @@ class ModelStream final : public device::Stream {
   [[nodiscard]] void* handle() override { return this; }
   [[nodiscard]] std::byte* allocate(std::size_t bytes) override;
   void free(std::byte* data) noexcept override;
+  [[nodiscard]] std::byte* allocate_exportable(std::size_t bytes) override;
+  void free_exportable(std::byte* data) noexcept override {
+    free(data, ModelDevice::Kind::exportable);
+  }
   [[nodiscard]] std::byte* allocate_pinned(std::size_t bytes) override;
-  void free_pinned(std::byte* data) noexcept override { free(data); }
+  void free_pinned(std::byte* data) noexcept override { free(data, ModelDevice::Kind::pinned); }
   [[nodiscard]] bool reaches(const void* data) const override;
   void copy(const device::RowCopy& copy) override;
   void upload(const device::RowCopy& copy) override;
@@ -124,6 +134,7 @@ class ModelStream final : public device::Stream {
   [[nodiscard]] std::lock_guard<std::recursive_mutex> lock() const {
     return std::lock_guard(device_->mutex_);
   }
+  void free(std::byte* data, ModelDevice::Kind kind) noexcept;
   void add(Task task);
   /// Does the first task, if there is one that can be done. With the lock held.
   bool run_next();

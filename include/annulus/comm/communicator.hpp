@@ -62,6 +62,10 @@ class Communicator {
   [[nodiscard]] virtual bool one_process() const { return false; }
   /// Whether the ranks are GPUs: what they compute with has to lie there.
   [[nodiscard]] virtual bool joins_devices() const { return false; }
+  /// What exchange_on is given memory of.
+  [[nodiscard]] virtual device::Allocation exchanged_memory() const {
+    return device::Allocation::stream_ordered;
+  }
 
   [[nodiscard]] int size() const { return topology().ranks; }
 
@@ -86,11 +90,11 @@ class Communicator {
   [[nodiscard]] virtual std::unique_ptr<Exchange> exchange(std::span<const Send> sends,
                                                            std::span<const Receive> receives) = 0;
 
-  /// The same between memory of the device of `stream`; both peers call this one, with the same
-  /// kind of device. The transfer starts after the work that is enqueued there by now, and what is
-  /// enqueued there once wait() has returned comes after it, although the device may not have come
-  /// so far. Borrows `stream`, until the exchange is gone. After that, even where it failed, memory
-  /// that is freed on `stream` is not in use any more.
+  /// The same between memory of the device of `stream`, allocated as exchanged_memory() says; both
+  /// peers call this one, with the same kind of device. The transfer starts after the work that is
+  /// enqueued there by now, and what is enqueued there once wait() has returned comes after it,
+  /// although the device may not have come so far. Borrows `stream`, until the exchange is gone.
+  /// After that, even where it failed, memory that is freed on `stream` is not in use any more.
   [[nodiscard]] virtual std::unique_ptr<Exchange> exchange_on(
       device::Stream& stream, std::span<const Send> sends, std::span<const Receive> receives) = 0;
 

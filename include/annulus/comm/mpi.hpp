@@ -8,6 +8,7 @@
 #include <exception>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "annulus/comm/communicator.hpp"
@@ -25,12 +26,18 @@ class MpiWatch;
 /// How MPI gets at memory of a device.
 enum class DevicePath {
   staged,  ///< the bytes go through pinned memory of the host
-  direct,  ///< it is given their addresses, once the host sees that the work before is done
+  direct,  ///< it is given their addresses, of exportable memory, once the host sees that the work
+           ///< before is done
 };
 
-[[nodiscard]] inline DevicePath best_device_path() {
-  return cuda_aware() ? DevicePath::direct : DevicePath::staged;
-}
+[[nodiscard]] std::string_view name_of(DevicePath path);
+
+/// What `wish` names, the value of ANNULUS_MPI_DEVICE (staged or direct); null: direct where MPI is
+/// CUDA-aware. Throws InputError for any other value, and for direct where MPI is not CUDA-aware.
+[[nodiscard]] DevicePath choose_device_path(const char* wish, bool aware);
+
+/// The choice of this process.
+[[nodiscard]] DevicePath wished_device_path();
 
 /// Bytes of one MPI call.
 inline constexpr Index usual_largest_message = Index{1} << 30;
@@ -47,13 +54,17 @@ class MpiCommunicator final : public Communicator {
   /// the same on all ranks; progress of exchanges is seen message by message, and of collective
   /// calls, which may wait for ranks that compute, only the timeout is watched.
   explicit MpiCommunicator(MPI_Comm borrowed, Index largest_message = usual_largest_message,
-                           DevicePath device_path = best_device_path(), const Watch& watch = {});
+                           DevicePath device_path = wished_device_path(), const Watch& watch = {});
   ~MpiCommunicator() override;
 
   [[nodiscard]] int rank() const override { return rank_; }
   [[nodiscard]] const Topology& topology() const override { return topology_; }
   [[nodiscard]] std::string_view name() const override { return "mpi"; }
   [[nodiscard]] std::string library() const override;
+  [[nodiscard]] device::Allocation exchanged_memory() const override {
+    return device_path_ == DevicePath::direct ? device::Allocation::exportable
+                                              : device::Allocation::stream_ordered;
+  }
   using Communicator::exchange;
   using Communicator::exchange_on;
   [[nodiscard]] std::unique_ptr<Exchange> exchange(std::span<const Send> sends,
@@ -109,7 +120,7 @@ class MpiCommunicator final : public Communicator {
 
 /// A communicator over the ranks of `borrowed`.
 [[nodiscard]] inline MpiCommunicator mpi(MPI_Comm borrowed, const Watch& watch = {}) {
-  return MpiCommunicator(borrowed, usual_largest_message, best_device_path(), watch);
+  return MpiCommunicator(borrowed, usual_largest_message, wished_device_path(), watch);
 }
 
 }  // namespace annulus::comm

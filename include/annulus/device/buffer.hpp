@@ -15,7 +15,8 @@ namespace annulus::device {
 class Buffer {
  public:
   Buffer() = default;
-  Buffer(std::shared_ptr<Stream> stream, std::size_t bytes);
+  Buffer(std::shared_ptr<Stream> stream, std::size_t bytes,
+         Allocation allocation = Allocation::stream_ordered);
   Buffer(Buffer&& other) noexcept { swap(other); }
   Buffer& operator=(Buffer&& other) noexcept {
     swap(other);
@@ -39,11 +40,13 @@ class Buffer {
     std::swap(stream_, other.stream_);
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
+    std::swap(allocation_, other.allocation_);
   }
 
   std::shared_ptr<Stream> stream_;
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
+  Allocation allocation_ = Allocation::stream_ordered;
 };
 
 }  // namespace annulus::device

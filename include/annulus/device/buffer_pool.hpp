@@ -15,7 +15,9 @@ namespace annulus::device {
 class BufferPool {
  public:
   /// Of the memory of the device of `stream`.
-  explicit BufferPool(std::shared_ptr<Stream> stream) : stream_(std::move(stream)) {}
+  explicit BufferPool(std::shared_ptr<Stream> stream,
+                      Allocation allocation = Allocation::stream_ordered)
+      : stream_(std::move(stream)), allocation_(allocation) {}
 
   [[nodiscard]] const std::shared_ptr<Stream>& stream() const { return stream_; }
 
@@ -26,6 +28,7 @@ class BufferPool {
 
  private:
   std::shared_ptr<Stream> stream_;
+  Allocation allocation_;
   std::vector<Buffer> free_;
 };
 

@@ -32,6 +32,12 @@ struct RowCopy {
   }
 };
 
+/// Where memory of a device comes from.
+enum class Allocation {
+  stream_ordered,  ///< Stream::allocate
+  exportable,      ///< Stream::allocate_exportable
+};
+
 /// A queue of work of one device. Work runs in the order in which it was enqueued; the CPU's runs
 /// at once. Functions throw Error where the device fails, which may be because of earlier work.
 /// Called by one thread at a time.
@@ -53,6 +59,13 @@ class Stream {
   [[nodiscard]] virtual std::byte* allocate(std::size_t bytes) = 0;
   /// Takes it back after the work enqueued so far.
   virtual void free(std::byte* data) noexcept = 0;
+  /// The same that libraries may also open to other processes. For CUDA it is that of cudaMalloc,
+  /// not of a pool, and the host waits for the device when it is taken and given back. A device
+  /// that has one kind of memory has no other.
+  [[nodiscard]] virtual std::byte* allocate_exportable(std::size_t bytes) {
+    return allocate(bytes);
+  }
+  virtual void free_exportable(std::byte* data) noexcept { free(data); }
   /// Memory of the host that copy() reaches: pinned.
   [[nodiscard]] virtual std::byte* allocate_pinned(std::size_t bytes) = 0;
   /// Takes it back after the work enqueued so far.
