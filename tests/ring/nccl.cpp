@@ -4,6 +4,7 @@
 #include "annulus/comm/nccl.hpp"
 #include "kernels/cuda/kernel.hpp"
 #include "kernels/cuda/model_launcher.hpp"
+#include "support/decode.hpp"
 #include "support/expect_close.hpp"
 #include "support/gradients.hpp"
 #include "support/model_nccl.hpp"
@@ -71,6 +72,32 @@ TEST(RingOverNccl, GivesTheSameBitsAsThreads) {
       expect_same_as_by_threads(bf16, ranks, order, Sharding::contiguous);
       if (testing::Test::HasFailure()) return;
     }
+  }
+}
+
+// Queries and states of a decode go between hosts, over NCCL as over any transport.
+TEST(RingOverNccl, DecodesTheSameBitsAsThreads) {
+  const auto whole = random_problem<float>({.query_heads = 4,
+                                            .key_heads = 2,
+                                            .head_dim = 8,
+                                            .documents = Documents::packed({0, 37, 38, 60}),
+                                            .mask = Mask::causal(),
+                                            .logit_scale = LogitScale::critical(0.4)},
+                                           44);
+  const ModelLauncher launcher;
+  const kernels::gpu::GpuKernel kernel(launcher);
+  for (const auto& [order, ranks] : {std::pair{Order::early, 2}, {Order::late, 3}}) {
+    SCOPED_TRACE("P = " + std::to_string(ranks));
+    const auto expected =
+        decode(whole, whole.problem, ranks, kernel, chunks_then_one_by_one, Sharding::zigzag);
+    Outputs<float> got(whole.problem.documents.queries(), whole.problem.query_heads,
+                       whole.problem.output_dim());
+    on_gpus(ranks, order, [&](comm::Communicator& communicator, const kernels::Kernel& gpu) {
+      decode_of_rank(whole, whole.problem, communicator, gpu, chunks_then_one_by_one,
+                     Sharding::zigzag, got);
+    });
+    EXPECT_EQ(got.out.values, expected.out.values);
+    EXPECT_EQ(got.lse.values, expected.lse.values);
   }
 }
 
