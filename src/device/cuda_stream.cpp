@@ -41,29 +41,6 @@ cudaEvent_t handle_of(const Event& event) {
   return cuda->get();
 }
 
-/// Memory that is freed stays with the process for the next pass, instead of going back to the
-/// driver whenever a stream waits. Other GPUs of the process that can copy from it may do so.
-void prepare_memory(int index) {
-  cudaMemPool_t pool = nullptr;
-  check_cuda(cudaDeviceGetDefaultMemPool(&pool, index), "cudaDeviceGetDefaultMemPool");
-  std::uint64_t all = ~std::uint64_t{0};
-  check_cuda(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &all),
-             "cudaMemPoolSetAttribute");
-  int gpus = 0;
-  check_cuda(cudaGetDeviceCount(&gpus), "cudaGetDeviceCount");
-  for (int other = 0; other < gpus; ++other) {
-    int can = 0;
-    if (other == index) continue;
-    check_cuda(cudaDeviceCanAccessPeer(&can, other, index), "cudaDeviceCanAccessPeer");
-    if (can == 0) continue;
-    cudaMemAccessDesc access{};
-    access.location.type = cudaMemLocationTypeDevice;
-    access.location.id = other;
-    access.flags = cudaMemAccessFlagsProtReadWrite;
-    check_cuda(cudaMemPoolSetAccess(pool, &access, 1), "cudaMemPoolSetAccess");
-  }
-}
-
 /// Ranges of this library, apart from those of others.
 nvtxDomainHandle_t ranges() {
   static const nvtxDomainHandle_t domain = nvtxDomainCreateA("annulus");
@@ -74,7 +51,7 @@ nvtxDomainHandle_t ranges() {
 
 CudaStream::CudaStream(Device device) : device_(device) {
   use();
-  prepare_memory(device.index);
+  pool_ = MemoryPool::of(device.index);
   check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking),
              "cudaStreamCreateWithFlags");
 }
@@ -99,7 +76,8 @@ void* CudaStream::handle() {
 std::byte* CudaStream::allocate(std::size_t bytes) {
   use();
   void* data = nullptr;
-  check_cuda(cudaMallocAsync(&data, bytes, stream_), "cudaMallocAsync");
+  check_cuda(cudaMallocFromPoolAsync(&data, bytes, pool_->get(), stream_),
+             "cudaMallocFromPoolAsync");
   return static_cast<std::byte*>(data);
 }
 
@@ -111,7 +89,14 @@ void CudaStream::free(std::byte* data) noexcept {
 std::byte* CudaStream::allocate_exportable(std::size_t bytes) {
   use();
   void* data = nullptr;
-  check_cuda(cudaMalloc(&data, bytes), "cudaMalloc");
+  auto code = cudaMalloc(&data, bytes);
+  if (code == cudaErrorMemoryAllocation) {
+    synchronize();
+    pool_->release();
+    static_cast<void>(cudaGetLastError());  // it is not of the next call
+    code = cudaMalloc(&data, bytes);
+  }
+  check_cuda(code, "cudaMalloc");
   return static_cast<std::byte*>(data);
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "annulus/device/stream.hpp"
+#include "device/memory_pool.hpp"
 #include "device/pinned_pool.hpp"
 
 namespace annulus::device {
@@ -44,6 +45,7 @@ class CudaStream final : public Stream {
   void use() const;
 
   Device device_;
+  std::shared_ptr<MemoryPool> pool_;
   cudaStream_t stream_ = nullptr;
   PinnedPool pinned_;
   std::unique_ptr<CudaStream> transfers_;
