@@ -169,8 +169,9 @@ struct FinishArguments {
 /// At first tickets and counts are zero, and the sums are, or what calls before have left.
 struct QueryTurns {
   std::uint32_t* tickets = nullptr;  ///< one number: thread blocks that have started
-  std::uint32_t* counts = nullptr;   ///< (steps, H, all_gradients_counts): additions that are made
-  float* sums = nullptr;             ///< (steps, H, columns * dim): see StepSums
+  /// (steps, H, all_gradients_counts): additions that are made. Null: tiles add in any order.
+  std::uint32_t* counts = nullptr;
+  float* sums = nullptr;  ///< (steps, H, columns * dim): see StepSums
 };
 
 /// What kernels of gradients read of every row and head.

@@ -62,6 +62,7 @@ const GradientTiles& KeptTiles::gradients(const KernelChoice& choice, int key_he
       .turn_step_rows = in_turns ? all_gradients_step_rows(choice) : 0,
       .turn_blocks = in_turns ? all_gradients_blocks_at_once(choice, device) : 0,
       .most_turns = in_turns ? all_gradients_most_turns(choice) : 0,
+      .in_order = choice.in_order,
       .key_heads = key_heads,
       .group = group,
       .panel = panel_rows(static_cast<int>(size_of(choice.type)))};
@@ -80,7 +81,8 @@ std::optional<GradientTiles> KeptTiles::tiles_in_turns(const GradientShape& shap
   if (shape.turn_rows == 0) return std::nullopt;
   const auto tiles = turn_tiles(blocks, shape.turn_rows, shape.turn_step_rows);
   if (!tiles.has_value() || tiles->most_turns > shape.most_turns) return std::nullopt;
-  if (!turns_pay(*tiles, shape.key_heads, shape.group, shape.turn_blocks, shape.turn_step_rows)) {
+  if (shape.in_order &&
+      !turns_pay(*tiles, shape.key_heads, shape.group, shape.turn_blocks, shape.turn_step_rows)) {
     return std::nullopt;
   }
   const bool panels =

@@ -11,23 +11,23 @@ namespace gpu {
 
 std::unique_ptr<ForwardPass> GpuKernel::forward(const Queries& queries,
                                                 const PassOptions& options) const {
-  return std::make_unique<GpuForward>(launcher_, path_, queries, options);
+  return std::make_unique<GpuForward>(launcher_, wish_, queries, options);
 }
 
 std::unique_ptr<BackwardPass> GpuKernel::backward(const BackwardQueries& queries,
                                                   const PassOptions& options) const {
-  return std::make_unique<GpuBackward>(launcher_, path_, queries, options);
+  return std::make_unique<GpuBackward>(launcher_, wish_, queries, options);
 }
 
 }  // namespace gpu
 
 const Kernel& cuda() {
-  static const gpu::GpuKernel kernel(gpu::cuda_launcher(), gpu::wished_kernel_path());
+  static const gpu::GpuKernel kernel(gpu::cuda_launcher(), gpu::wished_kernels());
   return kernel;
 }
 
 std::string_view cuda_instructions() {
-  return gpu::wished_kernel_path() == gpu::KernelPath::hopper ? "hopper" : "mma";
+  return gpu::wished_kernels().path == gpu::KernelPath::hopper ? "hopper" : "mma";
 }
 
 namespace backend {

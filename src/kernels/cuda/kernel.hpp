@@ -10,9 +10,9 @@ namespace annulus::kernels::gpu {
 
 class GpuKernel final : public Kernel {
  public:
-  /// Borrows `launcher`. `path`: where choose_kernel() has it.
-  explicit GpuKernel(const Launcher& launcher, KernelPath path = KernelPath::mma)
-      : launcher_(launcher), path_(path) {}
+  /// Borrows `launcher`. The path: where choose_kernel() has it.
+  explicit GpuKernel(const Launcher& launcher, const KernelWish& wish = {})
+      : launcher_(launcher), wish_(wish) {}
 
   [[nodiscard]] std::string_view name() const override { return "cuda"; }
   [[nodiscard]] DeviceKind device() const override { return DeviceKind::cuda; }
@@ -27,7 +27,7 @@ class GpuKernel final : public Kernel {
   void check(const Plan& plan) const override {
     const auto& problem = plan.problem();
     static_cast<void>(
-        choose_kernel(plan.data_type(), problem.head_dim, problem.output_dim(), path_));
+        choose_kernel(plan.data_type(), problem.head_dim, problem.output_dim(), wish_.path));
   }
   [[nodiscard]] DataType factor_type(DataType type) const override { return type; }
   [[nodiscard]] Index longest_sum(DataType type) const override {
@@ -40,7 +40,7 @@ class GpuKernel final : public Kernel {
 
  private:
   const Launcher& launcher_;
-  KernelPath path_;
+  KernelWish wish_;
 };
 
 }  // namespace annulus::kernels::gpu

@@ -15,6 +15,16 @@
 namespace annulus::kernels::gpu {
 namespace {
 
+/// Whether the environment variable has the first of two values, which it has where it is not set.
+bool is_wished(const char* variable, std::string_view first, std::string_view second) {
+  const char* value = std::getenv(variable);
+  const std::string_view wish = value == nullptr ? first : value;
+  if (wish != first && wish != second) {
+    throw InputError(fmt::format("{}={}: expected {} or {}", variable, wish, first, second));
+  }
+  return wish == first;
+}
+
 int element_bytes(const KernelChoice& choice) {
   return static_cast<int>(size_of(choice.type));
 }
@@ -67,12 +77,9 @@ void check_arguments(const KernelChoice& choice, const GradientArguments& argume
   check_heads(arguments.heads, arguments.group);
 }
 
-KernelPath wished_kernel_path() {
-  const char* value = std::getenv("ANNULUS_CUDA");
-  const std::string_view wish = value == nullptr ? "mma" : value;
-  if (wish == "mma") return KernelPath::mma;
-  if (wish == "hopper") return KernelPath::hopper;
-  throw InputError(fmt::format("ANNULUS_CUDA={}: expected mma or hopper", wish));
+KernelWish wished_kernels() {
+  return {.path = is_wished("ANNULUS_CUDA", "mma", "hopper") ? KernelPath::mma : KernelPath::hopper,
+          .in_order = is_wished("ANNULUS_CUDA_SUMS", "ordered", "unordered")};
 }
 
 KernelChoice choose_kernel(DataType type, Index head_dim, Index value_dim, KernelPath path) {

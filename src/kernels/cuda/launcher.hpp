@@ -19,9 +19,16 @@ enum class KernelPath {
   hopper,  ///< of 9.0 alone: the kernels in device/hopper
 };
 
-/// That which the environment variable ANNULUS_CUDA names (mma or hopper), mma without it. Throws
-/// InputError for anything else.
-[[nodiscard]] KernelPath wished_kernel_path();
+/// What a user may wish of kernels.
+struct KernelWish {
+  KernelPath path = KernelPath::mma;
+  /// Whether sums of queries that several tiles of keys add to have the same bits every time.
+  bool in_order = true;
+};
+
+/// What the environment says. ANNULUS_CUDA: mma or hopper, the path; ANNULUS_CUDA_SUMS: ordered or
+/// unordered. The defaults where they are not set. Throws InputError for anything else.
+[[nodiscard]] KernelWish wished_kernels();
 
 /// What a pass is compiled for.
 struct KernelChoice {
@@ -30,6 +37,7 @@ struct KernelChoice {
   bool statistics = false;             ///< whether the state has moments, squares and self logits
   bool few_rows = false;               ///< of the forward pass: whether its tiles are those of few
   KernelPath path = KernelPath::mma;
+  bool in_order = true;  ///< see KernelWish
 };
 
 /// The choice for inputs of this type and these head dimensions: the next of head_dims, or of

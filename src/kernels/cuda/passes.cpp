@@ -23,10 +23,11 @@ const StreamPointer& stream_of(const PassOptions& options) {
   return options.stream;
 }
 
-KernelChoice choice_for(ConstTensorView q, const PassOptions& options, KernelPath path) {
+KernelChoice choice_for(ConstTensorView q, const PassOptions& options, const KernelWish& wish) {
   ensure(options.key_heads >= 1 && q.heads % options.key_heads == 0,
          "query heads are a multiple of key heads");
-  auto choice = choose_kernel(q.type, q.dim, options.value_dim, path);
+  auto choice = choose_kernel(q.type, q.dim, options.value_dim, wish.path);
+  choice.in_order = wish.in_order;
   choice.statistics = options.statistics;
   return choice;
 }
@@ -39,12 +40,12 @@ float one_scale_of(const LogitScales& scales) {
 
 }  // namespace
 
-GpuForward::GpuForward(const Launcher& launcher, KernelPath path, const Queries& queries,
+GpuForward::GpuForward(const Launcher& launcher, const KernelWish& wish, const Queries& queries,
                        const PassOptions& options)
     : launcher_(launcher),
       stream_(stream_of(options)),
       tiles_(kept_tiles(launcher, options)),
-      choice_(choice_for(queries.q, options, path)),
+      choice_(choice_for(queries.q, options, wish)),
       q_(stream_, queries.q),
       scale_(device_scales(launcher, stream_, queries.scale, queries.q)),
       key_heads_(narrow<int>(options.key_heads)),
@@ -110,12 +111,12 @@ void GpuForward::merge(ConstTensorView state, Index first_head) {
   states_.merge(state, first_head);
 }
 
-GpuBackward::GpuBackward(const Launcher& launcher, KernelPath path, const BackwardQueries& queries,
-                         const PassOptions& options)
+GpuBackward::GpuBackward(const Launcher& launcher, const KernelWish& wish,
+                         const BackwardQueries& queries, const PassOptions& options)
     : launcher_(launcher),
       stream_(stream_of(options)),
       tiles_(kept_tiles(launcher, options)),
-      choice_(choice_for(queries.q, options, path)),
+      choice_(choice_for(queries.q, options, wish)),
       q_(stream_, queries.q),
       dout_(stream_, queries.dout),
       scale_(device_scales(launcher, stream_, queries.scale, queries.q)),
@@ -219,7 +220,7 @@ void GpuBackward::add_in_turns(const GradientTiles& tiles, GradientArguments arg
   const DeviceArray<std::uint32_t> numbers(stream_, 1 + counts);
   stream_->clear(numbers.data(), numbers.bytes());
   arguments.turns = {.tickets = numbers.data(),
-                     .counts = numbers.data() + 1,
+                     .counts = choice_.in_order ? numbers.data() + 1 : nullptr,
                      .sums = turn_sums_.of(tiles, sums_.data())};
   launcher_.add_all_gradients(choice_, arguments, *stream_);
 }

@@ -15,7 +15,7 @@ namespace annulus::kernels::gpu {
 /// The state stays in device memory from the first block to the last.
 class GpuForward final : public ForwardPass {
  public:
-  GpuForward(const Launcher& launcher, KernelPath path, const Queries& queries,
+  GpuForward(const Launcher& launcher, const KernelWish& wish, const Queries& queries,
              const PassOptions& options);
 
   void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
@@ -48,7 +48,7 @@ class GpuForward final : public ForwardPass {
 /// Sums over keys stay in device memory until the end.
 class GpuBackward final : public BackwardPass {
  public:
-  GpuBackward(const Launcher& launcher, KernelPath path, const BackwardQueries& queries,
+  GpuBackward(const Launcher& launcher, const KernelWish& wish, const BackwardQueries& queries,
               const PassOptions& options);
 
   void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,

@@ -19,7 +19,8 @@ namespace annulus::test {
 class AdditionOrder {
  public:
   /// Of all blocks. Threads, and warps by their first thread, count from the first block on.
-  explicit AdditionOrder(int threads);
+  /// `in_order`: whether additions in no order are an error.
+  explicit AdditionOrder(int threads, bool in_order = true);
 
   /// Additions of each warp that are known of; shared by those who know the same. Null: none.
   using Known = std::shared_ptr<const std::vector<int>>;
@@ -52,6 +53,7 @@ class AdditionOrder {
 
   static void join(Known& to, const Known& more);
 
+  bool in_order_;
   std::vector<Thread> threads_;
   std::vector<int> made_;  ///< additions of each warp
   std::unordered_map<const float*, Addition> last_;

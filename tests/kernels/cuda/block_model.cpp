@@ -307,7 +307,7 @@ class BlocksTogether {
       : launch_(launch),
         order_(schedule.order),
         random_(schedule.seed),
-        additions_(launch.blocks_x * launch.blocks_y * launch.threads),
+        additions_(launch.blocks_x * launch.blocks_y * launch.threads, launch.in_order),
         to_start_(static_cast<std::size_t>(launch.blocks_x * launch.blocks_y)) {
     std::iota(to_start_.begin(), to_start_.end(), 0);
     if (order_ == LaneOrder::forward) std::ranges::reverse(to_start_);  // the next one is the last

@@ -61,6 +61,7 @@ struct Launch {
   int shared_bytes = 0;
   int registers = 0;      ///< of a thread, where warpgroups hand them to one another
   bool together = false;  ///< blocks run side by side, a few at a time, and may wait for others
+  bool in_order = true;   ///< additions to one number in no order are an error
 };
 
 /// What a launch did.

@@ -558,10 +558,15 @@ TEST(HopperModel, RefusesMapsThatADriverRefuses) {
 /// With the environment variable as it is given, for as long as this lives.
 class Wish {
  public:
-  explicit Wish(const char* value) { setenv("ANNULUS_CUDA", value, 1); }
-  ~Wish() { unsetenv("ANNULUS_CUDA"); }
+  Wish(const char* variable, const char* value) : variable_(variable) {
+    setenv(variable, value, 1);
+  }
+  ~Wish() { unsetenv(variable_); }
   Wish(const Wish&) = delete;
   Wish& operator=(const Wish&) = delete;
+
+ private:
+  const char* variable_;
 };
 
 // Whatever the grid, all items are dealt out, and once; a block that has nothing to do in a round
@@ -612,19 +617,27 @@ TEST(HopperWork, IsSharedOutEvenly) {
   }
 }
 
-TEST(HopperChoice, IsAWishThatMayBeMisspelt) {
-  EXPECT_EQ(gpu::wished_kernel_path(), gpu::KernelPath::mma);
-  {
-    const Wish wish("hopper");
-    EXPECT_EQ(gpu::wished_kernel_path(), gpu::KernelPath::hopper);
-  }
-  const Wish wish("hoper");
+void expect_refused(const char* variable, const char* value, const char* why) {
+  const Wish wish(variable, value);
   try {
-    static_cast<void>(gpu::wished_kernel_path());
+    static_cast<void>(gpu::wished_kernels());
     FAIL();
   } catch (const InputError& error) {
-    EXPECT_EQ(std::string(error.what()), "ANNULUS_CUDA=hoper: expected mma or hopper");
+    EXPECT_STREQ(error.what(), why);
   }
+}
+
+TEST(HopperChoice, IsAWishThatMayBeMisspelt) {
+  EXPECT_EQ(gpu::wished_kernels().path, gpu::KernelPath::mma);
+  EXPECT_TRUE(gpu::wished_kernels().in_order);
+  {
+    const Wish path("ANNULUS_CUDA", "hopper");
+    const Wish sums("ANNULUS_CUDA_SUMS", "unordered");
+    EXPECT_EQ(gpu::wished_kernels().path, gpu::KernelPath::hopper);
+    EXPECT_FALSE(gpu::wished_kernels().in_order);
+  }
+  expect_refused("ANNULUS_CUDA", "hoper", "ANNULUS_CUDA=hoper: expected mma or hopper");
+  expect_refused("ANNULUS_CUDA_SUMS", "", "ANNULUS_CUDA_SUMS=: expected ordered or unordered");
 }
 
 TEST(HopperChoice, LeavesWhatThePathDoesNotHave) {

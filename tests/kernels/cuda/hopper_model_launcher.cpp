@@ -17,16 +17,17 @@ requires requires {
 }
 constexpr int registers_of<Kernel> = Kernel::registers;
 
-auto ModelLauncher::hopper_launch(device::Stream& stream) const {
-  return [this, &stream]<class Kernel>(int blocks_x, int blocks_y,
-                                       const typename Kernel::Arguments& arguments) {
+auto ModelLauncher::hopper_launch(device::Stream& stream, bool in_order) const {
+  return [this, &stream, in_order]<class Kernel>(int blocks_x, int blocks_y,
+                                                 const typename Kernel::Arguments& arguments) {
     run(
         {.blocks_x = blocks_x,
          .blocks_y = blocks_y,
          .threads = Kernel::threads,
          .shared_bytes = Kernel::shared_bytes,
          .registers = registers_of<Kernel>,
-         .together = TakesTurns<Kernel>},
+         .together = TakesTurns<Kernel>,
+         .in_order = in_order},
         [arguments] { Kernel::run(arguments); }, stream);
   };
 }
@@ -63,7 +64,7 @@ void ModelLauncher::add_hopper_all_gradients(const gpu::KernelChoice& choice,
                                              device::Stream& stream) const {
   gpu::with_half_type(choice, [&]<class T>() {
     gpu::dispatch_hopper_all_gradients<T>(choice, arguments, encode_for_model,
-                                          hopper_launch(stream));
+                                          hopper_launch(stream, choice.in_order));
   });
 }
 

@@ -27,26 +27,27 @@ struct ModelOfKernel {
   ModelLauncher launcher;
   kernels::gpu::GpuKernel kernel;
 
-  ModelOfKernel(const Schedule& schedule, kernels::gpu::KernelPath path,
+  ModelOfKernel(const Schedule& schedule, const kernels::gpu::KernelWish& wish,
                 const kernels::gpu::Multiprocessors& memory)
-      : launcher(schedule, Order::early, memory), kernel(launcher, path) {}
+      : launcher(schedule, Order::early, memory), kernel(launcher, wish) {}
   ~ModelOfKernel() { EXPECT_EQ(launcher.report().bank_conflicts, 0); }
 };
 
 /// On a model of its own.
 [[nodiscard]] inline std::shared_ptr<const kernels::Kernel> open_cuda(
-    const Schedule& schedule, kernels::gpu::KernelPath path = kernels::gpu::KernelPath::mma,
+    const Schedule& schedule, const kernels::gpu::KernelWish& wish = {},
     const kernels::gpu::Multiprocessors& memory = large_shared_memory) {
-  const auto model = std::make_shared<ModelOfKernel>(schedule, path, memory);
+  const auto model = std::make_shared<ModelOfKernel>(schedule, wish, memory);
   return {model, &model->kernel};
 }
 /// So few multiprocessors that a thread block computes several tiles one after another.
 [[nodiscard]] inline std::shared_ptr<const kernels::Kernel> open_hopper(
     const Schedule& schedule, int multiprocessors = 3,
-    const kernels::gpu::Multiprocessors& memory = large_shared_memory) {
+    const kernels::gpu::Multiprocessors& memory = large_shared_memory, bool in_order = true) {
   auto device = memory;
   device.count = multiprocessors;
-  return open_cuda(schedule, kernels::gpu::KernelPath::hopper, device);
+  return open_cuda(schedule, {.path = kernels::gpu::KernelPath::hopper, .in_order = in_order},
+                   device);
 }
 #endif
 
@@ -66,9 +67,7 @@ struct ModelOfKernel {
 [[nodiscard]] inline KernelUnderTest two_kernels_under_test() {
   auto kernel = cuda_under_test();
   kernel.name = "two_kernels";
-  kernel.open = [] {
-    return open_cuda({LaneOrder::shuffled, 3}, kernels::gpu::KernelPath::mma, least_shared_memory);
-  };
+  kernel.open = [] { return open_cuda({LaneOrder::shuffled, 3}, {}, least_shared_memory); };
   kernel.types = {DataType::bfloat16, DataType::float16};
   return kernel;
 }

@@ -8,15 +8,16 @@ namespace gpu = kernels::gpu;
 using device::Stream;
 
 /// Starts kernels on the model.
-auto ModelLauncher::launch(Stream& stream) const {
-  return [this, &stream]<class Kernel>(int blocks_x, int blocks_y,
-                                       const typename Kernel::Arguments& arguments) {
+auto ModelLauncher::launch(Stream& stream, bool in_order) const {
+  return [this, &stream, in_order]<class Kernel>(int blocks_x, int blocks_y,
+                                                 const typename Kernel::Arguments& arguments) {
     run(
         {.blocks_x = blocks_x,
          .blocks_y = blocks_y,
          .threads = Kernel::threads,
          .shared_bytes = Kernel::shared_bytes,
-         .together = TakesTurns<Kernel>},
+         .together = TakesTurns<Kernel>,
+         .in_order = in_order},
         [arguments] { Kernel::run(arguments); }, stream);
   };
 }
@@ -104,7 +105,7 @@ void ModelLauncher::add_all_gradients(const gpu::KernelChoice& choice,
     return add_hopper_all_gradients(choice, arguments, stream);
   }
   gpu::with_half_type(choice, [&]<class T>() {
-    gpu::dispatch_all_gradients<T>(choice, arguments, launch(stream));
+    gpu::dispatch_all_gradients<T>(choice, arguments, launch(stream, choice.in_order));
   });
 }
 

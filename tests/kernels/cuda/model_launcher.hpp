@@ -99,10 +99,11 @@ class ModelLauncher final : public kernels::gpu::Launcher {
   [[nodiscard]] ModelDevice& device() const { return *device_; }
 
  private:
-  [[nodiscard]] auto launch(device::Stream& stream) const;
+  /// `in_order`: whether additions of blocks to one number must have an order.
+  [[nodiscard]] auto launch(device::Stream& stream, bool in_order = true) const;
   void run(const Launch& launch, const std::function<void()>& body, device::Stream& stream) const;
   // Those for compute capability 9.0, in a file of their own.
-  [[nodiscard]] auto hopper_launch(device::Stream& stream) const;
+  [[nodiscard]] auto hopper_launch(device::Stream& stream, bool in_order = true) const;
   void hopper_forward(const kernels::gpu::KernelChoice& choice,
                       const kernels::gpu::ForwardArguments& arguments,
                       device::Stream& stream) const;

@@ -105,7 +105,7 @@ TEST(CudaTurns, EndOnce) {
   run_blocks({.threads = 32, .together = true}, {}, [&] {
     gpu::StepTurns turns;
     for (int step = 0; step < 2; ++step) {
-      turns.look(&counts[static_cast<std::size_t>(step)]);
+      turns.look(counts.data(), step);
       turns.end_last(counts.data(), 0);
       turns.wait(counts.data(), step, 0);
       turns.end_last(counts.data(), 0);
@@ -174,13 +174,13 @@ TEST(CudaTurns, SumsOfLanesLieWhereTheirRowsAndColumnsAre) {
 template <class T>
 Index kernels_in_turns(Index head_dim, const gpu::Multiprocessors& memory,
                        const std::vector<Index>& documents = {0, 60, 75}, Index query_heads = 2,
-                       gpu::KernelPath path = gpu::KernelPath::mma) {
+                       const gpu::KernelWish& wish = {}) {
   const Problem problem{.query_heads = query_heads,
                         .key_heads = 1,
                         .head_dim = head_dim,
                         .documents = Documents::packed(documents)};
   const ModelLauncher launcher({}, Order::early, memory);
-  const gpu::GpuKernel kernel(launcher, path);
+  const gpu::GpuKernel kernel(launcher, wish);
   const auto whole = random_problem<T>(problem, 8);
   static_cast<void>(gradients_by(kernel, whole, random_dout<T>(problem)));
   return launcher.launches_together();
@@ -197,7 +197,7 @@ TEST(CudaTurns, AreTakenWhereADeviceHasTheSharedMemory) {
 
 TEST(CudaTurns, AreTakenOnHopperWhereADeviceHasTheSharedMemory) {
   const auto kernels = []<class T>(Index head_dim, const gpu::Multiprocessors& memory) {
-    return kernels_in_turns<T>(head_dim, memory, {0, 60, 75}, 2, gpu::KernelPath::hopper);
+    return kernels_in_turns<T>(head_dim, memory, {0, 60, 75}, 2, {.path = gpu::KernelPath::hopper});
   };
   EXPECT_EQ(kernels.operator()<BFloat16>(64, large_shared_memory), 1);
   EXPECT_EQ(kernels.operator()<Float16>(128, large_shared_memory), 1);
@@ -210,6 +210,40 @@ TEST(CudaTurns, AreTakenOnHopperWhereADeviceHasTheSharedMemory) {
 TEST(CudaTurns, AreNotTakenWhereAllWouldWait) {
   EXPECT_EQ(kernels_in_turns<BFloat16>(64, many_multiprocessors, {0, 384}, 1), 0);
   EXPECT_EQ(kernels_in_turns<BFloat16>(64, large_shared_memory, {0, 384}, 1), 1);
+  EXPECT_EQ(kernels_in_turns<BFloat16>(64, many_multiprocessors, {0, 384}, 1, {.in_order = false}),
+            1);
+}
+
+/// What tiles add to the same queries without an order: as exact, whatever the schedule, and
+/// nothing that another adds is lost or waited for.
+template <class T>
+void expect_gradients_in_any_order(gpu::KernelPath path, Index head_dim) {
+  const Problem problem{.query_heads = 2,
+                        .key_heads = 1,
+                        .head_dim = head_dim,
+                        .documents = Documents::single(411),
+                        .mask = Mask::window(250, 20)};
+  const auto whole = random_problem<T>(problem, 8);
+  const auto dout = random_dout<T>(problem);
+  const auto exact = direct_gradients_of(whole, dout);
+  const auto in_order = gradients_by(*open_cuda({}, {.path = path}), whole, dout);
+  const auto bound = 2 * largest_error(in_order.dq, exact.dq);
+  bool has_other_bits = false;
+  for (const auto& schedule : model_schedules) {
+    const auto got = gradients_by(*open_cuda(schedule, {path, false}), whole, dout);
+    EXPECT_LE(largest_error(got.dq, exact.dq), bound);
+    EXPECT_EQ(got.dk.values, in_order.dk.values);
+    EXPECT_EQ(got.dv.values, in_order.dv.values);
+    has_other_bits |= got.dq.values != in_order.dq.values;
+  }
+  EXPECT_TRUE(has_other_bits) << "an order all the same";
+}
+
+TEST(CudaTurns, AreNotTakenWhereAnyOrderWillDo) {
+  for (const auto path : {gpu::KernelPath::mma, gpu::KernelPath::hopper}) {
+    expect_gradients_in_any_order<BFloat16>(path, 64);
+    expect_gradients_in_any_order<Float16>(path, 128);
+  }
 }
 
 TEST(CudaTurns, NeedSomethingThatMeets) {
@@ -232,7 +266,7 @@ void expect_gradients_where_logits_are_low() {
   for (const auto path : {gpu::KernelPath::mma, gpu::KernelPath::hopper}) {
     for (const auto& memory : {large_shared_memory, least_shared_memory}) {
       const ModelLauncher launcher({}, Order::early, memory);
-      const gpu::GpuKernel kernel(launcher, path);
+      const gpu::GpuKernel kernel(launcher, {.path = path});
       const auto got = gradients_by(kernel, whole, dout);
       const double most = 0.03 * largest_element(exact.dq);
       EXPECT_TRUE(all_close("dq", got.dq.values, exact.dq.values, most));

@@ -104,7 +104,7 @@ struct GradientKernel {
     const auto compute = [&](const Walk& walk, int stage) {
       const Stage from(stage);
       const int step = step_of(a, walk);
-      turns.look(a.turns.counts + count_of(step));
+      turns.look(a.turns.counts, count_of(step));
       Fragments dz;
       Products<T>::template add_dots<dim>(dz, k, from.q);
       to_probabilities(dz, from.numbers, walk, own);

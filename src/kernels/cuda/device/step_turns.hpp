@@ -1,6 +1,6 @@
 #pragma once
 // Whose turn it is to add to the sums of a step: thread blocks add in the order of the list, so
-// that sums have the same bits every time.
+// that sums have the same bits every time. Where there are no counts, they add in any order.
 //
 // A block takes a ticket when it starts, which says what it computes. So it waits only for blocks
 // that have started before it, and the one that started first waits for none. In GradientKernel a
@@ -23,12 +23,15 @@ namespace annulus::kernels::gpu {
 class StepTurns {
  public:
   /// `count`: of a step for this warp.
-  ANNULUS_DEVICE void look(const std::uint32_t* count) { seen_ = look_at(count); }
+  ANNULUS_DEVICE void look(const std::uint32_t* counts, int count) {
+    if (counts != nullptr) seen_ = look_at(counts + count);
+  }
 
   /// Says that the additions of the step before have been made. What others had added when it
   /// looked comes before all that follows; it is told apart whether these are all `turns` that must
   /// come before its own.
   ANNULUS_DEVICE void end_last(std::uint32_t* counts, int turns) {
+    if (counts == nullptr) return;
     sync_warp();
     fence_device();
     if (last_ >= 0 && lane_index() == 0) raise(counts + last_);

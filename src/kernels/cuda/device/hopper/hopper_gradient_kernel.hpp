@@ -135,6 +135,7 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
 
   /// Sums of step `first` and of every `adders`-th from there on, by one warp.
   ANNULUS_DEVICE static void add(const GradientArguments& a, unsigned first) {
+    if (a.turns.counts == nullptr) return add_in_any_order(a, first);
     const SumsRing ring = sums_ring();
     for (SumsPlace place{first};; place.steps += adders) {
       ring.wait_until_full(place);
@@ -158,6 +159,26 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
       }
       sync_warp();
     }
+  }
+
+  /// The same where nobody waits for another's sums.
+  ANNULUS_DEVICE static void add_in_any_order(const GradientArguments& a, unsigned first) {
+    const SumsRing ring = sums_ring();
+    for (SumsPlace place{first};; place.steps += adders) {
+      ring.wait_until_full(place);
+      const auto turn = load_shared<TurnNote>(turn_of_sums(place));
+      if (turn.step < 0) break;
+      sync_warp();  // all lanes have read the turn
+      if (lane_index() == 0) {
+        add_numbers(a.turns.sums + static_cast<Index>(turn.step) * OwnSums::numbers, sums_of(place),
+                    sum_bytes);
+        add_commit();
+        add_wait_read<0>();
+        barrier_arrive(ring.empty(place.stage()));
+      }
+      sync_warp();
+    }
+    if (lane_index() == 0) add_wait<0>();
   }
 
   ANNULUS_DEVICE static void compute(const GradientArguments& a) {
