@@ -37,6 +37,9 @@ STATISTICS_PATHS = ("mma", "hopper")
 RING = 1.05
 RINGS = ("full-forward", "causal-forward", "causal-backward")
 RING_PATHS = ("mma", "hopper")
+# The most time of gradients with the same bits every time, in that of sums in any order.
+ORDER = 1.10
+ORDER_PATHS = ("mma", "hopper")
 # The least bandwidth with which a token reads its cache, in that of a copy.
 DECODE = 0.80
 # The most of an error in bf16 or fp16, in that of PyTorch in the same type: of the backend that the path's
@@ -193,6 +196,18 @@ def add_rings(verdicts, path, folder):
                         ratio(eight, one), RING, most=True)
 
 
+def add_order(verdicts, path, folder, rows):
+    """What the order of sums costs, which ANNULUS_CUDA_SUMS=unordered leaves out."""
+    names = ("precision", "head_dim", "mask", "pass", "statistics")
+    in_order = by(rows, *names)
+    unordered = by(rows_of(load(folder / f"kernel-{path}-unordered.json")), *names)
+    for head_dim, mask in itertools.product((64, 128), MASKS):
+        case = ("bf16", head_dim, mask, "backward", "off")
+        cost = ratio(in_order.get(case, {}).get("seconds"), unordered.get(case, {}).get("seconds"))
+        verdicts.figure(f"{path} backward bf16 d = {head_dim} {mask}: time of sums in order in that of any order",
+                        cost, ORDER, most=True)
+
+
 def add_decode(verdicts, folder):
     rows = rows_of(load(folder / "decode.json"))
     verdicts.figure("mma decode bf16, a token over 131072 keys, 32 heads on 8: bandwidth in that of a copy",
@@ -236,6 +251,8 @@ def verdicts_of(folder):
     # Of other GPUs nothing is asked that has to do with Hopper.
     for path in PATHS if capability == "9.0" else ("mma", "cudnn"):
         add_kernels(verdicts, path, rows_of(*kernels[path]), peers)
+        if path in ORDER_PATHS:
+            add_order(verdicts, path, folder, rows_of(*kernels[path]))
         if path in RING_PATHS:
             add_rings(verdicts, path, folder)
         if path == "mma":

@@ -119,7 +119,8 @@ const std::vector<Machine>& known_machines() {
             core_costs(179e9, .67, .70, .61, .64, .60)),
       gpus("h100", "data sheets: 8 GPUs of 989 TFLOP/s a node, of which kernels reach 0.6",
            with_wide_types(half_speeds(600e12, 600e12, 500e12, 500e12))),
-      gpus("h200", "kernels of November 2026 measured on one H200; NVLink and InfiniBand from data sheets",
+      gpus("h200",
+           "kernels of November 2026 measured on one H200; NVLink and InfiniBand from data sheets",
            with_wide_types(half_speeds(157e12, 186e12, 138e12, 152e12))),
   };
   return machines;

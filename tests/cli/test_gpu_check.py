@@ -170,6 +170,7 @@ def test_results_come_first_and_then_sanitizers_and_targets(tmp_path):
         "compute-sanitizer memcheck, mma", "compute-sanitizer racecheck, mma",
         "compute-sanitizer memcheck, cudnn",
         "PyTorch", "bench kernel, hopper", "bench kernel, mma", "bench kernel, cuDNN",
+        "bench kernel, hopper, unordered", "bench kernel, mma, unordered",
         *(f"ring of 8, mma, {of}" for of in rings), "bench decode",
         *(f"ring of 8, hopper, {of}" for of in rings),
         "bench kernel, hopper, more", "bench kernel, cuDNN, more", "bench kernel, mma, more"]
@@ -403,8 +404,8 @@ def test_table(folder):
     assert line(text, error.format("dv"))[-2:] == ["not", "measured"]
     assert line(text, "mma forward bf16 d = 128 causal: TFLOP/s")[-2:] == ["not", "measured"]
     assert line(text, "copies on the device, GB/s") == ["3000", "-", "not", "asked"]
-    # All that is asked has a line, measured or not: speeds, statistics, rings, decode and errors.
-    asked = (4 + 2 + 8 + 8) + 2 * 4 + 2 * 3 + 1 + 3 * 16
+    # All that is asked has a line, measured or not: speeds, statistics, order, rings, decode and errors.
+    asked = (4 + 2 + 8 + 8) + 2 * 4 + 2 * 4 + 2 * 3 + 1 + 3 * 16
     assert f"targets: 3 met, 3 missed, {asked - 6} not measured" in text
     assert text.endswith("left out or cut short for time: bench decode\n")
 
@@ -434,6 +435,21 @@ def test_speed_is_asked_by_path(folder, path, which, head_dim, peer, least, mask
         verdict = ["-", "not", "asked"] if least is None else [
             ">=", f"{least:.3f}", "met" if speed > least else "MISSED"]
         assert code == 0 and line(text, check) == [f"{speed:.3f}", *verdict]
+
+
+# In the order of tiles, beside any order.
+@pytest.mark.parametrize("path", ["mma", "hopper"])
+def test_what_order_costs_is_asked(folder, path):
+    kernel = json.loads((folder / "kernel-mma.json").read_text())
+    case = {"pass": "backward", "head_dim": 64}
+    for name, seconds in (("", {FULL: 1.05e-3, CAUSAL: 0.6e-3}), ("-unordered", {FULL: 1e-3, CAUSAL: 0.5e-3})):
+        kernel["rows"] = [row(**case, mask=mask, seconds=value) for mask, value in seconds.items()]
+        (folder / f"kernel-{path}{name}.json").write_text(json.dumps(kernel))
+    text = table(folder)[1]
+    cost = path + " backward bf16 d = {} {}: time of sums in order in that of any order"
+    assert line(text, cost.format(64, FULL)) == ["1.050", "<=", "1.100", "met"]
+    assert line(text, cost.format(64, CAUSAL)) == ["1.200", "<=", "1.100", "MISSED"]
+    assert line(text, cost.format(128, FULL))[-2:] == ["not", "measured"]
 
 
 def test_nothing_is_asked_of_hopper_on_other_gpus(folder):
