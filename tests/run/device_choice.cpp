@@ -115,6 +115,8 @@ TEST(DeviceChoice, KernelsRunWhereThereIsCodeOrPtxOfThem) {
         Case{"80-real;90", 10, 0, true},
         Case{"80-real;90-real", 10, 0, false},
         Case{"80-real;100-real;120", 10, 3, true},
+        Case{"80-real 90-real 80-virtual", 10, 0, true},
+        Case{"80-real 90-real", 10, 0, false},
         Case{"80-real;100-real;120", 11, 0, false},
         Case{"all-major", 8, 6, true},
         Case{"", 8, 0, false}}) {

@@ -12,13 +12,14 @@ namespace annulus::kernels {
 /// The least compute capability that kernels need: this one, .0.
 inline constexpr int least_cuda_major = 8;
 
-/// What kernels of this build are compiled for, as CMAKE_CUDA_ARCHITECTURES says it: "80-real;90".
-/// Empty in a build without CUDA.
+/// What kernels of this build are compiled for, in the words of CMAKE_CUDA_ARCHITECTURES:
+/// "80-real 90-real 80-virtual". Empty in a build without CUDA.
 [[nodiscard]] std::string_view cuda_architectures();
 
-/// Whether code that is compiled for `architectures` runs on a GPU: that of a real one on the same
-/// major capability from its minor one on, PTX on every later capability, and what has an "a" on
-/// that capability alone. "native", "all" and "all-major" are taken to have what is needed.
+/// Whether code that is compiled for `architectures`, after spaces or semicolons, runs on a GPU:
+/// that of a real one on the same major capability from its minor one on, PTX on every later
+/// capability, and what has an "a" on that capability alone. "native", "all" and "all-major" are
+/// taken to have what is needed.
 [[nodiscard]] bool has_cuda_code(std::string_view architectures, const GpuProperties& gpu);
 
 /// Whether kernels of this build run on it.

@@ -49,7 +49,7 @@ std::string_view cuda_architectures() {
 
 bool has_cuda_code(std::string_view architectures, const GpuProperties& gpu) {
   while (!architectures.empty()) {
-    const auto end = std::min(architectures.find(';'), architectures.size());
+    const auto end = std::min(architectures.find_first_of("; "), architectures.size());
     if (has_code_of(architectures.substr(0, end), gpu)) return true;
     architectures.remove_prefix(std::min(end + 1, architectures.size()));
   }

@@ -135,46 +135,30 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
 
   /// Sums of step `first` and of every `adders`-th from there on, by one warp.
   ANNULUS_DEVICE static void add(const GradientArguments& a, unsigned first) {
-    if (a.turns.counts == nullptr) return add_in_any_order(a, first);
     const SumsRing ring = sums_ring();
-    for (SumsPlace place{first};; place.steps += adders) {
-      ring.wait_until_full(place);
-      const auto turn = load_shared<TurnNote>(turn_of_sums(place));
-      if (turn.step < 0) return;
-      std::uint32_t* const count = a.turns.counts + turn.step;
-      wait_for(count, static_cast<std::uint32_t>(turn.turns));
-      sync_warp();  // all lanes have read the turn
-      if (lane_index() == 0) {
-        // What others had added comes before what is added by itself, and that before the count.
-        fence_device();
-        async_proxy_fence_device();
-        add_numbers(a.turns.sums + static_cast<Index>(turn.step) * OwnSums::numbers, sums_of(place),
-                    sum_bytes);
-        add_commit();
-        add_wait_read<0>();
-        barrier_arrive(ring.empty(place.stage()));
-        add_wait<0>();
-        fence_device();
-        raise(count);
-      }
-      sync_warp();
-    }
-  }
-
-  /// The same where nobody waits for another's sums.
-  ANNULUS_DEVICE static void add_in_any_order(const GradientArguments& a, unsigned first) {
-    const SumsRing ring = sums_ring();
-    for (SumsPlace place{first};; place.steps += adders) {
+    const bool in_order = a.turns.counts != nullptr;
+    SumsPlace place{first};
+    for (;; place.steps += adders) {
       ring.wait_until_full(place);
       const auto turn = load_shared<TurnNote>(turn_of_sums(place));
       if (turn.step < 0) break;
+      std::uint32_t* const count = a.turns.counts + turn.step;
+      if (in_order) wait_for(count, static_cast<std::uint32_t>(turn.turns));
       sync_warp();  // all lanes have read the turn
       if (lane_index() == 0) {
+        // What others had added comes before what is added by itself, and that before the count.
+        if (in_order) fence_device();
+        if (in_order) async_proxy_fence_device();
         add_numbers(a.turns.sums + static_cast<Index>(turn.step) * OwnSums::numbers, sums_of(place),
                     sum_bytes);
         add_commit();
         add_wait_read<0>();
         barrier_arrive(ring.empty(place.stage()));
+        if (in_order) {
+          add_wait<0>();
+          fence_device();
+          raise(count);
+        }
       }
       sync_warp();
     }
