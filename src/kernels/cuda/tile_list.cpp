@@ -241,7 +241,6 @@ TileList key_tiles(std::span<const Block> blocks, int tile_rows) {
 
 bool turns_pay(const TurnTiles& tiles, int key_heads, int group, int blocks_at_once,
                int step_rows) {
-  constexpr Index steps_behind = 3;
   constexpr Index hardly_any = 4;  // take as long as it takes to start another kernel
   Index steps = 0;                 // of all tiles
   for (const auto& work : tiles.list.work) {
@@ -249,7 +248,13 @@ bool turns_pay(const TurnTiles& tiles, int key_heads, int group, int blocks_at_o
   }
   const Index together =
       std::clamp<Index>(blocks_at_once / key_heads, 1, std::ssize(tiles.list.work));
-  const Index waited = steps_behind * (together - 1);  // by the last of them
+  const auto& work = tiles.list.work;
+  const auto first_step = [&](const TileWork& one) {
+    return tiles.list.visits[static_cast<std::size_t>(one.first_visit)].step;
+  };
+  const bool alike = std::ranges::all_of(
+      work, [&](const TileWork& one) { return first_step(one) == first_step(work.front()); });
+  const Index waited = (alike ? 1 : 3) * (together - 1);  // by the last of them
   return waited <= hardly_any || waited * 5 <= steps / together * 2;
 }
 

@@ -174,11 +174,12 @@ TEST(CudaTurns, SumsOfLanesLieWhereTheirRowsAndColumnsAre) {
 template <class T>
 Index kernels_in_turns(Index head_dim, const gpu::Multiprocessors& memory,
                        const std::vector<Index>& documents = {0, 60, 75}, Index query_heads = 2,
-                       const gpu::KernelWish& wish = {}) {
+                       const gpu::KernelWish& wish = {}, const Mask& mask = Mask::full()) {
   const Problem problem{.query_heads = query_heads,
                         .key_heads = 1,
                         .head_dim = head_dim,
-                        .documents = Documents::packed(documents)};
+                        .documents = Documents::packed(documents),
+                        .mask = mask};
   const ModelLauncher launcher({}, Order::early, memory);
   const gpu::GpuKernel kernel(launcher, wish);
   const auto whole = random_problem<T>(problem, 8);
@@ -208,10 +209,13 @@ TEST(CudaTurns, AreTakenOnHopperWhereADeviceHasTheSharedMemory) {
 
 // Tiles of one head that all start at once, three of them.
 TEST(CudaTurns, AreNotTakenWhereAllWouldWait) {
-  EXPECT_EQ(kernels_in_turns<BFloat16>(64, many_multiprocessors, {0, 384}, 1), 0);
-  EXPECT_EQ(kernels_in_turns<BFloat16>(64, large_shared_memory, {0, 384}, 1), 1);
-  EXPECT_EQ(kernels_in_turns<BFloat16>(64, many_multiprocessors, {0, 384}, 1, {.in_order = false}),
-            1);
+  const auto kernels = [](const gpu::Multiprocessors& device, const Mask& mask, bool in_order) {
+    return kernels_in_turns<BFloat16>(64, device, {0, 384}, 1, {.in_order = in_order}, mask);
+  };
+  EXPECT_EQ(kernels(many_multiprocessors, Mask::causal(), true), 0);
+  EXPECT_EQ(kernels(many_multiprocessors, Mask::causal(), false), 1);
+  EXPECT_EQ(kernels(large_shared_memory, Mask::causal(), true), 1);
+  EXPECT_EQ(kernels(many_multiprocessors, Mask::full(), true), 1) << "all begin with one step";
 }
 
 /// What tiles add to the same queries without an order: as exact, whatever the schedule, and
@@ -303,6 +307,16 @@ TEST(CudaTurns, AreTakenWhereTheWaitForThemIsLessThanTheProductsThatTheySave) {
   EXPECT_TRUE(pay(16384, Mask::full(), 2, 16));
   EXPECT_FALSE(pay(2048, Mask::causal(), 16, 1));
   EXPECT_TRUE(pay(256, Mask::causal(), 1, 1)) << "two tiles";
+  // A causal step of a zigzag ring, where no mask cuts what meets.
+  const auto ring_pays = [](Index queries, Index keys, int blocks) {
+    const Block block{.queries = {.stride = 1, .count = queries},
+                      .keys = {.stride = 1, .count = keys},
+                      .mask = Mask::full()};
+    const auto tiles = gpu::turn_tiles(std::vector{block}, 128, 64);
+    return gpu::turns_pay(tiles.value(), 16, 1, blocks, 64);
+  };
+  EXPECT_TRUE(ring_pays(1024, 2048, 132) && ring_pays(2048, 1024, 132));
+  EXPECT_FALSE(ring_pays(512, 2048, at_once));
 }
 
 TEST(CudaTurns, AreTakenWhereAsManyWarpsRunAtOnce) {
