@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include "annulus/base/build.hpp"
+#include "annulus/base/error.hpp"
 #include "annulus/comm/libraries.hpp"
 #include "annulus/comm/transport.hpp"
 #include "annulus/device/device.hpp"
@@ -39,6 +40,16 @@ Json mpi_json() {
 #else
   return {};
 #endif
+}
+
+/// What a run finds of a device before it computes.
+void refuse_as_a_run_does(DeviceKind device) {
+  if (device != DeviceKind::cuda) return;
+  for (const auto& gpu : visible_gpus()) {
+    const auto problem =
+        kernels::cuda_problem(gpu, kernels::cuda_architectures(), kernels::cuda_instructions());
+    if (!problem.empty()) throw InputError(problem);
+  }
 }
 
 class Info final : public Command {
@@ -87,7 +98,7 @@ class Info final : public Command {
     json["gpu_problem"] = gpu_problem();
     json["auto_device"] =
         name_of(run::choose_device(run::gpus_in_sight(context.communicator, run::gpu_in_sight(0)),
-                                   [](DeviceKind) {})
+                                   refuse_as_a_run_does)
                     .device);
     json["backends"] = kernels::backend_names();
     json["transports"] = Json::array();

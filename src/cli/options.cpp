@@ -279,14 +279,14 @@ const kernels::Kernel& ExecutionOptions::kernel(DataType type) const {
       throw InputError(fmt::format("{}: there is no GPU to compute on: {}; expected auto or cpu",
                                    asked_for, problem));
     }
-    std::string of_last;
+    // Ranks may have any of them.
     for (const auto& gpu : visible_gpus()) {
       const auto of_gpu =
           kernels::cuda_problem(gpu, kernels::cuda_architectures(), kernels::cuda_instructions());
-      if (of_gpu.empty()) return;
-      of_last = fmt::format("{}: {}", gpu.name, of_gpu);
+      if (of_gpu.empty()) continue;
+      throw InputError(fmt::format("{}: {}: {}; CUDA_VISIBLE_DEVICES can leave it out", asked_for,
+                                   gpu.name, of_gpu));
     }
-    throw InputError(fmt::format("{}: {}", asked_for, of_last));
   };
   // Where no backend of the build computes there, that is the reason; else what is asked for is
   // looked at first, with or without a GPU.

@@ -111,6 +111,8 @@ TEST(DeviceChoice, KernelsRunWhereThereIsCodeOrPtxOfThem) {
         Case{"90-virtual", 8, 9, false},
         Case{"90a-real", 9, 0, true},
         Case{"90a", 10, 0, false},
+        Case{"100f", 10, 3, true},
+        Case{"100f", 12, 0, false},
         Case{"80-real;90", 8, 6, true},
         Case{"80-real;90", 10, 0, true},
         Case{"80-real;90-real", 10, 0, false},

@@ -16,6 +16,8 @@ namespace annulus {
 /// The vector part O = Sum e^(z-m) v is held beside it and rescaled by the factors that merge()
 /// returns. The identity is m = -inf with all sums 0. m and ln l stay apart to the end: e^(z - lse)
 /// with a rounded lse is off by as many digits as |m| has.
+/// Any m near the maximum gives the same lse and out, so without statistics kernels may leave it up
+/// to 10 below that.
 template <class T>
 struct SoftmaxState {
   T maximum = -std::numeric_limits<T>::infinity();

@@ -16,10 +16,10 @@ inline constexpr int least_cuda_major = 8;
 /// "80-real 90-real 80-virtual". Empty in a build without CUDA.
 [[nodiscard]] std::string_view cuda_architectures();
 
-/// Whether code that is compiled for `architectures`, after spaces or semicolons, runs on a GPU:
+/// Whether code that is compiled for `architectures`, apart by spaces or semicolons, runs on a GPU:
 /// that of a real one on the same major capability from its minor one on, PTX on every later
-/// capability, and what has an "a" on that capability alone. "native", "all" and "all-major" are
-/// taken to have what is needed.
+/// capability, what has an "a" on that capability alone, and what has an "f" on that and later ones
+/// of the same major one. "native", "all" and "all-major" are taken to have what is needed.
 [[nodiscard]] bool has_cuda_code(std::string_view architectures, const GpuProperties& gpu);
 
 /// Whether kernels of this build run on it.

@@ -185,8 +185,11 @@ HWY_INLINE __m512d added_where_normal(__m512d e, __m512d x, __m512d sum) {
   return _mm512_mask3_fmadd_pd(e, x, sum, is_normal(x));
 }
 
-/// e^x for x up to the largest finite e^x, to about one unit in the last place; exactly 0 where it
-/// is below the normal numbers, NaN for NaN.
+/// Whether e^x above the largest number is infinite or NaN, and not just anything.
+inline constexpr bool exp_shows_overflow = true;
+
+/// e^x to about one unit in the last place; exactly 0 where it is below the normal numbers,
+/// infinite or NaN above the largest, NaN for NaN.
 template <class D, class T = hn::TFromD<D>, class V = hn::Vec<D>>
 HWY_INLINE V exp_or_zero(D d, V x) {
   const auto reduced = reduce_exponent(d, x, ExpTable<T>::round, ExpTable<T>::ln2);
@@ -206,6 +209,8 @@ HWY_INLINE V add_exponent_times(D /*d*/, V e, V x, V sum) {
 }
 
 #else
+
+inline constexpr bool exp_shows_overflow = false;
 
 /// p for |r| <= ln(2) / 2, and where the exponent lies in a number. Of the parts of ln 2 the first
 /// has few bits: its product with n is exact where there is no fused multiply-add.

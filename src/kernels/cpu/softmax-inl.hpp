@@ -43,16 +43,17 @@ HWY_INLINE void mask_row(D d, Interval visible, Index keys, T* HWY_RESTRICT scor
 }
 
 /// How far a logit may lie above the centre of its row's sums before these move to it. A weight is
-/// then at most e^8, and few rows move again after their first tile of keys, where many would that
-/// move with every new maximum. Where weights are rounded, that of the maximum is 1, which nothing
-/// takes from.
+/// then at most e^8, or six times that where centre_is_kept, and few rows move again after their
+/// first tile of keys, where many would that move with every new maximum. Where weights are
+/// rounded, that of the maximum is 1, which nothing takes from.
 template <class E>
 inline constexpr int above_centre = operand_size<E> == 1 ? 8 : 0;
 
 /// Whether weights are made without a look for the largest logit first, because a row of them stays
 /// in registers until their sum shows that none was too large.
 template <class D, class E>
-inline constexpr bool centre_is_kept = above_centre<E> > 0 && key_tile<E> / lanes_of<D> <= 6;
+inline constexpr bool centre_is_kept =
+    exp_shows_overflow&& above_centre<E> > 0 && key_tile<E> / lanes_of<D> <= 6;
 
 /// Moves the centre of row r up: every sum is scaled by e^(old - new), and the moment also shifts
 /// by l (old - new).

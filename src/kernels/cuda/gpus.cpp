@@ -19,6 +19,7 @@ bool has_code_of(std::string_view architecture, const GpuProperties& gpu) {
   const std::string_view kind(rest.ptr, static_cast<std::size_t>(end - rest.ptr));
   const int own = 10 * gpu.compute_major + gpu.compute_minor;
   if (kind.starts_with('a')) return own == number;
+  if (kind.starts_with('f')) return own / 10 == number / 10 && own >= number;
   const bool is_code = !kind.ends_with("-virtual") && own / 10 == number / 10 && own >= number;
   const bool is_ptx = !kind.ends_with("-real") && own >= number;
   return is_code || is_ptx;

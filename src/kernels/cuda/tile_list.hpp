@@ -122,8 +122,8 @@ struct TurnTiles {
 
 /// Whether taking turns costs less than the two products that it saves, where each of `key_heads`
 /// has these tiles, all `group` heads stream past one, and a device runs so many thread blocks at
-/// once: those that start together are one step behind each other, or three with a causal mask, where
-/// each begins two steps after the one before.
+/// once: those that start together are one step behind each other, or three with a causal mask,
+/// where each begins two steps after the one before.
 [[nodiscard]] bool turns_pay(const TurnTiles& tiles, int key_heads, int group, int blocks_at_once,
                              int step_rows);
 

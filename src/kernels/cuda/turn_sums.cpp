@@ -11,10 +11,10 @@ float* TurnSums::of(const GradientTiles& tiles, double* query_sums) {
       tiles_ != nullptr && tiles_->steps == tiles.steps && turns_ + tiles.most_turns <= most_turns_;
   if (!goes_on) {
     fold(query_sums);
-    tiles_ = &tiles;
     sums_ = {stream_,
              std::ssize(tiles.steps) * heads_ * all_gradients_step_rows(choice_) * choice_.dim};
     stream_->clear(sums_.data(), sums_.bytes());
+    tiles_ = &tiles;
   }
   turns_ += tiles.most_turns;
   return sums_.data();

@@ -132,7 +132,7 @@ void expect_folds(gpu::KernelPath path, const Mask& mask, const KernelRun& run, 
                         .documents = Documents::single(331),
                         .mask = mask};
   const ModelLauncher launcher({}, Order::late);
-  const gpu::GpuKernel kernel(launcher, path);
+  const gpu::GpuKernel kernel(launcher, {.path = path});
   const auto whole = random_problem<BFloat16>(problem, 8);
   const auto dout = random_dout<BFloat16>(problem);
   const auto got = gradients_by(kernel, whole, dout, run);

@@ -308,12 +308,12 @@ TEST(CudaTurns, AreTakenWhereTheWaitForThemIsLessThanTheProductsThatTheySave) {
   EXPECT_FALSE(pay(2048, Mask::causal(), 16, 1));
   EXPECT_TRUE(pay(256, Mask::causal(), 1, 1)) << "two tiles";
   // A causal step of a zigzag ring, where no mask cuts what meets.
-  const auto ring_pays = [](Index queries, Index keys, int blocks) {
+  const auto ring_pays = [](Index queries, Index keys, int of_device) {
     const Block block{.queries = {.stride = 1, .count = queries},
                       .keys = {.stride = 1, .count = keys},
                       .mask = Mask::full()};
     const auto tiles = gpu::turn_tiles(std::vector{block}, 128, 64);
-    return gpu::turns_pay(tiles.value(), 16, 1, blocks, 64);
+    return gpu::turns_pay(tiles.value(), 16, 1, of_device, 64);
   };
   EXPECT_TRUE(ring_pays(1024, 2048, 132) && ring_pays(2048, 1024, 132));
   EXPECT_FALSE(ring_pays(512, 2048, at_once));

@@ -142,7 +142,7 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
       ring.wait_until_full(place);
       const auto turn = load_shared<TurnNote>(turn_of_sums(place));
       if (turn.step < 0) break;
-      std::uint32_t* const count = a.turns.counts + turn.step;
+      std::uint32_t* const count = in_order ? a.turns.counts + turn.step : nullptr;
       if (in_order) wait_for(count, static_cast<std::uint32_t>(turn.turns));
       sync_warp();  // all lanes have read the turn
       if (lane_index() == 0) {
