@@ -94,7 +94,7 @@ class KeptTiles final : public Kept {
     int turn_step_rows;
     int turn_blocks;  ///< that run at once
     int most_turns;
-    bool in_order;    ///< whether blocks wait for their turns
+    bool in_order;  ///< whether blocks wait for their turns
     int key_heads;
     int group;
     int panel;
