@@ -444,8 +444,6 @@ HOPPER_FAULTS = [
      "        wgmma_fence(dots.blocks[0]);\n", ""),
     ("no fence before the first scores of a panel", "hopper_forward_kernel.hpp",
      "\n      wgmma_fence(dots.blocks[0]);\n", "\n"),
-    ("no fence before values", "hopper_forward_kernel.hpp",
-     "        wgmma_fence(sums.blocks[0], weights);\n", ""),
     ("no fence before the last values", "hopper_forward_kernel.hpp",
      "\n      wgmma_fence(sums.blocks[0], weights);\n", "\n"),
     ("scores are in no group of their own", "warpgroup_products.hpp",
