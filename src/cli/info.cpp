@@ -46,8 +46,7 @@ Json mpi_json() {
 void refuse_as_a_run_does(DeviceKind device) {
   if (device != DeviceKind::cuda) return;
   for (const auto& gpu : visible_gpus()) {
-    const auto problem =
-        kernels::cuda_problem(gpu, kernels::cuda_architectures(), kernels::cuda_instructions());
+    const auto problem = kernels::cuda_problem(gpu);
     if (!problem.empty()) throw InputError(problem);
   }
 }
@@ -85,8 +84,7 @@ class Info final : public Command {
           {{"name", gpu.name},
            {"memory_bytes", gpu.memory_bytes},
            {"compute_capability", fmt::format("{}.{}", gpu.compute_major, gpu.compute_minor)},
-           {"problem", kernels::cuda_problem(gpu, kernels::cuda_architectures(),
-                                             kernels::cuda_instructions())}});
+           {"problem", kernels::cuda_problem(gpu)}});
     }
     json["gpu_trials"] = Json::array();
     for (const auto& trial : kernels::gpu_trials()) {

@@ -14,7 +14,6 @@
 #include "annulus/device/device.hpp"
 #include "annulus/kernels/backend.hpp"
 #include "annulus/kernels/cores.hpp"
-#include "annulus/kernels/cuda.hpp"
 #include "annulus/kernels/cuda_gpus.hpp"
 #include "annulus/measure/machine_file.hpp"
 #include "annulus/plan/machine.hpp"
@@ -281,8 +280,7 @@ const kernels::Kernel& ExecutionOptions::kernel(DataType type) const {
     }
     // Ranks may have any of them.
     for (const auto& gpu : visible_gpus()) {
-      const auto of_gpu =
-          kernels::cuda_problem(gpu, kernels::cuda_architectures(), kernels::cuda_instructions());
+      const auto of_gpu = kernels::cuda_problem(gpu);
       if (of_gpu.empty()) continue;
       throw InputError(fmt::format("{}: {}: {}; CUDA_VISIBLE_DEVICES can leave it out", asked_for,
                                    gpu.name, of_gpu));

@@ -29,6 +29,8 @@ inline constexpr int least_cuda_major = 8;
 /// that cuda_instructions() names. Empty where it does.
 [[nodiscard]] std::string cuda_problem(const GpuProperties& gpu, std::string_view architectures,
                                        std::string_view instructions);
+/// The same of this build and of what the environment asks for.
+[[nodiscard]] std::string cuda_problem(const GpuProperties& gpu);
 
 /// A part of the code for GPUs, and the last time that it ran on one.
 struct GpuTrial {

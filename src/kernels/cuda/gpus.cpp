@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "annulus/kernels/cuda.hpp"
 #include "annulus/kernels/cuda_gpus.hpp"
 
 namespace annulus::kernels {
@@ -79,6 +80,10 @@ std::string cuda_problem(const GpuProperties& gpu, std::string_view architecture
                        capability);
   }
   return "";
+}
+
+std::string cuda_problem(const GpuProperties& gpu) {
+  return cuda_problem(gpu, cuda_architectures(), cuda_instructions());
 }
 
 std::span<const GpuTrial> gpu_trials() {
