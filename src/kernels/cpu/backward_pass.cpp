@@ -31,18 +31,32 @@ Index panel_length(const JoinedBlock& block) {
   return std::min(rounded(all), std::clamp(rounded(ceil_div(all, 2)), least, gradient_panel));
 }
 
-/// Whether a thread packs all queries and keys of a head at once, rather than those of a panel
-/// whenever it meets one of the other side: where that takes little memory.
-bool packs_at_once(const JoinedBlock& block) {
-  return std::max(block.queries.size(), block.keys.size()) <= 2 * gradient_panel;
+/// Bytes that a thread packs at once, at most, if they are more than a panel: six panels of d = 128
+/// in fp32. Queries stay packed while keys pass by, and come from memory as fast as from a cache,
+/// as few are read in the time of their products; packed anew for every panel of keys, they take 4
+/// % of a pass.
+constexpr Index most_packed_bytes = Index{9} << 20;
+
+/// Calls act(part) for consecutive parts of `rows` of at most `length`.
+template <class Act>
+void for_each_part(Interval rows, Index length, Act act) {
+  for (Index begin = rows.begin; begin < rows.end; begin += length) {
+    act(Interval{begin, std::min(begin + length, rows.end)});
+  }
+}
+
+/// Packed rows that these take: whole tiles.
+Index room_of(Interval rows) {
+  return ceil_div(rows.size(), query_tile) * query_tile;
 }
 
 /// The pairs of panels of a block that see each other. Sums of a panel of queries, and of one of
 /// keys, are made in the order of rounds, so that they do not depend on which thread makes them: in
 /// round t keys i meet queries (i + t) mod C. This list keeps that order for each of them, while
 /// keys stay for as many pairs as can be: from the last to the first, each with the queries from i
-/// on, and then with those before.
-std::vector<PanelPair> pairs_of(const JoinedBlock& block, Index length) {
+/// on, and then with those before. Both are done for `section` panels of queries after the other,
+/// which stay packed meanwhile; all at once where it is 0.
+std::vector<PanelPair> pairs_of(const JoinedBlock& block, Index length, Index section) {
   const auto panel_of = [&](Index i, Interval rows) {
     const Index begin = rows.begin + i * length;
     return Interval{begin, std::min(begin + length, rows.end)};
@@ -51,15 +65,26 @@ std::vector<PanelPair> pairs_of(const JoinedBlock& block, Index length) {
   const Index key_panels = ceil_div(block.keys.size(), length);
   const Index rounds = std::max(query_panels, key_panels);
   std::vector<PanelPair> pairs;
-  const auto add = [&](Index i, Index first, Index last) {
-    for (Index j = first; j < last; ++j) {
+  const auto add = [&](Index i, Interval queries) {
+    for (Index j = queries.begin; j < queries.end; ++j) {
       const PanelPair pair{panel_of(j, block.queries), panel_of(i, block.keys),
                            (j - i + rounds) % rounds};
       if (sees_some(block, pair.queries, pair.keys)) pairs.push_back(pair);
     }
   };
-  for (Index i = key_panels; i-- > 0;) add(i, i, query_panels);
-  for (Index i = key_panels; i-- > 0;) add(i, 0, std::min(i, query_panels));
+  const auto for_each_section = [&](auto add_section) {
+    const Index step = section > 0 ? section : query_panels;
+    for (Index first = 0; first < query_panels; first += step) {
+      const Index end = std::min(first + step, query_panels);
+      for (Index i = key_panels; i-- > 0;) add_section(i, Interval{first, end});
+    }
+  };
+  for_each_section([&](Index i, Interval queries) {
+    add(i, {std::max(i, queries.begin), queries.end});
+  });
+  for_each_section([&](Index i, Interval queries) {
+    add(i, {queries.begin, std::min(i, queries.end)});
+  });
   return pairs;
 }
 
@@ -125,22 +150,22 @@ auto CpuBackward<E>::place_workspace(ArrayPlaces& places) const -> Workspace {
                   .dz_by_key = nullptr,
                   .dz_by_query = nullptr},
       .queries = {.count = 0,
-                  .q = take_operands(packed_ * operands<E>(d)),
-                  .dout = take_operands(packed_ * operands<E>(d_v)),
-                  .q_factors = take_operands(functions_.query_factors(packed_, d)),
-                  .dout_factors = take_operands(functions_.query_factors(packed_, d_v)),
-                  .scale = places.take<T>(packed_),
+                  .q = take_operands(packed_queries_ * operands<E>(d)),
+                  .dout = take_operands(packed_queries_ * operands<E>(d_v)),
+                  .q_factors = take_operands(functions_.query_factors(packed_queries_, d)),
+                  .dout_factors = take_operands(functions_.query_factors(packed_queries_, d_v)),
+                  .scale = places.take<T>(packed_queries_),
                   .scaled = places.take<T>(query_tile * d)},
       .keys = {.count = 0,
-               .columns = take_operands(functions_.packed_keys(packed_, d)),
-               .value_columns = take_operands(functions_.packed_keys(packed_, d_v)),
-               .factors = take_operands(functions_.packed_values(packed_, d))},
+               .columns = take_operands(functions_.packed_keys(packed_keys_, d)),
+               .value_columns = take_operands(functions_.packed_keys(packed_keys_, d_v)),
+               .factors = take_operands(functions_.packed_values(packed_keys_, d))},
       .packed_queries = {},
       .packed_keys = {},
-      .scale = places.take<double>(packed_),
+      .scale = places.take<double>(panel_),
       .visible = places.take<Interval>(panel_),
-      .staging = places.take<E>(packed_ * d),
-      .value_staging = places.take<E>(packed_ * d_v)};
+      .staging = places.take<E>(panel_ * d),
+      .value_staging = places.take<E>(panel_ * d_v)};
   auto& scratch = workspace.scratch;
   if constexpr (in_place) {
     scratch.p = scratch.logits;
@@ -156,18 +181,45 @@ auto CpuBackward<E>::place_workspace(ArrayPlaces& places) const -> Workspace {
 }
 
 template <class E>
+auto CpuBackward<E>::cut_of(const JoinedBlock& block) const -> Cut {
+  const Index d = queries_.q.dim;
+  const Index d_v = options_.value_dim;
+  const Index length = panel_length<E>(block);
+  const Index query_panels = ceil_div(block.queries.size(), length);
+  const Index key_panels = ceil_div(block.keys.size(), length);
+  constexpr auto operand_bytes = Index{sizeof(Operand<E>)};
+  const Index query_bytes =
+      group() * operand_bytes *
+      (length * (operands<E>(d) + operands<E>(d_v)) + functions_.query_factors(length, d) +
+       functions_.query_factors(length, d_v));
+  const Index key_bytes = operand_bytes * (functions_.packed_keys(length, d + d_v) +
+                                           functions_.packed_values(length, d));
+  const Index most_panels = most_packed_bytes / query_bytes;
+  // As long as each other.
+  const Index sections = most_panels > 0 ? ceil_div(query_panels, most_panels) : 0;
+  return {.length = length,
+          .section = sections > 0 ? ceil_div(query_panels, sections) : 0,
+          .keys_at_once = query_panels * query_bytes + key_panels * key_bytes <= most_packed_bytes};
+}
+
+template <class E>
 void CpuBackward<E>::make_room(std::span<const JoinedBlock> blocks) {
   Index panel = panel_;
-  Index packed = packed_;
+  Index queries = packed_queries_;
+  Index keys = packed_keys_;
   for (const auto& block : blocks) {
-    const Index length = panel_length<E>(block);
-    const Index all = std::max(block.queries.size(), block.keys.size());
-    panel = std::max(panel, length);
-    packed = std::max(packed, packs_at_once(block) ? ceil_div(all, length) * length : length);
+    const auto cut = cut_of(block);
+    const auto whole_panels = [&](Interval rows) {
+      return ceil_div(rows.size(), cut.length) * cut.length;
+    };
+    panel = std::max(panel, cut.length);
+    queries = std::max(queries, std::max(group() * cut.section, Index{1}) * cut.length);
+    keys = std::max(keys, cut.keys_at_once ? whole_panels(block.keys) : cut.length);
   }
-  if (panel == panel_ && packed == packed_) return;
+  if (panel == panel_ && queries == packed_queries_ && keys == packed_keys_) return;
   panel_ = panel;
-  packed_ = packed;
+  packed_queries_ = queries;
+  packed_keys_ = keys;
   workspaces_.resize(static_cast<std::size_t>(options_.threads));
   tile_memory_.give_back();
   tile_memory_ = PassMemory(pool_, [this](ArrayPlaces& places) {
@@ -197,22 +249,28 @@ void CpuBackward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<
   // gradients in the caches; the pairs of the others are shared round by round.
   const Index whole_heads = shared_evenly(heads, options_.threads);
   for (const auto& block : joined) {
-    const auto pairs = pairs_of(block, panel_length<E>(block));
+    const auto cut = cut_of(block);
+    const auto pairs = pairs_of(block, cut.length, cut.section);
     const auto of_worker = [&](int worker) -> Workspace& {
       return workspaces_[static_cast<std::size_t>(worker)];
     };
-    const bool at_once = packs_at_once(block);
-    const bool queries_at_once = at_once && queries_.q.heads == heads;
-    for_each_step(whole_heads, std::ssize(pairs), options_.threads, poll,
-                  [&](Index head, Index step, int worker) {
-                    auto& workspace = of_worker(worker);
-                    const auto* pair = &pairs[static_cast<std::size_t>(step)];
-                    if (step == 0 || (!at_once && pair->keys.begin != pair[-1].keys.begin)) {
-                      pack_keys(k, v, at_once ? block.keys : pair->keys, head, workspace);
-                    }
-                    if (step == 0 && queries_at_once) pack_queries(block.queries, head, workspace);
-                    accumulate_pair(block, *pair, head, dk, dv, queries_at_once, workspace);
-                  });
+    for_each_step(
+        whole_heads, std::ssize(pairs), options_.threads, poll,
+        [&](Index head, Index step, int worker) {
+          auto& workspace = of_worker(worker);
+          const auto& pair = pairs[static_cast<std::size_t>(step)];
+          const auto* before = step > 0 ? &pair - 1 : nullptr;
+          if (before == nullptr || (!cut.keys_at_once && pair.keys.begin != before->keys.begin)) {
+            pack_keys(k, v, cut.keys_at_once ? block.keys : pair.keys, head, workspace);
+          }
+          if (cut.section > 0) {
+            const auto section = cut.section_of(block, pair);
+            if (before == nullptr || section.begin != workspace.packed_queries.begin) {
+              pack_section(section, head, workspace);
+            }
+          }
+          accumulate_pair(block, pair, head, dk, dv, cut.section > 0, workspace);
+        });
     if (whole_heads == heads) continue;
     std::vector<std::vector<PanelPair>> rounds;
     for (const auto& pair : pairs) {
@@ -237,29 +295,43 @@ template <class E>
 void CpuBackward<E>::pack_keys(ConstTensorView k, ConstTensorView v, Interval rows, Index key_head,
                                Workspace& workspace) const {
   workspace.packed_keys = rows;
-  workspace.keys.count = rows.size();
-  const auto keys = tile_rows(k, rows.begin, key_head, rows.size(), workspace.staging);
-  const auto values = tile_rows(v, rows.begin, key_head, rows.size(), workspace.value_staging);
-  functions_.pack_gradient_keys(keys.data, keys.stride, values.data, values.stride, k.dim, v.dim,
-                                workspace.keys);
+  for_each_part(rows, panel_, [&](Interval part) {
+    const auto keys = tile_rows(k, part.begin, key_head, part.size(), workspace.staging);
+    const auto values = tile_rows(v, part.begin, key_head, part.size(), workspace.value_staging);
+    functions_.pack_gradient_keys(
+        keys.data, keys.stride, values.data, values.stride, k.dim, v.dim,
+        functions_.part_of(workspace.keys, part.begin - rows.begin, part.size(), k.dim, v.dim));
+  });
 }
 
 template <class E>
-void CpuBackward<E>::pack_queries(Interval rows, Index head, Workspace& workspace) const {
+void CpuBackward<E>::pack_queries(Interval rows, Index head, Index at, Workspace& workspace) const {
+  const Index d = queries_.q.dim;
+  for_each_part(rows, panel_, [&](Interval part) {
+    const auto q = tile_rows(queries_.q, part.begin, head, part.size(), workspace.staging);
+    const auto dout =
+        tile_rows(queries_.dout, part.begin, head, part.size(), workspace.value_staging);
+    for (Index i = 0; i < part.size(); ++i) {
+      workspace.scale[i] = queries_.scale.at(part.begin + i, head);
+    }
+    functions_.pack_gradient_queries(
+        {.q = q.data,
+         .q_stride = q.stride,
+         .scale = workspace.scale,
+         .dout = dout.data,
+         .dout_stride = dout.stride},
+        d, options_.value_dim,
+        functions_.part_of(workspace.queries, at + part.begin - rows.begin, part.size(), d,
+                           options_.value_dim));
+  });
+}
+
+template <class E>
+void CpuBackward<E>::pack_section(Interval rows, Index key_head, Workspace& workspace) const {
   workspace.packed_queries = rows;
-  workspace.queries.count = rows.size();
-  const auto q = tile_rows(queries_.q, rows.begin, head, rows.size(), workspace.staging);
-  const auto dout =
-      tile_rows(queries_.dout, rows.begin, head, rows.size(), workspace.value_staging);
-  for (Index i = 0; i < rows.size(); ++i) {
-    workspace.scale[i] = queries_.scale.at(rows.begin + i, head);
+  for (Index i = 0; i < group(); ++i) {
+    pack_queries(rows, key_head * group() + i, i * room_of(rows), workspace);
   }
-  functions_.pack_gradient_queries({.q = q.data,
-                                    .q_stride = q.stride,
-                                    .scale = workspace.scale,
-                                    .dout = dout.data,
-                                    .dout_stride = dout.stride},
-                                   queries_.q.dim, options_.value_dim, workspace.queries);
 }
 
 template <class E>
@@ -267,7 +339,6 @@ void CpuBackward<E>::accumulate_pair(const JoinedBlock& block, const PanelPair& 
                                      Index key_head, TensorView dk, TensorView dv,
                                      bool queries_are_packed, Workspace& workspace) {
   const auto& q = queries_.q;
-  const Index group = q.heads / options_.key_heads;
   const Index key = pair.keys.begin;
   const Index row = pair.queries.begin;
   const Index count = pair.queries.size();
@@ -280,8 +351,11 @@ void CpuBackward<E>::accumulate_pair(const JoinedBlock& block, const PanelPair& 
     return LongSums<T>{sums.row<T>(key, key_head), sums.row_stride,
                        low + key * low_stride + key_head * sums.dim, low_stride};
   };
-  for (Index head = key_head * group; head < (key_head + 1) * group; ++head) {
-    if (!queries_are_packed) pack_queries(pair.queries, head, workspace);
+  const auto& packed = workspace.packed_queries;
+  for (Index i = 0; i < group(); ++i) {
+    const Index head = key_head * group() + i;
+    const Index first = queries_are_packed ? i * room_of(packed) + row - packed.begin : 0;
+    if (!queries_are_packed) pack_queries(pair.queries, head, first, workspace);
     functions_.accumulate_gradients(
         {.rows = {count, workspace.visible},
          .dim = q.dim,
@@ -290,8 +364,7 @@ void CpuBackward<E>::accumulate_pair(const JoinedBlock& block, const PanelPair& 
          .lse_low = &lse_low_[at(head, row)],
          .mean = &mean_[at(head, row)],
          .dq = sums_ + at(head, row) * q.dim,
-         .queries = functions_.part_of(workspace.queries, row - workspace.packed_queries.begin,
-                                       count, q.dim, options_.value_dim),
+         .queries = functions_.part_of(workspace.queries, first, count, q.dim, options_.value_dim),
          .keys = functions_.part_of(workspace.keys, key - workspace.packed_keys.begin,
                                     pair.keys.size(), q.dim, options_.value_dim),
          .dk = long_sums(dk, dk_low_),

@@ -1,6 +1,7 @@
 #pragma once
 // The backward pass of the cpu backend: which panels meet, on which thread.
 
+#include <algorithm>
 #include <vector>
 
 #include "annulus/kernels/kernel.hpp"
@@ -43,14 +44,32 @@ class CpuBackward final : public BackwardPass {
     GradientScratch<E> scratch;
     GradientQueries<E> queries;
     GradientKeys<E> keys;
-    Interval packed_queries;  ///< rows that they are of
-    Interval packed_keys;
+    Interval packed_queries;  ///< rows that sections are of
+    Interval packed_keys;     ///< rows that keys are of
     double* scale;
     Interval* visible;
-    E* staging;  ///< rows of d or d_v elements in E, see tile_rows
+    E* staging;  ///< rows of a panel, d or d_v elements in E, see tile_rows
     E* value_staging;
   };
 
+  /// How a block is cut.
+  struct Cut {
+    Index length;  ///< rows of a panel
+    // What a thread that has a key head to itself packs at once.
+    Index section;      ///< panels of queries, of all heads that read the keys; 0: one of one head
+    bool keys_at_once;  ///< all keys, not those of a panel
+
+    /// The rows of the section that the queries of a pair are in.
+    [[nodiscard]] Interval section_of(const JoinedBlock& block, const PanelPair& pair) const {
+      const Index rows = section * length;
+      const Index begin = pair.queries.begin - (pair.queries.begin - block.queries.begin) % rows;
+      return {begin, std::min(begin + rows, block.queries.end)};
+    }
+  };
+
+  [[nodiscard]] Cut cut_of(const JoinedBlock& block) const;
+  /// Heads that read the same keys.
+  [[nodiscard]] Index group() const { return queries_.q.heads / options_.key_heads; }
   [[nodiscard]] Workspace place_workspace(ArrayPlaces& places) const;
   void place_sums(ArrayPlaces& places);
   /// Workspaces for panels of the longest of `blocks`.
@@ -58,8 +77,10 @@ class CpuBackward final : public BackwardPass {
   /// Packs rows of a head of k and v.
   void pack_keys(ConstTensorView k, ConstTensorView v, Interval rows, Index key_head,
                  Workspace& workspace) const;
-  /// Packs rows of a head of q and dout.
-  void pack_queries(Interval rows, Index head, Workspace& workspace) const;
+  /// Packs rows of a head of q and dout, from packed row `at` on.
+  void pack_queries(Interval rows, Index head, Index at, Workspace& workspace) const;
+  /// Packs rows of all heads that read a key head.
+  void pack_section(Interval rows, Index key_head, Workspace& workspace) const;
   /// Adds what the queries that read one key head and its packed rows give to each other's
   /// gradients. Queries are packed before, or here.
   void accumulate_pair(const JoinedBlock& block, const PanelPair& pair, Index key_head,
@@ -80,7 +101,8 @@ class CpuBackward final : public BackwardPass {
   T* dk_low_ = nullptr;                // (keys, G, d), of the keys at hand, see LongSums
   T* dv_low_ = nullptr;                // (keys, G, d_v), likewise
   Index panel_ = 0;                    // rows of a panel that the workspaces have room for,
-  Index packed_ = 0;                   // and rows that are packed at once
+  Index packed_queries_ = 0;           // rows of queries that are packed at once,
+  Index packed_keys_ = 0;              // and of keys
   std::vector<Workspace> workspaces_;  // one for each thread
   PassMemory tile_memory_;
 };

@@ -63,28 +63,32 @@ void expect_same_or_nan(const auto& one, const auto& other) {
       one, other, [](auto a, auto b) { return a == b || (std::isnan(a) && std::isnan(b)); }));
 }
 
+template <class T>
+void expect_same_bits_of_gradients(const Problem& panels, std::vector<int> counts = {2, 3, 7}) {
+  const auto whole = random_problem<T>(panels, 8);
+  const auto dout = random_dout<T>(panels);
+  KernelRun run{.statistics = false};
+  const auto one = gradients_by(kernels::cpu(), whole, dout, run);
+  for (const int threads : counts) {
+    run.threads = threads;
+    const auto many = gradients_by(kernels::cpu(), whole, dout, run);
+    EXPECT_EQ(one.dq.values, many.dq.values) << panels.mask.name() << ", " << threads;
+    EXPECT_EQ(one.dk.values, many.dk.values) << panels.mask.name() << ", " << threads;
+    EXPECT_EQ(one.dv.values, many.dv.values) << panels.mask.name() << ", " << threads;
+  }
+}
+
 // Three panels a side, the fewest whose sums show their order: of five heads, threads take five,
 // four, three or none whole, and share the rounds of the others.
 template <class T>
 void expect_same_bits_of_gradients(const char* mask,
                                    const Documents& documents = Documents::single(1601),
                                    Index group = 1) {
-  const Problem panels{.query_heads = 5 * group,
-                       .key_heads = 5,
-                       .head_dim = 3,
-                       .documents = documents,
-                       .mask = Mask::parse(mask)};
-  const auto whole = random_problem<T>(panels, 8);
-  const auto dout = random_dout<T>(panels);
-  KernelRun run{.statistics = false};
-  const auto one = gradients_by(kernels::cpu(), whole, dout, run);
-  for (const int threads : {2, 3, 7}) {
-    run.threads = threads;
-    const auto many = gradients_by(kernels::cpu(), whole, dout, run);
-    EXPECT_EQ(one.dq.values, many.dq.values) << mask << ", " << threads;
-    EXPECT_EQ(one.dk.values, many.dk.values) << mask << ", " << threads;
-    EXPECT_EQ(one.dv.values, many.dv.values) << mask << ", " << threads;
-  }
+  expect_same_bits_of_gradients<T>({.query_heads = 5 * group,
+                                    .key_heads = 5,
+                                    .head_dim = 3,
+                                    .documents = documents,
+                                    .mask = Mask::parse(mask)});
 }
 
 // Rows are written as soon as they have met all their keys, by any thread, from states that are in
@@ -152,6 +156,23 @@ TEST(CpuThreads, GradientsOfShortBlocksHaveTheSameBitsPackedAtOnceOrByPanels) {
   expect_same_bits_of_gradients<float>("full", Documents::single(331, 1500));
   expect_same_bits_of_gradients<float>("full", Documents::single(1500, 331), 3);
   expect_same_bits_of_gradients<float>("causal", Documents::packed({0, 331, 2000, 2600}));
+}
+
+// Queries of many numbers are packed a section at a time by who has their keys whole, which one of
+// two threads has not: of one panel or two for the heads that read a key head, or none.
+TEST(CpuThreads, GradientsHaveTheSameBitsInSections) {
+  const auto wide = [](Index group, Index queries, Index keys, const char* mask) {
+    return Problem{.query_heads = group,
+                   .key_heads = 1,
+                   .head_dim = 256,
+                   .documents = Documents::single(queries, keys),
+                   .mask = Mask::parse(mask)};
+  };
+  expect_same_bits_of_gradients<double>(wide(1, 1601, 1601, "window:900,200"), {2});
+  expect_same_bits_of_gradients<float>(wide(1, 2309, 1601, "full"), {2});
+  expect_same_bits_of_gradients<float>(wide(8, 400, 391, "full"), {2});
+  expect_same_bits_of_gradients<BFloat16>(wide(8, 400, 391, "causal"), {2});
+  expect_same_bits_of_gradients<float>(wide(40, 97, 97, "causal"), {2});
 }
 
 TEST(CpuThreads, AnyNumberOfThreadsGivesTheSameBits) {
