@@ -240,9 +240,9 @@ void CpuBackward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<
     dk_low_ = places.take<T>(dk.rows * dk.heads * dk.dim);
     dv_low_ = places.take<T>(dv.rows * dv.heads * dv.dim);
   });
-  for_each_row(k.rows, options_.threads, [&](Index row) {
-    std::fill_n(dk_low_ + row * dk.heads * dk.dim, dk.heads * dk.dim, T{0});
-    std::fill_n(dv_low_ + row * dv.heads * dv.dim, dv.heads * dv.dim, T{0});
+  for_each_row(dk.heads * dk.rows, options_.threads, [&](Index row) {
+    std::fill_n(dk_low_ + row * dk.dim, dk.dim, T{0});
+    std::fill_n(dv_low_ + row * dv.dim, dv.dim, T{0});
   });
   const Index heads = options_.key_heads;
   // As many heads as can be shared out evenly stay with a thread each, where keys stay packed and
@@ -347,9 +347,8 @@ void CpuBackward<E>::accumulate_pair(const JoinedBlock& block, const PanelPair& 
     workspace.visible[i] = {visible.begin - key, visible.end - key};
   }
   const auto long_sums = [&](TensorView sums, T* low) {
-    const Index low_stride = sums.heads * sums.dim;
     return LongSums<T>{sums.row<T>(key, key_head), sums.row_stride,
-                       low + key * low_stride + key_head * sums.dim, low_stride};
+                       low + (key_head * sums.rows + key) * sums.dim, sums.dim};
   };
   const auto& packed = workspace.packed_queries;
   for (Index i = 0; i < group(); ++i) {

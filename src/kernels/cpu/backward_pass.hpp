@@ -98,8 +98,8 @@ class CpuBackward final : public BackwardPass {
   T* mean_ = nullptr;          // (H, rows)
   double* sums_ = nullptr;     // (H, rows, d): Sum_j dz k_j
   PassMemory sum_memory_;
-  T* dk_low_ = nullptr;                // (keys, G, d), of the keys at hand, see LongSums
-  T* dv_low_ = nullptr;                // (keys, G, d_v), likewise
+  T* dk_low_ = nullptr;                // (G, keys, d), of the keys at hand, see LongSums
+  T* dv_low_ = nullptr;                // (G, keys, d_v), likewise
   Index panel_ = 0;                    // rows of a panel that the workspaces have room for,
   Index packed_queries_ = 0;           // rows of queries that are packed at once,
   Index packed_keys_ = 0;              // and of keys
