@@ -6,8 +6,8 @@
 
 namespace annulus {
 
-/// Bytes of one rank while a pass runs. A kernel's tiles come on top: some MiB a thread, whatever
-/// the length.
+/// Bytes of one rank while a pass runs. A kernel's tiles come on top: some MiB a thread, in a
+/// backward pass some 12, whatever the length.
 struct RankMemory {
   Index inputs = 0;   ///< q, k, v; in a backward pass also out, lse and dout
   Index outputs = 0;  ///< out and lse, or dq, dk and dv
