@@ -33,8 +33,8 @@ Index panel_length(const JoinedBlock& block) {
 
 /// Bytes that a thread packs at once, at most, if they are more than a panel: six panels of d = 128
 /// in fp32. Queries stay packed while keys pass by, and come from memory as fast as from a cache,
-/// as few are read in the time of their products; packed anew for every panel of keys, they take 4
-/// % of a pass.
+/// as few are read in the time of their products. Packed anew for every panel of keys, they take a
+/// twentieth of a pass.
 constexpr Index most_packed_bytes = Index{9} << 20;
 
 /// Calls act(part) for consecutive parts of `rows` of at most `length`.
@@ -254,23 +254,22 @@ void CpuBackward<E>::accumulate(ConstTensorView k, ConstTensorView v, std::span<
     const auto of_worker = [&](int worker) -> Workspace& {
       return workspaces_[static_cast<std::size_t>(worker)];
     };
-    for_each_step(
-        whole_heads, std::ssize(pairs), options_.threads, poll,
-        [&](Index head, Index step, int worker) {
-          auto& workspace = of_worker(worker);
-          const auto& pair = pairs[static_cast<std::size_t>(step)];
-          const auto* before = step > 0 ? &pair - 1 : nullptr;
-          if (before == nullptr || (!cut.keys_at_once && pair.keys.begin != before->keys.begin)) {
-            pack_keys(k, v, cut.keys_at_once ? block.keys : pair.keys, head, workspace);
-          }
-          if (cut.section > 0) {
-            const auto section = cut.section_of(block, pair);
-            if (before == nullptr || section.begin != workspace.packed_queries.begin) {
-              pack_section(section, head, workspace);
-            }
-          }
-          accumulate_pair(block, pair, head, dk, dv, cut.section > 0, workspace);
-        });
+    for_each_step(whole_heads, std::ssize(pairs), options_.threads, poll,
+                  [&](Index head, Index step, int worker) {
+                    auto& workspace = of_worker(worker);
+                    const auto& pair = pairs[static_cast<std::size_t>(step)];
+                    const auto keys = cut.keys_at_once ? block.keys : pair.keys;
+                    if (step == 0 || keys != workspace.packed_keys) {
+                      pack_keys(k, v, keys, head, workspace);
+                    }
+                    if (cut.section > 0) {
+                      const auto section = cut.section_of(block, pair);
+                      if (step == 0 || section != workspace.packed_queries) {
+                        pack_section(section, head, workspace);
+                      }
+                    }
+                    accumulate_pair(block, pair, head, dk, dv, cut.section > 0, workspace);
+                  });
     if (whole_heads == heads) continue;
     std::vector<std::vector<PanelPair>> rounds;
     for (const auto& pair : pairs) {

@@ -64,7 +64,8 @@ void expect_same_or_nan(const auto& one, const auto& other) {
 }
 
 template <class T>
-void expect_same_bits_of_gradients(const Problem& panels, std::vector<int> counts = {2, 3, 7}) {
+void expect_same_bits_of_gradients(const Problem& panels,
+                                   const std::vector<int>& counts = {2, 3, 7}) {
   const auto whole = random_problem<T>(panels, 8);
   const auto dout = random_dout<T>(panels);
   KernelRun run{.statistics = false};
