@@ -43,4 +43,9 @@ if(ANNULUS_SANITIZE)
   target_compile_options(annulus_flags INTERFACE
     -fsanitize=${ANNULUS_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g1)
   target_link_options(annulus_flags INTERFACE -fsanitize=${ANNULUS_SANITIZE})
+  if(ANNULUS_SANITIZE MATCHES "address")
+    # Accesses that go wrong are seen as accesses; these checks of pointers before them take an eighth
+    # of the time to compile.
+    target_compile_options(annulus_flags INTERFACE -fno-sanitize=null,object-size,vptr,pointer-overflow)
+  endif()
 endif()

@@ -135,7 +135,7 @@ TEST(Mpi, WaitsNoLongerThanTheTimeout) {
   std::vector<double> numbers(3);
   std::vector<Index> counts(3);
   std::vector<std::byte> bytes(1009);
-  const std::vector<Call> calls{
+  std::vector<Call> calls{
       nullptr,
       [](Communicator& world) { world.barrier(); },
       [&](Communicator& world) { world.broadcast(bytes, world.size() - 1); },
@@ -143,6 +143,8 @@ TEST(Mpi, WaitsNoLongerThanTheTimeout) {
       [&](Communicator& world) { world.all_reduce(numbers, Reduction::maximum); },
       [&](Communicator& world) { world.all_reduce(counts, Reduction::sum); },
       [&](Communicator& world) { static_cast<void>(world.all_gather(bytes)); }};
+  // Every call takes a second and a half: of more ranks than three, one of each kind is tried.
+  if (mpi(MPI_COMM_WORLD).size() > 3) calls.erase(calls.begin() + 2, calls.end() - 1);
   for (const auto& collective : calls) {
     MpiCommunicator world(MPI_COMM_WORLD, usual_largest_message, DevicePath::staged,
                           {.timeout = std::chrono::seconds(1)});

@@ -123,16 +123,16 @@ TEST(CachedAttention, ContinuesAPrefillByTheRing) {
         // The ring knows the prefix alone; with `visible` lengths it need not know more.
         auto known = problem;
         known.documents = Documents::single(prefix);
-        const auto plan = make_plan(known, communicator.topology(), {.sharding = sharding});
+        const WholeProblem<double> first{.problem = known,
+                                         .q = take_rows(whole.q, first_rows(prefix)),
+                                         .k = take_rows(whole.k, first_rows(prefix)),
+                                         .v = take_rows(whole.v, first_rows(prefix)),
+                                         .gain = {},
+                                         .sink = {},
+                                         .table = {}};
+        const auto plan = plan_by(kernels::cpu(), first, communicator.topology(), sharding);
         CachedAttention attention(problem, DataType::float64, communicator, kernels::cpu());
-        attend(WholeProblem<double>{.problem = known,
-                                    .q = take_rows(whole.q, first_rows(prefix)),
-                                    .k = take_rows(whole.k, first_rows(prefix)),
-                                    .v = take_rows(whole.v, first_rows(prefix)),
-                                    .gain = {},
-                                    .sink = {},
-                                    .table = {}},
-               communicator, sharding, kernels::cpu(), got);
+        attend(first, communicator, plan, kernels::cpu(), got);
         CacheChunk held;
         for (int rank = 0; rank < plan.ranks(); ++rank) held.shards.push_back(plan.key_shard(rank));
         const auto rows = rows_of(held, communicator.rank(), known.documents);

@@ -247,11 +247,13 @@ TEST(RingForward, CausalConventionIsTheOneAskedFor) {
 TEST(RingForward, AFailingRankEndsAllWithItsOwnMessage) {
   const auto whole =
       random_problem<double>({.head_dim = 3, .documents = Documents::single(64)}, 11);
+  const auto plan =
+      plan_by(kernels::reference(), whole, Topology{.ranks = 4}, Sharding::contiguous);
   Outputs<double> result(64, 1, 3);
   try {
     comm::run_threads(4, [&](comm::Communicator& communicator) {
       if (communicator.rank() == 2) throw Error("rank 2 has no more memory");
-      attend(whole, communicator, Sharding::contiguous, kernels::reference(), result);
+      attend(whole, communicator, plan, kernels::reference(), result);
     });
     FAIL() << "nothing was thrown";
   } catch (const Error& error) {

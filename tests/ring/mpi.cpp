@@ -66,8 +66,9 @@ void expect_same_passes(const WholeProblem<T>& whole, const Spread& spread) {
     }
     auto got = nothing;
     AllGradients<float> got_gradients(whole.problem);
-    attend(whole, world, spread, kernel, got);
-    gradients_of_rank(whole, dout, world, spread, kernel, true, got_gradients);
+    const auto plan = plan_by(kernel, whole, world.topology(), spread);
+    attend(whole, world, plan, kernel, got);
+    gradients_of_rank(whole, dout, world, plan, kernel, true, got_gradients);
     expect_same(world, got.out, expected.out);
     expect_same(world, got.lse, expected.lse);
     expect_same(world, got_gradients.dq, gradients.dq);

@@ -45,8 +45,9 @@ void expect_same_as_by_threads(const WholeProblem<T>& whole, int ranks, Order or
                      whole.problem.output_dim());
   AllGradients<float> got_gradients(whole.problem);
   on_gpus(ranks, order, [&](comm::Communicator& communicator, const kernels::Kernel& gpu) {
-    attend(whole, communicator, spread, gpu, got);
-    gradients_of_rank(whole, dout, communicator, spread, gpu, true, got_gradients);
+    const auto plan = plan_by(gpu, whole, communicator.topology(), spread);
+    attend(whole, communicator, plan, gpu, got);
+    gradients_of_rank(whole, dout, communicator, plan, gpu, true, got_gradients);
   });
   EXPECT_EQ(got.out.values, expected.out.values);
   EXPECT_EQ(got.lse.values, expected.lse.values);

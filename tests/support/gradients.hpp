@@ -72,11 +72,9 @@ template <class T>
 /// backward pass starts from what the forward pass held last.
 template <class T>
 void gradients_of_rank(const WholeProblem<T>& whole, const Tensor<T>& dout,
-                       comm::Communicator& communicator, Spread spread,
+                       comm::Communicator& communicator, const Plan& plan,
                        const kernels::Kernel& kernel, bool keep,
                        AllGradients<Accumulator<T>>& result, int threads = 1) {
-  const auto plan =
-      make_plan(whole.problem, communicator.topology(), spread.options(data_type_of<T>, kernel));
   const RankInputs<T> inputs(whole, plan, communicator.rank());
   const auto local_dout = take_rows(dout, inputs.rows);
   RingAttention attention(plan, communicator, kernel, threads);
@@ -101,8 +99,10 @@ template <class T>
                                                               const kernels::Kernel& kernel,
                                                               bool keep, int threads = 1) {
   AllGradients<Accumulator<T>> result(whole.problem);
-  comm::run_threads(spread.topology(ranks), [&](comm::Communicator& communicator) {
-    gradients_of_rank(whole, dout, communicator, spread, kernel, keep, result, threads);
+  const auto topology = spread.topology(ranks);
+  const auto plan = plan_by(kernel, whole, topology, spread);
+  comm::run_threads(topology, [&](comm::Communicator& communicator) {
+    gradients_of_rank(whole, dout, communicator, plan, kernel, keep, result, threads);
   });
   return result;
 }

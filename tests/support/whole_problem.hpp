@@ -221,14 +221,19 @@ void put_rows(Outputs<T>& whole, const std::vector<Index>& rows, ConstTensorView
   }
 }
 
+/// A plan for what `kernel` can honour.
+template <class T>
+[[nodiscard]] Plan plan_by(const kernels::Kernel& kernel, const WholeProblem<T>& whole,
+                           const Topology& topology, const Spread& spread) {
+  return make_plan(whole.problem, topology, spread.options(data_type_of<T>, kernel));
+}
+
 /// The same by the ranks of `communicator`: writes this rank's rows into `result`, whose rows are
 /// those of the whole problem. Ranks that are threads may share it, for their rows are disjoint.
 template <class T>
-void attend(const WholeProblem<T>& whole, comm::Communicator& communicator, Spread spread,
+void attend(const WholeProblem<T>& whole, comm::Communicator& communicator, const Plan& plan,
             const kernels::Kernel& kernel, Outputs<Accumulator<T>>& result, int threads = 1,
             Statistics statistics = Statistics::on) {
-  const auto plan =
-      make_plan(whole.problem, communicator.topology(), spread.options(data_type_of<T>, kernel));
   const RankInputs<T> inputs(whole, plan, communicator.rank());
   RingAttention attention(plan, communicator, kernel, threads);
   PassTensors tensors(plan, communicator.rank(), {.statistics = statistics});
@@ -245,8 +250,10 @@ template <class T>
   const auto& problem = whole.problem;
   Outputs<Accumulator<T>> result(problem.documents.queries(), problem.query_heads,
                                  problem.output_dim());
-  comm::run_threads(spread.topology(ranks), [&](comm::Communicator& communicator) {
-    attend(whole, communicator, spread, kernel, result, threads, statistics);
+  const auto topology = spread.topology(ranks);
+  const auto plan = plan_by(kernel, whole, topology, spread);
+  comm::run_threads(topology, [&](comm::Communicator& communicator) {
+    attend(whole, communicator, plan, kernel, result, threads, statistics);
   });
   return result;
 }

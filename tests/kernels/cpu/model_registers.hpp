@@ -2,7 +2,6 @@
 // A model of the tile registers of AMX, for machines that have none.
 
 #include <array>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -10,7 +9,8 @@
 
 #include <gtest/gtest.h>
 
-#include "annulus/base/data_type.hpp"
+#include "annulus/base/index.hpp"
+#include "kernels/cpu/pair_products.hpp"
 #include "kernels/cpu/tile_registers.hpp"
 
 namespace annulus::test {
@@ -64,50 +64,23 @@ class ModelRegisters {
     }
   }
 
-  /// As the manual has it (TDPBF16PS): firsts and seconds of pairs are summed apart, by
-  /// multiply-adds that round once, and added to each other and then to the sum.
   template <Register sum, Register left, Register right>
   void multiply() {
     const std::size_t pairs = shapes_.row_bytes[index(left)] / 4;
     ASSERT_EQ(rows(sum), rows(left));
     ASSERT_EQ(rows(right), pairs);
     ASSERT_EQ(shapes_.row_bytes[index(sum)], shapes_.row_bytes[index(right)]);
-    for (std::size_t r = 0; r < rows(sum); ++r) {
-      for (std::size_t c = 0; c < shapes_.row_bytes[index(sum)] / 4U; ++c) {
-        std::array<float, 2> parts{};
-        for (std::size_t j = 0; j < pairs; ++j) {
-          for (std::size_t half = 0; half < 2; ++half) {
-            parts[half] = without_denormals(std::fma(number(left, r, 2 * j + half),
-                                                     number(right, j, 2 * c + half), parts[half]));
-          }
-        }
-        float total = 0;
-        auto* place = &at(sum)[r * row_size + 4 * c];
-        std::memcpy(&total, place, sizeof(total));
-        total = without_denormals(total + without_denormals(parts[0] + parts[1]));
-        std::memcpy(place, &total, sizeof(total));
-      }
-    }
+    add_pair_products(rows(sum), pairs, shapes_.row_bytes[index(sum)] / 4U, at(left), at(right),
+                      at(sum));
   }
 
  private:
-  static constexpr std::size_t row_size = 64;
-  using Tile = std::array<std::uint8_t, 16 * row_size>;
+  static constexpr std::size_t row_size = model_row_size;
+  using Tile = ModelTile;
 
   static std::size_t index(Register tile) { return static_cast<std::size_t>(tile); }
   [[nodiscard]] std::size_t rows(Register tile) const { return shapes_.rows[index(tile)]; }
   [[nodiscard]] Tile& at(Register tile) { return tiles_[index(tile)]; }
-
-  [[nodiscard]] static float without_denormals(float value) {
-    return std::fpclassify(value) == FP_SUBNORMAL ? std::copysign(0.0F, value) : value;
-  }
-
-  /// A factor of row `r`.
-  [[nodiscard]] float number(Register tile, std::size_t r, std::size_t place) const {
-    BFloat16 value;
-    std::memcpy(&value, &tiles_[index(tile)][r * row_size + sizeof(value) * place], sizeof(value));
-    return without_denormals(static_cast<float>(value));
-  }
 
   static inline thread_local bool in_use_ = false;
 
