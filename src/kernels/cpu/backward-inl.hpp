@@ -10,6 +10,7 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "kernels/cpu/exp-inl.hpp"
@@ -42,35 +43,37 @@ HWY_INLINE RowFactors<D> row_factors(D d, const GradientPanel<E>& panel, Index r
   return {hn::Set(d, panel.lse[row]), hn::Set(d, panel.lse_low[row]), hn::Set(d, panel.mean[row])};
 }
 
-template <class D, class T = hn::TFromD<D>>
-HWY_INLINE Differential<D> differentiate(D d, const RowFactors<D>& row, const T* logits,
-                                         const T* products) {
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE Differential<D> differentiate(D d, const RowFactors<D>& row, V logits, V products) {
   // The first difference is exact where logits are large beside it.
-  const auto beyond_lse = hn::Sub(hn::Load(d, logits), row.lse);
+  const auto beyond_lse = hn::Sub(logits, row.lse);
   const auto p = exp_or_zero(d, hn::Sub(beyond_lse, row.lse_low));
-  return {p, hn::Mul(p, hn::Sub(hn::Load(d, products), row.mean))};
+  return {p, hn::Mul(p, hn::Sub(products, row.mean))};
 }
 
 /// Row r of the tile that is `row` rows into the panel: logits of the first `keys` become p, and
 /// products dz.
-template <class T>
-HWY_INLINE void differentiate_rows(const GradientPanel<T>& panel, Index row, Index r, Index,
-                                   Index keys) {
+template <class T, class Scale>
+HWY_INLINE void differentiate_rows(const GradientPanel<T>& panel, Index row, Index r, Index, Index,
+                                   Index keys, Scale left) {
   const hn::ScalableTag<T> d;
   T* logits = panel.scratch.logits + r * key_tile<T>;
   T* products = panel.scratch.products + r * key_tile<T>;
   const auto factors = row_factors(d, panel, row + r);
   for (Index j = 0; j < keys; j += vector_lanes<T>) {
-    const auto [p, dz] = differentiate(d, factors, logits + j, products + j);
+    const auto z = scaled(d, hn::Load(d, logits + j), left, r);
+    const auto [p, dz] = differentiate(d, factors, z, hn::Load(d, products + j));
     hn::Store(p, d, logits + j);
     hn::Store(dz, d, products + j);
   }
 }
 
 #if ANNULUS_TARGET_HAS_BF16_DOT
-/// Rows r and r + 1, of which the last of an odd number does without the other.
+/// Rows r and r + 1, of which the last of an odd number does without the other, as pair `pairs` +
+/// r / 2 of those by key.
+template <class Scale>
 HWY_INLINE void differentiate_rows(const GradientPanel<BFloat16>& panel, Index row, Index r,
-                                   Index count, Index keys) {
+                                   Index count, Index pairs, Index keys, Scale left) {
   const hn::ScalableTag<float> d;
   constexpr Index lanes = vector_lanes<float>;
   constexpr Index tile = key_tile<BFloat16>;
@@ -87,7 +90,8 @@ HWY_INLINE void differentiate_rows(const GradientPanel<BFloat16>& panel, Index r
       const auto factors = row_factors(d, panel, row + r + i);
       for (int x = 0; x < 2; ++x) {
         const Index at = (r + i) * tile + j + x * lanes;
-        const auto both = differentiate(d, factors, scratch.logits + at, scratch.products + at);
+        const auto logits = scaled(d, hn::Load(d, scratch.logits + at), left, r + i);
+        const auto both = differentiate(d, factors, logits, hn::Load(d, scratch.products + at));
         p[i][x] = both.p;
         dz[i][x] = both.dz;
       }
@@ -96,7 +100,7 @@ HWY_INLINE void differentiate_rows(const GradientPanel<BFloat16>& panel, Index r
       for (int x = 0; x < 2; ++x) dz[i][x] = hn::Mul(dz[i][x], scale);
     }
     for (int x = 0; x < 2; ++x) {
-      const Index at = r / 2 * tile + j + x * lanes;
+      const Index at = (pairs + r / 2) * tile + j + x * lanes;
       store_pairs(d, p[0][x], p[1][x], scratch.p + at);
       store_pairs(d, dz[0][x], dz[1][x], scratch.dz_by_key + at);
     }
@@ -179,6 +183,12 @@ class VectorGradients {
                   Unscaled{}, Ahead(dout_factors_from(pair.row)), scratch.products);
   }
 
+  /// What logits are yet to be multiplied with.
+  [[nodiscard]] Unscaled unscaled(const TilePair& /*pair*/) const { return {}; }
+
+  /// The first of the pairs of queries by key that p and dz of these are.
+  [[nodiscard]] Index pairs_from(const TilePair& /*pair*/) const { return 0; }
+
   /// Adds the products of p and dz, which the first keys of the tile have. The tile of queries that
   /// starts at `next` comes next.
   HWY_INLINE void add(D d, const TilePair& pair, Index /*keys*/, Index next) {
@@ -216,26 +226,30 @@ class VectorGradients {
 
 /// Makes p and dz of the logits and products of a pair of tiles, up to the last key that a query
 /// sees; returns how many keys have them.
-template <class E>
-Index differentiate_tile(const GradientPanel<E>& panel, const TilePair& pair) {
+template <class E, class Products>
+Index differentiate_tile(const GradientPanel<E>& panel, const TilePair& pair,
+                         const Products& products) {
   const hn::ScalableTag<Accumulator<E>> d;
   const auto& rows = pair.rows;
-  Index keys = key_tile<E>;
-  if (!all_seen<key_tile<E>>(rows, pair.first)) {
-    // Products by key take so many keys together.
-    const Index groups = ceil_div(rows.visible[rows.count - 1].end - pair.first, Index{value_rows});
-    keys = weighed_keys<key_tile<E>>(d, groups * value_rows);
-    for (Index r = 0; r < rows.count; ++r) {
-      const auto seen = seen_by<key_tile<E>>(rows, r, 1, pair.first);
-      mask_row(d, seen, keys, panel.scratch.logits + r * key_tile<E>);
-      // What was not multiplied is left of other tiles, and p = 0 times that must be 0.
-      mask_row(d, seen, keys, panel.scratch.products + r * key_tile<E>, Accumulator<E>{0});
+  const auto scale = products.unscaled(pair);
+  const auto differentiate_keys = [&](Index keys, auto left) HWY_ATTR {
+    for (Index r = 0; r < rows.count; r += operand_size<E>) {
+      differentiate_rows(panel, pair.row, r, rows.count, products.pairs_from(pair), keys, left);
     }
+    return keys;
+  };
+  if (all_seen<key_tile<E>>(rows, pair.first)) return differentiate_keys(key_tile<E>, scale);
+  constexpr auto hidden = -std::numeric_limits<Accumulator<E>>::infinity();
+  // Products by key take so many keys together.
+  const Index groups = ceil_div(rows.visible[rows.count - 1].end - pair.first, Index{value_rows});
+  const Index keys = weighed_keys<key_tile<E>>(d, groups * value_rows);
+  for (Index r = 0; r < rows.count; ++r) {
+    const auto seen = seen_by<key_tile<E>>(rows, r, 1, pair.first);
+    mask_row(d, seen, keys, panel.scratch.logits + r * key_tile<E>, hidden, scale.from(r));
+    // What was not multiplied is left of other tiles, and p = 0 times that must be 0.
+    mask_row(d, seen, keys, panel.scratch.products + r * key_tile<E>, Accumulator<E>{0});
   }
-  for (Index r = 0; r < rows.count; r += operand_size<E>) {
-    differentiate_rows(panel, pair.row, r, rows.count, keys);
-  }
-  return keys;
+  return differentiate_keys(keys, Unscaled{});
 }
 
 /// Whether some row of the tile sees a key of [first, first + key_tile).
@@ -262,7 +276,7 @@ void accumulate_gradients(const GradientPanel<E>& panel) {
       const TilePair pair{row, first, {count, panel.rows.visible + row}};
       products.score(d, pair);
       const Index next = row + query_tile < panel.rows.count ? row + query_tile : 0;
-      products.add(d, pair, differentiate_tile(panel, pair), next);
+      products.add(d, pair, differentiate_tile(panel, pair, products), next);
     }
     products.finish_keys(first, HWY_MIN(key_tile<E>, panel.keys.count - first));
   }

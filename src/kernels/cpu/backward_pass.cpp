@@ -45,9 +45,9 @@ void for_each_part(Interval rows, Index length, Act act) {
   }
 }
 
-/// Packed rows that these take: whole tiles.
+/// Packed rows that these take.
 Index room_of(Interval rows) {
-  return ceil_div(rows.size(), query_tile) * query_tile;
+  return ceil_div(rows.size(), tiled_queries) * tiled_queries;
 }
 
 /// The pairs of panels of a block that see each other. Sums of a panel of queries, and of one of
@@ -173,7 +173,7 @@ auto CpuBackward<E>::place_workspace(ArrayPlaces& places) const -> Workspace {
     scratch.dz_by_query = scratch.products;
   } else {
     for (auto* weights : {&scratch.p, &scratch.dz_by_key}) {
-      *weights = places.filled<Operand<E>>(functions_.query_operands * key_tile<E>);
+      *weights = places.filled<Operand<E>>(operands<E>(functions_.summed_queries) * key_tile<E>);
     }
     scratch.dz_by_query = places.filled<Operand<E>>(operands<E>(scores));
   }

@@ -36,26 +36,33 @@ Index bytes_of_size(std::istream& size) {
   }
 }
 
+constexpr auto caches_here = "/sys/devices/system/cpu/cpu0/cache";
+
 }  // namespace
 
-Index cache_share(const std::filesystem::path& caches) {
-  int last_level = 0;
+Index cache_share(const std::filesystem::path& caches, int level) {
+  int found = 0;
   Index share = 0;
   for (int index = 0;; ++index) {
     const auto cache = caches / fmt::format("index{}", index);
-    int level = 0;
-    if (!(std::ifstream(cache / "level") >> level)) return share;
+    int of_cache = 0;
+    if (!(std::ifstream(cache / "level") >> of_cache)) return share;
     std::ifstream size(cache / "size");
     std::ifstream sharing(cache / "shared_cpu_list");
     const Index cores = cores_of_list(sharing);
-    if (level <= last_level || cores == 0) continue;
-    last_level = level;
+    if (of_cache <= found || of_cache > level || cores == 0) continue;
+    found = of_cache;
     share = bytes_of_size(size) / cores;
   }
 }
 
-Index cache_share() {
-  static const Index share = cache_share("/sys/devices/system/cpu/cpu0/cache");
+Index last_cache_share() {
+  static const Index share = cache_share(caches_here);
+  return share;
+}
+
+Index second_cache_share() {
+  static const Index share = cache_share(caches_here, 2);
   return share;
 }
 

@@ -190,7 +190,7 @@ void CpuFewQueries<T>::accumulate_chunk(ConstTensorView k, ConstTensorView v, co
                   .value_stride = v.row_stride,
                   .rows_end = rows_end - keys.begin,
                   .from_memory = k.rows * k.heads * (k.dim + v.dim) * Index{sizeof(S)} >
-                                 cache_share() * options_.threads});
+                                 last_cache_share() * options_.threads});
     }
   });
 }

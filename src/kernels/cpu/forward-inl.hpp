@@ -139,12 +139,13 @@ void merge_sums(D d, const ForwardTile<E>& tile) {
 
 /// Every mask shows a query its own position, which is captured where it is in the tile of `keys`
 /// that starts at key `first`.
-template <Index keys, class E>
-void capture_self_logits(const ForwardTile<E>& tile, Index first) {
+template <Index keys, class E, class Scale = Unscaled>
+void capture_self_logits(const ForwardTile<E>& tile, Index first, Scale scale = {}) {
   for (Index r = 0; r < tile.rows.count; ++r) {
     const Index key = tile.self_key[r];
     if (key < first || key >= first + keys) continue;
-    tile.state.self_logit[r] = static_cast<double>(tile.scratch.scores[r * keys + key - first]);
+    tile.state.self_logit[r] =
+        static_cast<double>(scaled(tile.scratch.scores[r * keys + key - first], scale, r));
   }
 }
 
@@ -163,8 +164,8 @@ Interval own_keys(const ForwardTile<E>& tile) {
 
 /// The scores of the tile of `keys` that starts at key `first` into weights, up to the last that a
 /// row sees.
-template <bool statistics, Index keys, class D, class E>
-HWY_INLINE void weigh_tile(D d, const ForwardTile<E>& tile, Index first) {
+template <bool statistics, Index keys, class D, class E, class Scale = Unscaled>
+HWY_INLINE void weigh_tile(D d, const ForwardTile<E>& tile, Index first, Scale scale = {}) {
   if (all_seen<keys>(tile.rows, first)) {
     for (Index r = 0; r < tile.rows.count; ++r) {
       if constexpr (centre_is_kept<D, E>) {
@@ -173,15 +174,16 @@ HWY_INLINE void weigh_tile(D d, const ForwardTile<E>& tile, Index first) {
           continue;
         }
       }
-      weigh_row<statistics, keys>(d, tile, r, keys);
+      weigh_row<statistics, keys>(d, tile, r, keys, scale);
     }
     return;
   }
+  constexpr auto hidden = -std::numeric_limits<hn::TFromD<D>>::infinity();
   const Index count = weighed_keys<keys>(d, tile.keys_end - first);
   for (Index r = 0; r < tile.rows.count; ++r) {
     const auto seen = seen_by<keys>(tile.rows, r, 1, first);
-    mask_row(d, seen, count, tile.scratch.scores + r * keys);
-    weigh_row<statistics, keys>(d, tile, r, count);
+    mask_row(d, seen, count, tile.scratch.scores + r * keys, hidden, scale.from(r));
+    weigh_row<statistics, keys>(d, tile, r, count, Unscaled{});
   }
 }
 
@@ -211,6 +213,9 @@ class VectorProducts {
     score_tile<E>(d, tile_.rows, tile_.scratch.q, tile_.keys, tile_.dim, first, scale_,
                   Ahead(values_from(first)), tile_.scratch.scores);
   }
+
+  /// What scores are yet to be multiplied with.
+  [[nodiscard]] Unscaled unscaled() const { return {}; }
 
   /// Adds its weights times values. The tile that starts at key `next` comes next.
   HWY_INLINE void add(D d, Index first, Index next) {
@@ -247,10 +252,10 @@ void accumulate_keys(D d, const ForwardTile<E>& tile, Interval tiles, Interval o
     products.score(d, first);
     if constexpr (statistics) {
       if (own.begin < first + key_tile<E> && own.end > first) {
-        capture_self_logits<key_tile<E>>(tile, first);
+        capture_self_logits<key_tile<E>>(tile, first, products.unscaled());
       }
     }
-    weigh_tile<statistics, key_tile<E>>(d, tile, first);
+    weigh_tile<statistics, key_tile<E>>(d, tile, first, products.unscaled());
     // The next tile of queries begins where this one did.
     const Index next = t + 1 < all.end ? t + 1 : all.begin;
     products.add(d, first, next * key_tile<E>);

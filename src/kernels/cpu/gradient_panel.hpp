@@ -12,9 +12,12 @@ namespace annulus::kernels {
 /// panel is used for so many rows of the other side.
 inline constexpr Index gradient_panel = 768;
 
-/// Operands of a tile of queries where they are multiplied by tile registers: whole tiles.
-inline constexpr Index tiled_query_operands =
-    ceil_div(operands<BFloat16>(query_tile), tile_size) * tile_size;
+/// Queries over which tile registers sum to gradients of keys at once: their pairs fill whole
+/// registers, and sums, which the first-level cache does not hold, are read half as often as for
+/// every tile.
+inline constexpr Index tiled_queries = 2 * query_tile;
+static_assert(gradient_panel % tiled_queries == 0 &&
+              operands<BFloat16>(tiled_queries) % tile_size == 0);
 
 /// Rows of one head as they are, from which queries are packed.
 template <class E>
@@ -35,7 +38,8 @@ struct GradientQueries {
                             ///< registers (count, operands of d)
   Operand<E>* dout = nullptr;          ///< packed rows (count, d_v)
   Operand<E>* q_factors = nullptr;     ///< (query tiles, chunks, query_tile, chunk) of d: as q; of
-                                       ///< tile registers (query tiles, d, tiled_query_operands)
+                                       ///< tile registers (rows / tiled_queries, d, operands of
+                                       ///< tiled_queries)
   Operand<E>* dout_factors = nullptr;  ///< likewise of d_v
   T* scale = nullptr;                  ///< (count): of the queries that are as they are
   T* scaled = nullptr;                 ///< (query_tile, d): scaled queries, while they are packed

@@ -32,12 +32,16 @@ class Cpu final : public Kernel {
   }
 
   /// The keys that are summed together, in a lane of vectors of 16 bytes; sums of values, and of
-  /// gradients, are those of a tile and then of fewer tiles.
+  /// gradients, are those of a tile and then of fewer tiles, or of tile registers, whose sums go on
+  /// from one product of 32 terms to the next: to those of 12 tiles, or of a panel of gradients.
   [[nodiscard]] Index longest_sum(DataType type) const override {
     constexpr Index lanes = 16 / sizeof(float);
-    static_assert(summed_tiles * key_tile<float> / lanes >= key_tile<BFloat16> + summed_tiles);
-    return accumulator_of(type) == DataType::float32 ? summed_tiles * key_tile<float> / lanes
-                                                     : Kernel::longest_sum(type);
+    constexpr Index sum = summed_tiles * key_tile<float> / lanes;
+    constexpr Index product = 2 * tile_size;
+    static_assert(sum >= key_tile<BFloat16> + summed_tiles);
+    static_assert(sum >= product + summed_tiles * key_tile<BFloat16> / product &&
+                  sum >= product + gradient_panel / product);
+    return accumulator_of(type) == DataType::float32 ? sum : Kernel::longest_sum(type);
   }
 
   [[nodiscard]] std::unique_ptr<ForwardPass> forward(const Queries& queries,

@@ -16,9 +16,13 @@ namespace {
 /// Keys that are packed together, where there are so many: twice those that are summed together, so
 /// that queries are packed, and states fetched, half as often, or four times as many, which does so
 /// again, where all of it stays in this core's part of the last cache. They come from there where
-/// the second-level cache is smaller, which costs less. Sums are the same.
-Index panel_keys(Index keys, Index summed_keys, Index bytes_of_key) {
-  const Index most = 4 * summed_keys * bytes_of_key <= cache_share() ? 4 : 2;
+/// the second-level cache is smaller, which costs less, but not where products outrun it: then they
+/// stay in the second level. Sums are the same.
+Index panel_keys(Index keys, Index summed_keys, Index bytes_of_key, bool outruns_last_cache) {
+  const Index bytes = summed_keys * bytes_of_key;
+  Index most = 4 * bytes <= last_cache_share() ? 4 : 2;
+  // The rest of the second level is for the tile at hand.
+  if (outruns_last_cache) most = std::clamp<Index>(second_cache_share() * 5 / 8 / bytes, 1, most);
   return std::min(most * summed_keys, ceil_div(keys, summed_keys) * summed_keys);
 }
 
@@ -123,7 +127,8 @@ void CpuForward<E>::accumulate_blocks(ConstTensorView k, ConstTensorView v,
   if (workspaces_.empty() && !std::ranges::all_of(blocks, is_few)) {
     workspaces_.resize(static_cast<std::size_t>(options_.threads));
     const Index bytes_of_key = (k.dim + v.dim) * Index{sizeof(E)};
-    panel_keys_ = panel_keys(k.rows, summed_tiles * key_tile<E>, bytes_of_key);
+    panel_keys_ =
+        panel_keys(k.rows, summed_tiles * key_tile<E>, bytes_of_key, functions_.outruns_last_cache);
     packed_.resize(static_cast<std::size_t>(std::min<Index>(options_.threads, options_.key_heads)));
     tile_memory_ = PassMemory(pool_, [this](ArrayPlaces& places) {
       for (auto& workspace : workspaces_) workspace = place_workspace(places);

@@ -47,6 +47,14 @@ template <class D, class V = hn::Vec<D>>
 HWY_INLINE V scaled(D, V sum, Unscaled, Index) {
   return sum;
 }
+template <class T>
+T scaled(T sum, Unscaled, Index) {
+  return sum;
+}
+template <class T>
+T scaled(T sum, RowScales<T> rows, Index r) {
+  return sum * rows.scale[r];
+}
 template <class D, class V = hn::Vec<D>, class T = hn::TFromD<D>>
 HWY_INLINE V scaled(D d, V sum, RowScales<T> rows, Index r) {
   return hn::Mul(sum, hn::Set(d, rows.scale[r]));

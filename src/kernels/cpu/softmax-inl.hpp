@@ -14,6 +14,7 @@
 
 #include "kernels/cpu/exp-inl.hpp"
 #include "kernels/cpu/pack-inl.hpp"
+#include "kernels/cpu/products-inl.hpp"
 #include "kernels/cpu/tile.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -28,17 +29,18 @@ HWY_INLINE Index weighed_keys(D /*d*/, Index end) {
 }
 
 /// Numbers of the first `keys` outside `visible` become what logits of hidden pairs are, or
-/// another.
-template <class D, class T = hn::TFromD<D>>
+/// another; those inside are scaled.
+template <class D, class T = hn::TFromD<D>, class Scale = Unscaled>
 HWY_INLINE void mask_row(D d, Interval visible, Index keys, T* HWY_RESTRICT scores,
-                         T in_place = -std::numeric_limits<T>::infinity()) {
+                         T in_place = -std::numeric_limits<T>::infinity(), Scale scale = {}) {
   const auto begin = hn::Set(d, static_cast<T>(visible.begin));
   const auto end = hn::Set(d, static_cast<T>(visible.end));
   const auto hidden = hn::Set(d, in_place);
   for (Index j = 0; j < keys; j += lanes_of<D>) {
     const auto index = hn::Iota(d, static_cast<T>(j));
     const auto seen = hn::And(hn::Ge(index, begin), hn::Lt(index, end));
-    hn::Store(hn::IfThenElse(seen, hn::Load(d, scores + j), hidden), d, scores + j);
+    const auto score = scaled(d, hn::Load(d, scores + j), scale, 0);
+    hn::Store(hn::IfThenElse(seen, score, hidden), d, scores + j);
   }
 }
 
@@ -132,18 +134,20 @@ class RowSums {
   V squares_;
 };
 
-/// Row r of the scores of a tile of `keys`, logits, into weights e^(z - c) for the centre c, which
-/// are added to the sums and then rounded to what values are multiplied with: those of the first
-/// `count` keys.
-template <bool statistics, Index keys, class D, class E, class T = hn::TFromD<D>>
-HWY_INLINE void weigh_row(D d, const ForwardTile<E>& tile, Index r, Index count) {
+/// Row r of the scores of a tile of `keys`, logits but for what `scale` has left, into weights
+/// e^(z - c) for the centre c, which are added to the sums and then rounded to what values are
+/// multiplied with: those of the first `count` keys.
+template <bool statistics, Index keys, class D, class E, class Scale, class T = hn::TFromD<D>>
+HWY_INLINE void weigh_row(D d, const ForwardTile<E>& tile, Index r, Index count, Scale scale) {
   constexpr Index lanes = lanes_of<D>;
   static_assert(keys % (2 * lanes) == 0);
   const auto& scratch = tile.scratch;
   const T* scores = scratch.scores + r * keys;
+  const auto logits = [&](Index j)
+                          HWY_ATTR { return scaled(d, hn::Load(d, scores + j), scale, r); };
   Operand<E>* weights = scratch.weights + r * operands<E>(keys);
   auto largest = hn::Load(d, scratch.largest + r * lanes);
-  for (Index j = 0; j < count; j += lanes) largest = hn::Max(largest, hn::Load(d, scores + j));
+  for (Index j = 0; j < count; j += lanes) largest = hn::Max(largest, logits(j));
   hn::Store(largest, d, scratch.largest + r * lanes);
   auto centre = hn::Set(d, scratch.centre[r]);
   if (!hn::AllTrue(d, hn::Le(largest, hn::Add(centre, hn::Set(d, T{above_centre<E>}))))) {
@@ -152,8 +156,8 @@ HWY_INLINE void weigh_row(D d, const ForwardTile<E>& tile, Index r, Index count)
   }
   RowSums<statistics, D, E> sums(d, scratch, r);
   for (Index j = 0; j < count; j += 2 * lanes) {
-    const auto low = sums.weigh(d, hn::Sub(hn::Load(d, scores + j), centre));
-    const auto high = sums.weigh(d, hn::Sub(hn::Load(d, scores + j + lanes), centre));
+    const auto low = sums.weigh(d, hn::Sub(logits(j), centre));
+    const auto high = sums.weigh(d, hn::Sub(logits(j + lanes), centre));
     store_operands(d, low, high, weights + j / operand_size<E>);
   }
   sums.store(d);

@@ -23,7 +23,8 @@ template <class E>
 TileFunctions<E> functions() {
   return {.target = hwy::TargetName(HWY_TARGET),
           .lanes = lanes_of<hn::ScalableTag<Accumulator<E>>>,
-          .query_operands = operands<E>(query_tile),
+          .summed_queries = query_tile,
+          .outruns_last_cache = false,
           .pack_keys = pack_keys<E>,
           .pack_values = pack_values<E>,
           .accumulate = accumulate<E>,
@@ -80,7 +81,8 @@ const TileFunctions<BFloat16>* bf16_tile_functions() {
 #if ANNULUS_TARGET_HAS_BF16_DOT
   static const auto all = [] {
     auto with_tiles = functions<BFloat16>();
-    with_tiles.query_operands = tiled_query_operands;
+    with_tiles.summed_queries = tiled_queries;
+    with_tiles.outruns_last_cache = true;
     with_tiles.accumulate = accumulate<BFloat16, TileProducts<TileRegisters>>;
     with_tiles.pack_gradient_queries =
         pack_gradient_queries<BFloat16, TileGradients<TileRegisters>>;

@@ -10,8 +10,9 @@ namespace annulus::kernels {
 template <class E>
 struct TileFunctions {
   const char* target;
-  Index lanes;           ///< sums of a vector
-  Index query_operands;  ///< of a tile of queries over which gradients are summed
+  Index lanes;              ///< sums of a vector
+  Index summed_queries;     ///< over which gradients of keys are summed at once, one tile or more
+  bool outruns_last_cache;  ///< whether products wait for operands from the last-level cache
 
   /// Packs `count` <= key_tile keys, `stride` apart; the rest are 0.
   void (*pack_keys)(const E* keys, Index stride, Index count, Index dim, Operand<E>* packed);
@@ -45,12 +46,12 @@ struct TileFunctions {
   [[nodiscard]] Index packed_values(Index keys, Index value_dim) const {
     return operands<E>(keys) * padded(value_dim);
   }
-  /// Operands of so many rows that are summed over to gradients, a multiple of query_tile.
+  /// Operands of so many rows that are summed over to gradients, a multiple of summed_queries.
   [[nodiscard]] Index query_factors(Index rows, Index dim) const {
-    return rows / query_tile * query_operands * padded(dim);
+    return operands<E>(rows) * padded(dim);
   }
 
-  /// `count` of packed queries from the first of a tile on.
+  /// `count` of packed queries from the first of summed_queries on.
   [[nodiscard]] GradientQueries<E> part_of(const GradientQueries<E>& queries, Index row,
                                            Index count, Index dim, Index value_dim) const {
     return {.count = count,

@@ -11,6 +11,7 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "kernels/cpu/pack-inl.hpp"
@@ -38,18 +39,6 @@ inline void copy_rows(const BFloat16* rows, Index stride, Index count, Index dim
   std::fill_n(copies + count * length, rest * length, BFloat16Pair());
 }
 
-/// scores(r, j) *= scale[r].
-template <class D>
-void scale_scores(D d, Index rows, const float* scale, float* scores) {
-  for (Index r = 0; r < rows; ++r) {
-    const auto factor = hn::Set(d, scale[r]);
-    float* row = scores + r * key_tile<BFloat16>;
-    for (Index j = 0; j < key_tile<BFloat16>; j += lanes_of<D>) {
-      hn::Store(hn::Mul(hn::Load(d, row + j), factor), d, row + j);
-    }
-  }
-}
-
 /// With `Registers` as those of AMX, for as long as it lives. What vectors of pairs read lies as
 /// the right side of a product of tiles does: a pair of a key's numbers, or of two keys' values,
 /// beside those of the next key or column. The left side lies in rows: weights do.
@@ -60,38 +49,59 @@ class TileMultiplier {
 
   /// `length`: operands of a row that is multiplied with keys.
   explicit TileMultiplier(Index length)
-      : length_(length), registers_(tile_shapes(length % tile_size)) {}
+      : length_(length), registers_(std::in_place, tile_shapes(length % tile_size)) {}
+
+  /// Multiplies rows of another length.
+  void set_length(Index length) {
+    if (length % tile_size != length_ % tile_size) {
+      registers_.reset();
+      registers_.emplace(tile_shapes(length % tile_size));
+    }
+    length_ = length;
+  }
 
   /// See score_tile; `left` as copy_rows leaves it, and nothing is scaled.
   void score(const VisibleRows& rows, const BFloat16Pair* left, const BFloat16Pair* packed_keys,
              Index first, float* scores) {
-    for (Index j = 0; j < keys; j += score_keys<D>) {
-      for (Index row = 0; row < rows.count; row += tile_size) {
-        const auto seen = seen_by<keys>(rows, row, tile_size, first);
-        if (seen.begin >= j + score_keys<D> || seen.end <= j) continue;
-        multiply_scores(left + row * length_, packed_keys + (first + j) * length_,
-                        scores + row * keys + j);
+    for (Index j = 0; j < keys; j += tile_size) {
+      const auto seeing = kernels::HWY_NAMESPACE::seeing(rows, j, tile_size, first);
+      if (seeing.empty()) continue;
+      const Index row = floor_div(seeing.begin, tile_size) * tile_size;
+      const auto* from = left + row * length_;
+      const auto* to =
+          packed_keys + (first + j / score_keys<D> * score_keys<D>)*length_ + j % score_keys<D>;
+      float* at = scores + row * keys + j;
+      switch (ceil_div(seeing.end - row, tile_size)) {
+        case 1:
+          multiply_scores<1>(from, to, at);
+          break;
+        case 2:
+          multiply_scores<2>(from, to, at);
+          break;
+        default:
+          multiply_scores<3>(from, to, at);
+          break;
       }
     }
   }
 
   /// See add_products, by query. Weights are read up to a multiple of two vectors of keys.
-  void add(D d, const VisibleRows& rows, const BFloat16Pair* weights, const BFloat16Pair* values,
+  void add(const VisibleRows& rows, const BFloat16Pair* weights, const BFloat16Pair* values,
            Index value_dim, Index first, float* sums) {
     for (Index column = 0; column < value_dim;) {
       const Index width = chunk_columns<float>(column, value_dim);
       switch (width / tile_size) {
         case 1:
-          add_chunk<1>(d, rows, weights, values, first, sums);
+          add_chunk<1>(rows, weights, values, first, sums);
           break;
         case 2:
-          add_chunk<2>(d, rows, weights, values, first, sums);
+          add_chunk<2>(rows, weights, values, first, sums);
           break;
         case 3:
-          add_chunk<3>(d, rows, weights, values, first, sums);
+          add_chunk<3>(rows, weights, values, first, sums);
           break;
         default:
-          add_chunk<4>(d, rows, weights, values, first, sums);
+          add_chunk<4>(rows, weights, values, first, sums);
           break;
       }
       values += operands<BFloat16>(keys) * width;
@@ -102,32 +112,29 @@ class TileMultiplier {
 
   /// sums(r, c) += Sum_j left(r, j) right(j, c) for tile_size rows, `tiles` tiles of columns and
   /// the pairs of an interval, which begins at a multiple of tile_size and is filled up to one;
-  /// strides in pairs and in numbers. Sums start at zero, see multiply_values.
+  /// strides in pairs and in numbers. Sums go on from what they are, which one product in
+  /// 2 tile_size terms is added to: few additions, so that their roundings need no sum of their
+  /// own.
   template <int tiles>
-  void add_tiles(D d, const BFloat16Pair* left, Index left_stride, const BFloat16Pair* right,
+  void add_tiles(const BFloat16Pair* left, Index left_stride, const BFloat16Pair* right,
                  Index right_stride, Interval pairs, float* sums, Index stride) {
-    constexpr Index width = tiles * tile_size;
-    for_each_sum<tiles>([&]<TileRegister sum, int x>() { registers_.template zero<sum>(); });
+    const Index row_bytes = stride * Index{sizeof(float)};
+    for_each_sum<tiles>([&]<TileRegister sum, int x>() {
+      registers_->template load<sum>(sums + x * tile_size, row_bytes);
+    });
     for (Index j = pairs.begin; j < pairs.end; j += tile_size) {
-      multiply<tiles, TileRegister::left, TileRegister::right>(
+      multiply_columns<tiles, TileRegister::left, TileRegister::right>(
           left + j, left_stride, right + j * right_stride, right_stride);
     }
-    alignas(64) float added[tile_size * width];
     for_each_sum<tiles>([&]<TileRegister sum, int x>() {
-      registers_.template store<sum>(added + x * tile_size, width * Index{sizeof(float)});
+      registers_->template store<sum>(sums + x * tile_size, row_bytes);
     });
-    for (Index r = 0; r < tile_size; ++r) {
-      for (Index c = 0; c < width; c += lanes_of<D>) {
-        float* to = sums + r * stride + c;
-        hn::Store(hn::Add(hn::Load(d, to), hn::Load(d, added + r * width + c)), d, to);
-      }
-    }
   }
 
  private:
   static constexpr Index keys = key_tile<BFloat16>;
   static constexpr Index pair_bytes = sizeof(BFloat16Pair);
-  static_assert(lanes_of<D> == tile_size && query_tile % tile_size == 0);
+  static_assert(lanes_of<D> == tile_size && query_tile == 3 * tile_size);
   static_assert(operands<BFloat16>(keys) % tile_size == 0);
 
   template <int tiles, class Do>
@@ -138,49 +145,62 @@ class TileMultiplier {
     (std::make_integer_sequence<int, tiles>());
   }
 
-  /// Adds left times right, tile_size pairs of each, to the first `tiles` sums.
+  /// Adds left times right, tile_size pairs of each, to the first `tiles` sums: of as many tiles of
+  /// columns.
   template <int tiles, TileRegister left, TileRegister right>
-  void multiply(const BFloat16Pair* from_left, Index left_stride, const BFloat16Pair* from_right,
-                Index right_stride) {
-    registers_.template load<left>(from_left, left_stride * pair_bytes);
+  void multiply_columns(const BFloat16Pair* from_left, Index left_stride,
+                        const BFloat16Pair* from_right, Index right_stride) {
+    registers_->template load<left>(from_left, left_stride * pair_bytes);
     for_each_sum<tiles>([&]<TileRegister sum, int x>() {
-      registers_.template load<right>(from_right + x * tile_size, right_stride * pair_bytes);
-      registers_.template multiply<sum, left, right>();
+      registers_->template load<right>(from_right + x * tile_size, right_stride * pair_bytes);
+      registers_->template multiply<sum, left, right>();
     });
   }
 
-  void multiply_scores(const BFloat16Pair* q, const BFloat16Pair* k, float* scores) {
-    for_each_sum<key_vectors>([&]<TileRegister sum, int x>() { registers_.template zero<sum>(); });
+  /// The same of as many tiles of rows, by the pairs of tile_size keys.
+  template <int tiles, TileRegister left, TileRegister right>
+  void multiply_rows(const BFloat16Pair* rows, const BFloat16Pair* from_right) {
+    registers_->template load<right>(from_right, score_keys<D> * pair_bytes);
+    for_each_sum<tiles>([&]<TileRegister sum, int x>() {
+      registers_->template load<left>(rows + x * tile_size * length_, length_ * pair_bytes);
+      registers_->template multiply<sum, left, right>();
+    });
+  }
+
+  /// Scores of as many tiles of rows and tile_size keys.
+  template <int tiles>
+  void multiply_scores(const BFloat16Pair* rows, const BFloat16Pair* packed_keys, float* scores) {
+    for_each_sum<tiles>([&]<TileRegister sum, int x>() { registers_->template zero<sum>(); });
     Index c = 0;
     for (; c + tile_size <= length_; c += tile_size) {
-      multiply<key_vectors, TileRegister::left, TileRegister::right>(
-          q + c, length_, k + c * score_keys<D>, score_keys<D>);
+      multiply_rows<tiles, TileRegister::left, TileRegister::right>(
+          rows + c, packed_keys + c * score_keys<D>);
     }
     if (c < length_) {
-      multiply<key_vectors, TileRegister::left_rest, TileRegister::right_rest>(
-          q + c, length_, k + c * score_keys<D>, score_keys<D>);
+      multiply_rows<tiles, TileRegister::left_rest, TileRegister::right_rest>(
+          rows + c, packed_keys + c * score_keys<D>);
     }
-    for_each_sum<key_vectors>([&]<TileRegister sum, int x>() {
-      registers_.template store<sum>(scores + x * tile_size, keys * Index{sizeof(float)});
+    for_each_sum<tiles>([&]<TileRegister sum, int x>() {
+      registers_->template store<sum>(scores + x * tile_size * keys, keys * Index{sizeof(float)});
     });
   }
 
   template <int tiles>
-  void add_chunk(D d, const VisibleRows& rows, const BFloat16Pair* weights,
-                 const BFloat16Pair* values, Index first, float* sums) {
+  void add_chunk(const VisibleRows& rows, const BFloat16Pair* weights, const BFloat16Pair* values,
+                 Index first, float* sums) {
     constexpr Index width = tiles * tile_size;
     constexpr Index inner = operands<BFloat16>(keys);
     for (Index row = 0; row < rows.count; row += tile_size) {
       const auto seen = operands_of<BFloat16>(seen_by<keys>(rows, row, tile_size, first));
       if (seen.begin >= seen.end) continue;
-      add_tiles<tiles>(d, weights + row * inner, inner, values, width,
+      add_tiles<tiles>(weights + row * inner, inner, values, width,
                        {floor_div(seen.begin, tile_size) * tile_size, seen.end}, sums + row * width,
                        width);
     }
   }
 
   Index length_;
-  Registers registers_;
+  std::optional<Registers> registers_;
 };
 
 #endif

@@ -30,14 +30,14 @@ class TileProducts {
     narrow_scales(tile);
   }
 
-  void score(D d, Index first) {
-    const auto& scratch = tile_.scratch;
-    multiplier_.score(tile_.rows, scratch.q, tile_.keys, first, scratch.scores);
-    scale_scores(d, tile_.rows.count, scratch.scale, scratch.scores);
+  void score(D /*d*/, Index first) {
+    multiplier_.score(tile_.rows, tile_.scratch.q, tile_.keys, first, tile_.scratch.scores);
   }
 
-  void add(D d, Index first, Index /*next*/) {
-    multiplier_.add(d, tile_.rows, tile_.scratch.weights,
+  [[nodiscard]] RowScales<float> unscaled() const { return {tile_.scratch.scale}; }
+
+  void add(D /*d*/, Index first, Index /*next*/) {
+    multiplier_.add(tile_.rows, tile_.scratch.weights,
                     tile_.values + operands<BFloat16>(first) * padded<float>(tile_.value_dim),
                     tile_.value_dim, first, tile_.scratch.out);
   }

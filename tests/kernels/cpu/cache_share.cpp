@@ -30,6 +30,7 @@ class Caches {
     return *this;
   }
   [[nodiscard]] Index share() const { return kernels::cache_share(folder_); }
+  [[nodiscard]] Index share(int level) const { return kernels::cache_share(folder_, level); }
 
  private:
   std::filesystem::path folder_;
@@ -45,11 +46,21 @@ TEST(CacheShare, IsThatOfTheLastLevel) {
   EXPECT_EQ(caches.add("3", "32M", "0-7,64-71").share(), 2 << 20);
 }
 
+TEST(CacheShare, IsThatOfALevelOrTheLastBelowIt) {
+  Caches caches;
+  caches.add("1", "48K", "0").add("3", "480M", "0-1");
+  EXPECT_EQ(caches.share(2), 48 << 10);
+  caches.add("2", "2048K", "0-1");
+  EXPECT_EQ(caches.share(2), 1 << 20);
+  EXPECT_EQ(caches.share(3), 240 << 20);
+}
+
 TEST(CacheShare, IsNothingWhereTheSystemDoesNotSay) {
   EXPECT_EQ(kernels::cache_share("/nowhere"), 0);
   EXPECT_EQ(Caches().add("3", "", "0-7").share(), 0);
   EXPECT_EQ(Caches().add("3", "32M", "").share(), 0);
-  EXPECT_GE(kernels::cache_share(), 0);
+  EXPECT_GE(kernels::last_cache_share(), 0);
+  EXPECT_GE(kernels::second_cache_share(), 0);
 }
 
 }  // namespace
