@@ -250,11 +250,12 @@ TEST(HopperModel, DescriptorsOfSomeColumnsBeginAtTheirSlab) {
       write(place_of_b, b);
       gpu::async_proxy_fence();
       gpu::sync_threads();
+      const auto slab_of_b = place_of_b + gpu::slab_at<64>(slab);
       gpu::Sums<1, 64> sums;
       gpu::wgmma_fence(sums.blocks[0]);
       for (int k = 0; k < 64; k += 16) {
         gpu::wgmma_across<BFloat16>(sums.blocks[0], gpu::columns_descriptor<64>(0, k),
-                                    gpu::columns_descriptor<64>(place_of_b, k, slab), k > 0);
+                                    gpu::columns_descriptor<64>(slab_of_b, k), k > 0);
       }
       gpu::wgmma_commit();
       gpu::wgmma_wait<0>(sums.blocks[0]);
@@ -408,9 +409,23 @@ TEST(HopperModel, DescriptorsAreThoseOfTheManual) {
   ASSERT_EQ(gpu::shared_address(0), 1024U);
   EXPECT_EQ(gpu::rows_descriptor<128>(0, 0), 0x4000004000010040ULL);
   EXPECT_EQ(gpu::rows_descriptor<128>(0, 16), 0x4000004000010042ULL);
-  EXPECT_EQ(gpu::rows_descriptor<128>(8192, 80), 0x4000004000010642ULL | 0x0ULL);
+  EXPECT_EQ(gpu::rows_descriptor<128>(8192, 80), 0x4000004000010642ULL);
+  // The last 1024 bytes that a block can have.
+  EXPECT_EQ(gpu::rows_descriptor<128>(226 * 1024, 48), 0x40000040000138c6ULL);
   EXPECT_EQ(gpu::columns_descriptor<128>(0, 0), 0x4000004004000040ULL);
   EXPECT_EQ(gpu::columns_descriptor<128>(0, 16), 0x40000040040000c0ULL);
+}
+
+TEST(HopperModel, SeesLanesThatDifferInANumberOfTheWarp) {
+  const auto numbers = [](int of_last) {
+    run_blocks({.threads = 64}, {}, [&] {
+      const int lane = gpu::lane_index();
+      const int number = lane == 31 && gpu::warp_index() == 1 ? of_last : gpu::warp_index();
+      EXPECT_EQ(gpu::of_warp(number), gpu::warp_index());
+    });
+  };
+  EXPECT_THROW(numbers(2), Error);
+  EXPECT_NO_THROW(numbers(1));
 }
 
 // "Swizzling Modes": chunk c of row r of a box of 128 bytes a row lies at chunk c xor r % 8.

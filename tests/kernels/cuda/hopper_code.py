@@ -13,12 +13,9 @@ from pathlib import Path
 
 # Words that are stored to memory and loaded again, of those kernels that have any.
 SPILLS = {
-    "HopperForwardKernel<256, with statistics>": 3,
-    # Of a warp that brings, and of dk.
-    "HopperKeyGradientKernel<256>": 1,
     # Of both warps that bring.
-    "HopperGradientKernel<64>": 5,
-    "HopperGradientKernel<128>": 5,
+    "HopperGradientKernel<64>": 4,
+    "HopperGradientKernel<128>": 4,
 }
 
 KERNELS = {

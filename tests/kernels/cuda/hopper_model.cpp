@@ -197,6 +197,16 @@ template void wgmma_of_rows<BFloat16>(std::span<float>, std::span<std::uint32_t,
 template void wgmma_of_rows<Float16>(std::span<float>, std::span<std::uint32_t, 4>,
                                      MatrixDescriptor, bool);
 
+int of_warp(int number) {
+  this_block().meet(Meeting::shuffle, &number, [](Calls calls) {
+    const auto number_of = [&](std::size_t lane) { return *static_cast<int*>(calls[lane]); };
+    for (std::size_t lane = 1; lane < calls.size(); ++lane) {
+      ensure(number_of(lane) == number_of(0), "the lanes of a warp have different numbers");
+    }
+  });
+  return number;
+}
+
 void named_barrier_sync(int id, int threads) {
   this_block().sync(id, threads);
 }

@@ -20,17 +20,18 @@ struct ColumnQueries {
   ANNULUS_DEVICE void copy(const GradientArguments& a, const StepPlace& step, int thread) const {
     // Neighbouring threads read neighbouring numbers; a thread has the same one of every row.
     static_assert(threads % query_numbers == 0);
+    constexpr int rows_at_once = threads / query_numbers;
     const int number = thread % query_numbers;
-    const SharedOffset to = array(number);
-    const float* const from = a.queries + number;
+    const int first_row = thread / query_numbers;
+    const SharedOffset to = array(number) + static_cast<SharedOffset>(4 * first_row);
+    Index from = (Index{step.row + first_row} * a.heads + step.head) * query_numbers + number;
     ANNULUS_UNROLL
-    for (int begin = 0; begin < columns; begin += threads / query_numbers) {
-      const int row = begin + thread / query_numbers;
-      if (row >= columns) return;
-      const bool there = row < step.left;
-      const Index at = (Index{step.row} + (there ? row : 0)) * a.heads + step.head;
-      cp_async<4>(to + static_cast<SharedOffset>(4 * row), from + at * query_numbers,
+    for (int row = 0; row < columns; row += rows_at_once) {
+      if (row + first_row >= columns) return;
+      const bool there = row + first_row < step.left;
+      cp_async<4>(to + static_cast<SharedOffset>(4 * row), a.queries + (there ? from : 0),
                   there ? 4 : 0);
+      from += Index{rows_at_once * query_numbers} * a.heads;
     }
   }
 

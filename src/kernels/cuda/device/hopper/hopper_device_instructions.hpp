@@ -106,9 +106,10 @@ ANNULUS_DEVICE void hold(std::uint32_t (&registers)[blocks][4]) {
   }
 }
 
-/// ptxas moves arithmetic over waits, but not over a branch.
+/// ptxas moves arithmetic over waits, but not over a branch: of the whole warp, for where lanes
+/// might part it makes no descriptor once for all of them.
 ANNULUS_DEVICE void compute_before(float number) {
-  if (number < 0) asm volatile("trap;");
+  if (any(number < 0)) asm volatile("trap;");
 }
 
 /// Where one is not a number, so are all bits together, and no branch is taken.
@@ -279,6 +280,12 @@ ANNULUS_DEVICE void wgmma_across(float (&d)[blocks][4], MatrixDescriptor a, Matr
 #undef ANNULUS_WGMMA_ROWS_256
 #undef ANNULUS_SUMS
 #undef ANNULUS_SUMS_4
+
+/// What follows from it is then computed once for all lanes, and moved to no other registers before
+/// products, which want their descriptors so.
+ANNULUS_DEVICE int of_warp(int number) {
+  return __shfl_sync(0xffffffffU, number, 0);
+}
 
 ANNULUS_DEVICE void named_barrier_sync(int id, int threads) {
   asm volatile("barrier.cta.sync.aligned %0, %1;" ::"r"(id), "r"(threads) : "memory");

@@ -137,6 +137,7 @@ struct HopperForwardKernel {
     const DotScale<2> scale(a.scale, own);
     auto states = states_of_dots(a.state, own, scale);
     Walk walk(a.tiles, own.work);
+    const SharedOffset owned = rows_of_warpgroup(warpgroup_index());
     Dots dots;
     Values sums;
     Weights weights;
@@ -161,7 +162,7 @@ struct HopperForwardKernel {
       // The first step of a panel: there are no values to add yet.
       keys_ring().wait_until_full(place);
       wgmma_fence(dots.blocks[0]);
-      start_dots<T, dim, HopperShape::rows>(dots, 0, keys_at(place));
+      start_dots<T, dim, HopperShape::rows>(dots, owned, keys_at(place));
       wgmma_wait<0>(dots.blocks[0]);
       keys_ring().release(place);
       float factors[2];
@@ -173,7 +174,7 @@ struct HopperForwardKernel {
       for (int step = 1; step < panel && !walk.done(); ++step, ++place.steps) {
         keys_ring().wait_until_full(place);
         wgmma_fence(dots.blocks[0]);
-        start_dots<T, dim, HopperShape::rows>(dots, 0, keys_at(place));
+        start_dots<T, dim, HopperShape::rows>(dots, owned, keys_at(place));
         values_ring().wait_until_full(place.before());
         clear_rows_past<dim, columns>(count, values_at(place.before()));
         wgmma_fence(sums.blocks[0], weights);

@@ -100,10 +100,10 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
   }
   ANNULUS_DEVICE static SumsRing sums_ring() { return {Block::end}; }
 
-  /// Whether this owner has sums of queries of a step.
-  ANNULUS_DEVICE static bool has_sums(const Place& place) {
+  /// Whether an owner has sums of queries of a step.
+  ANNULUS_DEVICE static bool has_sums(int owner, const Place& place) {
     return sum_warps == HopperShape::owner_warps ||
-           warp_index() / 4 == static_cast<int>(place.steps % HopperShape::owners);
+           owner == static_cast<int>(place.steps % HopperShape::owners);
   }
   ANNULUS_DEVICE static int sum_warp() { return warp_index() % sum_warps; }
 
@@ -166,6 +166,10 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
   }
 
   ANNULUS_DEVICE static void compute(const GradientArguments& a) {
+    const int owner = warpgroup_index();
+    const SharedOffset owned = rows_of_warpgroup(owner);
+    // Columns of keys that this owner sums for queries.
+    const SharedOffset summed = slab_at<Block::rows>(owner % (dim / slab_columns));
     Place place;
     Dots p;
     Dots dp;
@@ -188,8 +192,8 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
         const Queries queries{Block::numbers_of(place)};
         clear_rows_past<dim, columns>(step.count(), q, dout);
         wgmma_fence(p.blocks[0], dp.blocks[0]);
-        start_dots<T, dim, Block::rows>(p, 0, q);
-        start_dots<T, dim, Block::rows>(dp, Block::second_owned, dout);
+        start_dots<T, dim, Block::rows>(p, owned, q);
+        start_dots<T, dim, Block::rows>(dp, Block::second_owned + owned, dout);
         wgmma_wait<1>(p.blocks[0]);
         to_probabilities(p, queries, step, own_rows(a));
         pack_factors<T>(weights, p);
@@ -208,10 +212,10 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
         wgmma_wait<1>(dv.blocks[0], weights);
         named_barrier_sync(named_barrier_of_owners, HopperShape::owner_warps * warp_lanes);
         ends = step.is_last();
-        if (has_sums(place)) {
+        if (has_sums(owner, place)) {
           QuerySums dq;
           wgmma_fence(dq.blocks[0]);
-          start_transposed<T, Block::rows>(dq, logits_of(place), 0, sum_warp() / 4);
+          start_transposed<T, Block::rows>(dq, logits_of(place), summed);
           wgmma_wait<0>(dq.blocks[0], dk.blocks[0], dz);
           const auto turn = load_shared<TurnNote>(turn_of_step(place));
           Block::ring().release(place);
@@ -228,21 +232,21 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
       if (ends) break;
     }
     for (int i = 0; i < adders; ++i, ++place.steps) {
-      if (has_sums(place)) hand_over_nothing({place.steps});
+      if (has_sums(owner, place)) hand_over_nothing({place.steps});
     }
   }
 
   /// Gradients of logits of the warp's keys to shared memory, a row for each key.
   ANNULUS_DEVICE static void share(const Factors<columns>& dz, SharedOffset logits) {
     const int lane = lane_index();
-    const int row = warp_index() * 16 + lane / 4;
+    const SharedOffset first = logits + slab_chunk(warp_index() * 16 + lane / 4, 0) +
+                               static_cast<SharedOffset>(lane % 4 * 4);
     ANNULUS_UNROLL
     for (int n = 0; n < columns / 8; ++n) {
-      ANNULUS_UNROLL
-      for (int r = 0; r < 2; ++r) {
-        const SharedOffset at = logits + slab_chunk(row + 8 * r, n);
-        store_shared(at + static_cast<SharedOffset>(lane % 4 * 4), dz[n / 2][n % 2 * 2 + r]);
-      }
+      // As slab_chunk(row, n), of rows whose chunks are turned alike.
+      const SharedOffset at = first ^ static_cast<SharedOffset>(16 * n);
+      store_shared(at, dz[n / 2][n % 2 * 2]);
+      store_shared(at + 8 * slab_row_bytes, dz[n / 2][n % 2 * 2 + 1]);
     }
   }
 

@@ -77,6 +77,7 @@ void wgmma(float (&d)[blocks][4], std::uint32_t (&a)[4], MatrixDescriptor b, boo
   wgmma_of_rows<T>({&d[0][0], 4 * blocks}, a, b, adds);
 }
 
+int of_warp(int number);
 void named_barrier_sync(int id, int threads);
 
 void give_registers_down_to(int registers);

@@ -41,6 +41,8 @@
 //   touched
 // Until then d is undefined, a in registers may not be touched, and shared memory is still read.
 //
+//   of_warp(x)                     x, of which all lanes of a warp have the same, as the compiler
+//                                  then knows
 //   named_barrier_sync(id, threads)   waits until `threads` have come; ids 1 to 15
 //   give_registers<n>(), take_registers<n>()   a warpgroup goes down or up to n registers a thread
 //   store_zeros(at)                16 bytes of shared memory become 0

@@ -53,6 +53,7 @@ struct HopperKeyGradientKernel
 
   ANNULUS_DEVICE static void compute(const GradientArguments& a) {
     Walk walk = walk_of(a, own_rows(a));
+    const SharedOffset owned = rows_of_warpgroup(warpgroup_index());
     Place place;
     Dots p;
     Dots dp;
@@ -71,9 +72,9 @@ struct HopperKeyGradientKernel
         Block::ring().wait_until_full(place);
         clear_rows_past<dim, columns>(walk.count(), q, dout);
         wgmma_fence(p.blocks[0], dp.blocks[0]);
-        start_dots<T, dim, Block::rows>(p, 0, q);
+        start_dots<T, dim, Block::rows>(p, owned, q);
         if constexpr (of_keys) {
-          start_dots<T, dim, Block::rows>(dp, Block::second_owned, dout);
+          start_dots<T, dim, Block::rows>(dp, Block::second_owned + owned, dout);
           wgmma_wait<1>(p.blocks[0], dk.blocks[0], dz);
         } else {
           wgmma_wait<0>(p.blocks[0], dv.blocks[0], weights);

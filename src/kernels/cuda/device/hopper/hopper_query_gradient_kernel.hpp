@@ -69,6 +69,7 @@ struct HopperQueryGradientKernel
     const OwnRows own = own_rows();
     const RowQueries<2> queries(a, own);
     Walk walk(a.tiles, own.work);
+    const SharedOffset owned = rows_of_warpgroup(warpgroup_index());
     Dots p;
     Dots dp;
     Factors<columns> dz;
@@ -83,8 +84,8 @@ struct HopperQueryGradientKernel
         Block::ring().wait_until_full(place);
         clear_rows_past<dim, columns>(walk.count(), keys, values);
         wgmma_fence(p.blocks[0], dp.blocks[0]);
-        start_dots<T, dim, Block::rows>(p, 0, keys);
-        start_dots<T, dim, Block::rows>(dp, Block::second_owned, values);
+        start_dots<T, dim, Block::rows>(p, owned, keys);
+        start_dots<T, dim, Block::rows>(dp, Block::second_owned + owned, values);
         wgmma_wait<1>(p.blocks[0], sums.blocks[0], dz);
         if (step > 0) Block::ring().release(place.before());
         to_probabilities(p, queries, walk, own_rows());

@@ -29,18 +29,26 @@ inline constexpr int slab_row_bytes = 128;
 inline constexpr int product_terms = 16;
 inline constexpr int product_rows = 64;
 
+/// Where a slab begins in a tile of `tile_rows` rows.
+template <int tile_rows>
+[[nodiscard]] ANNULUS_DEVICE SharedOffset slab_at(int slab) {
+  return static_cast<SharedOffset>(slab * tile_rows * slab_row_bytes);
+}
+
 /// Where a chunk of 16 bytes of a row lies in a slab.
 [[nodiscard]] ANNULUS_DEVICE SharedOffset slab_chunk(int row, int chunk) {
   return static_cast<SharedOffset>(row * slab_row_bytes + (chunk ^ row % 8) * 16);
 }
 
-[[nodiscard]] ANNULUS_DEVICE MatrixDescriptor descriptor_of(std::uint32_t address, int leading,
-                                                            int stride) {
-  const auto field = [](std::uint32_t bytes) {
-    return static_cast<MatrixDescriptor>((bytes & 0x3ffffU) >> 4);
-  };
-  return field(address) | field(static_cast<std::uint32_t>(leading)) << 16 |
-         field(static_cast<std::uint32_t>(stride)) << 32 | MatrixDescriptor{1} << 62;
+/// Of a matrix that begins `further` bytes into a tile. Addresses of shared memory have 18 bits, so
+/// nothing is carried from a field to the next, and a product takes one addition to the low word of
+/// a number that those of the same tile have in common.
+[[nodiscard]] ANNULUS_DEVICE MatrixDescriptor descriptor_of(SharedOffset tile, int further,
+                                                            int leading, int stride) {
+  const auto field = [](int bytes) { return static_cast<std::uint32_t>(bytes) >> 4; };
+  const std::uint32_t low = (shared_address(tile) >> 4) + (field(further) | field(leading) << 16);
+  const std::uint32_t high = field(stride) | 1U << 30;
+  return MatrixDescriptor{high} << 32 | low;
 }
 
 /// Rows of a tile of `tile_rows` rows, of which a product sums over 16 elements of each from
@@ -48,19 +56,14 @@ inline constexpr int product_rows = 64;
 template <int tile_rows>
 [[nodiscard]] ANNULUS_DEVICE MatrixDescriptor rows_descriptor(SharedOffset tile, int element) {
   const int slab = element / slab_columns * tile_rows * slab_row_bytes;
-  return descriptor_of(
-      shared_address(tile + static_cast<SharedOffset>(slab + element % slab_columns * 2)), 16,
-      8 * slab_row_bytes);
+  return descriptor_of(tile, slab + element % slab_columns * 2, 16, 8 * slab_row_bytes);
 }
 
-/// The columns of a tile of `tile_rows` rows from the first of a slab on, which a product sums over
-/// 16 rows of from `row` on.
+/// The columns of a tile of `tile_rows` rows, which a product sums over 16 rows of from `row` on.
+/// `tile`: where the tile begins, or a slab of it.
 template <int tile_rows>
-[[nodiscard]] ANNULUS_DEVICE MatrixDescriptor columns_descriptor(SharedOffset tile, int row,
-                                                                 int slab = 0) {
-  const int start = (slab * tile_rows + row) * slab_row_bytes;
-  return descriptor_of(shared_address(tile + static_cast<SharedOffset>(start)),
-                       tile_rows * slab_row_bytes, 8 * slab_row_bytes);
+[[nodiscard]] ANNULUS_DEVICE MatrixDescriptor columns_descriptor(SharedOffset tile, int row) {
+  return descriptor_of(tile, row * slab_row_bytes, tile_rows * slab_row_bytes, 8 * slab_row_bytes);
 }
 
 }  // namespace annulus::kernels::gpu

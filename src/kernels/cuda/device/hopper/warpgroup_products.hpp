@@ -13,12 +13,20 @@ namespace annulus::kernels::gpu {
 template <int columns>
 using Factors = std::uint32_t[columns / product_terms][4];
 
-/// dots = <rows of the warpgroup, rows of a tile>. `own`: where the tile begins that has 64 rows of
-/// each warpgroup.
+/// Of this thread.
+[[nodiscard]] ANNULUS_DEVICE int warpgroup_index() {
+  return of_warp(thread_index() / warpgroup_threads);
+}
+
+/// Where the rows of a warpgroup begin in a tile that has 64 of each.
+[[nodiscard]] ANNULUS_DEVICE SharedOffset rows_of_warpgroup(int warpgroup) {
+  return static_cast<SharedOffset>(warpgroup * product_rows * slab_row_bytes);
+}
+
+/// dots = <rows of the warpgroup, rows of a tile>. `rows`: where the first begin, in a tile of
+/// `own_rows`.
 template <class T, int dim, int own_rows, int columns>
-ANNULUS_DEVICE void start_dots(Sums<1, columns>& dots, SharedOffset own, SharedOffset tile) {
-  const SharedOffset rows =
-      own + static_cast<SharedOffset>(warp_index() / 4 * product_rows) * slab_row_bytes;
+ANNULUS_DEVICE void start_dots(Sums<1, columns>& dots, SharedOffset rows, SharedOffset tile) {
   ANNULUS_UNROLL
   for (int element = 0; element < dim; element += product_terms) {
     wgmma<T>(dots.blocks[0], rows_descriptor<own_rows>(rows, element),
@@ -40,15 +48,15 @@ ANNULUS_DEVICE void start_weighted_rows(Sums<1, dim>& sums, std::uint32_t (&fact
   wgmma_commit();
 }
 
-/// sums = a tile of 64 columns, transposed, times the columns of a slab of another one: over the
-/// rows of both, `rows` each.
+/// sums = a tile of 64 columns, transposed, times the columns of a slab: over the rows of both,
+/// `rows` each.
 template <class T, int rows>
 ANNULUS_DEVICE void start_transposed(Sums<1, slab_columns>& sums, SharedOffset left,
-                                     SharedOffset right, int slab) {
+                                     SharedOffset slab) {
   ANNULUS_UNROLL
   for (int row = 0; row < rows; row += product_terms) {
     wgmma_across<T>(sums.blocks[0], columns_descriptor<rows>(left, row),
-                    columns_descriptor<rows>(right, row, slab), row > 0);
+                    columns_descriptor<rows>(slab, row), row > 0);
   }
   wgmma_commit();
 }
