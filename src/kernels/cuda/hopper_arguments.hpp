@@ -19,7 +19,7 @@ struct HopperForwardArguments {
 
 struct HopperGradientArguments {
   GradientArguments gradient{};
-  WorkOrder order{};  ///< of the kernel over query tiles
+  WorkOrder order{};
   TensorMap q{};
   TensorMap k{};
   TensorMap v{};

@@ -95,11 +95,11 @@ inline constexpr int hopper_gradient_adders = 2;
 }
 
 /// All of it: the sums of each such warp have two barriers and a note, every stage has two notes,
-/// and there is a ticket.
+/// and there are two tickets, each with two barriers.
 [[nodiscard]] constexpr int hopper_gradient_shared_bytes(int dim) {
   return hopper_gradient_shape(dim).shared_bytes(2 * dim, 2, 1, 4) +
          hopper_gradient_more_bytes(dim) +
-         16 * (2 * hopper_gradient_adders + 2 * hopper_gradient_shape(dim).stages + 1);
+         16 * (2 * hopper_gradient_adders + 2 * hopper_gradient_shape(dim).stages + 4);
 }
 
 }  // namespace annulus::kernels::gpu

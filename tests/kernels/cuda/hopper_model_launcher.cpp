@@ -54,7 +54,7 @@ void ModelLauncher::add_hopper_key_gradients(const gpu::KernelChoice& choice,
                                              const gpu::GradientArguments& arguments,
                                              device::Stream& stream) const {
   gpu::with_half_type(choice, [&]<class T>() {
-    gpu::dispatch_hopper_key_gradients<T>(choice, arguments, encode_for_model,
+    gpu::dispatch_hopper_key_gradients<T>(choice, arguments, shared_memory_.count, encode_for_model,
                                           hopper_launch(stream));
   });
 }
@@ -63,7 +63,7 @@ void ModelLauncher::add_hopper_all_gradients(const gpu::KernelChoice& choice,
                                              const gpu::GradientArguments& arguments,
                                              device::Stream& stream) const {
   gpu::with_half_type(choice, [&]<class T>() {
-    gpu::dispatch_hopper_all_gradients<T>(choice, arguments, encode_for_model,
+    gpu::dispatch_hopper_all_gradients<T>(choice, arguments, shared_memory_.count, encode_for_model,
                                           hopper_launch(stream, choice.in_order));
   });
 }

@@ -53,14 +53,16 @@ TEST(HopperOrder, OfWarpsLanesAndTilesDoesNotChangeABit) {
   });
 }
 
-/// That gradients have the same bits whatever the schedule.
+/// That gradients have the same bits whatever the schedule, on one multiprocessor and on more. Not
+/// so many that turns would no longer pay, or other kernels would make them.
 template <class T>
-void expect_one_result(const Problem& problem, const gpu::Multiprocessors& memory) {
+void expect_one_result(const Problem& problem, const gpu::Multiprocessors& memory,
+                       int multiprocessors) {
   const auto whole = random_problem<T>(problem, 8);
   const auto dout = random_dout<T>(problem);
   const auto first = gradients_by(*open_hopper({}, 1, memory), whole, dout);
-  for (const auto& schedule : other_model_schedules) {
-    const auto other = gradients_by(*open_hopper(schedule, 1, memory), whole, dout);
+  for (const auto& schedule : model_schedules) {
+    const auto other = gradients_by(*open_hopper(schedule, multiprocessors, memory), whole, dout);
     EXPECT_EQ(first.dq.values, other.dq.values);
     EXPECT_EQ(first.dk.values, other.dk.values);
     EXPECT_EQ(first.dv.values, other.dv.values);
@@ -70,12 +72,13 @@ void expect_one_result(const Problem& problem, const gpu::Multiprocessors& memor
 
 TEST(HopperOrder, OfWarpsLanesAndTilesDoesNotChangeABitBackward) {
   for_each_kernel(203, Mask::window(90, 20), []<class T>(const Problem& problem) {
-    for (const auto& memory : memories) expect_one_result<T>(problem, memory);
+    for (const auto& memory : memories) expect_one_result<T>(problem, memory, 2);
   });
 }
 
-// Blocks that add to the same sums, whichever starts or comes first: tiles of keys that meet the
-// same queries, in part and as a whole, of two heads for each of two.
+// Blocks that add to the same sums, whichever starts or comes first, two of them when others are
+// done: tiles of keys that meet the same queries, in part and as a whole, of two heads for each of
+// two.
 TEST(HopperOrder, OfBlocksDoesNotChangeABitOfTheGradientsOfQueries) {
   for (const Index d : {64, 128}) {
     expect_one_result<BFloat16>({.query_heads = 4,
@@ -83,17 +86,19 @@ TEST(HopperOrder, OfBlocksDoesNotChangeABitOfTheGradientsOfQueries) {
                                  .head_dim = d,
                                  .documents = Documents::packed({0, 270, 341}),
                                  .mask = Mask::causal()},
-                                large_shared_memory);
+                                large_shared_memory, 5);
   }
 }
 
-// Blocks of one step, of two and of more, even and odd: the last one falls to either warp that adds
-// and, at d = 64, to either owner.
-TEST(HopperOrder, OfBlocksOfFewStepsDoesNotChangeABitOfTheGradientsOfQueries) {
+// Tiles of one step, of two and of more, even and odd: the last one falls to either warp that adds
+// and, at d = 64, to either owner. A block has one of them, two, or all.
+TEST(HopperOrder, OfTilesOfFewStepsDoesNotChangeABitOfTheGradientsOfQueries) {
   for (const Index d : {64, 128}) {
     for (const Index queries : {40, 100, 170, 250}) {
-      expect_one_result<BFloat16>({.head_dim = d, .documents = Documents::single(queries, 300)},
-                                  large_shared_memory);
+      for (const int multiprocessors : {1, 2, 3}) {
+        expect_one_result<BFloat16>({.head_dim = d, .documents = Documents::single(queries, 300)},
+                                    large_shared_memory, multiprocessors);
+      }
     }
   }
 }
@@ -155,6 +160,8 @@ TEST(HopperGrid, OfAnySizeGivesTheSameBitsBackward) {
           gradients_by(*open_hopper({LaneOrder::shuffled, 1}, multiprocessors, least_shared_memory),
                        whole, dout);
       EXPECT_EQ(alone.dq.values, got.dq.values);
+      EXPECT_EQ(alone.dk.values, got.dk.values);
+      EXPECT_EQ(alone.dv.values, got.dv.values);
       EXPECT_EQ(alone.dgain, got.dgain);
     }
   };
@@ -168,6 +175,47 @@ TEST(HopperGrid, OfAnySizeGivesTheSameBitsBackward) {
   }
   check.template operator()<Float16>(
       {.query_heads = 3, .key_heads = 1, .head_dim = 16, .documents = Documents::single(20, 4501)});
+}
+
+/// Gradients of blocks that take turns, on so many multiprocessors.
+template <class T>
+auto gradients_in_turns(const Schedule& schedule, int multiprocessors, const WholeProblem<T>& whole,
+                        const Tensor<T>& dout) {
+  auto device = large_shared_memory;
+  device.count = multiprocessors;
+  const ModelLauncher launcher(schedule, Order::early, device);
+  const gpu::GpuKernel kernel(launcher, {.path = gpu::KernelPath::hopper});
+  auto gradients = gradients_by(kernel, whole, dout);
+  EXPECT_EQ(launcher.launches_together(), 1) << multiprocessors;
+  return gradients;
+}
+
+// Tiles of 1 to 6 steps, the longest first, of several documents, and of a panel and a bit.
+// More tiles than blocks, more blocks than run at once, and blocks that no tile is left for.
+TEST(HopperGrid, OfAnySizeGivesTheSameBitsInTurns) {
+  const auto check = []<class T>(const Problem& problem) {
+    const auto whole = random_problem<T>(problem, 8);
+    const auto dout = random_dout<T>(problem);
+    const auto one = gradients_in_turns({}, 1, whole, dout);
+    constexpr std::array blocks{2, 3, 7, 11};
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+      const auto other = gradients_in_turns(model_schedules[i], blocks[i], whole, dout);
+      EXPECT_EQ(one.dq.values, other.dq.values);
+      EXPECT_EQ(one.dk.values, other.dk.values);
+      EXPECT_EQ(one.dv.values, other.dv.values);
+    }
+  };
+  for (const Index d : {64, 128}) {
+    check.template operator()<BFloat16>({.query_heads = 4,
+                                         .key_heads = 4,
+                                         .head_dim = d,
+                                         .documents = Documents::packed({0, 290, 301, 380}),
+                                         .mask = Mask::causal()});
+  }
+  check.template operator()<Float16>({.query_heads = 2,
+                                      .key_heads = 2,
+                                      .head_dim = 16,
+                                      .documents = Documents::single(4130, 140)});
 }
 
 /// What a model of its own computes, against the definition.

@@ -12,6 +12,7 @@
 #include "kernels/cuda/device/step_sums.hpp"
 #include "kernels/cuda/device/step_turns.hpp"
 #include "kernels/cuda/kernel_under_test.hpp"
+#include "kernels/cuda/work_order.hpp"
 
 namespace annulus::test {
 namespace {
@@ -38,8 +39,7 @@ struct Memory {
 constexpr int blocks = 7;
 
 /// A block adds to all sums, each lane of a warp to one of another lane.
-void add_in_turn(Memory& memory, const Fault& fault) {
-  const int ticket = fault.no_ticket ? gpu::block_x() : gpu::ticket_of_block(&memory.tickets, 0);
+void add_in_turn_of(Memory& memory, int ticket, const Fault& fault) {
   const auto warp = static_cast<std::size_t>(gpu::warp_index());
   auto* count = &memory.counts[warp];
   if (!fault.no_wait) gpu::wait_for(count, static_cast<std::uint32_t>(ticket));
@@ -50,6 +50,11 @@ void add_in_turn(Memory& memory, const Fault& fault) {
   if (!fault.no_meeting) gpu::sync_warp();
   if (!fault.no_fence) gpu::fence_device();
   if (gpu::lane_index() == 0) gpu::raise(count);
+}
+
+void add_in_turn(Memory& memory, const Fault& fault) {
+  const int ticket = fault.no_ticket ? gpu::block_x() : gpu::ticket_of_block(&memory.tickets, 0);
+  add_in_turn_of(memory, ticket, fault);
 }
 
 Memory run(const Schedule& schedule, const Fault& fault = {}) {
@@ -92,6 +97,32 @@ TEST(CudaTurns, AMissingMeetingOrFenceIsAnErrorWhateverTheSchedule) {
   expect_seen({.no_fence = true});
   expect_seen({.no_fence_after_look = true});
   expect_seen({.no_wait = true});
+}
+
+/// Blocks that add once for each item, one after another: those that they have tickets for, or that
+/// are dealt out to them before they start.
+Memory run_rounds(const Schedule& schedule, bool dealt_out) {
+  constexpr int items = 3 * blocks - 2;
+  Memory memory;
+  run_blocks({.blocks_x = blocks, .threads = 64, .shared_bytes = 16, .together = true}, schedule,
+             [&] {
+               const gpu::WorkOrder order{.blocks = blocks, .heads = 1, .count = items};
+               for (int round = 0;; ++round) {
+                 const int item = dealt_out ? order.item(round, gpu::block_x())
+                                            : gpu::ticket_of_block(&memory.tickets, 0);
+                 if (item >= items) return;
+                 add_in_turn_of(memory, item, {});
+                 gpu::sync_threads();
+               }
+             });
+  return memory;
+}
+
+TEST(CudaTurns, AreTakenByBlocksThatGoOnToTheNextTicket) {
+  for (const auto& schedule : model_schedules) {
+    for (const float sum : run_rounds(schedule, false).sums) EXPECT_EQ(sum, 3 * blocks - 2);
+    EXPECT_THROW(run_rounds(schedule, true), Error) << "an item of a block that has not started";
+  }
 }
 
 TEST(CudaTurns, WaitingForABlockThatHasNotStartedHangs) {
@@ -232,9 +263,11 @@ void expect_gradients_in_any_order(gpu::KernelPath path, Index head_dim) {
   const auto exact = direct_gradients_of(whole, dout);
   const auto in_order = gradients_by(*open_cuda({}, {.path = path}), whole, dout);
   const auto bound = 2 * largest_error(in_order.dq, exact.dq);
+  auto device = large_shared_memory;
+  device.count = 3;
   bool has_other_bits = false;
   for (const auto& schedule : model_schedules) {
-    const auto got = gradients_by(*open_cuda(schedule, {path, false}), whole, dout);
+    const auto got = gradients_by(*open_cuda(schedule, {path, false}, device), whole, dout);
     EXPECT_LE(largest_error(got.dq, exact.dq), bound);
     EXPECT_EQ(got.dk.values, in_order.dk.values);
     EXPECT_EQ(got.dv.values, in_order.dv.values);

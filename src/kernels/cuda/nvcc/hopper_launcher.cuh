@@ -86,14 +86,18 @@ template <class T>
 void HopperLauncherOf<T>::add_key_gradients(const KernelChoice& choice,
                                             const GradientArguments& arguments, Stream& stream) {
   enter_hopper(stream);
-  dispatch_hopper_key_gradients<T>(choice, arguments, encode_tensor_map, LaunchOn{stream});
+  dispatch_hopper_key_gradients<T>(choice, arguments,
+                                   attribute_of_device(cudaDevAttrMultiProcessorCount),
+                                   encode_tensor_map, LaunchOn{stream});
 }
 
 template <class T>
 void HopperLauncherOf<T>::add_all_gradients(const KernelChoice& choice,
                                             const GradientArguments& arguments, Stream& stream) {
   enter_hopper(stream);
-  dispatch_hopper_all_gradients<T>(choice, arguments, encode_tensor_map, LaunchOn{stream});
+  dispatch_hopper_all_gradients<T>(choice, arguments,
+                                   attribute_of_device(cudaDevAttrMultiProcessorCount),
+                                   encode_tensor_map, LaunchOn{stream});
 }
 
 template <class T>

@@ -93,14 +93,15 @@ void dispatch_hopper_query_gradients(const KernelChoice& choice, const GradientA
 
 template <class T, class Encode, class Launch>
 void dispatch_hopper_key_gradients(const KernelChoice& choice, const GradientArguments& arguments,
-                                   Encode encode, Launch launch) {
+                                   int multiprocessors, Encode encode, Launch launch) {
   check_arguments(choice, arguments);
   if (arguments.tiles.count == 0) return;
-  const auto with_maps = with_gradient_maps(choice, Owners::keys, arguments, encode);
+  auto with_maps = with_gradient_maps(choice, Owners::keys, arguments, encode);
+  with_maps.order = work_order(arguments.tiles, arguments.heads / arguments.group, multiprocessors);
   with_hopper_dim(choice, [&]<int dim>() {
     const auto run = [&]<KeyGradients which>() {
-      launch.template operator()<HopperKeyGradientKernel<T, dim, which>>(
-          arguments.tiles.count, arguments.heads / arguments.group, with_maps);
+      launch.template operator()<HopperKeyGradientKernel<T, dim, which>>(with_maps.order.blocks, 1,
+                                                                         with_maps);
     };
     if constexpr (sums_both(dim)) {
       run.template operator()<KeyGradients::both>();
@@ -123,22 +124,23 @@ void with_hopper_dim_of_all_gradients(const KernelChoice& choice, Use use) {
   });
 }
 
-/// In one dimension, for a ticket says what a thread block computes.
+/// Tickets say what a thread block computes.
 template <class T, class Encode, class Launch>
 void dispatch_hopper_all_gradients(const KernelChoice& choice, const GradientArguments& arguments,
-                                   Encode encode, Launch launch) {
+                                   int multiprocessors, Encode encode, Launch launch) {
   check_arguments(choice, arguments);
   if (arguments.tiles.count == 0) return;
-  const auto with_maps = with_gradient_maps(choice, Owners::keys, arguments, encode);
-  const int blocks =
-      narrow<int>(Index{arguments.tiles.count} * (arguments.heads / arguments.group));
+  auto with_maps = with_gradient_maps(choice, Owners::keys, arguments, encode);
+  with_maps.order = work_order(arguments.tiles, arguments.heads / arguments.group, multiprocessors);
   with_hopper_dim_of_all_gradients(choice, [&]<int dim>() {
     // The maps are those of the kernel over key tiles.
     static_assert(hopper_gradient_shape(dim).columns == hopper_key_gradient_shape(dim).columns);
     if (arguments.one_scale != 0) {
-      launch.template operator()<HopperGradientKernel<T, dim, true>>(blocks, 1, with_maps);
+      launch.template operator()<HopperGradientKernel<T, dim, true>>(with_maps.order.blocks, 1,
+                                                                     with_maps);
     } else {
-      launch.template operator()<HopperGradientKernel<T, dim, false>>(blocks, 1, with_maps);
+      launch.template operator()<HopperGradientKernel<T, dim, false>>(with_maps.order.blocks, 1,
+                                                                      with_maps);
     }
   });
 }

@@ -3,7 +3,7 @@
 // that stream past them in steps, and a thread block that brings and computes at once.
 
 #include "kernels/cuda/device/column_queries.hpp"
-#include "kernels/cuda/device/hopper/tile_ring.hpp"
+#include "kernels/cuda/device/hopper/tile_rounds.hpp"
 #include "kernels/cuda/device/hopper/tile_slabs.hpp"
 #include "kernels/cuda/device/hopper/warpgroup_products.hpp"
 #include "kernels/cuda/hopper_arguments.hpp"
@@ -79,12 +79,13 @@ struct HopperGradientBlock {
       barrier_init_fence();
     }
     sync_threads();
-    if (warp_index() < HopperShape::owner_warps) {
+    const int warp = of_warp(warp_index());
+    if (warp < HopperShape::owner_warps) {
       take_registers<HopperShape::owner_registers>();
       compute();
     } else {
       give_registers<HopperShape::bringing_registers>();
-      help(warp_index() - HopperShape::owner_warps);
+      help(warp - HopperShape::owner_warps);
     }
   }
 
@@ -105,33 +106,39 @@ struct HopperGradientBlock {
     load_slabs<dim, columns>(second_tile(place), second, head, row, full);
   }
 
-  /// Where keys own tiles, by one warp: these, and those of all steps. What note_of(walk) says of a
-  /// step is there before its buffers are empty; one lane calls note(it, place) before it brings
-  /// the tiles.
+  /// Where keys own tiles, by one warp: those of a round, and of all its steps. What note_of(walk)
+  /// says of a step is there before its buffers are empty; one lane calls note(it, place) before it
+  /// brings the tiles.
   template <class Walk, class NoteOf, class Note>
   ANNULUS_DEVICE static void bring_keys_and_steps(const HopperGradientArguments& arguments,
-                                                  const OwnRows& own, Walk walk, NoteOf note_of,
-                                                  Note note) {
+                                                  const Round& round, const OwnRows& own, Walk walk,
+                                                  Place& place, NoteOf note_of, Note note) {
     const bool brings = lane_index() == 0;
-    if (brings) bring_owned(arguments.k, arguments.v, own.head, own.work.row);
-    for (Place place; !walk.done(); walk.advance(), ++place.steps) {
+    bool first = true;
+    for (; !walk.done(); walk.advance(), ++place.steps) {
       const auto of_step = note_of(walk);
       ring().wait_until_empty(place);
       if (brings) {
         note(of_step, place);
         bring_tiles(place, arguments.q, arguments.dout, walk.head(), walk.row());
       }
+      if (first) {
+        // Behind the first step, whose buffer is empty before that of owned tiles is.
+        owned_ring().wait_until_empty(round);
+        if (brings) bring_owned(arguments.k, arguments.v, own.head, own.work.row);
+        first = false;
+      }
       sync_warp();  // or lanes that bring nothing might miss a whole phase
     }
   }
 
-  /// By another: the numbers of the queries of all steps.
+  /// By another: the numbers of the queries of these steps.
   template <class Walk>
-  ANNULUS_DEVICE static void bring_numbers(const GradientArguments& a, Walk walk) {
-    for (Place place; !walk.done(); walk.advance(), ++place.steps) {
+  ANNULUS_DEVICE static void bring_numbers(const GradientArguments& a, Walk walk, Place& place) {
+    for (; !walk.done(); walk.advance(), ++place.steps) {
       ring().wait_until_empty(place);
       const ColumnQueries<columns> queries{numbers_of(place)};
-      queries.template copy<warp_lanes>(a, walk.place(), lane_index());
+      queries.template copy<warp_lanes>(a, walk.place(), lane_index_anew());
       barrier_arrive_after_copies(ring().full(place.stage()));
       sync_warp();  // or a lane might miss a whole phase
     }

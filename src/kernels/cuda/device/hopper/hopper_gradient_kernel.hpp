@@ -7,6 +7,14 @@
 // have been added when they have. The warps take steps in turn, so that each has the time of two
 // for what is one wait after another. Owners wait only where a warp is two steps behind.
 //
+// A block computes one tile after another. It takes a ticket for the next one when it has brought
+// all steps of the last, so the first ones of both stand side by side. A tile waits for those of
+// lower tickets alone. Among all that are not done the one of the lowest ticket waits for none, and
+// it is under way: a block that runs has taken it, and has before it only tiles of lower tickets,
+// which are done. So blocks never wait for good, however few run at once. Where tiles are dealt out
+// in advance, as by WorkOrder, one may wait for that of a block which has not started, because
+// another kernel holds its multiprocessor.
+//
 // An owner starts <k, q> and <v, dout> of a step at once; makes probabilities while the second is
 // under way, starts the sums of dv, makes gradients of logits while these are under way, and starts
 // the sums of dk; once the other owner has written its gradients of logits, too, those of 64
@@ -34,7 +42,7 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
                                     hopper_gradient_more_bytes(dim)>;
   static constexpr int columns = Block::columns;
   static constexpr int adders = hopper_gradient_adders;
-  static constexpr bool takes_turns = true;  ///< blocks wait for those that started before
+  static constexpr bool takes_turns = true;  ///< blocks wait for one another
   using Arguments = HopperGradientArguments;
   using typename Block::Dots;
   using typename Block::Place;
@@ -45,18 +53,22 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
   using QuerySums = Sums<1, slab_columns>;
   using SumsRing = TileRing<adders>;
   using SumsPlace = RingPlace<adders>;
+  static constexpr int tickets = 2;  ///< that a block has at once: of a tile, and of the next one
+  using TicketRing = TileRing<tickets>;
+  using TicketPlace = RingPlace<tickets>;
   static_assert(hopper_sums_all_gradients(dim) && columns == slab_columns);
   // Both owners have sums of every step, or one has, which then has the same buffer every time.
   static_assert(sum_warps == HopperShape::owner_warps ||
                 (sum_warps == 4 && adders == HopperShape::owners));
 
   // Behind the tiles: gradients of logits, sums of queries. Behind the barriers of tiles: those of
-  // sums, a ticket, the notes of all stages, and those of the sums.
+  // sums and of tickets, these, the notes of all stages, and those of the sums.
   static constexpr SharedOffset logit_bytes = hopper_gradient_logit_bytes(dim);
   static constexpr int sum_bytes = hopper_gradient_sum_bytes(dim);
   static constexpr SharedOffset first_sums = Block::more_at + 2 * logit_bytes;
-  static constexpr SharedOffset ticket = Block::end + 16 * adders;
-  static constexpr SharedOffset first_note = ticket + 16;
+  static constexpr SharedOffset ticket_barriers = Block::end + 16 * adders;
+  static constexpr SharedOffset first_ticket = ticket_barriers + 16 * tickets;
+  static constexpr SharedOffset first_note = first_ticket + 16 * tickets;
   static constexpr SharedOffset first_turn_of_sums = first_note + 32 * Block::stages;
   static constexpr int shared_bytes = hopper_gradient_shared_bytes(dim);
   static_assert(first_turn_of_sums + 16 * adders == shared_bytes);
@@ -65,7 +77,7 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
   ANNULUS_DEVICE static void run(const Arguments& a) {
     const auto init = [&] {
       sums_ring().init(1, sum_warps);
-      store_shared(ticket, take_ticket(a.gradient.turns.tickets));
+      ticket_ring().init(HopperShape::owner_warps + 1);
     };
     const auto help = [&](int warp) {
       if (warp < adders) {
@@ -73,10 +85,10 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
       } else if (warp == adders) {
         bring_rows(a);
       } else {
-        bring_numbers(a.gradient);
+        bring_numbers(a);
       }
     };
-    Block::run(init, help, [&] { compute(a.gradient); });
+    Block::run(init, help, [&] { compute(a); });
   }
 
  private:
@@ -107,15 +119,45 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
   }
   ANNULUS_DEVICE static int sum_warp() { return warp_index() % sum_warps; }
 
-  ANNULUS_DEVICE static OwnRows own_rows(const GradientArguments& a) {
-    return rows_of_ticket(a, static_cast<int>(load_shared<std::uint32_t>(ticket)), 16);
+  ANNULUS_DEVICE static TicketRing ticket_ring() { return {ticket_barriers}; }
+  ANNULUS_DEVICE static TicketPlace ticket_place(const Round& round) { return {round.steps}; }
+  ANNULUS_DEVICE static SharedOffset ticket_of(const Round& round) {
+    return first_ticket + static_cast<SharedOffset>(16 * ticket_place(round).stage());
+  }
+
+  /// By the warp that brings tiles: those of the next item.
+  ANNULUS_DEVICE static void take(const Arguments& a, const Round& round) {
+    ticket_ring().wait_until_empty(ticket_place(round));
+    if (lane_index() == 0) store_shared(ticket_of(round), take_ticket(a.gradient.turns.tickets));
+    ticket_ring().hand_over(ticket_place(round));
+  }
+
+  /// The item of a round, once its ticket is there.
+  ANNULUS_DEVICE static int item_of(const Round& round) {
+    return static_cast<int>(load_shared<std::uint32_t>(ticket_of(round)));
+  }
+  ANNULUS_DEVICE static bool has(const Arguments& a, const Round& round) {
+    ticket_ring().wait_until_full(ticket_place(round));
+    return item_of(round) < a.order.count;
+  }
+  ANNULUS_DEVICE static OwnRows rows_of(const Arguments& a, const Round& round) {
+    const GradientArguments& of_all = a.gradient;
+    return rows_of_item(a.order, item_of(round), of_all.tiles, 16, a.order.heads);
   }
   ANNULUS_DEVICE static Walk walk_of(const GradientArguments& a, const OwnRows& own) {
     return {a.tiles, own.work, own.head * a.group, a.group};
   }
 
   ANNULUS_DEVICE static void bring_rows(const Arguments& a) {
-    const OwnRows own = own_rows(a.gradient);
+    Place place;
+    for (Round round;; ++round.steps) {
+      take(a, round);
+      if (!has(a, round)) break;
+      bring_tile(a, round, place);
+    }
+  }
+  ANNULUS_DEVICE static void bring_tile(const Arguments& a, const Round& round, Place& place) {
+    const OwnRows own = rows_of(a, round);
     struct Notes {
       StepNote step;
       TurnNote turn;
@@ -123,14 +165,18 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
     const auto notes_of = [&](const Walk& walk) {
       return Notes{note_of(walk, own.work, Block::rows), turn_of(a.gradient, walk)};
     };
-    const auto note = [](const Notes& notes, const Place& place) {
-      store_shared(note_of_step(place), notes.step);
-      store_shared(turn_of_step(place), notes.turn);
+    const auto note = [](const Notes& notes, const Place& of_step) {
+      store_shared(note_of_step(of_step), notes.step);
+      store_shared(turn_of_step(of_step), notes.turn);
     };
-    Block::bring_keys_and_steps(a, own, walk_of(a.gradient, own), notes_of, note);
+    Block::bring_keys_and_steps(a, round, own, walk_of(a.gradient, own), place, notes_of, note);
   }
-  ANNULUS_DEVICE static void bring_numbers(const GradientArguments& a) {
-    Block::bring_numbers(a, walk_of(a, own_rows(a)));
+  ANNULUS_DEVICE static void bring_numbers(const Arguments& a) {
+    Place place;
+    for (Round round; has(a, round); ++round.steps) {
+      Block::bring_numbers(a.gradient, walk_of(a.gradient, rows_of(a, round)), place);
+      ticket_ring().release(ticket_place(round));
+    }
   }
 
   /// Sums of step `first` and of every `adders`-th from there on, by one warp.
@@ -165,12 +211,27 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
     if (lane_index() == 0) add_wait<0>();
   }
 
-  ANNULUS_DEVICE static void compute(const GradientArguments& a) {
+  ANNULUS_DEVICE static void compute(const Arguments& a) {
     const int owner = warpgroup_index();
+    Place place;
+    for (Round round; has(a, round); ++round.steps) {
+      compute_tile(a, round, place, owner);
+      ticket_ring().release(ticket_place(round));
+    }
+    for (int i = 0; i < adders; ++i, ++place.steps) {
+      if (has_sums(owner, place)) hand_over_nothing({place.steps});
+    }
+  }
+
+  ANNULUS_DEVICE static void compute_tile(const Arguments& arguments, const Round& round,
+                                          Place& place, int owner) {
+    const GradientArguments& a = arguments.gradient;
+    // Made again wherever it is needed, for registers are few.
+    const auto own_rows = [&] { return rows_of(arguments, round); };
     const SharedOffset owned = rows_of_warpgroup(owner);
     // Columns of keys that this owner sums for queries.
     const SharedOffset summed = slab_at<Block::rows>(owner % (dim / slab_columns));
-    Place place;
+    const unsigned first = place.steps;
     Dots p;
     Dots dp;
     Factors<columns> weights;
@@ -178,10 +239,10 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
     typename Block::Rows dk;
     typename Block::Rows dv;
 
-    barrier_wait(Block::owned_here, 0);
+    Block::owned_ring().wait_until_full(round);
     // Keys past the end of the tile see nothing: their gradients of logits are 0, times what must
     // not be NaN.
-    clear_rows_past<dim, Block::rows>(own_rows(a).work.rows, 0, Block::second_owned);
+    clear_rows_past<dim, Block::rows>(own_rows().work.rows, 0, Block::second_owned);
     while (true) {
       bool ends = false;
       do {
@@ -195,7 +256,7 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
         start_dots<T, dim, Block::rows>(p, owned, q);
         start_dots<T, dim, Block::rows>(dp, Block::second_owned + owned, dout);
         wgmma_wait<1>(p.blocks[0]);
-        to_probabilities(p, queries, step, own_rows(a));
+        to_probabilities(p, queries, step, own_rows());
         pack_factors<T>(weights, p);
         wgmma_fence(dv.blocks[0], weights);
         start_weighted_rows<T, dim>(dv, weights, dout);
@@ -219,20 +280,19 @@ struct HopperGradientKernel : HopperGradientBlock<T, dim, hopper_gradient_shape(
           wgmma_wait<0>(dq.blocks[0], dk.blocks[0], dz);
           const auto turn = load_shared<TurnNote>(turn_of_step(place));
           Block::ring().release(place);
+          if (ends) Block::owned_ring().release(round);
           hand_over(dq, turn, {place.steps});
         } else {
           wgmma_wait<0>(dk.blocks[0], dz);
           Block::ring().release(place);
+          if (ends) Block::owned_ring().release(round);
         }
         ++place.steps;
-      } while (place.steps % Block::panel != 0 && !ends);
+      } while ((place.steps - first) % Block::panel != 0 && !ends);
       if constexpr (one_scale) scale_sums(dk, a.one_scale);
-      move_sums(dk, a.dk, own_rows(a), a.k.dim);
-      move_sums(dv, a.dv, own_rows(a), a.v.dim);
+      move_sums(dk, a.dk, own_rows(), a.k.dim);
+      move_sums(dv, a.dv, own_rows(), a.v.dim);
       if (ends) break;
-    }
-    for (int i = 0; i < adders; ++i, ++place.steps) {
-      if (has_sums(owner, place)) hand_over_nothing({place.steps});
     }
   }
 

@@ -2,9 +2,10 @@
 // Gradients of a tile of keys and values on compute capability 9.0: what key_gradient_kernel.hpp
 // computes, by asynchronous products of warpgroups and tiles that come by themselves.
 //
-// An owner starts <k, q> and <v, dout> of a step behind the weighted queries of the step before;
-// makes probabilities while the second is under way, starts the sums of dv with them, makes
-// gradients of logits while these are under way, and starts the sums of dk.
+// A block computes one tile after another, as that of hopper_forward_kernel.hpp. An owner starts
+// <k, q> and <v, dout> of a step behind the weighted queries of the step before; makes
+// probabilities while the second is under way, starts the sums of dv with them, makes gradients of
+// logits while these are under way, and starts the sums of dk.
 
 #include "kernels/cuda/device/gradients.hpp"
 #include "kernels/cuda/device/hopper/hopper_gradient_block.hpp"
@@ -28,12 +29,13 @@ struct HopperKeyGradientKernel
   static constexpr bool of_values = which != KeyGradients::keys;
 
   ANNULUS_DEVICE static void run(const Arguments& a) {
-    Block::run([] {}, [&](int warp) { bring(a, warp); }, [&] { compute(a.gradient); });
+    Block::run([] {}, [&](int warp) { bring(a, warp); }, [&] { compute(a); });
   }
 
  private:
-  ANNULUS_DEVICE static OwnRows own_rows(const GradientArguments& a) {
-    return OwnRows::of_block(a.tiles, 16, a.heads / a.group);
+  ANNULUS_DEVICE static OwnRows rows_of(const Arguments& a, const Round& round) {
+    const GradientArguments& of_all = a.gradient;
+    return rows_of_round(a.order, round, of_all.tiles, 16, of_all.heads / of_all.group);
   }
   ANNULUS_DEVICE static Walk walk_of(const GradientArguments& a, const OwnRows& own) {
     return {a.tiles, own.work, own.head * a.group, a.group};
@@ -41,20 +43,32 @@ struct HopperKeyGradientKernel
 
   /// By two warps: tiles, and numbers of queries.
   ANNULUS_DEVICE static void bring(const Arguments& a, int warp) {
-    const OwnRows own = own_rows(a.gradient);
-    const Walk walk = walk_of(a.gradient, own);
-    if (warp == 0) {
-      const auto nothing = [](const Walk&) { return 0; };
-      Block::bring_keys_and_steps(a, own, walk, nothing, [](int, const Place&) {});
-    } else if (warp == 1) {
-      Block::bring_numbers(a.gradient, walk);
-    }
+    if (warp > 1) return;
+    Place place;
+    for_each_round(a.order, [&](const Round& round) {
+      const OwnRows own = rows_of(a, round);
+      const Walk walk = walk_of(a.gradient, own);
+      if (warp == 0) {
+        const auto nothing = [](const Walk&) { return 0; };
+        Block::bring_keys_and_steps(a, round, own, walk, place, nothing, [](int, const Place&) {});
+      } else {
+        Block::bring_numbers(a.gradient, walk, place);
+      }
+    });
   }
 
-  ANNULUS_DEVICE static void compute(const GradientArguments& a) {
-    Walk walk = walk_of(a, own_rows(a));
-    const SharedOffset owned = rows_of_warpgroup(warpgroup_index());
+  ANNULUS_DEVICE static void compute(const Arguments& a) {
     Place place;
+    for_each_round(a.order, [&](const Round& round) { compute_tile(a, round, place); });
+  }
+
+  ANNULUS_DEVICE static void compute_tile(const Arguments& arguments, const Round& round,
+                                          Place& place) {
+    const GradientArguments& a = arguments.gradient;
+    // Made again wherever it is needed, for registers are few.
+    const auto own_rows = [&] { return rows_of(arguments, round); };
+    Walk walk = walk_of(a, own_rows());
+    const SharedOffset owned = rows_of_warpgroup(warpgroup_index());
     Dots p;
     Dots dp;
     Factors<columns> weights;
@@ -62,7 +76,7 @@ struct HopperKeyGradientKernel
     typename Block::Rows dk;
     typename Block::Rows dv;
 
-    barrier_wait(Block::owned_here, 0);
+    Block::owned_ring().wait_until_full(round);
     while (!walk.done()) {
       int step = 0;  // of a panel
       for (; step < Block::panel && !walk.done(); ++step, ++place.steps, walk.advance()) {
@@ -80,7 +94,7 @@ struct HopperKeyGradientKernel
           wgmma_wait<0>(p.blocks[0], dv.blocks[0], weights);
         }
         if (step > 0) Block::ring().release(place.before());
-        to_probabilities(p, queries, walk, own_rows(a));
+        to_probabilities(p, queries, walk, own_rows());
         if constexpr (of_values) {
           pack_factors<T>(weights, p);
           wgmma_fence(dv.blocks[0], weights);
@@ -100,10 +114,11 @@ struct HopperKeyGradientKernel
           if constexpr (of_values) wgmma_wait<1>(dv.blocks[0], weights);
         }
       }
+      if (walk.done()) Block::owned_ring().release(round);
       wgmma_wait<0>(dk.blocks[0], dz, dv.blocks[0], weights);
       Block::ring().release(place.before());
-      if constexpr (of_keys) move_sums(dk, a.dk, own_rows(a), a.k.dim);
-      if constexpr (of_values) move_sums(dv, a.dv, own_rows(a), a.v.dim);
+      if constexpr (of_keys) move_sums(dk, a.dk, own_rows(), a.k.dim);
+      if constexpr (of_values) move_sums(dv, a.dv, own_rows(), a.v.dim);
     }
   }
 };

@@ -18,16 +18,23 @@ ANNULUS_DEVICE void for_each_round(const WorkOrder& order, Visit visit) {
   }
 }
 
-/// As OwnRows::of_block, of the tile of a round.
-[[nodiscard]] ANNULUS_DEVICE OwnRows rows_of_round(const WorkOrder& order, const Round& round,
-                                                   const DeviceTileList& tiles, int warp_lines,
-                                                   int heads, int shared = 1) {
-  const int item = order.item(static_cast<int>(round.steps), block_x());
+/// As OwnRows::of_block, of an item.
+[[nodiscard]] ANNULUS_DEVICE OwnRows rows_of_item(const WorkOrder& order, int item,
+                                                  const DeviceTileList& tiles, int warp_lines,
+                                                  int heads, int shared = 1) {
   return {.work = tiles.work[order.tile(item)],
           .first = warp_index() * warp_lines,
           .heads = heads,
           .head = order.head(item) * shared,
           .shared = shared};
+}
+
+/// The same of a round.
+[[nodiscard]] ANNULUS_DEVICE OwnRows rows_of_round(const WorkOrder& order, const Round& round,
+                                                   const DeviceTileList& tiles, int warp_lines,
+                                                   int heads, int shared = 1) {
+  const int item = order.item(static_cast<int>(round.steps), block_x());
+  return rows_of_item(order, item, tiles, warp_lines, heads, shared);
 }
 
 }  // namespace annulus::kernels::gpu
