@@ -75,11 +75,9 @@ class TileGradients {
     if (waiting_.keys == 0) {
       waiting_ = {group_of(pair), keys, {begin, end}};
     } else {
-      // Of one tile the last keys may have no p and dz.
-      const Index most = HWY_MAX(waiting_.keys, keys);
-      clear(waiting_.pairs, {waiting_.keys, most});
-      clear({begin, end}, {keys, most});
-      waiting_.keys = most;
+      // What rows see never ends before what those above them see.
+      clear(waiting_.pairs, {waiting_.keys, keys});
+      waiting_.keys = keys;
       waiting_.pairs.end = end;
     }
     const Index dim = padded<float>(panel_.dim);
