@@ -96,7 +96,7 @@ class TileGradients {
   static constexpr Index keys_ = key_tile<BFloat16>;
   static constexpr Index pairs_ = operands<BFloat16>(tiled_queries);
 
-  /// What p and dz wait to be added by key: those of queries from `row` on.
+  /// p and dz that are yet to be added by key: of `pairs` of the tiled_queries from `row` on.
   struct Waiting {
     Index row = 0;
     Index keys = 0;  ///< that have them; 0: nothing waits

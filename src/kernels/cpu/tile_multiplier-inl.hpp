@@ -112,9 +112,8 @@ class TileMultiplier {
 
   /// sums(r, c) += Sum_j left(r, j) right(j, c) for tile_size rows, `tiles` tiles of columns and
   /// the pairs of an interval, which begins at a multiple of tile_size and is filled up to one;
-  /// strides in pairs and in numbers. Sums go on from what they are, which one product in
-  /// 2 tile_size terms is added to: few additions, so that their roundings need no sum of their
-  /// own.
+  /// strides in pairs and in numbers. Sums go on from what they are, unlike those of
+  /// multiply_values: one addition for the 2 tile_size terms of a product has few roundings.
   template <int tiles>
   void add_tiles(const BFloat16Pair* left, Index left_stride, const BFloat16Pair* right,
                  Index right_stride, Interval pairs, float* sums, Index stride) {
@@ -145,8 +144,8 @@ class TileMultiplier {
     (std::make_integer_sequence<int, tiles>());
   }
 
-  /// Adds left times right, tile_size pairs of each, to the first `tiles` sums: of as many tiles of
-  /// columns.
+  /// Adds left times right, tile_size pairs of each, to the first `tiles` sums: those of as many
+  /// tiles of columns.
   template <int tiles, TileRegister left, TileRegister right>
   void multiply_columns(const BFloat16Pair* from_left, Index left_stride,
                         const BFloat16Pair* from_right, Index right_stride) {
@@ -157,7 +156,7 @@ class TileMultiplier {
     });
   }
 
-  /// The same of as many tiles of rows, by the pairs of tile_size keys.
+  /// The same for sums of as many tiles of rows, `length_` apart, and one tile of keys.
   template <int tiles, TileRegister left, TileRegister right>
   void multiply_rows(const BFloat16Pair* rows, const BFloat16Pair* from_right) {
     registers_->template load<right>(from_right, score_keys<D> * pair_bytes);
