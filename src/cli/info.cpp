@@ -76,6 +76,7 @@ class Info final : public Command {
     json["openmp"] = features.openmp;
     json["simd_target"] = kernels::simd_target();
     json["bf16_dot_product"] = kernels::multiplies_bf16();
+    json["bf16_tile_registers"] = kernels::multiplies_bf16_tiles();
     json["bf16_products"] = kernels::bf16_products();
     json["cores"] = std::thread::hardware_concurrency();
     json["gpus"] = Json::array();

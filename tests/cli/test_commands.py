@@ -39,7 +39,7 @@ def test_info(annulus):
     info = annulus.ok("info", "--json").json
     for key in [
         "version", "git_commit", "mpi", "hdf5", "cuda", "nccl", "cudnn", "simd_target",
-        "bf16_dot_product", "gpus", "auto_device", "backends", "transports"
+        "bf16_dot_product", "bf16_tile_registers", "gpus", "auto_device", "backends", "transports"
     ]:
         assert key in info
     assert {"reference", "cpu"} <= set(info["backends"])

@@ -17,10 +17,12 @@ namespace annulus::kernels {
 /// Whether bf16 inputs are multiplied as they are, by the CPU's dot product of pairs of bf16
 /// (AVX512_BF16): where the machine has it, and it was measured to be faster than fp32 when this
 /// was first asked, or as the environment variable ANNULUS_BF16 (auto, amx, dot or widen) says.
-/// Elsewhere they are widened to fp32. Backward passes, and forward passes over more than few
-/// queries, take the tile registers of AMX instead, where these are the fastest. Throws InputError
-/// for a value that cannot be honoured.
+/// Elsewhere they are widened to fp32. Throws InputError for a value that cannot be honoured.
 [[nodiscard]] bool multiplies_bf16();
+
+/// Whether backward passes, and forward passes over more than few queries, multiply them as they
+/// are by the tile registers of AMX instead, where these are the fastest, or are asked for.
+[[nodiscard]] bool multiplies_bf16_tiles();
 
 /// The same in words, with what was measured.
 [[nodiscard]] std::string bf16_products();

@@ -25,10 +25,6 @@ struct BFloat16Choice {
 /// anything else, and for what the machine does not have.
 [[nodiscard]] BFloat16Choice choose_bf16(std::string_view wish, const BFloat16Speeds& speeds);
 
-/// Whether backward passes, and forward passes over more than few queries, multiply tiles; see
-/// multiplies_bf16().
-[[nodiscard]] bool multiplies_bf16_tiles();
-
 /// While one of these lives, bf16 inputs are widened to fp32 as where the CPU has no products of
 /// them: tests run both ways on one machine.
 class WidenedBFloat16ForTest {
