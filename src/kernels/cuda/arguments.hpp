@@ -168,7 +168,7 @@ struct FinishArguments {
 /// Sums of queries that every tile of keys adds to, one after the other, in the steps of TurnTiles.
 /// At first tickets and counts are zero, and the sums are, or what calls before have left.
 struct QueryTurns {
-  std::uint32_t* tickets = nullptr;  ///< one number: thread blocks that have started
+  std::uint32_t* tickets = nullptr;  ///< one number: tiles that blocks have taken
   /// (steps, H, all_gradients_counts): additions that are made. Null: tiles add in any order.
   std::uint32_t* counts = nullptr;
   float* sums = nullptr;  ///< (steps, H, columns * dim): see StepSums

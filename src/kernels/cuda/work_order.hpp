@@ -7,6 +7,7 @@ namespace annulus::kernels::gpu {
 /// a tile. A grid of blocks that all run at once is dealt them out and back: the first `blocks` to
 /// block 0, 1, ..., the next to ..., 1, 0. Items become shorter from one to the next, so that
 /// blocks end at about the same time whatever the mask, and nothing needs to be counted in memory.
+/// Where tiles wait for one another, blocks take tickets for items instead, in their order.
 ///
 /// All heads of a tile come before the next tile. Blocks that run at once then have tiles that see
 /// about the same keys, from the first one on, and heads that share a key head stand side by side:

@@ -342,12 +342,15 @@ class BlocksTogether {
     }
   }
 
-  /// The first block that can: the oldest, the youngest, or any.
+  /// The first block that can: the oldest, the youngest, or any, which is the first for a while, so
+  /// that others come to wait for those that it leaves behind.
   bool go_on() {
+    if (order_ == LaneOrder::shuffled && random_() % 64 == 0) {
+      std::ranges::shuffle(running_, random_);
+    }
     std::vector<Block*> blocks;
     for (const auto& block : running_) blocks.push_back(block.get());
     if (order_ == LaneOrder::backward) std::ranges::reverse(blocks);
-    if (order_ == LaneOrder::shuffled) std::ranges::shuffle(blocks, random_);
     return std::ranges::any_of(blocks, [](Block* block) { return block->go_on(); });
   }
 
@@ -377,7 +380,7 @@ class BlocksTogether {
   AdditionOrder additions_;
   std::vector<int> to_start_;
   std::vector<std::unique_ptr<Block>> idle_;
-  std::vector<std::unique_ptr<Block>> running_;  ///< in the order in which they started
+  std::vector<std::unique_ptr<Block>> running_;  ///< in the order in which they started, or any
   LaunchReport report_;
 };
 

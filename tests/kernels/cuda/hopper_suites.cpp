@@ -103,6 +103,15 @@ TEST(HopperOrder, OfTilesOfFewStepsDoesNotChangeABitOfTheGradientsOfQueries) {
   }
 }
 
+// Tiles of one step that all add to it: blocks take tickets as fast as they can, and owners still
+// have sums of a tile when the next ones are brought.
+TEST(HopperOrder, OfTilesOfOneStepDoesNotChangeABitOfTheGradientsOfQueries) {
+  for (const Index d : {64, 128}) {
+    expect_one_result<BFloat16>({.head_dim = d, .documents = Documents::single(40, 1300)},
+                                large_shared_memory, 3);
+  }
+}
+
 /// What a grid of a few blocks makes of a problem, each of which computes many tiles, few or one,
 /// against one tile a block.
 template <class T>
@@ -175,6 +184,7 @@ TEST(HopperGrid, OfAnySizeGivesTheSameBitsBackward) {
   }
   check.template operator()<Float16>(
       {.query_heads = 3, .key_heads = 1, .head_dim = 16, .documents = Documents::single(20, 4501)});
+  check.template operator()<Float16>({.head_dim = 16, .documents = Documents::single(4130, 140)});
 }
 
 /// Gradients of blocks that take turns, on so many multiprocessors.

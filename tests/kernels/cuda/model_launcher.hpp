@@ -17,7 +17,7 @@ inline constexpr kernels::gpu::Multiprocessors many_multiprocessors{227 * 1024, 
 inline constexpr kernels::gpu::Multiprocessors small_shared_memory{99 * 1024, 100 * 1024};
 inline constexpr kernels::gpu::Multiprocessors least_shared_memory{48 * 1024, 64 * 1024};
 
-/// A kernel whose blocks wait for those that started before.
+/// A kernel whose blocks wait for one another.
 template <class Kernel>
 concept TakesTurns = requires {
   Kernel::takes_turns;

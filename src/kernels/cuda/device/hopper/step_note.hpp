@@ -14,7 +14,7 @@ struct alignas(16) StepNote {
   int tile;  ///< rows of the tile that owns keys, and the two flags
 };
 inline constexpr int step_is_whole = 1;
-inline constexpr int step_is_last = 2;  ///< of all that the block computes
+inline constexpr int step_is_last = 2;  ///< of the tile
 inline constexpr int step_tile_rows = 4;
 
 /// `tile_rows`: that a tile has, if it has all of them.
