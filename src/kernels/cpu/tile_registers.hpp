@@ -61,15 +61,11 @@ class TileRegisters {
   /// Rows lie `stride` bytes apart.
   template <TileRegister tile>
   void load(const void* from, Index stride) {
-    asm volatile("tileloadd (%0,%1,1), %%tmm%c2"
-                 :
-                 : "r"(from), "r"(stride), "i"(tile), "m"(*static_cast<const Bytes*>(from)));
+    asm volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(from), "r"(stride), "i"(tile) : "memory");
   }
   template <TileRegister tile>
   void store(void* to, Index stride) const {
-    asm volatile("tilestored %%tmm%c3, (%1,%2,1)"
-                 : "=m"(*static_cast<Bytes*>(to))
-                 : "r"(to), "r"(stride), "i"(tile));
+    asm volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(to), "r"(stride), "i"(tile) : "memory");
   }
   /// sum(r, c) += Sum_j left(r, j).first right(j, c).first + left(r, j).second right(j, c).second
   /// over pairs j. Denormal numbers, of the inputs and of the result, are taken as zero.
@@ -77,9 +73,6 @@ class TileRegisters {
   void multiply() {
     asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(sum), "i"(left), "i"(right));
   }
-
- private:
-  using Bytes = std::byte[];  ///< memory from a place on, and no other
 };
 #endif
 
