@@ -45,11 +45,6 @@ void for_each_part(Interval rows, Index length, Act act) {
   }
 }
 
-/// Packed rows that these take.
-Index room_of(Interval rows) {
-  return ceil_div(rows.size(), tiled_queries) * tiled_queries;
-}
-
 /// The pairs of panels of a block that see each other. Sums of a panel of queries, and of one of
 /// keys, are made in the order of rounds, so that they do not depend on which thread makes them: in
 /// round t keys i meet queries (i + t) mod C. This list keeps that order for each of them, while
@@ -329,7 +324,7 @@ template <class E>
 void CpuBackward<E>::pack_section(Interval rows, Index key_head, Workspace& workspace) const {
   workspace.packed_queries = rows;
   for (Index i = 0; i < group(); ++i) {
-    pack_queries(rows, key_head * group() + i, i * room_of(rows), workspace);
+    pack_queries(rows, key_head * group() + i, i * functions_.room_of(rows.size()), workspace);
   }
 }
 
@@ -352,7 +347,8 @@ void CpuBackward<E>::accumulate_pair(const JoinedBlock& block, const PanelPair& 
   const auto& packed = workspace.packed_queries;
   for (Index i = 0; i < group(); ++i) {
     const Index head = key_head * group() + i;
-    const Index first = queries_are_packed ? i * room_of(packed) + row - packed.begin : 0;
+    const Index first =
+        queries_are_packed ? i * functions_.room_of(packed.size()) + row - packed.begin : 0;
     if (!queries_are_packed) pack_queries(pair.queries, head, first, workspace);
     functions_.accumulate_gradients(
         {.rows = {count, workspace.visible},

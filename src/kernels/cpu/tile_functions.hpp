@@ -46,6 +46,10 @@ struct TileFunctions {
   [[nodiscard]] Index packed_values(Index keys, Index value_dim) const {
     return operands<E>(keys) * padded(value_dim);
   }
+  /// Packed queries that so many take.
+  [[nodiscard]] Index room_of(Index queries) const {
+    return ceil_div(queries, summed_queries) * summed_queries;
+  }
   /// Operands of so many rows that are summed over to gradients, a multiple of summed_queries.
   [[nodiscard]] Index query_factors(Index rows, Index dim) const {
     return operands<E>(rows) * padded(dim);

@@ -69,9 +69,12 @@ void dispatch_hopper_forward(const KernelChoice& choice, const ForwardArguments&
 
 template <class Encode>
 HopperGradientArguments with_gradient_maps(const KernelChoice& choice, Owners owners,
-                                           const GradientArguments& arguments, Encode encode) {
+                                           const GradientArguments& arguments, int multiprocessors,
+                                           Encode encode) {
   const auto maps = gradient_maps(choice.type, choice.dim, owners, arguments);
+  const int heads = owners == Owners::keys ? arguments.heads / arguments.group : arguments.heads;
   return {.gradient = arguments,
+          .order = work_order(arguments.tiles, heads, multiprocessors),
           .q = encode(maps.q),
           .k = encode(maps.k),
           .v = encode(maps.v),
@@ -83,8 +86,8 @@ void dispatch_hopper_query_gradients(const KernelChoice& choice, const GradientA
                                      int multiprocessors, Encode encode, Launch launch) {
   check_arguments(choice, arguments);
   if (arguments.tiles.count == 0) return;
-  auto with_maps = with_gradient_maps(choice, Owners::queries, arguments, encode);
-  with_maps.order = work_order(arguments.tiles, arguments.heads, multiprocessors);
+  const auto with_maps =
+      with_gradient_maps(choice, Owners::queries, arguments, multiprocessors, encode);
   with_hopper_dim(choice, [&]<int dim>() {
     launch.template operator()<HopperQueryGradientKernel<T, dim>>(with_maps.order.blocks, 1,
                                                                   with_maps);
@@ -96,8 +99,8 @@ void dispatch_hopper_key_gradients(const KernelChoice& choice, const GradientArg
                                    int multiprocessors, Encode encode, Launch launch) {
   check_arguments(choice, arguments);
   if (arguments.tiles.count == 0) return;
-  auto with_maps = with_gradient_maps(choice, Owners::keys, arguments, encode);
-  with_maps.order = work_order(arguments.tiles, arguments.heads / arguments.group, multiprocessors);
+  const auto with_maps =
+      with_gradient_maps(choice, Owners::keys, arguments, multiprocessors, encode);
   with_hopper_dim(choice, [&]<int dim>() {
     const auto run = [&]<KeyGradients which>() {
       launch.template operator()<HopperKeyGradientKernel<T, dim, which>>(with_maps.order.blocks, 1,
@@ -130,8 +133,8 @@ void dispatch_hopper_all_gradients(const KernelChoice& choice, const GradientArg
                                    int multiprocessors, Encode encode, Launch launch) {
   check_arguments(choice, arguments);
   if (arguments.tiles.count == 0) return;
-  auto with_maps = with_gradient_maps(choice, Owners::keys, arguments, encode);
-  with_maps.order = work_order(arguments.tiles, arguments.heads / arguments.group, multiprocessors);
+  const auto with_maps =
+      with_gradient_maps(choice, Owners::keys, arguments, multiprocessors, encode);
   with_hopper_dim_of_all_gradients(choice, [&]<int dim>() {
     // The maps are those of the kernel over key tiles.
     static_assert(hopper_gradient_shape(dim).columns == hopper_key_gradient_shape(dim).columns);
