@@ -36,8 +36,8 @@ Table measurement_table() {
   columns.insert(
       columns.end(),
       {"repetitions", "seconds", "seconds_min", "seconds_max", "flops", "flops_per_second",
-       "peak_flops_per_second", "fraction_of_peak", "gemm_flops_per_second", "fraction_of_gemm",
-       "copy_bytes_per_second", "exposed_seconds", "bytes_sent", "verdict"});
+       "peak_flops_per_second", "fraction_of_peak", "relative_clock", "gemm_flops_per_second",
+       "fraction_of_gemm", "copy_bytes_per_second", "exposed_seconds", "bytes_sent", "verdict"});
   return Table(std::move(columns));
 }
 
@@ -53,9 +53,10 @@ void add_measurement(Table& table, const MeasuredCase& measured,
       {cell(Index{measurement.repetitions}), cell(measurement.median_seconds),
        cell(measurement.least_seconds), cell(measurement.most_seconds), cell(measurement.flops),
        cell(speed), cell(measurement.ceilings.peak), cell(speed / measurement.ceilings.peak, 3),
-       cell(measurement.ceilings.gemm), cell(speed / measurement.ceilings.gemm, 3),
-       cell(measurement.ceilings.copy), cell(measurement.exposed_seconds, 3),
-       cell(measurement.bytes_sent), cell(std::string(measured.valid ? "VALID" : "INVALID"))});
+       cell(measurement.relative_clock(), 3), cell(measurement.ceilings.gemm),
+       cell(speed / measurement.ceilings.gemm, 3), cell(measurement.ceilings.copy),
+       cell(measurement.exposed_seconds, 3), cell(measurement.bytes_sent),
+       cell(std::string(measured.valid ? "VALID" : "INVALID"))});
   table.add(std::move(row));
 }
 

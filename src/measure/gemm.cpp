@@ -60,7 +60,7 @@ std::string blas_name() {
   const std::string version = openblas_get_config();  // OpenBLAS 0.3.21 and how it was built
   const auto end = version.find(' ', version.find(' ') + 1);
   const std::string kernels = openblas_get_corename();
-  const std::string name = version.substr(0, end) + ' ' + kernels;
+  std::string name = version.substr(0, end) + ' ' + kernels;
   // It may name the kernels of an older machine, which a ceiling should not be measured with
   // unsaid.
   const char* core_type = std::getenv("OPENBLAS_CORETYPE");

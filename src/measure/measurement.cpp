@@ -8,6 +8,8 @@
 #include <span>
 #include <vector>
 
+#include "kernels/rulers/clock.hpp"
+
 namespace annulus::measure {
 namespace {
 
@@ -23,7 +25,8 @@ struct Samples {
   int refilling_runs = 0;
   std::vector<double> seconds{};
   std::vector<double> exposed{};
-  std::vector<RankRun> own{};  ///< of this rank
+  std::vector<RankRun> own{};     ///< of this rank
+  kernels::ClockSamples clock{};  ///< of runs in which a microsecond does not count
 
   void add(const TimedPass::Times& times, const RankRun& run) {
     seconds.push_back(times.seconds);
@@ -122,6 +125,7 @@ Measurement measurement_of(const TimedPass& pass, const Samples& samples,
                        .exposed_seconds = median_of(samples.exposed),
                        .flops = pass.flops(),
                        .ceilings = rulers.of(pass.plan().data_type()),
+                       .chain_seconds = samples.clock.seconds(),
                        .seconds = samples.seconds,
                        .exposed = samples.exposed,
                        .ranks = ranks,
@@ -138,6 +142,10 @@ double Measurement::bandwidth() const {
 
 double Measurement::overlap() const {
   return 1 - sum(&RankRun::exposed_transfer_seconds) / sum(&RankRun::transfer_seconds);
+}
+
+double Measurement::relative_clock() const {
+  return ceilings.chain_seconds / chain_seconds;
 }
 
 double Measurement::balance() const {
@@ -158,9 +166,12 @@ std::vector<Measurement> measure_in_turns(std::span<const std::unique_ptr<TimedP
   while (std::ranges::any_of(samples, is_wanting)) {
     for (std::size_t i = 0; i < passes.size(); ++i) {
       if (!is_wanting(samples[i])) continue;
-      for (int run = 0; run < samples[i].refilling_runs; ++run) passes[i]->run();
-      const auto times = passes[i]->run();
-      samples[i].add(times, passes[i]->last());
+      auto& some = samples[i];
+      // Between tiles, where several ranks may wait.
+      auto* clock = communicator.size() == 1 ? &some.clock : nullptr;
+      for (int run = 0; run < some.refilling_runs; ++run) passes[i]->run(clock);
+      const auto times = passes[i]->run(some.refilling_runs > 0 ? nullptr : clock);
+      some.add(times, passes[i]->last());
     }
     rulers.sample();
   }

@@ -60,6 +60,10 @@ void Rulers::sample() {
                                kernels::measure_peak_flops(type, threads_, seconds_a_sample)};
     communicator_.all_reduce(peak, comm::Reduction::sum);
     best.peak = std::fmax(best.peak, peak[0]);
+    if (communicator_.size() == 1) {
+      best.chain_seconds =
+          std::fmin(best.chain_seconds, kernels::measure_chain_under_peak(type, threads_));
+    }
   }
 }
 

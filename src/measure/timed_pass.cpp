@@ -8,6 +8,7 @@
 #include "annulus/base/error.hpp"
 #include "annulus/plan/cost.hpp"
 #include "attention/random_inputs.hpp"
+#include "kernels/rulers/clock.hpp"
 
 namespace annulus::measure {
 
@@ -54,9 +55,13 @@ TimedPass::TimedPass(const Plan& plan, Pass pass, Statistics statistics,
   attention_.trace(&traces_);
 }
 
-TimedPass::Times TimedPass::run() {
+TimedPass::Times TimedPass::run(kernels::ClockSamples* clock) {
   using Clock = std::chrono::steady_clock;
   auto& stream = *inputs_->stream;
+  auto inputs = inputs_->views();
+  if (clock != nullptr && stream.device().kind == DeviceKind::cpu) {
+    inputs.poll = [clock] { clock->take_after_work(); };
+  }
   // A backward pass uses up what it is given.
   tensors_.held() = held_;
   traces_.clear();
@@ -64,8 +69,8 @@ TimedPass::Times TimedPass::run() {
   communicator_.barrier();
   const auto start = Clock::now();
   const auto start_event = stream.record();
-  const auto report = pass_ == Pass::forward ? tensors_.forward(attention_, inputs_->views())
-                                             : tensors_.backward(attention_, inputs_->views());
+  const auto report = pass_ == Pass::forward ? tensors_.forward(attention_, inputs)
+                                             : tensors_.backward(attention_, inputs);
   const auto end_event = stream.record();
   double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   if (stream.device().kind == DeviceKind::cuda) {

@@ -39,7 +39,8 @@ PassReport PassTensors::forward(RingAttention& attention, const PassInputs& inpu
                             .gain = inputs.gain,
                             .sink = inputs.sink,
                             .logit_scale = inputs.logit_scale,
-                            .held = wanted_.backward ? &held_ : nullptr});
+                            .held = wanted_.backward ? &held_ : nullptr,
+                            .poll = inputs.poll});
 }
 
 PassReport PassTensors::backward(RingAttention& attention, const PassInputs& inputs) {
@@ -56,7 +57,8 @@ PassReport PassTensors::backward(RingAttention& attention, const PassInputs& inp
                              .gain = inputs.gain,
                              .sink = inputs.sink,
                              .logit_scale = inputs.logit_scale,
-                             .held = std::move(held)},
+                             .held = std::move(held),
+                             .poll = inputs.poll},
                             {.dq = dq(), .dk = dk(), .dv = dv(), .dgain = dgain_, .dsink = dsink_});
 }
 

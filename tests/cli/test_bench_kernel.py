@@ -9,8 +9,8 @@ COLUMNS = [
     "n_q", "n_k", "heads", "key_heads", "head_dim", "value_dim", "documents", "mask", "precision",
     "ranks", "threads", "pass", "statistics", "schedule", "sharding", "repetitions", "seconds",
     "seconds_min", "seconds_max", "flops", "flops_per_second", "peak_flops_per_second",
-    "fraction_of_peak", "gemm_flops_per_second", "fraction_of_gemm", "copy_bytes_per_second",
-    "exposed_seconds", "bytes_sent", "verdict"
+    "fraction_of_peak", "relative_clock", "gemm_flops_per_second", "fraction_of_gemm",
+    "copy_bytes_per_second", "exposed_seconds", "bytes_sent", "verdict"
 ]
 
 
@@ -45,6 +45,7 @@ def test_sweep(annulus):
         speed = row["flops"] / row["seconds"]
         assert row["flops_per_second"] == pytest.approx(speed)
         assert row["fraction_of_peak"] == pytest.approx(speed / row["peak_flops_per_second"])
+        assert row["relative_clock"] > 0
         assert row["exposed_seconds"] >= 0 and row["bytes_sent"] == 0
         assert row["copy_bytes_per_second"] is None  # of a GPU
     # Rows that are compared with each other are measured against the same ceilings.

@@ -32,6 +32,11 @@ namespace annulus::kernels {
 /// tiles, pairs, or fp32.
 [[nodiscard]] double measure_peak_flops(DataType type, int threads, double seconds = 0.2);
 
+/// Seconds that the core of the calling thread takes for a chain of operations that wait for each
+/// other, right after such multiply-adds on `threads` threads: the clock that it has under them, in
+/// a unit that is of use beside the same chain elsewhere.
+[[nodiscard]] double measure_chain_under_peak(DataType type, int threads);
+
 /// Bytes that `threads` threads together read in a second from memory that no cache holds, measured
 /// for about `seconds`: the ceiling of decode.
 [[nodiscard]] double measure_read_bandwidth(int threads, double seconds = 0.2);

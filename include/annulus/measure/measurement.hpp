@@ -32,6 +32,8 @@ struct Measurement {
   double flops = 0;      ///< of one pass, from the exact visible area
   Index bytes_sent = 0;  ///< of one pass, all ranks
   Ceilings ceilings{};   ///< of all ranks at once
+  /// Of a chain between tiles, beside Ceilings::chain_seconds; of one rank on a CPU.
+  double chain_seconds = std::numeric_limits<double>::quiet_NaN();
   /// Of each repetition.
   std::vector<double> seconds{};
   std::vector<double> exposed{};
@@ -52,6 +54,9 @@ struct Measurement {
   [[nodiscard]] double bandwidth() const;
   /// Of the time in which transfers are under way, the part in which ranks compute; NaN likewise.
   [[nodiscard]] double overlap() const;
+  /// The clock of the core during passes in that under the peak's multiply-adds, which take less
+  /// power than the same beside loads and stores; NaN on a GPU and of several ranks.
+  [[nodiscard]] double relative_clock() const;
   /// Mean over ranks of the time they compute, of the longest; NaN where nothing was timed.
   [[nodiscard]] double balance() const;
 };

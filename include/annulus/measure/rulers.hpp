@@ -28,6 +28,9 @@ struct Ceilings {
   /// FLOP/s of independent multiply-adds in registers, on all ranks at once, which have no more
   /// cores than there are; not of a GPU.
   double peak = std::numeric_limits<double>::quiet_NaN();
+  /// Seconds of a chain under them, as kernels::measure_chain_under_peak has it, where
+  /// there is one rank: its least.
+  double chain_seconds = std::numeric_limits<double>::quiet_NaN();
   /// FLOP/s of a large product of square matrices by BLAS, or cuBLAS.
   double gemm = std::numeric_limits<double>::quiet_NaN();
   /// Bytes read and written a second by a copy within the memory of a GPU.

@@ -16,6 +16,10 @@
 #include "annulus/ring/pass_tensors.hpp"
 #include "annulus/ring/ring_attention.hpp"
 
+namespace annulus::kernels {
+class ClockSamples;
+}
+
 namespace annulus::measure {
 
 /// The rows of one rank, standard normal, that all passes over the same shards may share. They lie
@@ -56,8 +60,9 @@ class TimedPass {
   TimedPass(const TimedPass&) = delete;
   TimedPass& operator=(const TimedPass&) = delete;
 
-  /// Collective. Runs the pass once, after a barrier, on an idle device.
-  Times run();
+  /// Collective. Runs the pass once, after a barrier, on an idle device. On a CPU the clock is
+  /// sampled between tiles where `clock` is not null, which takes a microsecond each.
+  Times run(kernels::ClockSamples* clock = nullptr);
 
   /// From now on runs add their traces to `traces`, which is borrowed; null: no more.
   void trace(std::vector<PassTrace>* traces) { wanted_ = traces; }

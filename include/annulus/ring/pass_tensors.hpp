@@ -23,6 +23,7 @@ struct PassInputs {
   std::span<const double> gain{};  ///< as in ForwardOptions, likewise below
   std::span<const double> sink{};
   std::span<const double> logit_scale{};
+  kernels::Poll poll{};
 };
 
 /// What is computed besides out and lse.

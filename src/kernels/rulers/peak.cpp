@@ -93,6 +93,7 @@ HWY_AFTER_NAMESPACE();
 #include "annulus/kernels/cpu.hpp"
 #include "kernels/cpu/bf16.hpp"
 #include "kernels/cpu/for_each_item.hpp"
+#include "kernels/rulers/clock.hpp"
 
 namespace annulus::kernels {
 namespace {
@@ -102,17 +103,19 @@ HWY_EXPORT(run_double_chains);
 HWY_EXPORT(run_bf16_chains);
 HWY_EXPORT(run_tile_chains);
 
-/// FLOP/s of one slice of work, the same on every thread.
+/// FLOP/s of one slice of work, the same on every thread; `clock` is sampled on the calling one at
+/// its end.
 template <class T, class Chains>
-double measure_slice(Chains run, int threads, long steps) {
+double measure_slice(Chains run, int threads, long steps, ClockSamples* clock = nullptr) {
   // A cache line apart, so that threads do not wait for each other.
   constexpr std::size_t apart = 128 / sizeof(T);
   std::vector<T> results(static_cast<std::size_t>(threads) * apart);
   std::vector<double> flops(static_cast<std::size_t>(threads));
   const auto start = std::chrono::steady_clock::now();
-  for_each_item(threads, threads, {}, [&](Index item, int) {
+  for_each_item(threads, threads, {}, [&](Index item, int worker) {
     const auto i = static_cast<std::size_t>(item);
     flops[i] = run(steps, &results[i * apart]);
+    if (clock != nullptr && worker == 0) clock->take();
   });
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   double sum = 0;
@@ -134,6 +137,21 @@ double measure_best(Chains run, int threads, double seconds) {
     best = std::max(best, measure_slice<T>(run, threads, steps));
   } while (std::chrono::steady_clock::now() < end);
   return best;
+}
+
+/// Calls act(T, run) with the chains of what passes of inputs of this type multiply with, and the
+/// type of their sums.
+template <class Act>
+auto with_chains_of(DataType type, Act act) {
+  if (accumulator_of(type) == DataType::float64) {
+    return act(double{}, HWY_DYNAMIC_DISPATCH(run_double_chains));
+  }
+  if (type == DataType::bfloat16 && multiplies_bf16_tiles()) {
+    return act(float{}, HWY_DYNAMIC_DISPATCH(run_tile_chains));
+  }
+  return type == DataType::bfloat16 && multiplies_bf16()
+             ? act(float{}, HWY_DYNAMIC_DISPATCH(run_bf16_chains))
+             : act(float{}, HWY_DYNAMIC_DISPATCH(run_float_chains));
 }
 
 }  // namespace
@@ -158,15 +176,20 @@ BFloat16Speeds measure_bf16_speeds(bool pairs, bool tiles) {
 
 double measure_peak_flops(DataType type, int threads, double seconds) {
   ensure(threads >= 1, "at least one thread");
-  if (accumulator_of(type) == DataType::float64) {
-    return measure_best<double>(HWY_DYNAMIC_DISPATCH(run_double_chains), threads, seconds);
-  }
-  if (type == DataType::bfloat16 && multiplies_bf16_tiles()) {
-    return measure_best<float>(HWY_DYNAMIC_DISPATCH(run_tile_chains), threads, seconds);
-  }
-  return type == DataType::bfloat16 && multiplies_bf16()
-             ? measure_best<float>(HWY_DYNAMIC_DISPATCH(run_bf16_chains), threads, seconds)
-             : measure_best<float>(HWY_DYNAMIC_DISPATCH(run_float_chains), threads, seconds);
+  return with_chains_of(
+      type, [&]<class T>(T, auto run) { return measure_best<T>(run, threads, seconds); });
+}
+
+double measure_chain_under_peak(DataType type, int threads) {
+  ensure(threads >= 1, "at least one thread");
+  // Long enough for a clock to fall.
+  constexpr long steps = 100'000;
+  constexpr int slices = 20;
+  ClockSamples clock;
+  with_chains_of(type, [&]<class T>(T, auto run) {
+    for (int slice = 0; slice < slices; ++slice) measure_slice<T>(run, threads, steps, &clock);
+  });
+  return clock.seconds();
 }
 
 }  // namespace annulus::kernels
