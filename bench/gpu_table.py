@@ -39,7 +39,7 @@ RINGS = ("full-forward", "causal-forward", "causal-backward")
 RING_PATHS = ("mma", "hopper")
 # The most time of gradients with the same bits every time, in that of sums in any order.
 ORDER = 1.10
-ORDER_PATHS = ("mma", "hopper")
+ORDER_PATHS = ("mma", "hopper", "cudnn")
 # The least bandwidth with which a token reads its cache, in that of a copy.
 DECODE = 0.80
 # The most of an error in bf16 or fp16, in that of PyTorch in the same type: of the backend that the path's
@@ -157,20 +157,25 @@ def add_steps(verdicts, folder):
                 verdicts.compared(f"{path}: {one['name']}", one["verdict"])
 
 
-def add_kernels(verdicts, path, rows, peers):
+def add_kernels(verdicts, path, rows, peers, unordered):
     """annulus beside PyTorch, without statistics beside with, and beside the product of the same run."""
     names = ("precision", "head_dim", "mask", "pass")
     ours = by(rows, *names, "statistics")
+    ours_in_any_order = by(unordered, *names)
     theirs = by(rows_of(peers), "backend", *names)
     for case in dict.fromkeys([*asked_cases(path), *(key[:-1] for key in ours)]):
         precision, head_dim, mask, which = case
         label = f"{path} {which} {precision} d = {head_dim} {mask}"
         off, on = (ours.get((*case, statistics), {}) for statistics in ("off", "on"))
+        # PyTorch lets cuDNN add in any order.
+        any_order = path == "cudnn" and which == "backward"
+        compared = ours_in_any_order.get(case, {}) if any_order else off
         for peer, peer_name in PEER_NAMES.items():
             asked = least_speed(path, case, peer)
-            speed = ratio(theirs.get((peer, *case), {}).get("seconds"), off.get("seconds"))
+            speed = ratio(theirs.get((peer, *case), {}).get("seconds"), compared.get("seconds"))
             if speed or asked:
-                verdicts.figure(f"{label}: speed in that of PyTorch's {peer_name}", speed, asked)
+                verdicts.figure(f"{label}{' in any order' if any_order else ''}: speed in that of PyTorch's "
+                                f"{peer_name}", speed, asked)
         asked = STATISTICS if is_asked_of_statistics(path, case) else None
         cost = ratio(on.get("seconds"), off.get("seconds"))
         if on or asked:
@@ -196,11 +201,11 @@ def add_rings(verdicts, path, folder):
                         ratio(eight, one), RING, most=True)
 
 
-def add_order(verdicts, path, folder, rows):
+def add_order(verdicts, path, rows, unordered):
     """What the order of sums costs, which ANNULUS_CUDA_SUMS=unordered leaves out."""
     names = ("precision", "head_dim", "mask", "pass", "statistics")
     in_order = by(rows, *names)
-    unordered = by(rows_of(load(folder / f"kernel-{path}-unordered.json")), *names)
+    unordered = by(unordered, *names)
     for head_dim, mask in itertools.product((64, 128), MASKS):
         case = ("bf16", head_dim, mask, "backward", "off")
         cost = ratio(in_order.get(case, {}).get("seconds"), unordered.get(case, {}).get("seconds"))
@@ -250,9 +255,11 @@ def verdicts_of(folder):
     add_steps(verdicts, folder)
     # Of other GPUs nothing is asked that has to do with Hopper.
     for path in PATHS if capability == "9.0" else ("mma", "cudnn"):
-        add_kernels(verdicts, path, rows_of(*kernels[path]), peers)
+        rows = rows_of(*kernels[path])
+        unordered = rows_of(load(folder / f"kernel-{path}-unordered.json"))
+        add_kernels(verdicts, path, rows, peers, unordered)
         if path in ORDER_PATHS:
-            add_order(verdicts, path, folder, rows_of(*kernels[path]))
+            add_order(verdicts, path, rows, unordered)
         if path in RING_PATHS:
             add_rings(verdicts, path, folder)
         if path == "mma":

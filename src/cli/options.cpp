@@ -14,6 +14,7 @@
 #include "annulus/device/device.hpp"
 #include "annulus/kernels/backend.hpp"
 #include "annulus/kernels/cores.hpp"
+#include "annulus/kernels/cuda.hpp"
 #include "annulus/kernels/cuda_gpus.hpp"
 #include "annulus/measure/machine_file.hpp"
 #include "annulus/plan/machine.hpp"
@@ -252,6 +253,8 @@ PlanOptions ExecutionOptions::plan_options(Pass pass, const CoreShare& cores,
 
 ExecutionOptions ExecutionOptions::on_device(const Context& context, const Trial& trial) const {
   if (device || backend != "auto") return *this;
+  // An unknown word is refused, not a reason for another device.
+  static_cast<void>(kernels::cuda_instructions());
   auto& communicator = context.communicator;
   const auto gpus = run::gpus_in_sight(
       communicator, run::gpu_in_sight(place_on_node(communicator.topology(), communicator.rank())));

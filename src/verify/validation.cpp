@@ -9,6 +9,8 @@
 #include "annulus/comm/agreement.hpp"
 #include "annulus/kernels/error_bounds.hpp"
 #include "attention/random_inputs.hpp"
+#include "kernels/cpu/for_each_item.hpp"
+#include "ring/heads_of.hpp"
 #include "verify/checked_run.hpp"
 
 namespace annulus::verify {
@@ -50,27 +52,86 @@ Deviation deviation_of(std::string_view name, const std::vector<double>& got,
   return all;
 }
 
+/// One key head and the query heads that read it, which have nothing to do with the others.
+class OneKeyHead {
+ public:
+  OneKeyHead(const Problem& whole, Index key_head)
+      : problem_(whole),
+        queries_{key_head * whole.group(), (key_head + 1) * whole.group()},
+        keys_{key_head, key_head + 1} {
+    problem_.query_heads = whole.group();
+    problem_.key_heads = 1;
+  }
+
+  [[nodiscard]] const Problem& problem() const { return problem_; }
+
+  template <class Void>
+  [[nodiscard]] BasicTensorView<Void> of_queries(const BasicTensorView<Void>& view) const {
+    return view.present() ? ring::heads_of(view, queries_) : view;
+  }
+  template <class Void>
+  [[nodiscard]] BasicTensorView<Void> of_keys(const BasicTensorView<Void>& view) const {
+    return ring::heads_of(view, keys_);
+  }
+  [[nodiscard]] kernels::WholeInputs of(const kernels::WholeInputs& inputs) const {
+    return {.q = of_queries(inputs.q),
+            .k = of_keys(inputs.k),
+            .v = of_keys(inputs.v),
+            .gain = {},
+            .sink = {},
+            .table = {}};
+  }
+  [[nodiscard]] StatisticsView of(StatisticsView statistics) const {
+    for (auto& view : statistics.views) view = of_queries(view);
+    return statistics;
+  }
+  [[nodiscard]] kernels::WholeGradients of(const kernels::WholeGradients& gradients) const {
+    return {.dq = of_queries(gradients.dq),
+            .dk = of_keys(gradients.dk),
+            .dv = of_keys(gradients.dv),
+            .dgain = of_queries(gradients.dgain),
+            .dsink = of_queries(gradients.dsink)};
+  }
+
+ private:
+  [[nodiscard]] std::span<double> of_queries(std::span<double> numbers) const {
+    if (numbers.empty()) return numbers;
+    return numbers.subspan(static_cast<std::size_t>(queries_.begin),
+                           static_cast<std::size_t>(queries_.size()));
+  }
+
+  Problem problem_;
+  Interval queries_;
+  Interval keys_;
+};
+
 /// The definition and its bounds on random inputs of type T, and how far `got` is from it.
 template <class T>
-std::vector<Deviation> compare(const Plan& plan, const kernels::Kernel& kernel, const Outputs& got,
-                               Checked what, std::uint64_t seed) {
+std::vector<Deviation> compare(const Plan& plan, const kernels::Kernel& kernel, int threads,
+                               const Outputs& got, Checked what, std::uint64_t seed) {
   const auto& problem = plan.problem();
   const Index n_q = problem.documents.queries();
   const Index n_k = problem.documents.keys();
   const auto random = random_inputs<T>(problem, seed, all_rows(n_q), all_rows(n_k));
   const auto inputs = whole_inputs(problem, random);
   const auto roundings = kernels::Roundings::of(kernel, plan.data_type());
+  const auto dout = has_gradients(what) ? random_output_gradients<T>(problem, seed, all_rows(n_q))
+                                        : std::vector<T>{};
   auto exact = Outputs::whole(problem, what);
   auto bounds = Outputs::whole(problem, what);
-  kernels::direct_attention(problem, inputs, exact.out(), exact.lse(), exact.statistics());
-  kernels::attention_bounds(problem, inputs, roundings, bounds.out(), bounds.lse(),
-                            bounds.statistics());
-  if (has_gradients(what)) {
-    const auto dout = random_output_gradients<T>(problem, seed, all_rows(n_q));
-    const auto view = dense_view(dout.data(), n_q, problem.query_heads, problem.output_dim());
-    kernels::direct_gradients(problem, inputs, view, exact.gradients());
-    kernels::gradient_bounds(problem, inputs, view, roundings, bounds.gradients());
-  }
+  kernels::for_each_item(problem.key_heads, threads, {}, [&](Index key_head, int /*worker*/) {
+    const OneKeyHead one(problem, key_head);
+    const auto of_one = one.of(inputs);
+    kernels::direct_attention(one.problem(), of_one, one.of_queries(exact.out()),
+                              one.of_queries(exact.lse()), one.of(exact.statistics()));
+    kernels::attention_bounds(one.problem(), of_one, roundings, one.of_queries(bounds.out()),
+                              one.of_queries(bounds.lse()), one.of(bounds.statistics()));
+    if (!has_gradients(what)) return;
+    const auto given =
+        one.of_queries(dense_view(dout.data(), n_q, problem.query_heads, problem.output_dim()));
+    kernels::direct_gradients(one.problem(), of_one, given, one.of(exact.gradients()));
+    kernels::gradient_bounds(one.problem(), of_one, given, roundings, one.of(bounds.gradients()));
+  });
   std::vector<Deviation> deviations;
   for (std::size_t i = 0; i < got.kinds.size(); ++i) {
     deviations.push_back(
@@ -88,7 +149,8 @@ Validation validate_as(const Plan& plan, comm::Communicator& communicator,
                        : run_passes<T>(plan, communicator, kernel, threads, what, seed, traces);
   const auto got = gather(plan.problem(), communicator, own, what);
   std::vector<Deviation> deviations(got.kinds.size());
-  comm::on_root(communicator, [&] { deviations = compare<T>(plan, kernel, got, what, seed); });
+  comm::on_root(communicator,
+                [&] { deviations = compare<T>(plan, kernel, threads, got, what, seed); });
   for (std::size_t i = 0; i < deviations.size(); ++i) {
     std::array<double, 4> numbers{deviations[i].error, deviations[i].bound, deviations[i].largest,
                                   deviations[i].of_bound};

@@ -68,6 +68,7 @@ def test_info_on_what_the_environment_wishes(annulus, monkeypatch, features):
         assert "kernels hopper" in annulus.ok("info").out
         monkeypatch.setenv("ANNULUS_CUDA", "hoper")
         annulus.refused("info", says=["ANNULUS_CUDA=hoper: expected mma or hopper"])
+        annulus.refused("verify", "--length", 16, says=["ANNULUS_CUDA=hoper: expected mma or hopper"])
         monkeypatch.delenv("ANNULUS_CUDA")
     if features["mpi"] is not None:
         monkeypatch.setenv("ANNULUS_MPI_DEVICE", "staged")

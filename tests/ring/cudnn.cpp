@@ -260,6 +260,48 @@ TEST(RingWithCudnn, GivesBackItsMemory) {
   }
 }
 
+/// Notes whether gradients are asked for in order, and computes nothing.
+class NotedPairs final : public kernels::gpu::PairLibrary {
+ public:
+  [[nodiscard]] std::string problem() const override { return {}; }
+  [[nodiscard]] std::unique_ptr<kernels::gpu::PairAttention> open(
+      const std::shared_ptr<device::Stream>& /*stream*/) const override {
+    return std::make_unique<Noted>(in_order_);
+  }
+
+  [[nodiscard]] const std::vector<bool>& in_order() const { return in_order_; }
+
+ private:
+  class Noted final : public kernels::gpu::PairAttention {
+   public:
+    explicit Noted(std::vector<bool>& in_order) : in_order_(in_order) {}
+    void forward(const kernels::gpu::Pair&, const kernels::gpu::PairOutputs&) override {}
+    void backward(const kernels::gpu::Pair&,
+                  const kernels::gpu::PairGradients& gradients) override {
+      in_order_.push_back(gradients.in_order);
+    }
+
+   private:
+    std::vector<bool>& in_order_;
+  };
+
+  mutable std::vector<bool> in_order_;
+};
+
+TEST(RingWithCudnn, GradientsAreInOrderUnlessAnyOrderWillDo) {
+  const auto whole =
+      random_problem<BFloat16>({.head_dim = 8, .documents = Documents::single(23)}, 5);
+  for (const bool in_order : {true, false}) {
+    const ModelLauncher launcher;
+    const NotedPairs pairs;
+    const kernels::gpu::CudnnKernel kernel(launcher, pairs, in_order);
+    static_cast<void>(gradients_by_ranks(whole, random_dout<BFloat16>(whole.problem), 1,
+                                         Sharding::contiguous, kernel, true));
+    EXPECT_EQ(pairs.in_order(), std::vector<bool>{in_order});
+  }
+  EXPECT_EQ(kernels::gpu::PairGradients().in_order, true);
+}
+
 /// What the kernels and the memory of a device are asked for.
 struct Work {
   Index launches;

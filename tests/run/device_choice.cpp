@@ -134,11 +134,24 @@ TEST(DeviceChoice, KernelsRunWhereThereIsCodeOrPtxOfThem) {
 
 TEST(DeviceChoice, KernelsForHopperRunOnThatAlone) {
   for (const int major : {8, 9, 10}) {
-    const auto problem = kernels::cuda_problem(of_capability(major, 0), "80", "hopper");
+    const auto problem = kernels::cuda_problem(of_capability(major, 0), "80;90", "hopper");
     EXPECT_EQ(problem.empty(), major == 9) << problem;
     EXPECT_EQ(problem.find("ANNULUS_CUDA=hopper") == std::string::npos, major == 9) << problem;
   }
-  EXPECT_FALSE(kernels::cuda_problem(of_capability(9, 1), "80", "hopper").empty());
+  EXPECT_FALSE(kernels::cuda_problem(of_capability(9, 1), "80;90", "hopper").empty());
+}
+
+// As src/kernels/CMakeLists.txt has it.
+TEST(DeviceChoice, KernelsForHopperAreNotInEveryBuild) {
+  for (const auto* with : {"90", "90a", "80-real 90-real 80-virtual", "80;90a-real"}) {
+    EXPECT_EQ(kernels::cuda_problem(of_capability(9, 0), with, "hopper"), "");
+  }
+  for (const auto* without : {"80", "80-real;89", "80-real 80-virtual", "all-major"}) {
+    EXPECT_EQ(kernels::cuda_problem(of_capability(9, 0), without, "mma"), "");
+    const auto problem = kernels::cuda_problem(of_capability(9, 0), without, "hopper");
+    EXPECT_NE(problem.find("ANNULUS_CUDA=hopper"), std::string::npos) << problem;
+    EXPECT_NE(problem.find(without), std::string::npos) << problem;
+  }
 }
 
 TEST(DeviceChoice, WhatThisProcessSeesIsWhatCudaSees) {

@@ -26,6 +26,25 @@ bool has_code_of(std::string_view architecture, const GpuProperties& gpu) {
   return is_code || is_ptx;
 }
 
+/// Calls act(architecture) for each of `architectures`, until it says true; whether one did.
+template <class Act>
+bool any_architecture(std::string_view architectures, Act act) {
+  while (!architectures.empty()) {
+    const auto end = std::min(architectures.find_first_of("; "), architectures.size());
+    if (act(architectures.substr(0, end))) return true;
+    architectures.remove_prefix(std::min(end + 1, architectures.size()));
+  }
+  return false;
+}
+
+/// Whether the kernels for compute capability 9.0 are compiled, as src/kernels/CMakeLists.txt
+/// decides.
+bool has_hopper_code(std::string_view architectures) {
+  return any_architecture(architectures, [](std::string_view one) {
+    return one == "90" || one == "90a" || one.starts_with("90-") || one.starts_with("90a-");
+  });
+}
+
 constexpr std::string_view h200 = "NVIDIA H200";
 constexpr std::string_view first_day = "2026-11-27";
 constexpr std::array trials{
@@ -50,12 +69,8 @@ std::string_view cuda_architectures() {
 }
 
 bool has_cuda_code(std::string_view architectures, const GpuProperties& gpu) {
-  while (!architectures.empty()) {
-    const auto end = std::min(architectures.find_first_of("; "), architectures.size());
-    if (has_code_of(architectures.substr(0, end), gpu)) return true;
-    architectures.remove_prefix(std::min(end + 1, architectures.size()));
-  }
-  return false;
+  return any_architecture(architectures,
+                          [&](std::string_view one) { return has_code_of(one, gpu); });
 }
 
 bool cuda_runs_on(const GpuProperties& gpu) {
@@ -78,6 +93,12 @@ std::string cuda_problem(const GpuProperties& gpu, std::string_view architecture
   if (instructions == "hopper" && (gpu.compute_major != 9 || gpu.compute_minor != 0)) {
     return fmt::format("compute capability {}; ANNULUS_CUDA=hopper needs 9.0, mma runs here",
                        capability);
+  }
+  if (instructions == "hopper" && !has_hopper_code(architectures)) {
+    return fmt::format(
+        "ANNULUS_CUDA=hopper: this build has code for {}; these kernels need 90 in "
+        "ANNULUS_CUDA_ARCHITECTURES",
+        architectures);
   }
   return "";
 }

@@ -64,11 +64,12 @@ class RowsMade {
 
 }  // namespace
 
-CudnnBackward::CudnnBackward(const Launcher& launcher, const PairLibrary& library,
+CudnnBackward::CudnnBackward(const Launcher& launcher, const PairLibrary& library, bool in_order,
                              const BackwardQueries& queries, const PassOptions& options)
     : launcher_(launcher),
       stream_(stream_for(queries.q, options)),
       type_(queries.q.type),
+      in_order_(in_order),
       scale_(scale_of({.q = queries.q, .scale = queries.scale, .sink = {}})),
       pairs_(library.open(stream_)),
       q_(stream_, queries.q),
@@ -144,7 +145,8 @@ void CudnnBackward::accumulate(const Piece& piece, const InputRows& k, const Inp
                     .lse = lse_by_head.data(),
                     .dq = dq_made.rows(),
                     .dk = dk_made.rows(),
-                    .dv = dv_made.rows()});
+                    .dv = dv_made.rows(),
+                    .in_order = in_order_});
   const Index row_numbers = dq_made.row_numbers();
   dq_.add({.numbers = std::move(dq_made).take(),
            .first = piece.query * row_numbers,

@@ -18,8 +18,8 @@ namespace annulus::kernels::gpu {
 class CudnnBackward final : public BackwardPass {
  public:
   /// Throws InputError where cuDNN cannot honour the types, dimensions or scales. `mean`, where it
-  /// is given, is <dout, out>: where dout is 0, so is the mean.
-  CudnnBackward(const Launcher& launcher, const PairLibrary& library,
+  /// is given, is <dout, out>: where dout is 0, so is the mean. `in_order`: see PairGradients.
+  CudnnBackward(const Launcher& launcher, const PairLibrary& library, bool in_order,
                 const BackwardQueries& queries, const PassOptions& options);
 
   void accumulate(ConstTensorView k, ConstTensorView v, std::span<const Block> blocks,
@@ -38,6 +38,7 @@ class CudnnBackward final : public BackwardPass {
   const Launcher& launcher_;
   StreamPointer stream_;
   DataType type_;
+  bool in_order_;
   float scale_;
   std::unique_ptr<PairAttention> pairs_;
   AlignedRows q_;

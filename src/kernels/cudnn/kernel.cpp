@@ -69,13 +69,14 @@ std::unique_ptr<ForwardPass> CudnnKernel::forward(const Queries& queries,
 std::unique_ptr<BackwardPass> CudnnKernel::backward(const BackwardQueries& queries,
                                                     const PassOptions& options) const {
   check_library();
-  return std::make_unique<CudnnBackward>(launcher_, library_, queries, options);
+  return std::make_unique<CudnnBackward>(launcher_, library_, in_order_, queries, options);
 }
 
 }  // namespace gpu
 
 const Kernel& cudnn() {
-  static const gpu::CudnnKernel kernel(gpu::cuda_launcher(), gpu::cudnn_library());
+  static const gpu::CudnnKernel kernel(gpu::cuda_launcher(), gpu::cudnn_library(),
+                                       gpu::wished_kernels().in_order);
   return kernel;
 }
 

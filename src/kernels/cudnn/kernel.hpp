@@ -9,9 +9,9 @@ namespace annulus::kernels::gpu {
 
 class CudnnKernel final : public Kernel {
  public:
-  /// Borrows both.
-  CudnnKernel(const Launcher& launcher, const PairLibrary& library)
-      : launcher_(launcher), library_(library) {}
+  /// Borrows launcher and library. `in_order`: whether gradients have the same bits every time.
+  CudnnKernel(const Launcher& launcher, const PairLibrary& library, bool in_order = true)
+      : launcher_(launcher), library_(library), in_order_(in_order) {}
 
   [[nodiscard]] std::string_view name() const override { return "cudnn"; }
   [[nodiscard]] DeviceKind device() const override { return DeviceKind::cuda; }
@@ -37,6 +37,7 @@ class CudnnKernel final : public Kernel {
 
   const Launcher& launcher_;
   const PairLibrary& library_;
+  bool in_order_;
 };
 
 }  // namespace annulus::kernels::gpu

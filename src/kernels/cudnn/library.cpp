@@ -97,9 +97,10 @@ struct PairShape {
   int dim;
   int value_dim;
   std::vector<Index> strides;  ///< of rows and heads
+  bool in_order;
 
   PairShape(Pass of, const Pair& pair, const std::vector<InputRows>& inputs,
-            const std::vector<OutputRows>& outputs)
+            const std::vector<OutputRows>& outputs, bool has_order)
       : pass(of),
         type(pair.type),
         mask(pair.mask),
@@ -109,7 +110,8 @@ struct PairShape {
         key_heads(pair.key_heads),
         scale(pair.scale),
         dim(pair.q.dim),
-        value_dim(pair.v.dim) {
+        value_dim(pair.v.dim),
+        in_order(has_order) {
     for (const auto& rows : inputs) {
       strides.insert(strides.end(), {rows.row_stride, rows.head_stride});
     }
@@ -120,14 +122,15 @@ struct PairShape {
 };
 
 PairShape shape_of(const Pair& pair) {
-  return {Pass::forward, pair, {pair.q, pair.k, pair.v}, {}};
+  return {Pass::forward, pair, {pair.q, pair.k, pair.v}, {}, true};
 }
 
 PairShape shape_of(const Pair& pair, const PairGradients& gradients) {
   return {Pass::backward,
           pair,
           {pair.q, pair.k, pair.v, gradients.out, gradients.dout},
-          {gradients.dq, gradients.dk, gradients.dv}};
+          {gradients.dq, gradients.dk, gradients.dv},
+          gradients.in_order};
 }
 
 /// The names of tensors in a graph.
@@ -215,7 +218,7 @@ class GraphOfPair {
     return std::move(graph_);
   }
 
-  /// With its gradients, which have the same bits every time.
+  /// With its gradients.
   std::unique_ptr<fe::graph::Graph> backward(const PairGradients& gradients) && {
     const auto of_queries = [&](const char* name, Uid uid, const InputRows& rows) {
       return graph_->tensor(tensor(name, uid, pair_.heads, pair_.queries, rows));
@@ -226,7 +229,7 @@ class GraphOfPair {
     const auto [dq, dk, dv] = graph_->sdpa_backward(
         q_, k_, v_, out, dout, graph_->tensor(set_lse(lse, pair_).set_name("lse")),
         attributes_of<fe::graph::SDPA_backward_attributes>(pair_).set_deterministic_algorithm(
-            true));
+            gradients.in_order));
     set_output(*dq, uid_dq, pair_.heads, pair_.queries, gradients.dq);
     set_output(*dk, uid_dk, pair_.key_heads, pair_.keys, gradients.dk);
     set_output(*dv, uid_dv, pair_.key_heads, pair_.keys, gradients.dv);

@@ -56,6 +56,7 @@ struct PairGradients {
   OutputRows dq{};             ///< (queries, H, d)
   OutputRows dk{};             ///< (keys, G, d)
   OutputRows dv{};             ///< (keys, G, d_v)
+  bool in_order = true;        ///< whether they have the same bits every time
 };
 
 /// Some heads of a pair: `count` key heads from `first` on, and the query heads that read them.
@@ -70,7 +71,7 @@ class PairAttention {
   /// Both enqueue. Pointers must stay valid until the stream has come to the end of it. Throw
   /// InputError where the library does not take such a pair, Error where it fails.
   virtual void forward(const Pair& pair, const PairOutputs& outputs) = 0;
-  /// Not for a pair of one query and one key. The same bits every time.
+  /// Not for a pair of one query and one key.
   virtual void backward(const Pair& pair, const PairGradients& gradients) = 0;
 };
 

@@ -63,6 +63,8 @@ TEST_F(CudnnGraphs, AreTakenForwardAndBackward) {
               shape.pair.type = type;
               EXPECT_EQ(shape.forward_refusal(capability), "");
               EXPECT_EQ(shape.backward_refusal(capability), "");
+              shape.gradients.in_order = false;
+              EXPECT_EQ(shape.backward_refusal(capability), "");
             }
           }
         }

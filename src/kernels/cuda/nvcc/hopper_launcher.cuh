@@ -17,9 +17,14 @@ namespace annulus::kernels::gpu {
 [[nodiscard]] inline auto tensor_map_encoder() {
   void* function = nullptr;
   cudaDriverEntryPointQueryResult found{};
-  check_cuda(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000,
-                                              cudaEnableDefault, &found),
-             "cudaGetDriverEntryPointByVersion");
+#if CUDART_VERSION >= 12050
+  const auto code = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000,
+                                                     cudaEnableDefault, &found);
+#else
+  const auto code =
+      cudaGetDriverEntryPoint("cuTensorMapEncodeTiled", &function, cudaEnableDefault, &found);
+#endif
+  check_cuda(code, "the entry point of cuTensorMapEncodeTiled");
   if (found != cudaDriverEntryPointSuccess || function == nullptr) {
     throw InputError("ANNULUS_CUDA=hopper: this driver cannot encode tensor maps (CUDA 12 can)");
   }

@@ -3,6 +3,8 @@
 
 #include <cuda_runtime.h>
 
+#include <atomic>
+#include <cstdint>
 #include <string>
 
 #include "annulus/base/error.hpp"
@@ -70,6 +72,17 @@ void ask_for_shared_memory() {
   }
 }
 
+/// The same once for each device, as a launch takes little longer than asking: `device` is the
+/// current one.
+template <class Kernel>
+void ask_once_for_shared_memory(int device) {
+  static std::atomic<std::uint64_t> asked = 0;
+  const auto bit = std::uint64_t{1} << device % 64;
+  if (device < 64 && (asked & bit) != 0) return;
+  ask_for_shared_memory<Kernel>();
+  asked |= bit;
+}
+
 /// Thread blocks that a multiprocessor of the current device runs at once.
 template <class Kernel>
 [[nodiscard]] int blocks_of_multiprocessor() {
@@ -90,7 +103,7 @@ struct LaunchOn {
     if (blocks_x == 0 || blocks_y == 0) return;
     ensure(blocks_y <= 65535, "a GPU kernel has at most 65535 heads");
     const auto queue = static_cast<cudaStream_t>(stream.handle());  // makes its device current
-    ask_for_shared_memory<Kernel>();
+    ask_once_for_shared_memory<Kernel>(stream.device().index);
     const dim3 grid(static_cast<unsigned>(blocks_x), static_cast<unsigned>(blocks_y));
     entry<Kernel><<<grid, Kernel::threads, Kernel::shared_bytes, queue>>>(arguments);
     check_cuda(cudaGetLastError(), "the launch of a kernel");
